@@ -1,0 +1,80 @@
+//! Which backend a build gets: one pure function of what the build script sees.
+//!
+//! `CARGO_CFG_TARGET_FEATURE` is deliberately not read: stable compilers never list `dsp` or `mve` there for thumb
+//! targets, nightly and bootstrapped ones do, so a choice made from it would differ between a user's machine and CI.
+
+/// What the build script knows about the build.
+pub struct Build<'a> {
+    /// The target triple (`TARGET`).
+    pub target: &'a str,
+    /// The flags given to the compiler, one per item (`CARGO_ENCODED_RUSTFLAGS`, split at 0x1f).
+    pub rustflags: &'a [&'a str],
+    /// Whether the feature `portable-simd` is on.
+    pub portable_simd: bool,
+    /// The environment variable `THUMBFORMER_BACKEND`, which tests use to force a backend.
+    pub forced: Option<&'a str>,
+}
+
+/// The backend's name, and a warning for the user where there is something to mend.
+pub fn backend(build: &Build) -> Result<(&'static str, Option<&'static str>), String> {
+    let has_dsp = has_dsp(build);
+    match build.forced {
+        Some("scalar") => return Ok(("scalar", None)),
+        Some("dsp") if has_dsp => return Ok(("dsp", None)),
+        Some("dsp") => {
+            return Err(format!(
+                "THUMBFORMER_BACKEND=dsp, but {} with these flags has no DSP extension: use thumbv7em-*, or \
+                 thumbv8m.main-* with -C target-cpu=cortex-m33",
+                build.target
+            ));
+        }
+        Some("portable") if build.portable_simd => return Ok(("portable", None)),
+        Some("portable") => {
+            return Err("THUMBFORMER_BACKEND=portable needs the feature `portable-simd`".into());
+        }
+        Some(other) => {
+            return Err(format!("THUMBFORMER_BACKEND={other}: expected scalar, dsp or portable"));
+        }
+        None => {}
+    }
+    if build.portable_simd {
+        Ok(("portable", None))
+    } else if has_dsp {
+        Ok(("dsp", None))
+    } else if build.target.starts_with("thumbv8m.main") && !without_dsp(build) {
+        let warning = "thumbv8m.main without a target-cpu: the slow `scalar` backend is used. Add \
+                       `-C target-cpu=cortex-m33` (or your core) to rustflags in .cargo/config.toml";
+        Ok(("scalar", Some(warning)))
+    } else {
+        Ok(("scalar", None))
+    }
+}
+
+/// Whether the assembler accepts the DSP extension (`smlad`) in this build.
+fn has_dsp(build: &Build) -> bool {
+    if build.target.starts_with("thumbv7em") {
+        return true;
+    }
+    let cpus = ["cortex-m33", "cortex-m35p", "cortex-m55", "cortex-m85"];
+    build.target.starts_with("thumbv8m.main")
+        && !without_dsp(build)
+        && (mentions(build, "+dsp") || cpus.iter().any(|cpu| has_cpu(build, cpu)))
+}
+
+/// Whether the user says that the core lacks the extension.
+fn without_dsp(build: &Build) -> bool {
+    mentions(build, "nodsp") || mentions(build, "-dsp")
+}
+
+fn has_cpu(build: &Build, cpu: &str) -> bool {
+    build.rustflags.iter().any(|flag| flag.split('=').next_back().is_some_and(|value| value.trim() == cpu))
+}
+
+/// Whether a `target-feature` or `target-cpu` flag contains this item.
+fn mentions(build: &Build, item: &str) -> bool {
+    let target_flags = build.rustflags.iter().filter(|flag| flag.contains("target-"));
+    target_flags.flat_map(|flag| flag.split(['=', ',', '+'])).any(|part| {
+        let wanted = item.trim_start_matches('+');
+        part == wanted
+    })
+}

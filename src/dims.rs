@@ -1,0 +1,162 @@
+//! The dimensions of a model and every size that follows from them, computable at compile time.
+//!
+//! ```text
+//! header words ──► Dims ──► sizes of the state's buffers (const-generic arguments in firmware, Vec lengths on the host)
+//! ```
+
+use crate::error::Error;
+
+/// The dimensions of a decoder, as its image declares them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Dims {
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Number of transformer blocks.
+    pub n_layers: usize,
+    /// Number of query heads.
+    pub n_heads: usize,
+    /// Number of key/value heads; `n_heads` is a multiple of it (Ainslie et al. 2023, grouped-query attention).
+    pub n_kv_heads: usize,
+    /// Width of one head.
+    pub head_dim: usize,
+    /// Width of the MLP's hidden layer.
+    pub d_ff: usize,
+    /// Number of tokens.
+    pub vocab: usize,
+    /// Longest context that the model was trained for, in tokens.
+    pub max_seq: usize,
+    /// Added to the mean square in every norm.
+    pub norm_eps: f32,
+    /// Factor of the attention scores, `1 / sqrt(head_dim)` for most models.
+    pub attention_scale: f32,
+}
+
+/// Largest width of any vector: keeps every int32 accumulator of int8 products from overflowing (127 * 128 * 65536 < 2^31)
+/// and every size within 32 bits.
+pub const MAX_WIDTH: usize = 65_536;
+
+/// Largest context: beyond it the softmax would have fewer than 9 bits for a probability.
+pub const MAX_CONTEXT: usize = 32_768;
+
+impl Dims {
+    /// The dimensions of a decoder with the usual attention scale.
+    ///
+    /// # Errors
+    /// [`Error::Dimension`] names the first value that is zero, too large or does not fit the others.
+    #[allow(clippy::too_many_arguments)] // one per dimension, in the order of the struct
+    pub fn new(
+        d_model: usize,
+        n_layers: usize,
+        n_heads: usize,
+        n_kv_heads: usize,
+        head_dim: usize,
+        d_ff: usize,
+        vocab: usize,
+        max_seq: usize,
+        norm_eps: f32,
+    ) -> Result<Dims, Error> {
+        let attention_scale = 1.0 / libm::sqrtf(head_dim as f32);
+        let dims =
+            Dims { d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff, vocab, max_seq, norm_eps, attention_scale };
+        match dims.check() {
+            Ok(()) => Ok(dims),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Checks that every dimension can be computed with.
+    ///
+    /// # Errors
+    /// [`Error::Dimension`] names the first value that is zero, too large or does not fit the others.
+    pub const fn check(&self) -> Result<(), Error> {
+        const fn in_range(name: &'static str, value: usize, max: usize) -> Result<(), Error> {
+            if value == 0 || value > max {
+                return Err(Error::Dimension { name, found: value as u32 });
+            }
+            Ok(())
+        }
+        let table = [
+            ("d_model", self.d_model, MAX_WIDTH),
+            ("n_layers", self.n_layers, 1024),
+            ("n_heads", self.n_heads, 1024),
+            ("n_kv_heads", self.n_kv_heads, 1024),
+            // 127 * 127 * head_dim * 255 (a mantissa) must fit 31 bits: see `kernels::softmax`.
+            ("head_dim", self.head_dim, 512),
+            ("d_ff", self.d_ff, MAX_WIDTH),
+            ("vocab", self.vocab, MAX_WIDTH - 1),
+            ("max_seq", self.max_seq, MAX_CONTEXT),
+        ];
+        let mut i = 0;
+        while i < table.len() {
+            if let Err(error) = in_range(table[i].0, table[i].1, table[i].2) {
+                return Err(error);
+            }
+            i += 1;
+        }
+        if !self.n_heads.is_multiple_of(self.n_kv_heads) {
+            return Err(Error::Dimension { name: "n_kv_heads", found: self.n_kv_heads as u32 });
+        }
+        if !self.head_dim.is_multiple_of(2) {
+            return Err(Error::Dimension { name: "head_dim", found: self.head_dim as u32 });
+        }
+        if self.attention_width() > MAX_WIDTH {
+            return Err(Error::Dimension { name: "n_heads * head_dim", found: self.attention_width() as u32 });
+        }
+        if !(self.norm_eps.is_finite() && self.norm_eps > 0.0) {
+            return Err(Error::Dimension { name: "norm_eps", found: self.norm_eps.to_bits() });
+        }
+        if !(self.attention_scale.is_finite() && self.attention_scale > 0.0) {
+            return Err(Error::Dimension { name: "attention_scale", found: self.attention_scale.to_bits() });
+        }
+        Ok(())
+    }
+
+    /// Width of the concatenated heads, `n_heads * head_dim`.
+    pub const fn attention_width(&self) -> usize {
+        self.n_heads * self.head_dim
+    }
+
+    /// Width of the concatenated key (or value) heads, `n_kv_heads * head_dim`.
+    pub const fn kv_width(&self) -> usize {
+        self.n_kv_heads * self.head_dim
+    }
+
+    /// Floats that one forward pass needs beside the logits:
+    /// the stream, a branch, the rotation, and the larger of what attention and MLP need at a time.
+    pub const fn activations(&self) -> usize {
+        let attention = 2 * self.attention_width() + 2 * self.kv_width();
+        let mlp = 2 * self.d_ff;
+        2 * self.d_model + self.head_dim + if attention > mlp { attention } else { mlp }
+    }
+
+    /// Bytes of the quantized activations: the widest vector that meets a matrix.
+    pub const fn quantized(&self) -> usize {
+        let widest = if self.d_ff > self.d_model { self.d_ff } else { self.d_model };
+        if self.attention_width() > widest { self.attention_width() } else { widest }
+    }
+
+    /// Bytes of the KV cache of one layer for a context of `max_seq` tokens:
+    /// int8 keys and values, and a two-byte scale for each of both, per token and key/value head.
+    pub const fn layer_cache(&self, max_seq: usize) -> usize {
+        self.n_kv_heads * max_seq * (2 * self.head_dim + 4)
+    }
+
+    /// Bytes of the KV cache of all layers for a context of `max_seq` tokens.
+    pub const fn cache(&self, max_seq: usize) -> usize {
+        self.n_layers * self.layer_cache(max_seq)
+    }
+
+    /// Parameters that are multiplied with an activation for every token, in multiply-accumulates;
+    /// the head included, attention scores not.
+    pub const fn weight_macs(&self) -> usize {
+        let attention = 2 * self.d_model * (self.attention_width() + self.kv_width());
+        let mlp = 3 * self.d_model * self.d_ff;
+        self.n_layers * (attention + mlp) + self.vocab * self.d_model
+    }
+
+    /// Multiply-accumulates of attention scores and weighted sums for the token at `position`.
+    pub const fn attention_macs(&self, position: usize) -> usize {
+        2 * self.n_layers * self.attention_width() * (position + 1)
+    }
+}

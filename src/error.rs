@@ -1,0 +1,277 @@
+//! The one error type of the core. Variants carry facts; [`Error::message`] ends with the next step.
+
+use core::fmt;
+
+/// The tensors of a model, as errors and the image's section table name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+#[repr(u32)]
+pub enum Tensor {
+    /// Token embedding, `[vocab, d_model]`.
+    Embedding = 1,
+    /// Gain of the norm before attention, `[d_model]`.
+    AttentionNorm = 2,
+    /// Query projection, `[n_heads * head_dim, d_model]`.
+    Query = 3,
+    /// Key projection, `[n_kv_heads * head_dim, d_model]`.
+    Key = 4,
+    /// Value projection, `[n_kv_heads * head_dim, d_model]`.
+    Value = 5,
+    /// Output projection of attention, `[d_model, n_heads * head_dim]`.
+    AttentionOutput = 6,
+    /// Gain of the norm before the MLP, `[d_model]`.
+    MlpNorm = 7,
+    /// Gate projection of the gated MLP, `[d_ff, d_model]`.
+    Gate = 8,
+    /// Up projection of the MLP, `[d_ff, d_model]`.
+    Up = 9,
+    /// Down projection of the MLP, `[d_model, d_ff]`.
+    Down = 10,
+    /// Gain of the norm before the head, `[d_model]`.
+    FinalNorm = 11,
+    /// Output head, `[vocab, d_model]`; absent when it is tied to the embedding.
+    Head = 12,
+    /// Rotary table of positions `0..fine`, `[fine, head_dim]`: cosines, then sines.
+    RotaryFine = 13,
+    /// Rotary table of every `fine`-th position, `[ceil(max_seq / fine), head_dim]`.
+    RotaryCoarse = 14,
+    /// Tokenizer: where each token's bytes start, `[vocab + 1]`.
+    PieceOffsets = 15,
+    /// Tokenizer: the bytes of all tokens, one after the other.
+    PieceBytes = 16,
+    /// Tokenizer: the token of each single byte, `[256]`.
+    ByteTokens = 17,
+    /// Tokenizer: tokens that are one character, `[n, 2]`, sorted by character.
+    Characters = 18,
+    /// Tokenizer: pairs that merge, `[n, 2]`, sorted by pair.
+    Merges = 19,
+}
+
+/// Everything that can go wrong in the core, with the facts that say where.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Error {
+    /// The bytes do not start with the image's magic number.
+    NotAnImage {
+        /// The first word that was found.
+        found: u32,
+    },
+    /// The image has another format version than this crate reads.
+    Version {
+        /// The version that this crate reads.
+        expected: u32,
+        /// The version in the image.
+        found: u32,
+    },
+    /// The image's length is not what its header says; fewer bytes mean that it was cut off.
+    Length {
+        /// Bytes that the header promises.
+        expected: u32,
+        /// Bytes that are there.
+        found: u32,
+    },
+    /// The CRC-32 over the image is wrong: at least one bit was changed.
+    Checksum {
+        /// The CRC-32 stored in the image.
+        expected: u32,
+        /// The CRC-32 of the bytes that are there.
+        found: u32,
+    },
+    /// The image does not start at an address that is a multiple of 4.
+    Misaligned,
+    /// The image declares an option that this crate does not have.
+    Unsupported {
+        /// The header field.
+        field: &'static str,
+        /// Its value.
+        found: u32,
+    },
+    /// A dimension is zero, too large, or does not fit the others.
+    Dimension {
+        /// The dimension's name.
+        name: &'static str,
+        /// Its value.
+        found: u32,
+    },
+    /// The section table lacks this tensor where it should stand.
+    MissingTensor {
+        /// The tensor.
+        tensor: Tensor,
+        /// Its layer (0 for tensors outside the layers).
+        layer: u32,
+    },
+    /// A tensor has another shape than the dimensions demand.
+    ShapeMismatch {
+        /// The tensor.
+        tensor: Tensor,
+        /// Its layer (0 for tensors outside the layers).
+        layer: u32,
+        /// Rows and columns that the dimensions demand.
+        expected: (u32, u32),
+        /// Rows and columns that were found.
+        found: (u32, u32),
+    },
+    /// A section lies outside the image or is not aligned.
+    BadSection {
+        /// The tensor.
+        tensor: Tensor,
+        /// Its layer (0 for tensors outside the layers).
+        layer: u32,
+    },
+    /// A weight, a scale or a table value is NaN or infinite, or a table entry is out of range.
+    BadValue {
+        /// The tensor.
+        tensor: Tensor,
+        /// Its layer (0 for tensors outside the layers).
+        layer: u32,
+        /// The index of the first bad value.
+        index: u32,
+    },
+    /// A buffer of the state is smaller than the model needs.
+    StateTooSmall {
+        /// The buffer's name.
+        buffer: &'static str,
+        /// Elements that are needed.
+        expected: usize,
+        /// Elements that are there.
+        found: usize,
+    },
+    /// A token id is not below the vocabulary's size.
+    TokenOutOfVocabulary {
+        /// The token.
+        token: u32,
+        /// The size of the vocabulary.
+        vocab: u32,
+    },
+    /// The context is full: no further token fits the KV cache.
+    CacheFull {
+        /// Tokens that the cache holds.
+        max_seq: usize,
+    },
+    /// A value became NaN or infinite in this layer, so that no result can be trusted.
+    NotFinite {
+        /// The layer; the number of layers stands for the head.
+        layer: usize,
+    },
+    /// Queries and keys are so large that the softmax cannot represent their product.
+    ScoresTooLarge {
+        /// The layer.
+        layer: usize,
+    },
+    /// The text has more symbols than the token buffer has room for.
+    PromptTooLong {
+        /// Symbols that fit.
+        max: usize,
+    },
+    /// `prefill` was called without any token.
+    EmptyPrompt,
+    /// The image holds no tokenizer.
+    NoTokenizer,
+    /// The vocabulary has no token for this byte.
+    UnknownByte {
+        /// The byte.
+        byte: u8,
+    },
+    /// A sampling parameter is out of range.
+    BadSampling {
+        /// The parameter's name.
+        parameter: &'static str,
+    },
+}
+
+impl Error {
+    /// What happened and what helps, in one sentence without the numbers.
+    ///
+    /// A `const fn`, so that [`model!`](crate::model) can stop a build with it.
+    pub const fn message(&self) -> &'static str {
+        match self {
+            Error::NotAnImage { .. } => "this is not a thumbformer image; make one with `thumbformer convert`",
+            Error::Version { .. } => {
+                "the image has another format version; convert the checkpoint again with this version's `thumbformer convert`"
+            }
+            Error::Length { .. } => {
+                "the image's length is not what its header says; copy or convert it again, it was cut off or has bytes added"
+            }
+            Error::Checksum { .. } => "the image's CRC-32 is wrong, it was damaged; copy it again or convert it again",
+            Error::Misaligned => "the image must start at a multiple of 4 bytes; align it",
+            Error::Unsupported { .. } => {
+                "the image declares an option that this version lacks; use a newer version or convert the checkpoint again"
+            }
+            Error::Dimension { .. } => {
+                "a dimension of the model is zero, too large or does not fit the others; check the checkpoint's config"
+            }
+            Error::MissingTensor { .. } => "the image lacks a tensor; convert the checkpoint again",
+            Error::ShapeMismatch { .. } => {
+                "a tensor's shape does not fit the model's dimensions; check the checkpoint's config"
+            }
+            Error::BadSection { .. } => "a section lies outside the image; convert the checkpoint again",
+            Error::BadValue { .. } => {
+                "a tensor holds NaN, infinity or an entry out of range; check the training run, then convert again"
+            }
+            Error::StateTooSmall { .. } => {
+                "a buffer of the state is too small for this model; take the state type that `model!` made for this very image"
+            }
+            Error::TokenOutOfVocabulary { .. } => "the token is not in the vocabulary; use this image's own tokenizer",
+            Error::CacheFull { .. } => {
+                "the context is full; end here, reset the session, or build with a larger max_seq"
+            }
+            Error::NotFinite { .. } => "a value became NaN or infinite; check the checkpoint with `thumbformer verify`",
+            Error::ScoresTooLarge { .. } => {
+                "attention scores are out of range; check the checkpoint with `thumbformer verify`"
+            }
+            Error::PromptTooLong { .. } => {
+                "the prompt has more symbols than the token buffer; shorten it or enlarge the buffer"
+            }
+            Error::EmptyPrompt => "the prompt holds no token; begin with the BOS token at least",
+            Error::NoTokenizer => "the image holds no tokenizer; convert with the tokenizer file beside the checkpoint",
+            Error::UnknownByte { .. } => {
+                "the vocabulary has no token for a byte of the text; remove the character from the text"
+            }
+            Error::BadSampling { .. } => {
+                "a sampling parameter is out of range: temperature >= 0, 0 < top_p <= 1, both finite"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::NotAnImage { found } => write!(f, "found first word {found:#010x}: ")?,
+            Error::Version { expected, found } | Error::Length { expected, found } => {
+                write!(f, "expected {expected}, found {found}: ")?;
+            }
+            Error::Checksum { expected, found } => {
+                write!(f, "expected {expected:08x}, found {found:08x}: ")?;
+            }
+            Error::Unsupported { field, found } => write!(f, "{field} = {found}: ")?,
+            Error::Dimension { name, found } => write!(f, "{name} = {found}: ")?,
+            Error::MissingTensor { tensor, layer } | Error::BadSection { tensor, layer } => {
+                write!(f, "{tensor:?} of layer {layer}: ")?;
+            }
+            Error::ShapeMismatch { tensor, layer, expected, found } => {
+                write!(f, "{tensor:?} of layer {layer}: expected {expected:?}, found {found:?}: ")?;
+            }
+            Error::BadValue { tensor, layer, index } => {
+                write!(f, "{tensor:?} of layer {layer}, value {index}: ")?;
+            }
+            Error::StateTooSmall { buffer, expected, found } => {
+                write!(f, "{buffer}: expected {expected} elements, found {found}: ")?;
+            }
+            Error::TokenOutOfVocabulary { token, vocab } => {
+                write!(f, "token {token}, vocabulary of {vocab}: ")?;
+            }
+            Error::CacheFull { max_seq } => write!(f, "{max_seq} tokens: ")?,
+            Error::NotFinite { layer } | Error::ScoresTooLarge { layer } => write!(f, "layer {layer}: ")?,
+            Error::PromptTooLong { max } => write!(f, "room for {max} symbols: ")?,
+            Error::UnknownByte { byte } => write!(f, "byte {byte:#04x}: ")?,
+            Error::BadSampling { parameter } => write!(f, "{parameter}: ")?,
+            Error::Misaligned | Error::EmptyPrompt | Error::NoTokenizer => {}
+        }
+        f.write_str(self.message())
+    }
+}
+
+impl core::error::Error for Error {}

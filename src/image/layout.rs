@@ -1,0 +1,110 @@
+//! Offsets and values of the image format, version 1. The picture is in [`crate::image`].
+
+/// `TBFM` as a little-endian word: the first four bytes of every image.
+pub const MAGIC: u32 = u32::from_le_bytes(*b"TBFM");
+/// The format version that this crate reads and writes.
+pub const VERSION: u32 = 1;
+
+/// Header words, by index.
+pub mod header {
+    /// [`super::MAGIC`].
+    pub const MAGIC: usize = 0;
+    /// [`super::VERSION`].
+    pub const VERSION: usize = 1;
+    /// Length of the image in bytes, the CRC included; a multiple of 16.
+    pub const BYTES: usize = 2;
+    /// Number of entries in the section table.
+    pub const SECTIONS: usize = 3;
+    /// Layout id: how weights are packed; [`super::LAYOUT_ROWS`].
+    pub const LAYOUT: usize = 4;
+    /// Quantization kind of the matrices; [`super::QUANTIZATION_Q8`].
+    pub const QUANTIZATION: usize = 5;
+    /// [`crate::Dims::d_model`].
+    pub const D_MODEL: usize = 6;
+    /// [`crate::Dims::n_layers`].
+    pub const N_LAYERS: usize = 7;
+    /// [`crate::Dims::n_heads`].
+    pub const N_HEADS: usize = 8;
+    /// [`crate::Dims::n_kv_heads`].
+    pub const N_KV_HEADS: usize = 9;
+    /// [`crate::Dims::head_dim`].
+    pub const HEAD_DIM: usize = 10;
+    /// [`crate::Dims::d_ff`].
+    pub const D_FF: usize = 11;
+    /// [`crate::Dims::vocab`].
+    pub const VOCAB: usize = 12;
+    /// [`crate::Dims::max_seq`].
+    pub const MAX_SEQ: usize = 13;
+    /// [`crate::Dims::norm_eps`], the bits of an `f32`.
+    pub const NORM_EPS: usize = 14;
+    /// [`crate::Dims::attention_scale`], the bits of an `f32`.
+    pub const ATTENTION_SCALE: usize = 15;
+    /// Kind of norm: 1 RMSNorm.
+    pub const NORM: usize = 16;
+    /// Where the norm stands: 1 pre-LN.
+    pub const NORM_PLACE: usize = 17;
+    /// Kind of MLP: 1 gated.
+    pub const MLP: usize = 18;
+    /// Activation: 1 SiLU.
+    pub const ACTIVATION: usize = 19;
+    /// Positions: 1 rotary, pairs `(i, i + head_dim / 2)`.
+    pub const POSITIONS: usize = 20;
+    /// Head: 0 tied to the embedding, 1 a matrix of its own.
+    pub const HEAD: usize = 21;
+    /// Rows of the fine rotary table.
+    pub const ROTARY_FINE: usize = 22;
+    /// Tokenizer: 0 none, 1 byte-level BPE, 2 BPE over characters with bytes as fallback.
+    pub const TOKENIZER: usize = 23;
+    /// Tokenizer flags: bit 0, a space is put before the text.
+    pub const TOKENIZER_FLAGS: usize = 24;
+    /// Token that begins a text, or [`super::NO_TOKEN`].
+    pub const BOS: usize = 25;
+    /// First token that ends a text, or [`super::NO_TOKEN`].
+    pub const END: usize = 26;
+    /// Second token that ends a text, or [`super::NO_TOKEN`].
+    pub const END_2: usize = 27;
+    /// Number of header words; the words up to here that have no name are zero.
+    pub const WORDS: usize = 32;
+}
+
+/// Words of an entry in the section table, by index.
+pub mod section {
+    /// [`crate::Tensor`] as a number.
+    pub const TENSOR: usize = 0;
+    /// The layer; 0 for tensors outside the layers.
+    pub const LAYER: usize = 1;
+    /// How the values are stored: [`super::ENCODING_Q8`], [`super::ENCODING_F32`], [`super::ENCODING_RAW`].
+    pub const ENCODING: usize = 2;
+    /// Rows of the tensor; 1 for a vector.
+    pub const ROWS: usize = 3;
+    /// Columns of the tensor.
+    pub const COLS: usize = 4;
+    /// First byte of the values, counted from the image's start; a multiple of 16.
+    pub const OFFSET: usize = 5;
+    /// Bytes of the values.
+    pub const BYTES: usize = 6;
+    /// First byte of the row scales (`f32`, one per row); a multiple of 16; 0 where there are none.
+    pub const SCALES: usize = 7;
+    /// Number of words of an entry.
+    pub const WORDS: usize = 8;
+}
+
+/// Layout id 1: row-major, each row padded with zeros to a multiple of 4 columns.
+pub const LAYOUT_ROWS: u32 = 1;
+/// Quantization kind 1: int8 with one `f32` scale per row.
+pub const QUANTIZATION_Q8: u32 = 1;
+/// Values are int8 in the image's layout, with row scales.
+pub const ENCODING_Q8: u32 = 1;
+/// Values are `f32`.
+pub const ENCODING_F32: u32 = 2;
+/// Values are words or bytes of a table.
+pub const ENCODING_RAW: u32 = 3;
+/// No such token.
+pub const NO_TOKEN: u32 = u32::MAX;
+/// Sections start at multiples of this many bytes.
+pub const ALIGNMENT: usize = 16;
+
+/// Bytes of one stored row of `cols` int8 values: a multiple of 4.
+pub const fn row_bytes(cols: usize) -> usize {
+    cols.next_multiple_of(4)
+}

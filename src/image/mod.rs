@@ -1,0 +1,80 @@
+//! The model image (`.tbf`): everything a model is, in one file that is read in place from flash.
+//!
+//! ```text
+//!   .tbf bytes ──► words(): &[u32] ──► Image::parse (const fn: firmware at compile time, tools at run time)
+//!                                          │ checks: magic, version, length, CRC-32, every dimension, every section
+//!                                          ▼
+//!                      Image<'a> ──► matrix(i), vector(i), table(i): views without a copy
+//! ```
+//!
+//! # Format, version 1
+//! Little-endian. The unit is the 32-bit word, so that an image that is stored as `[u32; N]` is aligned by its type.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | `0..128` | header, 32 words: [`layout::header`] |
+//! | `128..128 + 32 n` | section table, 8 words for each of `n` sections: [`layout::section`] |
+//! | … | sections, each at a multiple of 16 bytes, zeros between |
+//! | last 4 | CRC-32 (ISO-HDLC, as zlib and PNG) of all bytes before it |
+//!
+//! Header, word by word: 0 magic `TBFM` · 1 version · 2 length in bytes (a multiple of 16, CRC included) · 3 number of
+//! sections · 4 layout id (1: row-major, rows padded to 4 columns) · 5 quantization (1: int8, one `f32` scale per row) ·
+//! 6 `d_model` · 7 `n_layers` · 8 `n_heads` · 9 `n_kv_heads` · 10 `head_dim` · 11 `d_ff` · 12 `vocab` · 13 `max_seq` ·
+//! 14 `norm_eps` (f32 bits) · 15 attention scale (f32 bits) · 16 norm (1 RMSNorm) · 17 norm placement (1 pre-LN) ·
+//! 18 MLP (1 gated) · 19 activation (1 SiLU) · 20 positions (1 rotary) · 21 head (0 tied, 1 separate) · 22 rows of the
+//! fine rotary table · 23 tokenizer (0 none, 1 bytes, 2 characters) · 24 tokenizer flags (bit 0: space before the text) ·
+//! 25 BOS token · 26, 27 end tokens (`u32::MAX`: none) · 28–31 zero.
+//!
+//! Section entry, word by word: 0 tensor (the numbers of [`Tensor`](crate::Tensor)) · 1 layer · 2 encoding (1 int8 with
+//! row scales, 2 `f32`, 3 table) · 3 rows · 4 columns · 5 byte offset · 6 bytes · 7 byte offset of the row scales or 0.
+//!
+//! Sections come in this order: embedding; for each layer attention norm, query, key, value, attention output, MLP norm,
+//! gate, up, down; final norm; head unless tied; rotary fine and coarse; and with a tokenizer piece offsets, piece bytes,
+//! byte tokens, characters, merges.
+//!
+//! * **int8 matrix** `[rows, cols]`: row-major integers in -127..=127, each row padded with zeros to a multiple of 4;
+//!   `weight = integer * scale[row]`.
+//! * **Rotary tables** (Su et al. 2021): the angle of position `p = coarse * F + fine` is the sum of two angles, so two
+//!   small tables replace one of `max_seq` rows: row `i` of the fine table holds `cos` and `sin` of
+//!   `i * theta^(-2j / head_dim)` for `j` in `0..head_dim / 2`, row `i` of the coarse table the same for `i * F`.
+//! * **Tokenizer**: piece offsets `[vocab + 1]` into piece bytes (the raw bytes that a token prints); byte tokens `[256]`;
+//!   characters `[n, 2]` = (code point, token), sorted; merges `[n, 2]` = (`left << 16 | right`, `merged << 16 | rank`),
+//!   sorted; the lowest rank merges first, the leftmost among equals.
+
+pub mod layout;
+mod parse;
+#[cfg(feature = "std")]
+mod write;
+
+pub(crate) use parse::CRC;
+pub use parse::{Image, Section, TokenizerKind};
+#[cfg(feature = "std")]
+pub use write::{ImageWriter, TokenizerTables, bytes};
+
+use crate::arch;
+use crate::error::Error;
+
+/// The words of an image that arrived as bytes at run time.
+///
+/// # Errors
+/// [`Error::Misaligned`] when the bytes do not start at a multiple of 4; [`Error::Length`] when their number is not one.
+pub fn words(bytes: &[u8]) -> Result<&[u32], Error> {
+    if !bytes.len().is_multiple_of(4) {
+        let expected = bytes.len().next_multiple_of(4) as u32;
+        return Err(Error::Length { expected, found: bytes.len() as u32 });
+    }
+    arch::words(bytes).ok_or(Error::Misaligned)
+}
+
+/// The words of an image that is included at compile time; used by [`model!`](crate::model).
+///
+/// `N` is the number of words; bytes that do not fill a word are dropped and found by the length check.
+pub const fn words_from_bytes<const N: usize>(bytes: &[u8]) -> [u32; N] {
+    let mut words = [0; N];
+    let mut i = 0;
+    while i < N && 4 * i + 3 < bytes.len() {
+        words[i] = u32::from_le_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]]);
+        i += 1;
+    }
+    words
+}

@@ -1,0 +1,299 @@
+//! Making an image on the host: quantizes float weights, lays the sections out, and parses what it made.
+
+use super::layout::{self, header, section};
+use super::parse::{CRC, Image, TokenizerKind};
+use crate::arch;
+use crate::dims::Dims;
+use crate::error::{Error, Tensor};
+use std::collections::BTreeMap;
+use std::vec;
+use std::vec::Vec;
+
+/// A tokenizer's tables, as the image stores them.
+#[derive(Clone, Debug)]
+pub struct TokenizerTables<'a> {
+    /// How a text is split before merging.
+    pub kind: TokenizerKind,
+    /// Whether a space is put before the text.
+    pub prefix_space: bool,
+    /// The bytes that each token prints, `[vocab]`.
+    pub pieces: &'a [Vec<u8>],
+    /// The token of each byte; `u32::MAX` where there is none.
+    pub byte_tokens: &'a [u32; 256],
+    /// Tokens that are one character.
+    pub characters: &'a [(char, u32)],
+    /// Pairs that merge: left, right, merged token, rank.
+    pub merges: &'a [(u32, u32, u32, u32)],
+}
+
+/// One section's content before it has a place.
+struct Content {
+    encoding: u32,
+    rows: usize,
+    cols: usize,
+    values: Vec<u8>,
+    scales: Vec<u8>,
+}
+
+/// Collects a model's tensors in any order and makes the image.
+pub struct ImageWriter {
+    dims: Dims,
+    separate_head: bool,
+    rotary_fine: usize,
+    tokenizer: u32,
+    tokenizer_flags: u32,
+    bos: u32,
+    ends: [u32; 2],
+    // Sorted by layer and tensor within a section group; `finish` puts them into the format's order.
+    contents: BTreeMap<(Tensor, usize), Content>,
+}
+
+impl ImageWriter {
+    /// Begins an image of a pre-LN decoder with RMSNorm, rotary positions and SwiGLU.
+    pub fn new(dims: Dims) -> ImageWriter {
+        // Two tables of about the square root of the context each.
+        let rotary_fine = 1 << (usize::BITS - dims.max_seq.leading_zeros()).div_ceil(2).saturating_sub(1);
+        ImageWriter {
+            dims,
+            separate_head: false,
+            rotary_fine,
+            tokenizer: 0,
+            tokenizer_flags: 0,
+            bos: layout::NO_TOKEN,
+            ends: [layout::NO_TOKEN; 2],
+            contents: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a matrix, rounded to int8 with one scale per row: `scale = max_abs(row) / 127`, ties to even.
+    ///
+    /// # Shapes
+    /// `weights: [rows, cols]`, row-major.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] when there are not `rows * cols` weights; [`Error::BadValue`] for NaN and infinity.
+    pub fn matrix(
+        &mut self,
+        tensor: Tensor,
+        layer: usize,
+        rows: usize,
+        cols: usize,
+        weights: &[f32],
+    ) -> Result<(), Error> {
+        check_values(tensor, layer, rows, cols, weights)?;
+        let mut values = Vec::with_capacity(rows * layout::row_bytes(cols));
+        let mut scales = Vec::with_capacity(4 * rows);
+        for row in weights.chunks_exact(cols.max(1)) {
+            let max = row.iter().fold(0.0_f32, |max, weight| max.max(weight.abs()));
+            let scale = max / 127.0;
+            // A row so small that its scale is subnormal is zero.
+            let usable = scale >= f32::MIN_POSITIVE;
+            let integer = |weight: f32| {
+                if usable { (weight / scale).round_ties_even().clamp(-127.0, 127.0) as i8 } else { 0 }
+            };
+            values.extend(row.iter().map(|&weight| integer(weight).cast_unsigned()));
+            values.resize(values.len().next_multiple_of(4), 0);
+            scales.extend(if usable { scale } else { 0.0 }.to_le_bytes());
+        }
+        if tensor == Tensor::Head {
+            self.separate_head = true;
+        }
+        let content = Content { encoding: layout::ENCODING_Q8, rows, cols, values, scales };
+        self.contents.insert((tensor, layer), content);
+        Ok(())
+    }
+
+    /// Adds a vector of floats.
+    ///
+    /// # Errors
+    /// [`Error::BadValue`] for NaN and infinity.
+    pub fn vector(&mut self, tensor: Tensor, layer: usize, values: &[f32]) -> Result<(), Error> {
+        check_values(tensor, layer, 1, values.len(), values)?;
+        self.floats(tensor, layer, 1, values.len(), values.iter().copied());
+        Ok(())
+    }
+
+    /// Adds the rotary tables for angles `position * theta^(-2j / head_dim)`.
+    pub fn rotary(&mut self, theta: f64) {
+        let (head_dim, fine) = (self.dims.head_dim, self.rotary_fine);
+        let row = |position: usize| {
+            let angle = move |j: usize| position as f64 * theta.powf(-2.0 * j as f64 / head_dim as f64);
+            let cosines = (0..head_dim / 2).map(move |j| angle(j).cos() as f32);
+            cosines.chain((0..head_dim / 2).map(move |j| angle(j).sin() as f32))
+        };
+        let coarse = self.dims.max_seq.div_ceil(fine);
+        self.floats(Tensor::RotaryFine, 0, fine, head_dim, (0..fine).flat_map(row));
+        self.floats(Tensor::RotaryCoarse, 0, coarse, head_dim, (0..coarse).flat_map(|i| row(i * fine)));
+    }
+
+    /// Sets the tokens that begin and end a text.
+    pub fn special_tokens(&mut self, bos: Option<u32>, ends: &[u32]) {
+        self.bos = bos.unwrap_or(layout::NO_TOKEN);
+        for (slot, &end) in self.ends.iter_mut().zip(ends) {
+            *slot = end;
+        }
+    }
+
+    /// Adds a tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] when there is not one piece per token; [`Error::BadValue`] when a merge does not fit the
+    /// tables (more than 65,536 ranks, or tokens beyond the vocabulary).
+    pub fn tokenizer(&mut self, tables: &TokenizerTables<'_>) -> Result<(), Error> {
+        let vocab = self.dims.vocab;
+        if tables.pieces.len() != vocab {
+            return Err(Error::ShapeMismatch {
+                tensor: Tensor::PieceOffsets,
+                layer: 0,
+                expected: (1, vocab as u32),
+                found: (1, tables.pieces.len() as u32),
+            });
+        }
+        self.tokenizer = match tables.kind {
+            TokenizerKind::Bytes => 1,
+            TokenizerKind::Characters => 2,
+        };
+        self.tokenizer_flags = u32::from(tables.prefix_space);
+        let mut offsets = vec![0];
+        let mut bytes = Vec::new();
+        for piece in tables.pieces {
+            bytes.extend(piece);
+            offsets.push(bytes.len() as u32);
+        }
+        let mut characters: Vec<[u32; 2]> = tables.characters.iter().map(|&(c, token)| [c.into(), token]).collect();
+        characters.sort_unstable();
+        characters.dedup_by_key(|entry| entry[0]);
+        let mut merges = Vec::with_capacity(tables.merges.len());
+        for (index, &(left, right, merged, rank)) in tables.merges.iter().enumerate() {
+            if [left, right, merged].iter().any(|&token| token as usize >= vocab) || rank > 0xffff {
+                return Err(Error::BadValue { tensor: Tensor::Merges, layer: 0, index: index as u32 });
+            }
+            merges.push([left << 16 | right, merged << 16 | rank]);
+        }
+        merges.sort_unstable();
+        merges.dedup_by_key(|entry| entry[0]);
+        self.table(Tensor::PieceOffsets, 1, vocab + 1, offsets);
+        let content =
+            Content { encoding: layout::ENCODING_RAW, rows: 1, cols: bytes.len(), values: bytes, scales: Vec::new() };
+        self.contents.insert((Tensor::PieceBytes, 0), content);
+        self.table(Tensor::ByteTokens, 1, 256, tables.byte_tokens.iter().copied());
+        self.table(Tensor::Characters, characters.len(), 2, characters.into_iter().flatten());
+        self.table(Tensor::Merges, merges.len(), 2, merges.into_iter().flatten());
+        Ok(())
+    }
+
+    fn table(&mut self, tensor: Tensor, rows: usize, cols: usize, words: impl IntoIterator<Item = u32>) {
+        let values = words.into_iter().flat_map(u32::to_le_bytes).collect();
+        let content = Content { encoding: layout::ENCODING_RAW, rows, cols, values, scales: Vec::new() };
+        self.contents.insert((tensor, 0), content);
+    }
+
+    fn floats(&mut self, tensor: Tensor, layer: usize, rows: usize, cols: usize, values: impl Iterator<Item = f32>) {
+        let values = values.flat_map(f32::to_le_bytes).collect();
+        let content = Content { encoding: layout::ENCODING_F32, rows, cols, values, scales: Vec::new() };
+        self.contents.insert((tensor, layer), content);
+    }
+
+    /// Lays the sections out and returns the image's words, which were parsed again.
+    ///
+    /// # Errors
+    /// What [`Image::parse`] finds: a missing tensor, a wrong shape.
+    pub fn finish(self) -> Result<Vec<u32>, Error> {
+        let mut contents: Vec<(&(Tensor, usize), &Content)> = self.contents.iter().collect();
+        contents.sort_by_key(|((tensor, layer), _)| match tensor {
+            Tensor::Embedding => (0, 0, *tensor),
+            _ if *tensor < Tensor::FinalNorm => (1, *layer, *tensor),
+            _ => (2, 0, *tensor),
+        });
+        let mut bytes = vec![0_u8; 4 * (header::WORDS + section::WORDS * contents.len())];
+        for (index, (key, content)) in contents.into_iter().enumerate() {
+            let offset = append(&mut bytes, &content.values);
+            let scales = if content.scales.is_empty() { 0 } else { append(&mut bytes, &content.scales) };
+            let mut entry = [0; section::WORDS];
+            entry[section::TENSOR] = key.0 as u32;
+            entry[section::LAYER] = key.1 as u32;
+            entry[section::ENCODING] = content.encoding;
+            entry[section::ROWS] = content.rows as u32;
+            entry[section::COLS] = content.cols as u32;
+            entry[section::OFFSET] = offset as u32;
+            entry[section::BYTES] = content.values.len() as u32;
+            entry[section::SCALES] = scales as u32;
+            put_words(&mut bytes, header::WORDS + index * section::WORDS, &entry);
+        }
+        bytes.resize((bytes.len() + 4).next_multiple_of(layout::ALIGNMENT), 0);
+        let header = self.header(bytes.len());
+        put_words(&mut bytes, 0, &header);
+        let end = bytes.len() - 4;
+        let crc = CRC.checksum(&bytes[..end]);
+        put_words(&mut bytes, end / 4, &[crc]);
+        let words: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
+        Image::parse(&words)?;
+        Ok(words)
+    }
+
+    fn header(&self, bytes: usize) -> [u32; header::WORDS] {
+        let dims = &self.dims;
+        let mut words = [0; header::WORDS];
+        words[header::MAGIC] = layout::MAGIC;
+        words[header::VERSION] = layout::VERSION;
+        words[header::BYTES] = bytes as u32;
+        words[header::SECTIONS] = self.contents.len() as u32;
+        words[header::LAYOUT] = layout::LAYOUT_ROWS;
+        words[header::QUANTIZATION] = layout::QUANTIZATION_Q8;
+        words[header::D_MODEL] = dims.d_model as u32;
+        words[header::N_LAYERS] = dims.n_layers as u32;
+        words[header::N_HEADS] = dims.n_heads as u32;
+        words[header::N_KV_HEADS] = dims.n_kv_heads as u32;
+        words[header::HEAD_DIM] = dims.head_dim as u32;
+        words[header::D_FF] = dims.d_ff as u32;
+        words[header::VOCAB] = dims.vocab as u32;
+        words[header::MAX_SEQ] = dims.max_seq as u32;
+        words[header::NORM_EPS] = dims.norm_eps.to_bits();
+        words[header::ATTENTION_SCALE] = dims.attention_scale.to_bits();
+        for option in [header::NORM, header::NORM_PLACE, header::MLP, header::ACTIVATION, header::POSITIONS] {
+            words[option] = 1;
+        }
+        words[header::HEAD] = u32::from(self.separate_head);
+        words[header::ROTARY_FINE] = self.rotary_fine as u32;
+        words[header::TOKENIZER] = self.tokenizer;
+        words[header::TOKENIZER_FLAGS] = self.tokenizer_flags;
+        words[header::BOS] = self.bos;
+        words[header::END] = self.ends[0];
+        words[header::END_2] = self.ends[1];
+        words
+    }
+}
+
+/// The bytes of an image, as they are written to a file.
+pub fn bytes(words: &[u32]) -> &[u8] {
+    arch::bytes(words)
+}
+
+fn put_words(bytes: &mut [u8], at: usize, words: &[u32]) {
+    for (slot, word) in bytes.as_chunks_mut::<4>().0.iter_mut().skip(at).zip(words) {
+        *slot = word.to_le_bytes();
+    }
+}
+
+/// Appends a section at the next multiple of the alignment and returns where it starts.
+fn append(bytes: &mut Vec<u8>, section: &[u8]) -> usize {
+    bytes.resize(bytes.len().next_multiple_of(layout::ALIGNMENT), 0);
+    let offset = bytes.len();
+    bytes.extend(section);
+    offset
+}
+
+fn check_values(tensor: Tensor, layer: usize, rows: usize, cols: usize, values: &[f32]) -> Result<(), Error> {
+    if values.len() != rows * cols {
+        return Err(Error::ShapeMismatch {
+            tensor,
+            layer: layer as u32,
+            expected: (rows as u32, cols as u32),
+            found: (1, values.len() as u32),
+        });
+    }
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(index) => Err(Error::BadValue { tensor, layer: layer as u32, index: index as u32 }),
+        None => Ok(()),
+    }
+}

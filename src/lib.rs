@@ -1,0 +1,50 @@
+//! Quantized transformer inference for Arm Cortex-M: no heap, no operating system, bit-identical from host to chip.
+//!
+//! ```text
+//! image bytes (flash) ──► Model<'a> (checked views, zero copy)
+//!                               │
+//! token ──► embed ──► stream x ──► ┌ norm ─► attention (reduce) ─► + ┐ ──► ... ──► norm ─► head ─► logits
+//!                                  └ norm ─► mlp       (map)    ─► + ┘ × layers
+//! ```
+//! Read it from the top: [`image`] (bytes become checked views), [`Dims`], [`state`] (all memory, its size known at compile
+//! time), the block in `src/block/` (the network), [`Model`] and [`Session`], [`text`] (tokenizer and sampler). Below them
+//! lie the arithmetic in `src/kernels/` and the instruction sets in `src/arch/`.
+//!
+//! # Firmware
+//! [`model!`] includes an image, lets the compiler check it, and gives the type of its state.
+//!
+//! # Features
+//! `std`: the image writer and heap-owned states, for tools. `defmt`: [`Error`] can be logged. `portable-simd`: the
+//! `core::simd` backend, needs a nightly compiler. Without any of them the crate is `no_std`, without `alloc`.
+#![no_std]
+#![cfg_attr(feature = "portable-simd", feature(portable_simd))]
+#![deny(unsafe_code)]
+#![deny(missing_docs)]
+
+#[cfg(feature = "std")]
+extern crate std;
+
+mod arch;
+mod block;
+pub mod cycles;
+mod dims;
+mod embed;
+mod error;
+mod head;
+pub mod image;
+mod kernels;
+mod logits_crc;
+mod macros;
+mod model;
+pub mod observe;
+pub mod state;
+pub mod text;
+mod weights;
+
+pub use arch::BACKEND;
+pub use dims::{Dims, MAX_CONTEXT, MAX_WIDTH};
+pub use error::{Error, Tensor};
+pub use logits_crc::LogitsCrc;
+pub use model::{Model, Session};
+pub use state::{Memory, State};
+pub use weights::Matrix;

@@ -1,0 +1,63 @@
+//! `model!`: the compiler checks the model.
+
+/// Includes an image, checks it at compile time and makes a module with its model and the type of its state.
+///
+/// ```ignore
+/// thumbformer::model!(pub mod story = "story.tbf", max_seq = 256, ram <= 160 * 1024);
+/// ```
+/// gives `story::MODEL` ([`Model`](crate::Model)), `story::State` (all memory of a session; `size_of` is what it costs),
+/// `story::MAX_SEQ` and `story::IMAGE_BYTES`. The path is relative to the file that the macro stands in. Without `max_seq` the
+/// state has room for the model's whole context; without `ram` any size will do. A damaged image, an unsupported version, a
+/// context longer than the model's and a state beyond the RAM budget each stop the build with a sentence that says so.
+#[macro_export]
+macro_rules! model {
+    ($vis:vis mod $name:ident = $path:literal $(, max_seq = $max_seq:expr)? $(, ram <= $ram:expr)? $(,)?) => {
+        #[doc = concat!("The model in `", $path, "`.")]
+        $vis mod $name {
+            const BYTES: &[u8] = include_bytes!($path);
+
+            /// Bytes of the image in flash.
+            pub const IMAGE_BYTES: usize = BYTES.len();
+
+            // Words, so that the image is aligned by its type.
+            static WORDS: [u32; IMAGE_BYTES.div_ceil(4)] = $crate::image::words_from_bytes(BYTES);
+
+            /// The model, checked at compile time.
+            #[allow(long_running_const_eval)]
+            pub const MODEL: $crate::Model<'static> = {
+                const PARSED: $crate::Model<'static> = match $crate::Model::parse(&WORDS) {
+                    Ok(model) => model,
+                    Err(error) => panic!("{}", error.message()),
+                };
+                PARSED
+            };
+
+            #[allow(unused_mut, unused_assignments)]
+            const LIMITS: (usize, usize) = {
+                let (mut max_seq, mut ram) = (MODEL.dims().max_seq, usize::MAX);
+                $(max_seq = $max_seq;)?
+                $(ram = $ram;)?
+                assert!(max_seq > 0, "max_seq must be at least 1");
+                assert!(max_seq <= MODEL.dims().max_seq, "max_seq is longer than the model's own context");
+                (max_seq, ram)
+            };
+
+            /// Longest sequence that the state has room for, in tokens.
+            pub const MAX_SEQ: usize = LIMITS.0;
+
+            /// All memory that a session of this model needs.
+            pub type State = $crate::State<
+                { MODEL.dims().activations() },
+                { MODEL.dims().quantized() },
+                { MAX_SEQ },
+                { MODEL.dims().cache(MAX_SEQ) },
+                { MODEL.dims().vocab },
+            >;
+
+            const _: () = assert!(
+                size_of::<State>() <= LIMITS.1,
+                "the state of this model does not fit the RAM budget: lower max_seq or raise the budget"
+            );
+        }
+    };
+}

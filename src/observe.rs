@@ -1,0 +1,67 @@
+//! What a debugger, a report or a test may look at while a model runs.
+//!
+//! The names are those of the golden vectors of the float reference (`layers.0.attention.q` …), so that a comparison can
+//! say where two computations part. Observing costs nothing when nobody observes: the default methods are empty and inlined.
+
+use crate::kernels::softmax::Scores;
+
+/// A place in the computation where an [`Observer`] sees a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Point {
+    /// The token's embedding, `[d_model]`: the residual stream before the first block.
+    Embedding,
+    /// The stream after the norm before attention, `[d_model]`.
+    AttentionNorm,
+    /// Queries with their rotation, `[n_heads * head_dim]`.
+    Query,
+    /// Keys with their rotation, `[n_kv_heads * head_dim]`.
+    Key,
+    /// Values, `[n_kv_heads * head_dim]`.
+    Value,
+    /// What attention adds to the stream, `[d_model]`.
+    AttentionOutput,
+    /// The stream after the norm before the MLP, `[d_model]`.
+    MlpNorm,
+    /// What the MLP adds to the stream, `[d_model]`.
+    MlpOutput,
+    /// The stream after a block, `[d_model]`.
+    Output,
+    /// The stream after the final norm, `[d_model]`.
+    FinalNorm,
+    /// The logits, `[vocab]`.
+    Logits,
+}
+
+/// Where one head of one layer looks from one position.
+pub struct AttentionRow<'a> {
+    pub(crate) scores: &'a Scores<'a>,
+}
+
+impl AttentionRow<'_> {
+    /// The probability of every token so far, `[position + 1]`; they sum to 1 but for rounding.
+    pub fn probabilities(&self) -> impl Iterator<Item = f32> + '_ {
+        let sum: u32 = self.scores.probabilities().sum();
+        self.scores.probabilities().map(move |probability| probability as f32 / sum.max(1) as f32)
+    }
+}
+
+/// Looks on while a model runs. Every method has an empty default.
+pub trait Observer {
+    /// Sees a vector; `layer` is 0 for points outside the layers.
+    #[inline(always)]
+    fn vector(&mut self, point: Point, layer: usize, values: &[f32]) {
+        let _ = (point, layer, values);
+    }
+
+    /// Sees what a head attends to.
+    #[inline(always)]
+    fn attention(&mut self, layer: usize, head: usize, row: &AttentionRow<'_>) {
+        let _ = (layer, head, row);
+    }
+}
+
+/// Observes nothing.
+pub struct Nobody;
+
+impl Observer for Nobody {}

@@ -1,0 +1,153 @@
+//! Byte-pair encoding (Sennrich et al. 2016) with bytes as fallback, on tables in flash, without a heap.
+
+use crate::error::{Error, Tensor};
+use crate::image::layout::NO_TOKEN;
+use crate::image::{Image, TokenizerKind};
+
+/// The tokenizer of an image.
+#[derive(Clone, Copy, Debug)]
+pub struct Tokenizer<'a> {
+    kind: TokenizerKind,
+    prefix_space: bool,
+    bos: u32,
+    ends: [u32; 2],
+    piece_offsets: &'a [u32],
+    piece_bytes: &'a [u8],
+    byte_tokens: &'a [u32],
+    characters: &'a [u32],
+    merges: &'a [u32],
+}
+
+impl<'a> Tokenizer<'a> {
+    pub(crate) const fn from_image(image: &Image<'a>) -> Option<Tokenizer<'a>> {
+        let Some(kind) = image.tokenizer else { return None };
+        Some(Tokenizer {
+            kind,
+            prefix_space: image.prefix_space,
+            bos: image.bos,
+            ends: image.ends,
+            piece_offsets: image.table(Tensor::PieceOffsets),
+            piece_bytes: image.piece_bytes(),
+            byte_tokens: image.table(Tensor::ByteTokens),
+            characters: image.table(Tensor::Characters),
+            merges: image.table(Tensor::Merges),
+        })
+    }
+
+    /// The token that begins a text.
+    pub const fn bos(&self) -> Option<u16> {
+        if self.bos < NO_TOKEN { Some(self.bos as u16) } else { None }
+    }
+
+    /// Whether this token ends a text (EOS, or BOS, which begins another one).
+    pub fn is_end(&self, token: u16) -> bool {
+        let token = u32::from(token);
+        self.ends.contains(&token) || token == self.bos
+    }
+
+    /// Writes the tokens of a text into `out` and returns their number; `bos` puts the BOS token first.
+    ///
+    /// # Errors
+    /// [`Error::PromptTooLong`] when `out` has not room for every symbol (character or byte) of the text, of which merging
+    /// leaves fewer; [`Error::UnknownByte`] when the vocabulary cannot express the text.
+    pub fn encode(&self, text: &str, bos: bool, out: &mut [u16]) -> Result<usize, Error> {
+        let max = out.len();
+        let mut symbols = Symbols { out, len: 0, max };
+        let first = self.bos().filter(|_| bos);
+        if let Some(first) = first {
+            symbols.push(first)?;
+        }
+        if self.prefix_space && !text.is_empty() {
+            self.push_character(' ', &mut symbols)?;
+        }
+        for character in text.chars() {
+            self.push_character(character, &mut symbols)?;
+        }
+        let start = usize::from(first.is_some());
+        let len = symbols.len;
+        let tokens = out.get_mut(start..len).unwrap_or(&mut []);
+        Ok(start + self.merge(tokens))
+    }
+
+    fn push_character(&self, character: char, symbols: &mut Symbols<'_>) -> Result<(), Error> {
+        if self.kind == TokenizerKind::Characters
+            && let Some(token) = lookup(self.characters, character.into())
+        {
+            return symbols.push(token as u16);
+        }
+        for &byte in character.encode_utf8(&mut [0; 4]).as_bytes() {
+            let token = self.byte_tokens.get(usize::from(byte)).copied().unwrap_or(NO_TOKEN);
+            if token == NO_TOKEN {
+                return Err(Error::UnknownByte { byte });
+            }
+            symbols.push(token as u16)?;
+        }
+        Ok(())
+    }
+
+    /// Merges neighbours, the pair of lowest rank first, the leftmost among equals, until none is left.
+    fn merge(&self, tokens: &mut [u16]) -> usize {
+        let mut len = tokens.len();
+        loop {
+            let current = tokens.get_mut(..len).unwrap_or(&mut []);
+            let mut best: Option<(u32, usize, u16)> = None;
+            for (index, (&left, &right)) in current.iter().zip(current.iter().skip(1)).enumerate() {
+                if let Some(found) = lookup(self.merges, u32::from(left) << 16 | u32::from(right)) {
+                    let rank = found & 0xffff;
+                    if best.is_none_or(|(lowest, ..)| rank < lowest) {
+                        best = Some((rank, index, (found >> 16) as u16));
+                    }
+                }
+            }
+            let Some((_, index, merged)) = best else { return len };
+            if let Some(tail) = current.get_mut(index..)
+                && let [left, rest @ ..] = tail
+            {
+                *left = merged;
+                // Close the gap: the right half of the pair leaves, everything after it moves down by one.
+                if !rest.is_empty() {
+                    rest.rotate_left(1);
+                }
+            }
+            len -= 1;
+        }
+    }
+
+    /// The bytes that a token prints after the token before it.
+    ///
+    /// A vocabulary that puts a space before the text takes it away again after BOS. A character that was split into
+    /// byte tokens comes in parts: only their concatenation is UTF-8. A token beyond the vocabulary prints nothing.
+    pub fn piece(&self, previous: u16, token: u16) -> &'a [u8] {
+        let offset = |index: usize| self.piece_offsets.get(index).map(|&offset| offset as usize);
+        let (Some(start), Some(end)) = (offset(token.into()), offset(usize::from(token) + 1)) else {
+            return &[];
+        };
+        let piece = self.piece_bytes.get(start..end).unwrap_or(&[]);
+        match piece {
+            [b' ', rest @ ..] if self.prefix_space && u32::from(previous) == self.bos => rest,
+            _ => piece,
+        }
+    }
+}
+
+/// Tokens that are being collected.
+struct Symbols<'o> {
+    out: &'o mut [u16],
+    len: usize,
+    max: usize,
+}
+
+impl Symbols<'_> {
+    fn push(&mut self, token: u16) -> Result<(), Error> {
+        *self.out.get_mut(self.len).ok_or(Error::PromptTooLong { max: self.max })? = token;
+        self.len += 1;
+        Ok(())
+    }
+}
+
+/// Binary search in a table of (key, value) words, sorted by key.
+fn lookup(table: &[u32], key: u32) -> Option<u32> {
+    let (pairs, _) = table.as_chunks::<2>();
+    let index = pairs.binary_search_by_key(&key, |pair| pair[0]).ok()?;
+    pairs.get(index).map(|pair| pair[1])
+}
