@@ -171,7 +171,11 @@ impl<'a> Image<'a> {
         }
         match rest - 1 - self.separate_head as usize {
             0 => (Tensor::RotaryFine, 0, F32, self.rotary_fine, dims.head_dim),
-            1 => (Tensor::RotaryCoarse, 0, F32, dims.max_seq.div_ceil(self.rotary_fine), dims.head_dim),
+            // Parsing refused a table of no rows; `if` tells the compiler, which else would keep a panic.
+            1 if self.rotary_fine > 0 => {
+                (Tensor::RotaryCoarse, 0, F32, dims.max_seq.div_ceil(self.rotary_fine), dims.head_dim)
+            }
+            1 => (Tensor::RotaryCoarse, 0, F32, 0, dims.head_dim),
             2 => (Tensor::PieceOffsets, 0, RAW, 1, dims.vocab + 1),
             3 => (Tensor::PieceBytes, 0, RAW, 1, 0),
             4 => (Tensor::ByteTokens, 0, RAW, 1, 256),

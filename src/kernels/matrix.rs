@@ -22,11 +22,13 @@ pub(crate) fn matvec_q8(y: &mut [f32], w: &Matrix<'_>, x: &Quantized<'_>) {
 /// # Shapes
 /// `rows: [n, stride]`, of which the first `x.len()` columns count.
 pub(crate) fn dots_i8<B: Backend>(rows: &[i8], stride: usize, x: &[i8], mut output: impl FnMut(i32)) {
-    // A stride of zero cannot come from checked dimensions; `max` tells the compiler so.
+    // Strides of zero and beyond a quarter of the address space cannot come from checked dimensions; this tells the
+    // compiler so, which else would keep `chunks_exact`'s panic.
     let stride = stride.max(1);
+    let four = stride.saturating_mul(4).max(1);
     let cols = x.len().min(stride);
     let x = first(x, cols);
-    let mut quads = rows.chunks_exact(4 * stride);
+    let mut quads = rows.chunks_exact(four);
     for quad in &mut quads {
         let (row0, rest) = split(quad, stride);
         let (row1, rest) = split(rest, stride);
