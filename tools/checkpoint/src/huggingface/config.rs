@@ -1,0 +1,249 @@
+//! `config.json`: the numbers, and every setting that would change the computation.
+//!
+//! Two spellings are read: `rope_theta` and `rope_scaling` at the top level, and the newer `rope_parameters`.
+//! A setting that is absent has the default of transformers' `LlamaConfig`.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::read_text;
+use crate::{Config, Error};
+
+/// Architectures whose computation is exactly the one described in [`Config`].
+const SUPPORTED: [&str; 2] = ["llama", "mistral"];
+
+/// Larger than any dimension of a model for a microcontroller, small enough that no product overflows 64 bits.
+const LARGEST: usize = 1 << 20;
+
+#[derive(Deserialize)]
+struct Raw {
+    model_type: String,
+    architectures: Option<Vec<String>>,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    num_key_value_heads: Option<usize>,
+    head_dim: Option<usize>,
+    vocab_size: usize,
+    max_position_embeddings: Option<usize>,
+    rms_norm_eps: Option<f64>,
+    rope_theta: Option<f64>,
+    tie_word_embeddings: Option<bool>,
+    #[serde(default = "default_bos")]
+    bos_token_id: Option<u32>,
+    #[serde(default = "default_eos")]
+    eos_token_id: Option<OneOrMany>,
+    #[serde(flatten)]
+    rest: serde_json::Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(u32),
+    Many(Vec<u32>),
+}
+
+/// Absent is 1; `null` is none.
+fn default_bos() -> Option<u32> {
+    Some(1)
+}
+
+/// Absent is 2; `null` is none.
+fn default_eos() -> Option<OneOrMany> {
+    Some(OneOrMany::One(2))
+}
+
+/// The architecture's name and its numbers.
+pub(super) fn load(path: &Path) -> Result<(String, Config), Error> {
+    let text = read_text(path)?;
+    let json = |source| Error::Json { path: path.into(), source };
+    // The name comes first: another architecture lacks the keys of this one, and "missing key" would mislead.
+    let value: Value = serde_json::from_str(&text).map_err(json)?;
+    if let Some(found) = value.get("model_type").and_then(Value::as_str) {
+        check_architecture(path, found)?;
+    }
+    let raw: Raw = serde_json::from_value(value).map_err(json)?;
+    check_settings(path, &raw)?;
+    let config = numbers(path, &raw)?;
+    check_numbers(path, &config)?;
+    Ok((raw.model_type, config))
+}
+
+fn check_architecture(path: &Path, found: &str) -> Result<(), Error> {
+    if SUPPORTED.contains(&found) {
+        return Ok(());
+    }
+    Err(Error::Architecture { path: path.into(), found: found.into(), supported: SUPPORTED.join(", ") })
+}
+
+/// Builds the error for one setting.
+fn setting(path: &Path, key: &str, found: impl ToString, expected: &str, next: &str) -> Error {
+    Error::Setting {
+        path: path.into(),
+        key: key.into(),
+        found: found.to_string(),
+        expected: expected.into(),
+        next: next.into(),
+    }
+}
+
+/// Refuses every setting that changes the computation and has no place in [`Config`].
+fn check_settings(path: &Path, raw: &Raw) -> Result<(), Error> {
+    if let Some(found) = raw.architectures.iter().flatten().find(|name| !name.ends_with("ForCausalLM")) {
+        return Err(Error::Architecture {
+            path: path.into(),
+            found: found.clone(),
+            supported: "LlamaForCausalLM".into(),
+        });
+    }
+    let retrain = "train the model without it";
+    let rules: [(&str, &[Value], &str, &str); 7] = [
+        ("hidden_act", &["silu".into(), "swish".into()], "silu (SwiGLU)", "train the model with hidden_act = silu"),
+        ("attention_bias", &[false.into()], "false: projections have no bias", retrain),
+        ("mlp_bias", &[false.into()], "false: projections have no bias", retrain),
+        ("rope_scaling", &[], "null: rotary positions are not rescaled", retrain),
+        ("partial_rotary_factor", &[1.0.into(), 1.into()], "1.0: all of a head is rotated", retrain),
+        ("quantization_config", &[], "null: the checkpoint must be in floats", "export the unquantized float model"),
+        ("layer_types", &[], "absent: every layer has full attention", retrain),
+    ];
+    for (key, accepted, expected, next) in rules {
+        let Some(found) = raw.rest.get(key).filter(|value| !value.is_null()) else {
+            continue;
+        };
+        if key == "layer_types" && only_full_attention(found) {
+            continue;
+        }
+        if !accepted.contains(found) {
+            return Err(setting(path, key, found, expected, next));
+        }
+    }
+    check_mistral(path, raw)?;
+    check_window(path, raw)?;
+    check_rope_parameters(path, raw)
+}
+
+/// Newer configurations list the kind of every layer's attention.
+fn only_full_attention(found: &Value) -> bool {
+    found.as_array().is_some_and(|layers| layers.iter().all(|layer| layer == "full_attention"))
+}
+
+/// Mistral's defaults are not Llama's, so what has another one must be there.
+fn check_mistral(path: &Path, raw: &Raw) -> Result<(), Error> {
+    let given = [
+        ("num_key_value_heads", raw.num_key_value_heads.is_some()),
+        ("max_position_embeddings", raw.max_position_embeddings.is_some()),
+        ("sliding_window", raw.rest.contains_key("sliding_window")),
+    ];
+    match given.iter().find(|(_, given)| !given && raw.model_type == "mistral") {
+        None => Ok(()),
+        Some((key, _)) => {
+            Err(setting(path, key, "absent", "a value", "add the one that the model was trained with to config.json"))
+        }
+    }
+}
+
+/// A sliding window that is shorter than the context masks what full attention sees.
+fn check_window(path: &Path, raw: &Raw) -> Result<(), Error> {
+    let Some(window) = raw.rest.get("sliding_window").filter(|value| !value.is_null()) else {
+        return Ok(());
+    };
+    let context = raw.max_position_embeddings.unwrap_or(2048);
+    if window.as_u64().is_some_and(|window| window >= context as u64) {
+        return Ok(());
+    }
+    let next = "set max_position_embeddings to at most the window, within which the model computes the same";
+    Err(setting(path, "sliding_window", window, "null, or at least max_position_embeddings", next))
+}
+
+/// `rope_parameters` may carry every kind of rescaling; only the plain kind is computed.
+fn check_rope_parameters(path: &Path, raw: &Raw) -> Result<(), Error> {
+    let Some(found) = raw.rest.get("rope_parameters").filter(|value| !value.is_null()) else {
+        return Ok(());
+    };
+    let plain = |(key, value): (&String, &Value)| match key.as_str() {
+        "rope_theta" => value.is_number(),
+        "rope_type" | "type" => value == "default",
+        "partial_rotary_factor" => value.is_null() || value.as_f64() == Some(1.0),
+        _ => value.is_null(),
+    };
+    if found.as_object().is_some_and(|object| object.iter().all(plain)) {
+        return Ok(());
+    }
+    let expected = "rope_theta with rope_type = default: rotary positions are not rescaled";
+    Err(setting(path, "rope_parameters", found, expected, "train the model without it"))
+}
+
+/// The numbers, with the defaults for those that are absent.
+fn numbers(path: &Path, raw: &Raw) -> Result<Config, Error> {
+    let derived = raw.hidden_size.checked_div(raw.num_attention_heads).unwrap_or(0);
+    if raw.head_dim.is_none() && derived * raw.num_attention_heads != raw.hidden_size {
+        let expected = format!("a multiple of num_attention_heads ({})", raw.num_attention_heads);
+        return Err(setting(path, "hidden_size", raw.hidden_size, &expected, "or give head_dim explicitly"));
+    }
+    let nested = raw.rest.get("rope_parameters").and_then(|rope| rope.get("rope_theta")).and_then(Value::as_f64);
+    Ok(Config {
+        d_model: raw.hidden_size,
+        n_layers: raw.num_hidden_layers,
+        n_heads: raw.num_attention_heads,
+        n_kv_heads: raw.num_key_value_heads.unwrap_or(raw.num_attention_heads),
+        head_dim: raw.head_dim.unwrap_or(derived),
+        d_ff: raw.intermediate_size,
+        vocab: raw.vocab_size,
+        max_seq: raw.max_position_embeddings.unwrap_or(2048),
+        norm_eps: raw.rms_norm_eps.unwrap_or(1e-6) as f32,
+        rope_theta: nested.or(raw.rope_theta).unwrap_or(10000.0),
+        tied_head: raw.tie_word_embeddings.unwrap_or(false),
+        bos: raw.bos_token_id,
+        eos: match &raw.eos_token_id {
+            None => Vec::new(),
+            Some(OneOrMany::One(id)) => vec![*id],
+            Some(OneOrMany::Many(ids)) => ids.clone(),
+        },
+    })
+}
+
+/// Refuses numbers that describe no network.
+fn check_numbers(path: &Path, config: &Config) -> Result<(), Error> {
+    let next = "correct config.json; it must be the one that the model was trained with";
+    let sizes = [
+        ("hidden_size", config.d_model),
+        ("num_hidden_layers", config.n_layers),
+        ("num_attention_heads", config.n_heads),
+        ("num_key_value_heads", config.n_kv_heads),
+        ("head_dim", config.head_dim),
+        ("intermediate_size", config.d_ff),
+        ("vocab_size", config.vocab),
+        ("max_position_embeddings", config.max_seq),
+    ];
+    for (key, size) in sizes {
+        if size == 0 || size > LARGEST {
+            return Err(setting(path, key, size, &format!("1 to {LARGEST}"), next));
+        }
+    }
+    if !config.n_heads.is_multiple_of(config.n_kv_heads) {
+        let expected = format!("a multiple of num_key_value_heads ({})", config.n_kv_heads);
+        return Err(setting(path, "num_attention_heads", config.n_heads, &expected, next));
+    }
+    if !config.head_dim.is_multiple_of(2) {
+        return Err(setting(path, "head_dim", config.head_dim, "an even number: rotary positions turn pairs", next));
+    }
+    if !(config.norm_eps.is_finite() && config.norm_eps > 0.0) {
+        return Err(setting(path, "rms_norm_eps", config.norm_eps, "a positive number", next));
+    }
+    if !(config.rope_theta.is_finite() && config.rope_theta > 0.0) {
+        return Err(setting(path, "rope_theta", config.rope_theta, "a positive number", next));
+    }
+    let below = format!("below vocab_size ({})", config.vocab);
+    for (key, id) in
+        config.bos.iter().map(|id| ("bos_token_id", id)).chain(config.eos.iter().map(|id| ("eos_token_id", id)))
+    {
+        if *id as usize >= config.vocab {
+            return Err(setting(path, key, id, &below, next));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! How far one set of logits is from another. Natural logarithms throughout: results are in nats.
+
+/// Logarithms of the probabilities that a softmax over `logits` gives.
+///
+/// # Units
+/// Nats. `-log_softmax(logits)[token]` is the loss of `token`; the exponential of its mean is the perplexity.
+pub fn log_softmax(logits: &[f64]) -> Vec<f64> {
+    let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let log_sum = max + logits.iter().map(|x| (x - max).exp()).sum::<f64>().ln();
+    logits.iter().map(|x| x - log_sum).collect()
+}
+
+/// Kullback-Leibler divergence `sum p ln(p / q)` of the distributions behind two sets of logits: what is lost, on
+/// average, by believing `q` where `p` is true. 0 if they are equal, never negative beyond rounding.
+///
+/// # Units
+/// Nats.
+///
+/// # Panics
+/// If the lengths differ: a caller that compares two vocabularies has a mistake that no number should hide.
+pub fn kl_divergence(p_logits: &[f64], q_logits: &[f64]) -> f64 {
+    assert_eq!(p_logits.len(), q_logits.len(), "two vocabularies cannot be compared");
+    let (p, q) = (log_softmax(p_logits), log_softmax(q_logits));
+    // A p so small that it is 0 in f64 contributes nothing, whatever q is.
+    let terms = p.iter().zip(&q).map(|(p, q)| if p.exp() > 0.0 { p.exp() * (p - q) } else { 0.0 });
+    terms.sum()
+}
+
+/// Signal-to-quantization-noise ratio `10 log10(sum r^2 / sum (r - f)^2)`.
+///
+/// # Units
+/// Decibels; infinite if nothing differs.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn sqnr_db(reference: &[f64], found: &[f64]) -> f64 {
+    assert_eq!(reference.len(), found.len(), "two lengths cannot be compared");
+    let signal: f64 = reference.iter().map(|r| r * r).sum();
+    let noise: f64 = reference.iter().zip(found).map(|(r, f)| (r - f) * (r - f)).sum();
+    10.0 * (signal / noise).log10()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-12, "found {found}, expected {expected}");
+    }
+
+    #[test]
+    fn log_softmax_gives_the_logarithms_of_known_probabilities() {
+        // Logits ln 1, ln 2, ln 5 mean probabilities 1/8, 2/8, 5/8.
+        let found = log_softmax(&[0.0, 2f64.ln(), 5f64.ln()]);
+        for (found, expected) in found.iter().zip([0.125f64, 0.25, 0.625]) {
+            near(*found, expected.ln());
+        }
+    }
+
+    #[test]
+    fn log_softmax_survives_logits_whose_exponentials_do_not() {
+        let found = log_softmax(&[1000.0, 1000.0, -1000.0]);
+        near(found[0], -(2f64.ln()));
+        near(found[2], -2000.0 - 2f64.ln());
+    }
+
+    #[test]
+    fn divergence_equals_the_hand_computed_values_in_nats() {
+        let even = [0.0, 0.0];
+        let skewed = [3f64.ln(), 0.0]; // 3/4, 1/4
+        // 1/2 ln(2/3) + 1/2 ln 2 = 1/2 ln(4/3); the other way 3/4 ln(3/2) + 1/4 ln(1/2).
+        near(kl_divergence(&even, &skewed), 0.5 * (4f64 / 3.0).ln());
+        near(kl_divergence(&skewed, &even), 0.75 * 1.5f64.ln() + 0.25 * 0.5f64.ln());
+        near(kl_divergence(&skewed, &skewed), 0.0);
+        // A constant added to all logits is no difference.
+        near(kl_divergence(&skewed, &[3f64.ln() + 7.0, 7.0]), 0.0);
+    }
+
+    #[test]
+    fn divergence_is_finite_where_a_probability_vanishes() {
+        near(kl_divergence(&[0.0, -1e6], &[0.0, 0.0]), 2f64.ln());
+    }
+
+    #[test]
+    fn sqnr_equals_the_hand_computed_values_in_decibels() {
+        near(sqnr_db(&[3.0, 4.0], &[3.0, 4.5]), 20.0); // 25 / 0.25
+        near(sqnr_db(&[10.0, 0.0], &[9.0, 0.0]), 20.0);
+        near(sqnr_db(&[1.0, 1.0], &[0.0, 0.0]), 0.0);
+        assert_eq!(sqnr_db(&[1.0], &[1.0]), f64::INFINITY);
+    }
+}

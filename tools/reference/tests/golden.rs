@@ -1,0 +1,193 @@
+//! The reference computes what PyTorch computes: at every named point of every layer, from both checkpoint layouts.
+//!
+//! The vectors are float32 (`tests/golden/README.md`). A point's distance is the largest absolute difference over the
+//! largest absolute value of the golden tensor; float32 sums over a few dozen terms stay near 1e-6, so 1e-4 leaves
+//! room for nothing but rounding.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use thumbformer_checkpoint::Checkpoint;
+use thumbformer_reference::Reference;
+
+const BOUND: f64 = 1e-4;
+
+fn golden(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(path)
+}
+
+fn load(path: &str) -> Checkpoint {
+    Checkpoint::load(&golden(path), None).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Tensors by name.
+struct Vectors {
+    bytes: Vec<u8>,
+}
+
+impl Vectors {
+    fn read(path: &str) -> Self {
+        Self { bytes: std::fs::read(golden(path)).expect("the vectors are committed") }
+    }
+
+    fn tensors(&self) -> SafeTensors<'_> {
+        SafeTensors::deserialize(&self.bytes).expect("a safetensors file")
+    }
+
+    fn get(&self, name: &str) -> Option<Vec<f64>> {
+        let view = self.tensors().tensor(name).ok()?;
+        let floats = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        Some(floats.map(f64::from).collect())
+    }
+
+    fn tokens(&self) -> Vec<u32> {
+        self.get("tokens").expect("tokens").into_iter().map(|id| id as u32).collect()
+    }
+}
+
+/// Runs the reference and compares every golden point. `Err` lists the points that differ, in the order of the
+/// computation, so the first line is where to look.
+fn compare(checkpoint: &Checkpoint, vectors: &Vectors) -> Result<f64, String> {
+    let mut wrong = String::new();
+    let mut seen = vec!["tokens".to_string()];
+    let mut worst = 0f64;
+    let mut judge = |point: &str, found: &[f64]| {
+        seen.push(point.into());
+        let Some(expected) = vectors.get(point) else {
+            writeln!(wrong, "{point}: not among the golden vectors").unwrap();
+            return;
+        };
+        let largest = expected.iter().fold(0f64, |max, x| max.max(x.abs()));
+        let error = expected.iter().zip(found).fold(0f64, |max, (a, b)| max.max((a - b).abs()));
+        let relative = error / largest;
+        // `max` passes over NaN, so it is looked for on its own.
+        let sound = found.len() == expected.len() && found.iter().all(|x| x.is_finite());
+        if !sound || relative > BOUND {
+            let lengths = (found.len(), expected.len());
+            writeln!(wrong, "{point}: relative error {relative:.2e}, (found, expected) lengths {lengths:?}").unwrap();
+        }
+        worst = worst.max(relative);
+    };
+    let logits =
+        Reference::new(checkpoint).forward(&vectors.tokens(), &mut judge).map_err(|error| error.to_string())?;
+    // What is returned is what was observed.
+    judge("logits", &logits.concat());
+    for name in vectors.tensors().names() {
+        if !seen.iter().any(|seen| seen == name) {
+            writeln!(wrong, "{name}: golden, but not computed").unwrap();
+        }
+    }
+    if wrong.is_empty() { Ok(worst) } else { Err(wrong) }
+}
+
+#[test]
+fn the_reference_agrees_with_pytorch_at_every_named_point_of_every_layer() {
+    for model in ["llama", "llama_untied"] {
+        let checkpoint = load(&format!("{model}/checkpoint"));
+        let vectors = Vectors::read(&format!("{model}/activations.safetensors"));
+        let points = vectors.tensors().names().len();
+        assert_eq!(points, 4 + 9 * checkpoint.config.n_layers, "{model}: tokens, 3 around the blocks, 9 in each");
+        match compare(&checkpoint, &vectors) {
+            Ok(worst) => println!("{model}: {points} points, worst relative error {worst:.1e}"),
+            Err(wrong) => panic!("{model} differs from PyTorch, first at\n{wrong}"),
+        }
+    }
+}
+
+#[test]
+fn the_golden_models_cover_both_kinds_of_head_grouping_and_width() {
+    let (grouped, plain) = (load("llama/checkpoint").config, load("llama_untied/checkpoint").config);
+    assert!(grouped.tied_head && grouped.n_kv_heads < grouped.n_heads);
+    assert!(!plain.tied_head && plain.n_kv_heads == plain.n_heads && plain.q_width() != plain.d_model);
+    assert!(grouped.norm_eps != plain.norm_eps && grouped.rope_theta != plain.rope_theta);
+}
+
+/// One weight of a part, to be changed by a test.
+type Weight = fn(&mut Checkpoint) -> &mut f32;
+
+#[test]
+fn one_changed_weight_is_found_at_the_first_point_that_it_reaches() {
+    let vectors = Vectors::read("llama/activations.safetensors");
+    let cases: [(&str, Weight); 8] = [
+        // Column 5 of the row of token 1, the sequence's first.
+        ("embedding", |c| &mut c.embedding.data[32 + 5]),
+        ("layers.0.attention_norm", |c| &mut c.layers[0].attention_norm.data[3]),
+        ("layers.1.attention.q", |c| &mut c.layers[1].wq.data[7]),
+        ("layers.1.attention.k", |c| &mut c.layers[1].wk.data[7]),
+        ("layers.2.attention.v", |c| &mut c.layers[2].wv.data[7]),
+        ("layers.2.attention.output", |c| &mut c.layers[2].wo.data[7]),
+        ("layers.1.mlp.output", |c| &mut c.layers[1].gate.data[7]),
+        ("final_norm", |c| &mut c.final_norm.data[31]),
+    ];
+    for (point, weight) in cases {
+        let mut checkpoint = load("llama/checkpoint");
+        *weight(&mut checkpoint) += 0.05;
+        let wrong = compare(&checkpoint, &vectors).expect_err(point);
+        assert!(wrong.starts_with(&format!("{point}:")), "{point} was changed, found\n{wrong}");
+    }
+}
+
+#[test]
+fn a_changed_rotary_base_or_epsilon_is_found() {
+    let vectors = Vectors::read("llama_untied/activations.safetensors");
+    let mut checkpoint = load("llama_untied/checkpoint");
+    checkpoint.config.rope_theta = 10000.0;
+    assert!(compare(&checkpoint, &vectors).unwrap_err().starts_with("layers.0.attention.q:"));
+    let mut checkpoint = load("llama_untied/checkpoint");
+    checkpoint.config.norm_eps = 1e-3;
+    assert!(compare(&checkpoint, &vectors).unwrap_err().starts_with("layers.0.attention_norm:"));
+}
+
+#[test]
+fn llama2c_and_hugging_face_files_of_one_model_give_the_same_network() {
+    let hugging_face = load("llama/checkpoint");
+    let llama2c = load("llama2c/model.bin");
+    assert_eq!(
+        (llama2c.config.d_model, llama2c.config.n_kv_heads, llama2c.config.max_seq, llama2c.config.tied_head),
+        (32, 2, 64, true)
+    );
+    // The rows of queries and keys come back in their order, so weights and with them all results are equal.
+    for (ours, theirs) in llama2c.layers.iter().zip(&hugging_face.layers) {
+        for (ours, theirs) in ours.tensors().iter().zip(theirs.tensors()) {
+            assert_eq!(
+                (&ours.shape, &ours.data),
+                (&theirs.shape, &theirs.data),
+                "{} is not {}",
+                ours.name,
+                theirs.name
+            );
+        }
+    }
+    let vectors = Vectors::read("llama/activations.safetensors");
+    compare(&llama2c, &vectors).unwrap_or_else(|wrong| panic!("llama2c differs from PyTorch, first at\n{wrong}"));
+    let tokens = vectors.tokens();
+    let logits = |checkpoint: &Checkpoint| Reference::new(checkpoint).forward(&tokens, &mut |_, _| ()).unwrap();
+    assert_eq!(logits(&llama2c), logits(&hugging_face));
+}
+
+#[test]
+fn later_tokens_do_not_change_earlier_logits() {
+    let reference = Reference::new(&load("llama/checkpoint"));
+    let tokens = Vectors::read("llama/activations.safetensors").tokens();
+    let whole = reference.forward(&tokens, &mut |_, _| ()).unwrap();
+    let part = reference.forward(&tokens[..7], &mut |_, _| ()).unwrap();
+    assert_eq!(part, whole[..7]);
+}
+
+#[test]
+fn a_sequence_that_cannot_be_computed_is_refused_by_name() {
+    let reference = Reference::new(&load("llama/checkpoint"));
+    let cases: [(&str, Vec<u32>, &[&str]); 3] = [
+        ("nothing", vec![], &["empty"]),
+        ("a token beyond the vocabulary", vec![1, 2, 48], &["token 48", "position 2", "48;"]),
+        ("more than the context", vec![1; 65], &["65 tokens", "holds 64"]),
+    ];
+    for (case, tokens, expected) in cases {
+        let error = reference.forward(&tokens, &mut |_, _| panic!("computed {case}")).unwrap_err().to_string();
+        for part in expected {
+            assert!(error.contains(part), "{case}: `{part}` is not in `{error}`");
+        }
+    }
+    assert!(reference.forward(&[47; 64], &mut |_, _| ()).is_ok(), "the last token, the full context");
+}
