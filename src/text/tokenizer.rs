@@ -39,6 +39,11 @@ impl<'a> Tokenizer<'a> {
         if self.bos < NO_TOKEN { Some(self.bos as u16) } else { None }
     }
 
+    /// The token that ends a text; the first, where there are two.
+    pub fn end(&self) -> Option<u16> {
+        self.ends.iter().find(|&&end| end < NO_TOKEN).map(|&end| end as u16)
+    }
+
     /// Whether this token ends a text (EOS, or BOS, which begins another one).
     pub fn is_end(&self, token: u16) -> bool {
         let token = u32::from(token);

@@ -26,18 +26,37 @@ pub fn kl_divergence(p_logits: &[f64], q_logits: &[f64]) -> f64 {
     terms.sum()
 }
 
-/// Signal-to-quantization-noise ratio `10 log10(sum r^2 / sum (r - f)^2)`.
-///
-/// # Units
-/// Decibels; infinite if nothing differs.
-///
-/// # Panics
-/// If the lengths differ.
-pub fn sqnr_db(reference: &[f64], found: &[f64]) -> f64 {
-    assert_eq!(reference.len(), found.len(), "two lengths cannot be compared");
-    let signal: f64 = reference.iter().map(|r| r * r).sum();
-    let noise: f64 = reference.iter().zip(found).map(|(r, f)| (r - f) * (r - f)).sum();
-    10.0 * (signal / noise).log10()
+/// Signal-to-quantization-noise ratio `10 log10(sum r^2 / sum (r - f)^2)` over any number of vectors.
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
+pub struct Sqnr {
+    signal: f64,
+    noise: f64,
+}
+
+impl Sqnr {
+    /// Takes in a vector of the reference and the one that was found in its place.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn add(&mut self, reference: &[f64], found: &[f64]) {
+        assert_eq!(reference.len(), found.len(), "two lengths cannot be compared");
+        self.signal += reference.iter().map(|r| r * r).sum::<f64>();
+        self.noise += reference.iter().zip(found).map(|(r, f)| (r - f) * (r - f)).sum::<f64>();
+    }
+
+    /// Takes in what another one took in.
+    pub fn merge(&mut self, other: &Sqnr) {
+        self.signal += other.signal;
+        self.noise += other.noise;
+    }
+
+    /// The ratio.
+    ///
+    /// # Units
+    /// Decibels; infinite if nothing differs.
+    pub fn decibels(&self) -> f64 {
+        10.0 * (self.signal / self.noise).log10()
+    }
 }
 
 #[cfg(test)]
@@ -83,9 +102,18 @@ mod tests {
 
     #[test]
     fn sqnr_equals_the_hand_computed_values_in_decibels() {
-        near(sqnr_db(&[3.0, 4.0], &[3.0, 4.5]), 20.0); // 25 / 0.25
-        near(sqnr_db(&[10.0, 0.0], &[9.0, 0.0]), 20.0);
-        near(sqnr_db(&[1.0, 1.0], &[0.0, 0.0]), 0.0);
-        assert_eq!(sqnr_db(&[1.0], &[1.0]), f64::INFINITY);
+        let of = |reference: &[f64], found: &[f64]| {
+            let mut sqnr = Sqnr::default();
+            sqnr.add(reference, found);
+            sqnr
+        };
+        near(of(&[3.0, 4.0], &[3.0, 4.5]).decibels(), 20.0); // 25 / 0.25
+        near(of(&[10.0, 0.0], &[9.0, 0.0]).decibels(), 20.0);
+        near(of(&[1.0, 1.0], &[0.0, 0.0]).decibels(), 0.0);
+        assert_eq!(of(&[1.0], &[1.0]).decibels(), f64::INFINITY);
+        // (9 + 91) / (1 + 0)
+        let mut both = of(&[3.0], &[2.0]);
+        both.merge(&of(&[91f64.sqrt()], &[91f64.sqrt()]));
+        near(both.decibels(), 20.0);
     }
 }

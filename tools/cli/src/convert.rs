@@ -1,0 +1,94 @@
+//! Checkpoint to image: every tensor goes to the writer under the core's name.
+
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use thumbformer::image::{ImageWriter, TokenizerKind, TokenizerTables};
+use thumbformer::{Dims, Tensor};
+use thumbformer_checkpoint as checkpoint;
+use thumbformer_checkpoint::Checkpoint;
+
+/// Makes an image of a checkpoint, for a context of `max_seq` tokens or the checkpoint's own.
+///
+/// `progress` is called for each tensor.
+///
+/// # Errors
+/// What the image cannot express, by name.
+pub fn convert(checkpoint: &Checkpoint, max_seq: Option<usize>, progress: &mut dyn FnMut(&str)) -> Result<Vec<u32>> {
+    let config = &checkpoint.config;
+    let max_seq = max_seq.unwrap_or(config.max_seq);
+    if max_seq > config.max_seq {
+        bail!("--max-seq {max_seq}: the checkpoint was trained for a context of {}; give no more", config.max_seq);
+    }
+    let dims = Dims::new(
+        config.d_model,
+        config.n_layers,
+        config.n_heads,
+        config.n_kv_heads,
+        config.head_dim,
+        config.d_ff,
+        config.vocab,
+        max_seq,
+        config.norm_eps,
+    )
+    .with_context(|| format!("{}", checkpoint.source.display()))?;
+    let mut writer = ImageWriter::new(dims);
+    let mut add = |tensor: Tensor, layer: usize, float: &checkpoint::Tensor| {
+        progress(&float.name);
+        match float.shape[..] {
+            [rows, cols] => writer.matrix(tensor, layer, rows, cols, &float.data),
+            _ => writer.vector(tensor, layer, &float.data),
+        }
+        .with_context(|| format!("{}: {}", checkpoint.source.display(), float.name))
+    };
+    add(Tensor::Embedding, 0, &checkpoint.embedding)?;
+    for (index, layer) in checkpoint.layers.iter().enumerate() {
+        add(Tensor::AttentionNorm, index, &layer.attention_norm)?;
+        add(Tensor::Query, index, &layer.wq)?;
+        add(Tensor::Key, index, &layer.wk)?;
+        add(Tensor::Value, index, &layer.wv)?;
+        add(Tensor::AttentionOutput, index, &layer.wo)?;
+        add(Tensor::MlpNorm, index, &layer.mlp_norm)?;
+        add(Tensor::Gate, index, &layer.gate)?;
+        add(Tensor::Up, index, &layer.up)?;
+        add(Tensor::Down, index, &layer.down)?;
+    }
+    add(Tensor::FinalNorm, 0, &checkpoint.final_norm)?;
+    if let Some(head) = &checkpoint.head {
+        add(Tensor::Head, 0, head)?;
+    }
+    writer.rotary(config.rope_theta);
+    if config.eos.len() > 2 {
+        bail!(
+            "{}: eos_token_id has {} tokens, an image holds 2; keep those that end a text in config.json",
+            checkpoint.source.display(),
+            config.eos.len()
+        );
+    }
+    writer.special_tokens(config.bos, &config.eos);
+    if let Some(tokenizer) = &checkpoint.tokenizer {
+        let merges: Vec<_> = tokenizer.merges.iter().map(|m| (m.left, m.right, m.merged, m.rank)).collect();
+        let tables = TokenizerTables {
+            kind: match tokenizer.kind {
+                checkpoint::TokenizerKind::ByteLevel => TokenizerKind::Bytes,
+                checkpoint::TokenizerKind::Characters => TokenizerKind::Characters,
+            },
+            prefix_space: tokenizer.prefix_space,
+            pieces: &tokenizer.pieces,
+            byte_tokens: &tokenizer.bytes,
+            characters: &tokenizer.characters,
+            merges: &merges,
+        };
+        writer.tokenizer(&tables).context("tokenizer")?;
+    }
+    writer.finish().with_context(|| format!("{}", checkpoint.source.display()))
+}
+
+/// Writes an image to a file: whole or not at all.
+///
+/// # Errors
+/// When the folder cannot be written to.
+pub fn write(words: &[u32], file: &Path) -> Result<()> {
+    let part = file.with_extension("tbf.part");
+    let written = std::fs::write(&part, thumbformer::image::bytes(words)).and_then(|()| std::fs::rename(&part, file));
+    written.with_context(|| format!("{}: cannot be written", file.display()))
+}

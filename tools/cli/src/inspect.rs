@@ -1,0 +1,172 @@
+//! What an image is and what it costs.
+
+use serde::Serialize;
+use std::fmt;
+use thumbformer::image::layout::{ENCODING_F32, ENCODING_Q8, LAYOUT_ROWS, VERSION};
+use thumbformer::{Dims, Model};
+
+/// All numbers of an image; bytes unless a name says otherwise.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Format version.
+    pub version: u32,
+    /// How the weights are packed.
+    pub layout: u32,
+    /// The dimensions by name.
+    pub dims: Vec<(&'static str, usize)>,
+    /// Every section.
+    pub sections: Vec<Section>,
+    /// Weights, norms included, without tables.
+    pub parameters: usize,
+    /// The image's length: what it takes of the flash.
+    pub flash: usize,
+    /// CRC-32 over the image.
+    pub crc32: u32,
+    /// Context that the state is for.
+    pub max_seq: usize,
+    /// What the state takes of the RAM.
+    pub ram: Ram,
+    /// Multiply-accumulates for one token.
+    pub macs: Macs,
+}
+
+/// A section of the image.
+#[derive(Clone, Debug, Serialize)]
+pub struct Section {
+    /// The tensor's name.
+    pub tensor: String,
+    /// Its layer.
+    pub layer: usize,
+    /// `int8`, `f32` or `table`.
+    pub encoding: &'static str,
+    /// Rows and columns.
+    pub shape: [usize; 2],
+    /// First byte in the image.
+    pub offset: usize,
+    /// Bytes, row scales included.
+    pub bytes: usize,
+}
+
+/// The state's parts.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Ram {
+    /// Keys and values of all layers with their scales.
+    pub kv_cache: usize,
+    /// The stream, projections and quantized vectors.
+    pub activations: usize,
+    /// Attention's rows of scores and weights, and the logits.
+    pub rest: usize,
+    /// All of it: `size_of::<State>()` where alignment adds nothing.
+    pub total: usize,
+}
+
+/// Multiply-accumulates for one token.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Macs {
+    /// With weights, the head included.
+    pub weights: usize,
+    /// With keys and values, at the first position.
+    pub attention_first: usize,
+    /// With keys and values, when the context is full.
+    pub attention_last: usize,
+}
+
+/// Looks at an image with a state for `max_seq` tokens.
+pub fn inspect(model: &Model<'_>, max_seq: usize) -> Report {
+    let (dims, image) = (model.dims(), model.image());
+    let mut parameters = 0;
+    let sections = (0..image.sections()).map(|index| {
+        let section = image.section(index);
+        let scales = if section.scales > 0 { 4 * section.rows } else { 0 };
+        let name = format!("{:?}", section.tensor);
+        let is_weight =
+            section.encoding == ENCODING_Q8 || section.encoding == ENCODING_F32 && !name.starts_with("Rotary");
+        parameters += if is_weight { section.rows * section.cols } else { 0 };
+        Section {
+            tensor: name,
+            layer: section.layer,
+            encoding: match section.encoding {
+                ENCODING_Q8 => "int8",
+                ENCODING_F32 => "f32",
+                _ => "table",
+            },
+            shape: [section.rows, section.cols],
+            offset: section.offset,
+            bytes: section.bytes + scales,
+        }
+    });
+    let sections = sections.collect();
+    Report {
+        version: VERSION,
+        layout: LAYOUT_ROWS,
+        dims: named(dims),
+        sections,
+        parameters,
+        flash: image.bytes(),
+        crc32: image.crc32(),
+        max_seq,
+        ram: ram(dims, max_seq),
+        macs: Macs {
+            weights: dims.weight_macs(),
+            attention_first: dims.attention_macs(0),
+            attention_last: dims.attention_macs(max_seq.saturating_sub(1)),
+        },
+    }
+}
+
+/// The parts of a state for `max_seq` tokens.
+pub fn ram(dims: &Dims, max_seq: usize) -> Ram {
+    let kv_cache = dims.cache(max_seq);
+    let activations = 4 * dims.activations() + dims.quantized();
+    let rest = max_seq * (size_of::<i32>() + size_of::<i16>()) + 4 * dims.vocab;
+    Ram { kv_cache, activations, rest, total: kv_cache + activations + rest }
+}
+
+fn named(dims: &Dims) -> Vec<(&'static str, usize)> {
+    vec![
+        ("d_model", dims.d_model),
+        ("n_layers", dims.n_layers),
+        ("n_heads", dims.n_heads),
+        ("n_kv_heads", dims.n_kv_heads),
+        ("head_dim", dims.head_dim),
+        ("d_ff", dims.d_ff),
+        ("vocab", dims.vocab),
+        ("max_seq", dims.max_seq),
+    ]
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kib = |bytes: usize| format!("{bytes:>9} bytes {:>8.1} KiB", bytes as f64 / 1024.0);
+        let dims: Vec<String> = self.dims.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        writeln!(f, "image        version {}, layout {}, int8, crc32 {:08x}", self.version, self.layout, self.crc32)?;
+        writeln!(f, "dimensions   {}", dims.join(", "))?;
+        writeln!(f, "parameters   {}", self.parameters)?;
+        writeln!(f)?;
+        writeln!(
+            f,
+            "{:<16} {:>5} {:>8} {:>13} {:>9} {:>9}",
+            "section", "layer", "encoding", "shape", "offset", "bytes"
+        )?;
+        for section in &self.sections {
+            let shape = format!("{} x {}", section.shape[0], section.shape[1]);
+            writeln!(
+                f,
+                "{:<16} {:>5} {:>8} {shape:>13} {:>9} {:>9}",
+                section.tensor, section.layer, section.encoding, section.offset, section.bytes
+            )?;
+        }
+        writeln!(f)?;
+        writeln!(f, "flash        {}", kib(self.flash))?;
+        writeln!(f, "RAM          {}  for a context of {} tokens", kib(self.ram.total), self.max_seq)?;
+        writeln!(f, "  KV cache   {}", kib(self.ram.kv_cache))?;
+        writeln!(f, "  activations{}", kib(self.ram.activations))?;
+        writeln!(f, "  the rest   {}  scores, attention weights, logits", kib(self.ram.rest))?;
+        writeln!(f, "MACs a token {:>9} with weights", self.macs.weights)?;
+        write!(
+            f,
+            "             {:>9} with keys and values at the first position, {} at the last",
+            self.macs.attention_first, self.macs.attention_last
+        )
+    }
+}

@@ -1,0 +1,42 @@
+//! The `thumbformer` command's parts, as functions: what the tests and `cargo xtask` call too.
+//!
+//! ```text
+//! checkpoint ──► convert ──► image ──┬─► run      text, on the host's engine, which is the chip's
+//!      │                             ├─► inspect  what it costs in flash, RAM and multiply-accumulates
+//!      └─────────── reference ───────┴─► verify   how far the image's logits are from the float model's
+//! ```
+
+pub mod convert;
+pub mod inspect;
+pub mod run;
+pub mod verify;
+
+use anyhow::{Context, Result};
+use std::path::Path;
+use thumbformer::Model;
+
+/// Reads an image's words from a file; [`model`] checks them.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read_image(file: &Path) -> Result<Vec<u32>> {
+    let bytes = std::fs::read(file)
+        .with_context(|| format!("{}: cannot be read; make an image with `thumbformer convert`", file.display()))?;
+    // Bytes that do not fill a word become one, so that the length check sees them.
+    let (whole, rest) = bytes.as_chunks::<4>();
+    let mut words: Vec<u32> = whole.iter().map(|&word| u32::from_le_bytes(word)).collect();
+    if !rest.is_empty() {
+        let mut last = [0; 4];
+        last[..rest.len()].copy_from_slice(rest);
+        words.push(u32::from_le_bytes(last));
+    }
+    Ok(words)
+}
+
+/// Checks an image that came from a file.
+///
+/// # Errors
+/// What is wrong with it, with the file's name.
+pub fn model<'a>(words: &'a [u32], file: &Path) -> Result<Model<'a>> {
+    Model::parse(words).with_context(|| format!("{}", file.display()))
+}

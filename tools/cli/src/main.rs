@@ -1,0 +1,277 @@
+//! The `thumbformer` command.
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+use thumbformer::text::Sampling;
+use thumbformer_checkpoint::Checkpoint;
+use thumbformer_cli::run::{End, Options, generate};
+use thumbformer_cli::verify::{self, Bounds, Selection};
+use thumbformer_cli::{convert, inspect, model, read_image};
+
+/// Quantized transformers for Cortex-M: make, try, measure and verify model images.
+#[derive(Parser)]
+#[command(name = "thumbformer", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes an image of a float checkpoint
+    Convert(Convert),
+    /// Generates text with an image, on this machine and with the engine of the chip
+    Run(Run),
+    /// Shows dimensions, sections, flash, RAM and multiply-accumulates of an image
+    Inspect(Inspect),
+    /// Measures how far an image is from its float checkpoint; fails where a bound is missed
+    Verify(Verify),
+}
+
+#[derive(Args)]
+struct Convert {
+    /// A Hugging Face folder of the Llama family, or a llama2.c .bin file
+    checkpoint: PathBuf,
+    /// The image to write
+    #[arg(short, long)]
+    output: PathBuf,
+    /// tokenizer.json or llama2.c's tokenizer.bin; by default the one beside the checkpoint
+    #[arg(long)]
+    tokenizer: Option<PathBuf>,
+    /// Shortens the context, in tokens
+    #[arg(long)]
+    max_seq: Option<usize>,
+}
+
+#[derive(Args)]
+struct Run {
+    /// The image
+    image: PathBuf,
+    /// How the text begins
+    #[arg(long, default_value = "")]
+    prompt: String,
+    /// 0 takes the likeliest token always
+    #[arg(long, default_value_t = 0.0)]
+    temperature: f32,
+    /// Draws among this many likeliest tokens; 0 among all
+    #[arg(long, default_value_t = 0)]
+    top_k: usize,
+    /// Draws among the likeliest tokens that reach this probability together
+    #[arg(long, default_value_t = 1.0)]
+    top_p: f32,
+    /// Another seed is another text
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Most tokens to generate
+    #[arg(long, default_value_t = 256)]
+    steps: usize,
+    /// Context of the state, in tokens; by default the model's
+    #[arg(long)]
+    max_seq: Option<usize>,
+    /// Goes on after the model has ended the text
+    #[arg(long)]
+    ignore_end: bool,
+    /// Prints the CRC-32 of every step's logits after the text
+    #[arg(long)]
+    logits_crc: bool,
+}
+
+#[derive(Args)]
+struct Inspect {
+    /// The image
+    image: PathBuf,
+    /// Context of the state, in tokens; by default the model's
+    #[arg(long)]
+    max_seq: Option<usize>,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Verify {
+    /// The image
+    image: PathBuf,
+    /// The float checkpoint that the image was made of
+    #[arg(long)]
+    reference: PathBuf,
+    /// A text that the model was not trained on; lines `<|end|>` separate documents
+    #[arg(long)]
+    text: PathBuf,
+    /// Uses only the last documents of the text
+    #[arg(long)]
+    last: Option<usize>,
+    /// Stops after the document that reaches this many tokens
+    #[arg(long)]
+    max_tokens: Option<usize>,
+    /// Least top-1 agreement, as a part
+    #[arg(long, default_value_t = Bounds::default().top1)]
+    min_top1: f64,
+    /// Largest mean KL divergence, in nats
+    #[arg(long, default_value_t = Bounds::default().kl)]
+    max_kl: f64,
+    /// Largest change of the perplexity, as a part
+    #[arg(long, default_value_t = Bounds::default().perplexity)]
+    max_perplexity_change: f64,
+    /// Least SQNR of the logits, in decibels
+    #[arg(long, default_value_t = Bounds::default().sqnr)]
+    min_sqnr: f64,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Convert(arguments) => run_convert(&arguments),
+        Command::Run(arguments) => run_run(&arguments),
+        Command::Inspect(arguments) => run_inspect(&arguments),
+        Command::Verify(arguments) => run_verify(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A bar on standard error; indicatif hides it where that is no terminal.
+fn bar(length: usize, unit: &str) -> Result<ProgressBar> {
+    let style = ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {unit} {{wide_msg}} {{eta}}"))?;
+    Ok(ProgressBar::new(length as u64).with_style(style))
+}
+
+fn run_convert(arguments: &Convert) -> Result<()> {
+    let checkpoint = Checkpoint::load(&arguments.checkpoint, arguments.tokenizer.as_deref())?;
+    // Nine tensors a layer; embedding, final norm and head.
+    let bar = bar(9 * checkpoint.layers.len() + 2 + usize::from(checkpoint.head.is_some()), "tensors")?;
+    let words = convert::convert(&checkpoint, arguments.max_seq, &mut |name| {
+        bar.set_message(name.to_string());
+        bar.inc(1);
+    })?;
+    bar.finish_and_clear();
+    convert::write(&words, &arguments.output)?;
+    let model = model(&words, &arguments.output)?;
+    let bytes = 4 * words.len();
+    println!(
+        "{}: {} parameters in {bytes} bytes ({:.2} bytes each), state of {} bytes for {} tokens{}",
+        arguments.output.display(),
+        checkpoint.parameters(),
+        bytes as f64 / checkpoint.parameters() as f64,
+        inspect::ram(model.dims(), model.dims().max_seq).total,
+        model.dims().max_seq,
+        if checkpoint.tokenizer.is_some() { "" } else { ", NO TOKENIZER: `run` will refuse it" }
+    );
+    Ok(())
+}
+
+fn run_run(arguments: &Run) -> Result<()> {
+    let words = read_image(&arguments.image)?;
+    let model = model(&words, &arguments.image)?;
+    let options = Options {
+        prompt: arguments.prompt.clone(),
+        sampling: Sampling { temperature: arguments.temperature, top_k: arguments.top_k, top_p: arguments.top_p },
+        seed: arguments.seed,
+        steps: arguments.steps,
+        max_seq: arguments.max_seq.unwrap_or(model.dims().max_seq),
+        ignore_end: arguments.ignore_end,
+    };
+    let mut steps = Vec::new();
+    let mut written = Ok(());
+    let begin = Instant::now();
+    let summary = generate(
+        &model,
+        &options,
+        &mut |piece| {
+            let mut stdout = std::io::stdout().lock();
+            if written.is_ok() {
+                written = stdout.write_all(piece).and_then(|()| stdout.flush());
+            }
+        },
+        &mut |step| steps.push(step),
+    )
+    .with_context(|| format!("{}", arguments.image.display()))?;
+    let seconds = begin.elapsed().as_secs_f64();
+    written.context("standard output")?;
+    println!();
+    if arguments.logits_crc {
+        for step in &steps {
+            println!("step {} token {} crc32 {:08x}", step.number, step.token, step.crc32);
+        }
+        println!("logits: crc32 {:08x}, {} steps", summary.crc32, summary.steps);
+    }
+    let end = match summary.end {
+        End::EndToken => "the model ended the text".to_string(),
+        End::Steps => "--steps reached".to_string(),
+        End::ContextFull => format!("the context of {} tokens is full", options.max_seq),
+    };
+    let tokens = summary.prompt_tokens + steps.len();
+    eprintln!(
+        "{} prompt tokens and {} steps, {:.0} tokens/s, backend {}; {end}",
+        summary.prompt_tokens,
+        summary.steps,
+        tokens as f64 / seconds,
+        thumbformer::BACKEND
+    );
+    Ok(())
+}
+
+fn run_inspect(arguments: &Inspect) -> Result<()> {
+    let words = read_image(&arguments.image)?;
+    let model = model(&words, &arguments.image)?;
+    let longest = model.dims().max_seq;
+    let max_seq = arguments.max_seq.unwrap_or(longest);
+    if max_seq == 0 || max_seq > longest {
+        bail!("--max-seq {max_seq}: the model's context is {longest}; give 1 to that many");
+    }
+    let report = inspect::inspect(&model, max_seq);
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(())
+}
+
+fn run_verify(arguments: &Verify) -> Result<()> {
+    let words = read_image(&arguments.image)?;
+    let model = model(&words, &arguments.image)?;
+    let checkpoint = Checkpoint::load(&arguments.reference, None)?;
+    let text = read_text(&arguments.text)?;
+    let selection = Selection { last: arguments.last, max_tokens: arguments.max_tokens };
+    let documents =
+        verify::documents(&model, &text, selection).with_context(|| format!("{}", arguments.text.display()))?;
+    let bar = bar(documents.iter().map(|document| document.len() - 1).sum(), "tokens")?;
+    let report = verify::verify(&model, &checkpoint, &documents, &|tokens| bar.inc(tokens as u64))?;
+    bar.finish_and_clear();
+    let bounds = Bounds {
+        top1: arguments.min_top1,
+        kl: arguments.max_kl,
+        perplexity: arguments.max_perplexity_change,
+        sqnr: arguments.min_sqnr,
+    };
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{} tokens in {} documents, backend {}", report.tokens, report.documents, thumbformer::BACKEND);
+        for line in report.lines(&bounds) {
+            println!("{line}");
+        }
+    }
+    if !report.keeps(&bounds) {
+        bail!("{}: a bound is missed; see the lines above", arguments.image.display());
+    }
+    Ok(())
+}
+
+fn read_text(file: &Path) -> Result<String> {
+    let bytes = std::fs::read(file).with_context(|| format!("{}: cannot be read", file.display()))?;
+    String::from_utf8(bytes).with_context(|| format!("{}: is not UTF-8 text", file.display()))
+}

@@ -1,0 +1,114 @@
+//! Text from an image, by the engine that the chip runs; step by step what the firmware's demonstration does.
+
+use anyhow::{Context, Result, bail};
+use thumbformer::state::HostState;
+use thumbformer::text::{Sampler, Sampling};
+use thumbformer::{Error, LogitsCrc, Model};
+
+/// What to generate.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How the text begins.
+    pub prompt: String,
+    /// How tokens are drawn.
+    pub sampling: Sampling,
+    /// What determines the draws.
+    pub seed: u64,
+    /// Most tokens to draw.
+    pub steps: usize,
+    /// Context of the state; no more than the model's.
+    pub max_seq: usize,
+    /// Whether to go on after an end token.
+    pub ignore_end: bool,
+}
+
+/// One computed vector of logits and the token that was drawn from it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// From 1.
+    pub number: u32,
+    /// The token.
+    pub token: u16,
+    /// CRC-32 of the logits.
+    pub crc32: u32,
+}
+
+/// Why a text ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// The model drew an end token.
+    EndToken,
+    /// As many steps as were asked for.
+    Steps,
+    /// The context is full.
+    ContextFull,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Summary {
+    /// Tokens of the prompt, BOS included.
+    pub prompt_tokens: usize,
+    /// The CRC over the logits of all steps.
+    pub crc32: u32,
+    /// Number of steps.
+    pub steps: u32,
+    /// Why it ended.
+    pub end: End,
+}
+
+/// Generates text: `on_piece` gets the prompt's and the text's bytes as they come, `on_step` every step.
+///
+/// # Errors
+/// When the image has no tokenizer, the prompt does not fit the context, or the engine refuses something.
+pub fn generate(
+    model: &Model<'_>,
+    options: &Options,
+    on_piece: &mut dyn FnMut(&[u8]),
+    on_step: &mut dyn FnMut(Step),
+) -> Result<Summary> {
+    let tokenizer = model.tokenizer().ok_or(Error::NoTokenizer)?;
+    let max_seq = options.max_seq;
+    if max_seq == 0 || max_seq > model.dims().max_seq {
+        bail!("a context of {max_seq} tokens: the model's is {}; give 1 to that many", model.dims().max_seq);
+    }
+    // Before merging there is a symbol for each byte at most, and one each for BOS and the space before the text.
+    let mut prompt = vec![0; options.prompt.len() + 2];
+    let length = tokenizer.encode(&options.prompt, true, &mut prompt).context("the prompt")?;
+    let Some((&last, before)) = prompt[..length].split_last() else { return Err(Error::EmptyPrompt.into()) };
+    if length > max_seq {
+        bail!("the prompt has {length} tokens, the context {max_seq}: shorten the prompt or give a larger --max-seq");
+    }
+    let mut sampler = Sampler::new(options.sampling, options.seed)?;
+    let mut state = HostState::new(model.dims(), max_seq);
+    let mut session = model.session(state.memory());
+    let mut crc = LogitsCrc::new();
+    for pair in prompt[..length].windows(2) {
+        on_piece(tokenizer.piece(pair[0], pair[1]));
+    }
+    if !before.is_empty() {
+        session.prefill(before)?;
+    }
+    let mut previous = last;
+    let mut end = End::Steps;
+    for _ in 0..options.steps {
+        let logits = match session.decode(previous) {
+            Ok(logits) => logits,
+            Err(Error::CacheFull { .. }) => {
+                end = End::ContextFull;
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let crc32 = crc.update(logits);
+        let token = sampler.sample(logits);
+        on_step(Step { number: crc.steps(), token, crc32 });
+        if tokenizer.is_end(token) && !options.ignore_end {
+            end = End::EndToken;
+            break;
+        }
+        on_piece(tokenizer.piece(previous, token));
+        previous = token;
+    }
+    Ok(Summary { prompt_tokens: length, crc32: crc.total(), steps: crc.steps(), end })
+}
