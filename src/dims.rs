@@ -103,7 +103,8 @@ impl Dims {
         if self.attention_width() > MAX_WIDTH {
             return Err(Error::Dimension { name: "n_heads * head_dim", found: self.attention_width() as u32 });
         }
-        if !(self.norm_eps.is_finite() && self.norm_eps > 0.0) {
+        // Below this, squares that are subnormal would count in the sum, and cores differ in them.
+        if !(self.norm_eps.is_finite() && self.norm_eps >= 1e-30) {
             return Err(Error::Dimension { name: "norm_eps", found: self.norm_eps.to_bits() });
         }
         if !(self.attention_scale.is_finite() && self.attention_scale > 0.0) {

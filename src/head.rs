@@ -3,7 +3,7 @@
 use crate::block::RmsNorm;
 use crate::error::Error;
 use crate::kernels::matrix::matvec_q8;
-use crate::kernels::quantize::quantize;
+use crate::kernels::quantize::{max_abs, quantize};
 use crate::observe::{Observer, Point};
 use crate::weights::Matrix;
 
@@ -28,8 +28,10 @@ impl Head<'_> {
     ) -> Result<(), Error> {
         self.norm.forward(x, branch);
         observer.vector(Point::FinalNorm, 0, branch);
-        let input = quantize(branch, quantized).ok_or(Error::NotFinite { layer: self.n_layers })?;
+        let not_finite = Error::NotFinite { layer: self.n_layers };
+        let input = quantize(branch, quantized).ok_or(not_finite)?;
         matvec_q8(logits, &self.matrix, &input);
+        max_abs(logits).ok_or(not_finite)?;
         observer.vector(Point::Logits, 0, logits);
         Ok(())
     }

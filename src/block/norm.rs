@@ -14,7 +14,8 @@ impl RmsNorm<'_> {
     /// `stream`, `branch`: `[d_model]`.
     pub(crate) fn forward(&self, stream: &[f32], branch: &mut [f32]) {
         let mean = sum_of_squares(stream) / stream.len().max(1) as f32;
-        let inverse = 1.0 / libm::sqrtf(mean + self.eps);
+        // A sum beyond the floats would make the branch zero, a wrong answer; as NaN it is reported by what comes next.
+        let inverse = if mean <= f32::MAX { 1.0 / libm::sqrtf(mean + self.eps) } else { f32::NAN };
         for ((out, &x), &gain) in branch.iter_mut().zip(stream).zip(self.gain) {
             *out = x * inverse * gain;
         }

@@ -83,6 +83,9 @@ const fn word(words: &[u32], index: usize) -> u32 {
     if index < words.len() { words[index] } else { 0 }
 }
 
+/// Offsets are 32 bits of bytes.
+const MAX_WORDS: usize = u32::MAX as usize / 4;
+
 /// CRC-32 as zlib and PNG compute it.
 pub(crate) const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
@@ -343,7 +346,7 @@ impl<'a> Image<'a> {
 
 /// Magic, version, length and CRC: what must hold before any other word means anything.
 const fn envelope(words: &[u32]) -> Result<(), Error> {
-    let found = 4 * words.len() as u32;
+    let found = if words.len() > MAX_WORDS { u32::MAX } else { 4 * words.len() as u32 };
     if word(words, header::MAGIC) != layout::MAGIC {
         return Err(Error::NotAnImage { found: word(words, header::MAGIC) });
     }
@@ -351,7 +354,8 @@ const fn envelope(words: &[u32]) -> Result<(), Error> {
         return Err(Error::Version { expected: layout::VERSION, found: word(words, header::VERSION) });
     }
     let expected = word(words, header::BYTES);
-    if expected != found || words.len() <= header::WORDS {
+    let aligned = (expected as usize).is_multiple_of(layout::ALIGNMENT);
+    if expected != found || !aligned || words.len() <= header::WORDS || words.len() > MAX_WORDS {
         return Err(Error::Length { expected, found });
     }
     let Some((covered, _)) = words.split_at_checked(words.len() - 1) else {
@@ -397,6 +401,24 @@ const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error> {
     let flags = word(words, header::TOKENIZER_FLAGS);
     if flags > 1 {
         return Err(Error::Unsupported { field: "tokenizer flags", found: flags });
+    }
+    // Words without a name are zero: a later option must not be overlooked.
+    let mut i = header::END_2 + 1;
+    while i < header::WORDS {
+        if word(words, i) != 0 {
+            return Err(Error::Unsupported { field: "header word without a name", found: word(words, i) });
+        }
+        i += 1;
+    }
+    let specials = [("bos token", header::BOS), ("end token", header::END), ("second end token", header::END_2)];
+    let mut i = 0;
+    while i < specials.len() {
+        let (field, index) = specials[i];
+        let token = word(words, index);
+        if token != layout::NO_TOKEN && token >= word(words, header::VOCAB) {
+            return Err(Error::Unsupported { field, found: token });
+        }
+        i += 1;
     }
     let rotary_fine = word(words, header::ROTARY_FINE);
     if rotary_fine == 0 {

@@ -1,0 +1,183 @@
+//! Small models with random weights, and images with a repaired checksum.
+
+#![allow(dead_code)] // every test file uses a part
+
+use thumbformer::image::{ImageWriter, TokenizerKind, TokenizerTables};
+use thumbformer::{Dims, Tensor};
+
+/// Numbers that look random and are the same in every run (xorshift, Marsaglia 2003).
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn word(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 32) as u32
+    }
+
+    /// From -1 to 1.
+    pub fn float(&mut self) -> f32 {
+        self.word() as f32 / 2_147_483_648.0 - 1.0
+    }
+
+    pub fn floats(&mut self, count: usize, scale: f32) -> Vec<f32> {
+        (0..count).map(|_| self.float() * scale).collect()
+    }
+}
+
+/// What makes models differ.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    pub d_model: usize,
+    pub n_layers: usize,
+    pub n_heads: usize,
+    pub n_kv_heads: usize,
+    pub head_dim: usize,
+    pub d_ff: usize,
+    pub vocab: usize,
+    pub max_seq: usize,
+    pub tied: bool,
+    pub tokenizer: bool,
+}
+
+/// Shapes with and without everything that a loop could get wrong: groups of heads, heads that do not divide `d_model`,
+/// widths beside multiples of 4, one of everything.
+pub const SHAPES: [Shape; 5] = [
+    Shape {
+        d_model: 16,
+        n_layers: 2,
+        n_heads: 4,
+        n_kv_heads: 2,
+        head_dim: 4,
+        d_ff: 24,
+        vocab: 300,
+        max_seq: 24,
+        tied: true,
+        tokenizer: true,
+    },
+    Shape {
+        d_model: 13,
+        n_layers: 1,
+        n_heads: 3,
+        n_kv_heads: 1,
+        head_dim: 6,
+        d_ff: 7,
+        vocab: 31,
+        max_seq: 9,
+        tied: false,
+        tokenizer: false,
+    },
+    Shape {
+        d_model: 1,
+        n_layers: 1,
+        n_heads: 1,
+        n_kv_heads: 1,
+        head_dim: 2,
+        d_ff: 1,
+        vocab: 1,
+        max_seq: 1,
+        tied: true,
+        tokenizer: false,
+    },
+    Shape {
+        d_model: 32,
+        n_layers: 3,
+        n_heads: 4,
+        n_kv_heads: 4,
+        head_dim: 8,
+        d_ff: 50,
+        vocab: 270,
+        max_seq: 40,
+        tied: false,
+        tokenizer: true,
+    },
+    Shape {
+        d_model: 10,
+        n_layers: 2,
+        n_heads: 2,
+        n_kv_heads: 2,
+        head_dim: 10,
+        d_ff: 18,
+        vocab: 65,
+        max_seq: 130,
+        tied: true,
+        tokenizer: false,
+    },
+];
+
+/// An image of this shape with random weights.
+pub fn image(shape: &Shape, seed: u64) -> Vec<u32> {
+    let Shape { d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff, vocab, max_seq, .. } = *shape;
+    let dims = Dims::new(d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff, vocab, max_seq, 1e-5).expect("dims");
+    let mut random = Random::new(seed);
+    let mut writer = ImageWriter::new(dims);
+    let (q, kv) = (n_heads * head_dim, n_kv_heads * head_dim);
+    let mut add = |tensor, layer, rows: usize, cols: usize| {
+        if rows == 1 && matches!(tensor, Tensor::AttentionNorm | Tensor::MlpNorm | Tensor::FinalNorm) {
+            let gains: Vec<f32> = random.floats(cols, 0.5).iter().map(|gain| gain + 1.0).collect();
+            writer.vector(tensor, layer, &gains).expect("a vector");
+        } else {
+            let weights = random.floats(rows * cols, 1.5 / (cols as f32).sqrt());
+            writer.matrix(tensor, layer, rows, cols, &weights).expect("a matrix");
+        }
+    };
+    add(Tensor::Embedding, 0, vocab, d_model);
+    for layer in 0..n_layers {
+        add(Tensor::AttentionNorm, layer, 1, d_model);
+        add(Tensor::Query, layer, q, d_model);
+        add(Tensor::Key, layer, kv, d_model);
+        add(Tensor::Value, layer, kv, d_model);
+        add(Tensor::AttentionOutput, layer, d_model, q);
+        add(Tensor::MlpNorm, layer, 1, d_model);
+        add(Tensor::Gate, layer, d_ff, d_model);
+        add(Tensor::Up, layer, d_ff, d_model);
+        add(Tensor::Down, layer, d_model, d_ff);
+    }
+    add(Tensor::FinalNorm, 0, 1, d_model);
+    if !shape.tied {
+        add(Tensor::Head, 0, vocab, d_model);
+    }
+    writer.rotary(10_000.0);
+    if shape.tokenizer {
+        tokenizer(&mut writer, vocab);
+    }
+    writer.finish().expect("an image")
+}
+
+/// Tokens 0 to 2 are special, 3 to 258 the bytes; then characters and merges as far as the vocabulary reaches.
+fn tokenizer(writer: &mut ImageWriter, vocab: usize) {
+    writer.special_tokens(Some(1), &[2]);
+    let mut pieces: Vec<Vec<u8>> = vec![Vec::new(); 3];
+    pieces.extend((0..=255_u8).map(|byte| vec![byte]));
+    let characters: Vec<(char, u32)> = [' ', 'a', 'b', 'é'].iter().zip(259..).map(|(&c, token)| (c, token)).collect();
+    pieces.extend(characters.iter().map(|(c, _)| c.to_string().into_bytes()));
+    let merges = [(260, 261, 263, 0), (259, 263, 264, 1), (263, 263, 265, 2)];
+    pieces.extend([b"ab".to_vec(), b" ab".to_vec(), b"abab".to_vec()]);
+    pieces.resize(vocab, b"?".to_vec());
+    let mut byte_tokens = [0; 256];
+    byte_tokens.iter_mut().zip(3..).for_each(|(slot, token)| *slot = token);
+    let tables = TokenizerTables {
+        kind: TokenizerKind::Characters,
+        prefix_space: true,
+        pieces: &pieces,
+        byte_tokens: &byte_tokens,
+        characters: &characters,
+        merges: &merges,
+    };
+    writer.tokenizer(&tables).expect("a tokenizer");
+}
+
+/// Makes length and checksum right again, so that what was changed before them is looked at.
+pub fn repair(words: &mut [u32]) {
+    let Some(last) = words.len().checked_sub(1) else { return };
+    if last > 2 {
+        words[2] = 4 * words.len() as u32;
+    }
+    let bytes: Vec<u8> = words[..last].iter().flat_map(|word| word.to_le_bytes()).collect();
+    words[last] = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&bytes);
+}

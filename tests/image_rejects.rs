@@ -1,0 +1,228 @@
+//! Every kind of damage to an image is refused, by the error that names it.
+
+mod common;
+
+use common::{SHAPES, image, repair};
+use thumbformer::image::layout::{NO_TOKEN, header, section};
+use thumbformer::{Error, Model, Tensor};
+
+/// The first shape has everything but a head of its own.
+fn sound() -> Vec<u32> {
+    image(&SHAPES[0], 1)
+}
+
+fn error(words: &[u32]) -> Error {
+    match Model::parse(words) {
+        Ok(_) => panic!("the image was accepted"),
+        Err(error) => error,
+    }
+}
+
+/// First word of a tensor's entry in the section table.
+fn entry(words: &[u32], tensor: Tensor, layer: u32) -> usize {
+    let count = words[header::SECTIONS] as usize;
+    (0..count)
+        .map(|index| header::WORDS + index * section::WORDS)
+        .find(|&at| words[at] == tensor as u32 && words[at + 1] == layer)
+        .expect("the section")
+}
+
+#[test]
+fn sound_images_of_all_shapes_are_accepted() {
+    for (seed, shape) in SHAPES.iter().enumerate() {
+        let words = image(shape, seed as u64);
+        let model = Model::parse(&words).unwrap_or_else(|error| panic!("{shape:?}: {error}"));
+        assert_eq!(model.dims().d_model, shape.d_model);
+        assert_eq!(model.tokenizer().is_some(), shape.tokenizer);
+        assert_eq!(model.image().bytes(), 4 * words.len());
+    }
+}
+
+#[test]
+fn every_single_flipped_bit_is_refused() {
+    let mut words = image(&SHAPES[2], 1);
+    for bit in 0..32 * words.len() {
+        words[bit / 32] ^= 1 << (bit % 32);
+        assert!(Model::parse(&words).is_err(), "bit {} of word {}", bit % 32, bit / 32);
+        words[bit / 32] ^= 1 << (bit % 32);
+    }
+    assert!(Model::parse(&words).is_ok());
+}
+
+#[test]
+fn an_image_cut_off_anywhere_is_refused() {
+    let words = image(&SHAPES[1], 1);
+    for length in 0..words.len() {
+        let error = error(&words[..length]);
+        match length {
+            0 => assert_eq!(error, Error::NotAnImage { found: 0 }),
+            1 => assert_eq!(error, Error::Version { expected: 1, found: 0 }),
+            2 => assert_eq!(error, Error::Length { expected: 0, found: 8 }),
+            _ => assert_eq!(error, Error::Length { expected: 4 * words.len() as u32, found: 4 * length as u32 }),
+        }
+        // Even if the length says so and the checksum is right.
+        let mut cut = words[..length].to_vec();
+        repair(&mut cut);
+        assert!(Model::parse(&cut).is_err(), "{length} words");
+    }
+}
+
+#[test]
+fn a_header_that_cannot_be_computed_with_is_refused_by_name() {
+    let nan = f32::NAN.to_bits();
+    let dimension = |name, found| Error::Dimension { name, found };
+    let unsupported = |field, found| Error::Unsupported { field, found };
+    let table = [
+        (header::MAGIC, 7, Error::NotAnImage { found: 7 }),
+        (header::VERSION, 2, Error::Version { expected: 1, found: 2 }),
+        (header::LAYOUT, 2, unsupported("layout id", 2)),
+        (header::QUANTIZATION, 4, unsupported("quantization", 4)),
+        (header::NORM, 2, unsupported("norm", 2)),
+        (header::NORM_PLACE, 2, unsupported("norm placement", 2)),
+        (header::MLP, 2, unsupported("mlp", 2)),
+        (header::ACTIVATION, 2, unsupported("activation", 2)),
+        (header::POSITIONS, 2, unsupported("positions", 2)),
+        (header::HEAD, 2, unsupported("head", 2)),
+        (header::TOKENIZER, 3, unsupported("tokenizer", 3)),
+        (header::TOKENIZER_FLAGS, 2, unsupported("tokenizer flags", 2)),
+        (header::END_2 + 1, 1, unsupported("header word without a name", 1)),
+        (header::WORDS - 1, 1, unsupported("header word without a name", 1)),
+        (header::BOS, 300, unsupported("bos token", 300)),
+        (header::END, 70_000, unsupported("end token", 70_000)),
+        (header::END_2, 300, unsupported("second end token", 300)),
+        (header::SECTIONS, 5, unsupported("sections", 5)),
+        (header::D_MODEL, 0, dimension("d_model", 0)),
+        (header::D_MODEL, 65_537, dimension("d_model", 65_537)),
+        (header::N_LAYERS, 0, dimension("n_layers", 0)),
+        (header::N_LAYERS, u32::MAX, dimension("n_layers", u32::MAX)),
+        (header::N_HEADS, 0, dimension("n_heads", 0)),
+        (header::N_KV_HEADS, 3, dimension("n_kv_heads", 3)),
+        (header::HEAD_DIM, 3, dimension("head_dim", 3)),
+        (header::HEAD_DIM, 514, dimension("head_dim", 514)),
+        (header::D_FF, 0, dimension("d_ff", 0)),
+        (header::VOCAB, 65_536, dimension("vocab", 65_536)),
+        (header::MAX_SEQ, 0, dimension("max_seq", 0)),
+        (header::MAX_SEQ, 32_769, dimension("max_seq", 32_769)),
+        (header::NORM_EPS, 0, dimension("norm_eps", 0)),
+        (header::NORM_EPS, nan, dimension("norm_eps", nan)),
+        (header::ATTENTION_SCALE, nan, dimension("attention_scale", nan)),
+        (header::ROTARY_FINE, 0, dimension("rows of the fine rotary table", 0)),
+    ];
+    for (index, value, expected) in table {
+        let mut words = sound();
+        words[index] = value;
+        repair(&mut words);
+        assert_eq!(error(&words), expected, "header word {index} = {value}");
+    }
+}
+
+#[test]
+fn dimensions_that_do_not_fit_the_tensors_are_refused() {
+    for index in [header::D_MODEL, header::N_LAYERS, header::HEAD_DIM, header::D_FF, header::VOCAB, header::ROTARY_FINE]
+    {
+        for change in [2_i64, -2] {
+            let mut words = sound();
+            words[index] = (i64::from(words[index]) + change).max(1) as u32;
+            repair(&mut words);
+            let found = error(&words);
+            let named =
+                matches!(found, Error::ShapeMismatch { .. } | Error::MissingTensor { .. } | Error::Dimension { .. });
+            assert!(named, "header word {index} changed by {change}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_section_table_that_lies_is_refused_with_the_tensor_s_name() {
+    let tensor = Tensor::Gate;
+    let bad_section = Error::BadSection { tensor, layer: 1 };
+    let missing = Error::MissingTensor { tensor, layer: 1 };
+    let shape = |found| Error::ShapeMismatch { tensor, layer: 1, expected: (24, 16), found };
+    let table = [
+        (section::TENSOR, 99, missing),
+        (section::LAYER, 0, missing),
+        (section::ENCODING, 2, Error::Unsupported { field: "section encoding", found: 2 }),
+        (section::ROWS, 23, shape((23, 16))),
+        (section::COLS, u32::MAX, shape((24, u32::MAX))),
+        (section::OFFSET, 8, bad_section),
+        (section::OFFSET, u32::MAX - 15, bad_section),
+        (section::OFFSET, 0x00ff_fff0, bad_section),
+        (section::BYTES, 24 * 16 - 4, bad_section),
+        (section::BYTES, u32::MAX, bad_section),
+        (section::SCALES, 4, bad_section),
+        (section::SCALES, 0xffff_fff0, bad_section),
+    ];
+    for (field, value, expected) in table {
+        let mut words = sound();
+        let at = entry(&words, tensor, 1) + field;
+        words[at] = value;
+        repair(&mut words);
+        assert_eq!(error(&words), expected, "field {field} = {value}");
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_computed_with_is_refused_with_its_place() {
+    let (nan, infinity) = (f32::NAN.to_bits(), f32::NEG_INFINITY.to_bits());
+    let table = [
+        (Tensor::Query, 1, section::SCALES, 5, nan),
+        (Tensor::Embedding, 0, section::SCALES, 299, infinity),
+        (Tensor::AttentionNorm, 1, section::OFFSET, 15, infinity),
+        (Tensor::FinalNorm, 0, section::OFFSET, 0, nan),
+        (Tensor::RotaryFine, 0, section::OFFSET, 3, nan),
+        (Tensor::RotaryCoarse, 0, section::OFFSET, 2, infinity),
+        (Tensor::PieceOffsets, 0, section::OFFSET, 7, u32::MAX),
+        (Tensor::PieceOffsets, 0, section::OFFSET, 100, 0),
+        (Tensor::ByteTokens, 0, section::OFFSET, 65, 300),
+        (Tensor::Characters, 0, section::OFFSET, 2, 0),
+        (Tensor::Merges, 0, section::OFFSET, 4, 300 << 16),
+    ];
+    for (tensor, layer, field, index, value) in table {
+        let mut words = sound();
+        let offset = words[entry(&words, tensor, layer) + field] as usize / 4;
+        // A table's second column is found at its row.
+        let at = if tensor == Tensor::Merges { offset + index + 1 } else { offset + index };
+        words[at] = value;
+        repair(&mut words);
+        let expected = Error::BadValue { tensor, layer, index: index as u32 };
+        assert_eq!(error(&words), expected, "{tensor:?}");
+    }
+    // No token for a byte is no error: the text that needs it is refused.
+    let mut words = sound();
+    let at = words[entry(&words, Tensor::ByteTokens, 0) + section::OFFSET] as usize / 4 + usize::from(b'x');
+    words[at] = NO_TOKEN;
+    repair(&mut words);
+    let model = Model::parse(&words).expect("accepted");
+    let tokenizer = model.tokenizer().expect("a tokenizer");
+    assert_eq!(tokenizer.encode("abxa", true, &mut [0; 16]), Err(Error::UnknownByte { byte: b'x' }));
+}
+
+#[test]
+fn bytes_that_are_no_words_are_refused() {
+    let words = sound();
+    let mut bytes = thumbformer::image::bytes(&words).to_vec();
+    bytes.push(0);
+    let found = bytes.len() as u32;
+    assert_eq!(thumbformer::image::words(&bytes), Err(Error::Length { expected: found + 3, found }));
+    // One of four neighbouring addresses is aligned.
+    let refused = (0..4).filter(|&start| thumbformer::image::words(&bytes[start..start + 8]) == Err(Error::Misaligned));
+    assert_eq!(refused.count(), 3);
+}
+
+#[test]
+fn errors_say_where_what_and_what_helps() {
+    let table: [(Error, &[&str]); 6] = [
+        (Error::Length { expected: 100, found: 64 }, &["expected 100", "found 64", "cut off"]),
+        (Error::Checksum { expected: 1, found: 2 }, &["00000001", "00000002", "convert it again"]),
+        (Error::BadValue { tensor: Tensor::Query, layer: 3, index: 17 }, &["Query", "layer 3", "value 17", "NaN"]),
+        (Error::TokenOutOfVocabulary { token: 600, vocab: 512 }, &["600", "512", "tokenizer"]),
+        (Error::CacheFull { max_seq: 256 }, &["256", "reset"]),
+        (Error::StateTooSmall { buffer: "cache", expected: 9, found: 8 }, &["cache", "9", "8", "model!"]),
+    ];
+    for (error, words) in table {
+        let text = error.to_string();
+        for word in words {
+            assert!(text.contains(word), "expected {word:?} in {text:?}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Whatever bytes, tokens, texts and settings come in: an error or a result, never a panic (overflow checks are on in tests).
+
+mod common;
+
+use common::{SHAPES, image, repair};
+use proptest::prelude::*;
+use std::sync::LazyLock;
+use thumbformer::state::HostState;
+use thumbformer::text::{Sampler, Sampling, argmax};
+use thumbformer::{Error, Model, Tensor};
+
+static IMAGES: LazyLock<Vec<Vec<u32>>> = LazyLock::new(|| SHAPES.iter().map(|shape| image(shape, 1)).collect());
+
+fn config(cases: u32) -> ProptestConfig {
+    // Files of failures would lie about in the sources.
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// Does with a model what users do.
+fn use_model(model: &Model<'_>, tokens: &[u16], text: &str) {
+    let dims = *model.dims();
+    // Larger ones are left to the parser's own tests: their state would take gigabytes.
+    if dims.cache(8) > 1 << 24 || dims.activations() > 1 << 22 {
+        return;
+    }
+    let mut state = HostState::new(&dims, 8);
+    let mut session = model.session(state.memory());
+    let _ = session.prefill(tokens);
+    for &token in tokens {
+        if let Ok(logits) = session.decode(token) {
+            assert!(logits.iter().all(|logit| logit.is_finite()));
+        }
+    }
+    if let Some(tokenizer) = model.tokenizer() {
+        let mut out = [0; 64];
+        for room in [0, 1, 5, 64] {
+            if let Ok(length) = tokenizer.encode(text, room % 2 == 0, &mut out[..room]) {
+                assert!(length <= room);
+            }
+        }
+        let mut previous = tokenizer.bos().unwrap_or(0);
+        for &token in tokens {
+            let _ = (tokenizer.piece(previous, token), tokenizer.is_end(token));
+            previous = token;
+        }
+    }
+}
+
+/// Words that matter more than others: limits of integers, floats that are none.
+fn nasty_word() -> impl Strategy<Value = u32> {
+    prop_oneof![
+        any::<u32>(),
+        0..300_u32,
+        prop::sample::select(vec![
+            0,
+            1,
+            u32::MAX,
+            0x8000_0000,
+            0x7fff_ffff,
+            0x7f80_0000,
+            0x7fc0_0000,
+            0x7f7f_ffff,
+            0xff7f_ffff,
+            0x0000_0001
+        ]),
+    ]
+}
+
+/// Gains so large that the next norm's sum of squares is infinite.
+#[test]
+fn a_stream_beyond_the_floats_is_an_error_and_no_logits_of_zero() {
+    let shape = &SHAPES[3];
+    let mut words = image(shape, 1);
+    let count = words[3] as usize;
+    for entry in (0..count).map(|index| 32 + 8 * index) {
+        // The output of the first layer's attention, scaled by row.
+        if words[entry] == Tensor::AttentionOutput as u32 && words[entry + 1] == 0 {
+            let scales = words[entry + 7] as usize / 4;
+            words[scales..scales + shape.d_model].fill(1e25_f32.to_bits());
+        }
+    }
+    repair(&mut words);
+    let model = Model::parse(&words).expect("finite scales are accepted");
+    let mut state = HostState::new(model.dims(), 8);
+    let error = model.session(state.memory()).decode(3).expect_err("no result can be trusted");
+    assert_eq!(error, Error::NotFinite { layer: 0 });
+}
+
+proptest! {
+    #![proptest_config(config(4096))]
+
+    #[test]
+    fn arbitrary_words_are_refused_or_usable(mut words in prop::collection::vec(any::<u32>(), 0..600), mend in any::<bool>()) {
+        if mend && words.len() > 40 {
+            words[..32].copy_from_slice(&IMAGES[0][..32]);
+            repair(&mut words);
+        }
+        if let Ok(model) = Model::parse(&words) {
+            use_model(&model, &[0, 1], "ab");
+        }
+    }
+
+    #[test]
+    fn images_with_changed_words_are_refused_or_usable(
+        which in 0..SHAPES.len(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), nasty_word(), any::<bool>()), 1..16),
+        tokens in prop::collection::vec(prop_oneof![any::<u16>(), 0..300_u16], 1..12),
+        text in ".{0,24}",
+    ) {
+        let mut words = IMAGES[which].clone();
+        for (place, value, near) in changes {
+            // Half of the changes go to header and section table, where they do the most.
+            let range = if near { words.len().min(400) } else { words.len() };
+            let at = place.index(range);
+            words[at] = value;
+        }
+        repair(&mut words);
+        if let Ok(model) = Model::parse(&words) {
+            use_model(&model, &tokens, &text);
+        }
+    }
+
+    #[test]
+    fn changed_weights_and_tables_compute_or_are_refused(
+        which in 0..SHAPES.len(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), nasty_word()), 1..8),
+        tokens in prop::collection::vec(0..65_u16, 1..12),
+        text in "[ab é🦀]{0,40}",
+    ) {
+        let mut words = IMAGES[which].clone();
+        let first = 32 + 8 * words[3] as usize;
+        for (place, value) in changes {
+            let at = first + place.index(words.len() - first);
+            words[at] = value;
+        }
+        repair(&mut words);
+        if let Ok(model) = Model::parse(&words) {
+            use_model(&model, &tokens, &text);
+        }
+    }
+
+    #[test]
+    fn sampling_any_logits_gives_a_token_of_the_vocabulary(
+        mut logits in prop::collection::vec(prop_oneof![any::<f32>(), -20.0_f32..20.0], 0..70),
+        temperature in any::<f32>(), top_k in any::<usize>(), top_p in any::<f32>(), seed in any::<u64>(), tame in any::<bool>(),
+    ) {
+        let (temperature, top_p) = if tame { (temperature.abs().fract(), (top_p.fract().abs() + 0.001).min(1.0)) } else { (temperature, top_p) };
+        let len = logits.len();
+        prop_assert!(usize::from(argmax(&logits)) < len.max(1));
+        if let Ok(mut sampler) = Sampler::new(Sampling { temperature, top_k, top_p }, seed) {
+            prop_assert!(usize::from(sampler.sample(&mut logits)) < len.max(1));
+        }
+    }
+
+    #[test]
+    fn bytes_of_any_length_and_alignment_become_words_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..64), start in 0..8_usize) {
+        if let Ok(words) = thumbformer::image::words(bytes.get(start..).unwrap_or(&[])) {
+            let _ = Model::parse(words);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! However a sequence is fed, whatever went wrong before, whoever owns the memory: the same tokens give the same bits.
+
+mod common;
+
+use common::{Random, SHAPES, Shape, image};
+use thumbformer::observe::{AttentionRow, Observer, Point};
+use thumbformer::state::HostState;
+use thumbformer::{Error, Model};
+
+fn tokens(shape: &Shape, count: usize, seed: u64) -> Vec<u16> {
+    let mut random = Random::new(seed);
+    (0..count).map(|_| (random.word() % shape.vocab as u32) as u16).collect()
+}
+
+fn bits(logits: &[f32]) -> Vec<u32> {
+    logits.iter().map(|logit| logit.to_bits()).collect()
+}
+
+/// The logits of every position, token by token, with a context of `max_seq`.
+fn decoded(model: &Model<'_>, tokens: &[u16], max_seq: usize) -> Vec<Vec<u32>> {
+    let mut state = HostState::new(model.dims(), max_seq);
+    let mut session = model.session(state.memory());
+    tokens.iter().map(|&token| bits(session.decode(token).expect("a token that fits"))).collect()
+}
+
+#[test]
+fn prefill_gives_the_bits_of_decoding_token_by_token() {
+    for (seed, shape) in SHAPES.iter().enumerate() {
+        let words = image(shape, seed as u64);
+        let model = Model::parse(&words).expect("a model");
+        let tokens = tokens(shape, shape.max_seq, 1);
+        let expected = decoded(&model, &tokens, shape.max_seq);
+        for length in 1..=tokens.len() {
+            let mut state = HostState::new(model.dims(), shape.max_seq);
+            let mut session = model.session(state.memory());
+            let found = bits(session.prefill(&tokens[..length]).expect("a prompt that fits"));
+            assert!(found == expected[length - 1], "{shape:?}: a prompt of {length} tokens");
+            assert_eq!((session.position(), session.remaining()), (length, shape.max_seq - length));
+        }
+        assert!(expected.iter().flatten().all(|&logit| f32::from_bits(logit).is_finite()), "{shape:?}");
+    }
+}
+
+#[test]
+fn a_longer_context_and_a_reset_change_no_bit() {
+    for (seed, shape) in SHAPES.iter().enumerate() {
+        let words = image(shape, seed as u64);
+        let model = Model::parse(&words).expect("a model");
+        let length = shape.max_seq.min(6);
+        let tokens = tokens(shape, length, 2);
+        let expected = decoded(&model, &tokens, length);
+        assert!(decoded(&model, &tokens, shape.max_seq) == expected, "{shape:?}");
+        let mut state = HostState::new(model.dims(), shape.max_seq);
+        let mut session = model.session(state.memory());
+        // Something else first, whose keys and values stay in the cache.
+        session.prefill(&self::tokens(shape, shape.max_seq, 3)).expect("fits");
+        session.reset();
+        for (&token, expected) in tokens.iter().zip(&expected) {
+            assert!(bits(session.decode(token).expect("fits")) == *expected, "{shape:?}");
+        }
+    }
+}
+
+#[test]
+fn the_past_matters_and_so_does_its_order() {
+    let shape = &SHAPES[0];
+    let words = image(shape, 1);
+    let model = Model::parse(&words).expect("a model");
+    let last = |tokens: &[u16]| decoded(&model, tokens, 8).pop().expect("logits");
+    assert_ne!(last(&[5, 6, 7]), last(&[6, 5, 7]));
+    assert_ne!(last(&[5, 6, 7]), last(&[6, 7]));
+    assert_ne!(last(&[7, 7]), last(&[7, 7, 7]));
+}
+
+#[test]
+fn a_refused_token_leaves_the_session_where_it_was() {
+    for (seed, shape) in SHAPES.iter().enumerate() {
+        let words = image(shape, seed as u64);
+        let model = Model::parse(&words).expect("a model");
+        let tokens = tokens(shape, shape.max_seq, 4);
+        let expected = decoded(&model, &tokens, shape.max_seq);
+        let mut state = HostState::new(model.dims(), shape.max_seq);
+        let mut session = model.session(state.memory());
+        let vocab = shape.vocab as u32;
+        for (&token, expected) in tokens.iter().zip(&expected) {
+            for beyond in [vocab, 65_535] {
+                let error = session.decode(beyond as u16).expect_err("beyond the vocabulary");
+                assert_eq!(error, Error::TokenOutOfVocabulary { token: beyond, vocab });
+            }
+            assert_eq!(session.prefill(&[]).expect_err("empty"), Error::EmptyPrompt);
+            assert!(bits(session.decode(token).expect("fits")) == *expected, "{shape:?}");
+        }
+        for _ in 0..2 {
+            assert_eq!(session.decode(0).expect_err("full"), Error::CacheFull { max_seq: shape.max_seq });
+            assert_eq!((session.position(), session.remaining()), (shape.max_seq, 0));
+        }
+    }
+}
+
+#[test]
+fn a_state_for_a_shorter_context_is_full_at_its_own_length_and_not_before() {
+    let shape = &SHAPES[3];
+    let words = image(shape, 1);
+    let model = Model::parse(&words).expect("a model");
+    for max_seq in [1, 2, 7, 40] {
+        let mut state = HostState::new(model.dims(), max_seq);
+        let mut session = model.session(state.memory());
+        for position in 0..max_seq {
+            assert_eq!(session.remaining(), max_seq - position);
+            assert!(session.decode(3).is_ok(), "position {position} of {max_seq}");
+        }
+        assert_eq!(session.decode(3).expect_err("full"), Error::CacheFull { max_seq });
+    }
+}
+
+#[test]
+fn a_state_of_another_model_is_refused() {
+    let (words, other) = (image(&SHAPES[0], 1), image(&SHAPES[3], 1));
+    let (model, other) = (Model::parse(&words).expect("a model"), Model::parse(&other).expect("a model"));
+    let mut state = HostState::new(other.dims(), 16);
+    let error = model.session(state.memory()).decode(0).expect_err("another model's memory");
+    assert!(matches!(error, Error::StateTooSmall { .. }), "{error:?}");
+}
+
+/// Notes what it sees.
+#[derive(Default)]
+struct Notes {
+    points: Vec<(Point, usize)>,
+    attention: Vec<(usize, usize, usize)>,
+    vectors: Vec<Vec<f32>>,
+}
+
+impl Observer for Notes {
+    fn vector(&mut self, point: Point, layer: usize, values: &[f32]) {
+        self.points.push((point, layer));
+        self.vectors.push(values.to_vec());
+    }
+
+    fn attention(&mut self, layer: usize, head: usize, row: &AttentionRow<'_>) {
+        let probabilities: Vec<f32> = row.probabilities().collect();
+        let sum: f32 = probabilities.iter().sum();
+        assert!((sum - 1.0).abs() < 1e-3, "layer {layer}, head {head}: {sum}");
+        self.attention.push((layer, head, probabilities.len()));
+    }
+}
+
+#[test]
+fn an_observer_sees_everything_in_order_and_changes_no_bit() {
+    let shape = &SHAPES[0];
+    let words = image(shape, 1);
+    let model = Model::parse(&words).expect("a model");
+    let tokens = tokens(shape, 5, 5);
+    let expected = decoded(&model, &tokens, 8);
+    let mut state = HostState::new(model.dims(), 8);
+    let mut session = model.session(state.memory());
+    for (position, (&token, expected)) in tokens.iter().zip(&expected).enumerate() {
+        let mut notes = Notes::default();
+        let found = bits(session.decode_observed(token, &mut notes).expect("fits"));
+        assert!(found == *expected, "position {position}");
+        let mut points = vec![(Point::Embedding, 0)];
+        for layer in 0..shape.n_layers {
+            let of_layer = [
+                Point::AttentionNorm,
+                Point::Query,
+                Point::Key,
+                Point::Value,
+                Point::AttentionOutput,
+                Point::MlpNorm,
+                Point::MlpOutput,
+                Point::Output,
+            ];
+            points.extend(of_layer.map(|point| (point, layer)));
+        }
+        points.extend([(Point::FinalNorm, 0), (Point::Logits, 0)]);
+        assert_eq!(notes.points, points);
+        let heads =
+            (0..shape.n_layers).flat_map(|layer| (0..shape.n_heads).map(move |head| (layer, head, position + 1)));
+        assert_eq!(notes.attention, heads.collect::<Vec<_>>());
+        clean_stream(&notes);
+    }
+}
+
+/// Nothing but addition touches the stream: after a block it is the stream before it plus the two branches.
+fn clean_stream(notes: &Notes) {
+    let mut stream = notes.vectors[0].clone();
+    for ((point, layer), vector) in notes.points.iter().zip(&notes.vectors) {
+        match point {
+            Point::AttentionOutput | Point::MlpOutput => {
+                stream.iter_mut().zip(vector).for_each(|(x, branch)| *x += branch);
+            }
+            Point::Output => assert_eq!(bits(&stream), bits(vector), "layer {layer}"),
+            _ => {}
+        }
+    }
+}
