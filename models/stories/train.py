@@ -1,8 +1,7 @@
 """Trains the default language model of thumbformer: a Llama-style decoder that tells children's stories.
 
     pip install -r requirements.txt
-    python train.py STORIES.txt --minutes 55            # tokenizer, training, export, held-out loss, samples
-    python train.py STORIES.txt --write-heldout heldout-all.txt
+    python train.py STORIES.txt --minutes 60            # tokenizer, training, export, held-out loss, samples
 
 STORIES.txt holds one story after the other, each closed by a line `<|end|>`; the last 600 stories are held out: neither the
 tokenizer nor the model ever sees them. The export is a Hugging Face folder (config.json, model.safetensors, tokenizer.json).
@@ -232,21 +231,15 @@ def main():
     parser.add_argument("stories", help="text file, stories closed by a line <|end|>")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "checkpoint", help="folder to export to")
     parser.add_argument("--log", type=Path, default=Path(__file__).parent / "train.log")
-    parser.add_argument("--minutes", type=float, default=55)
+    parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--tokens", type=int, default=4096, help="tokens in a step")
     parser.add_argument("--seq", type=int, default=128, help="window of the first part of the time")
     parser.add_argument("--short", type=float, default=0.75, help="how large that part is")
     parser.add_argument("--lr", type=float, default=4e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--write-heldout", type=Path, help="write the held-out stories to this file and stop")
-    parser.add_argument("--heldout-stories", type=int, default=HELD_OUT, help="how many of them")
     args = parser.parse_args()
     training, heldout = read_stories(args.stories)
-    if args.write_heldout:
-        text = "".join(f"{story}\n{END}\n" for story in heldout[: args.heldout_stories])
-        args.write_heldout.write_text(text, encoding="utf-8")
-        return
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     with args.log.open("w") as file:
