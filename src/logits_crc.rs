@@ -41,3 +41,29 @@ impl LogitsCrc {
         self.steps
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::LogitsCrc;
+
+    #[test]
+    fn a_step_s_crc_is_that_of_its_logits_as_little_endian_bytes() {
+        // python3 -c "import struct, zlib; print(hex(zlib.crc32(struct.pack('<2f', 1.5, -2.0))))"
+        assert_eq!(LogitsCrc::new().update(&[1.5, -2.0]), 0xccdf_2c3a);
+    }
+
+    #[test]
+    fn the_total_depends_on_every_step_and_their_order() {
+        let total = |steps: &[f32]| {
+            let mut crc = LogitsCrc::new();
+            steps.iter().for_each(|&logit| _ = crc.update(&[logit]));
+            (crc.total(), crc.steps())
+        };
+        let totals =
+            [total(&[1.0, 2.0]), total(&[2.0, 1.0]), total(&[2.0]), total(&[1.0, 2.0, 2.0]), total(&[3.0, 2.0])];
+        for (index, one) in totals.iter().enumerate() {
+            assert!(totals[index + 1..].iter().all(|other| one.0 != other.0), "{totals:?}");
+        }
+        assert_eq!(totals.map(|(_, steps)| steps), [2, 2, 1, 3, 2]);
+    }
+}

@@ -52,6 +52,8 @@ impl<'a> Tokenizer<'a> {
 
     /// Writes the tokens of a text into `out` and returns their number; `bos` puts the BOS token first.
     ///
+    /// The names of special tokens (`<s>`) are plain text: what a user types cannot end a text or begin another one.
+    ///
     /// # Errors
     /// [`Error::PromptTooLong`] when `out` has not room for every symbol (character or byte) of the text, of which merging
     /// leaves fewer; [`Error::UnknownByte`] when the vocabulary cannot express the text.

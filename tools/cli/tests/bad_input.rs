@@ -1,0 +1,134 @@
+//! Whatever is wrong with a file or an argument, the command says what, where, and what would help, and ends with code 1.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn stories() -> PathBuf {
+    root().join("models/stories/stories.tbf")
+}
+
+fn thumbformer(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_thumbformer")).args(arguments).output().expect("the command starts")
+}
+
+/// Demands exit code 1 and every one of these words in the message.
+fn refused(arguments: &[&str], words: &[&str]) {
+    let output = thumbformer(arguments);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {message}");
+    assert!(message.starts_with("error: ") && !message.contains("panicked"), "{arguments:?}: {message}");
+    for word in words {
+        assert!(message.contains(word), "{arguments:?}: expected {word:?} in {message}");
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a UTF-8 path")
+}
+
+type Damage = fn(&mut Vec<u8>);
+
+/// Damages the default image and writes it to a folder.
+fn damaged(folder: &TempDir, name: &str, damage: Damage) -> PathBuf {
+    let mut bytes = std::fs::read(stories()).expect("models/stories/stories.tbf");
+    damage(&mut bytes);
+    let file = folder.path().join(name);
+    std::fs::write(&file, bytes).expect("the folder is writable");
+    file
+}
+
+#[test]
+fn a_damaged_image_is_refused_by_every_command_with_its_name_and_its_fault() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let checkpoint = root().join("models/stories/checkpoint");
+    let table: [(&str, Damage, &[&str]); 7] = [
+        ("empty.tbf", |bytes| bytes.clear(), &["empty.tbf", "convert"]),
+        ("short.tbf", |bytes| bytes.truncate(1000), &["short.tbf", "expected 289664, found 1000", "cut off"]),
+        ("odd.tbf", |bytes| bytes.truncate(1001), &["odd.tbf", "cut off"]),
+        ("long.tbf", |bytes| bytes.extend([0; 64]), &["long.tbf", "expected 289664, found 289728"]),
+        ("flipped.tbf", |bytes| bytes[123_456] ^= 4, &["flipped.tbf", "CRC-32", "damaged"]),
+        ("version.tbf", |bytes| bytes[4] = 9, &["version.tbf", "expected 1, found 9", "convert"]),
+        ("other.tbf", |bytes| bytes[..4].copy_from_slice(b"\x7fELF"), &["other.tbf", "not a thumbformer image"]),
+    ];
+    for (name, damage, words) in table {
+        let file = damaged(&folder, name, damage);
+        refused(&["run", text(&file), "--prompt", "Once"], words);
+        refused(&["inspect", text(&file)], words);
+        refused(&["verify", text(&file), "--reference", text(&checkpoint), "--text", text(&stories())], words);
+    }
+    refused(&["inspect", "no/such.tbf"], &["no/such.tbf", "convert"]);
+}
+
+#[test]
+fn an_argument_out_of_range_is_refused_with_the_range() {
+    let stories = stories();
+    let run = |arguments: &[&str], words: &[&str]| refused(&[&["run", text(&stories)], arguments].concat(), words);
+    let long = "a long story ".repeat(400);
+    run(&["--prompt", &long], &["the prompt has", "512", "shorten"]);
+    run(&["--prompt", "Once upon a time", "--max-seq", "3"], &["6 tokens", "3", "--max-seq"]);
+    run(&["--max-seq", "513"], &["513", "512"]);
+    run(&["--max-seq", "0"], &["0", "512"]);
+    run(&["--temperature=-1"], &["temperature"]);
+    run(&["--temperature", "NaN"], &["temperature"]);
+    run(&["--temperature", "1", "--top-p", "0"], &["top_p"]);
+    refused(&["inspect", text(&stories), "--max-seq", "600"], &["600", "512"]);
+}
+
+#[test]
+fn verify_refuses_what_it_cannot_compare() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (stories, checkpoint) = (stories(), root().join("models/stories/checkpoint"));
+    let golden = root().join("tests/golden/llama/checkpoint");
+    let write = |name: &str, bytes: &[u8]| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, bytes).expect("the folder is writable");
+        file
+    };
+    let (words, empty, binary) =
+        (write("words.txt", b"A dog."), write("empty.txt", b"\n"), write("binary.txt", b"\xff\xfe"));
+    let verify = |reference: &Path, file: &Path, words: &[&str]| {
+        refused(&["verify", text(&stories), "--reference", text(reference), "--text", text(file)], words);
+    };
+    verify(&golden, &words, &["the image has", "converted from"]);
+    verify(&checkpoint, &empty, &["empty.txt", "longer"]);
+    verify(&checkpoint, &binary, &["binary.txt", "UTF-8"]);
+    verify(&checkpoint, Path::new("no/such.txt"), &["no/such.txt"]);
+    verify(Path::new("no/such"), &words, &["no/such"]);
+}
+
+#[test]
+fn convert_refuses_a_checkpoint_without_touching_an_image_that_is_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = folder.path().join("image.tbf");
+    std::fs::write(&image, b"as it was").expect("the folder is writable");
+    let copy = folder.path().join("checkpoint");
+    std::fs::create_dir(&copy).expect("the folder is writable");
+    for name in ["config.json", "model.safetensors"] {
+        let from = root().join("tests/golden/llama/checkpoint").join(name);
+        std::fs::copy(from, copy.join(name)).expect("a golden checkpoint");
+    }
+    let config = std::fs::read_to_string(copy.join("config.json")).expect("config.json");
+    let table = [
+        (config.replace("llama", "gpt_neox"), &["config.json", "gpt_neox"][..]),
+        (config.replace("\"hidden_size\": ", "\"hidden_size\": 1"), &["checkpoint"]),
+        ("{".to_string(), &["config.json"]),
+    ];
+    for (text_of_config, words) in table {
+        assert_ne!(text_of_config, config, "the damage must do something");
+        std::fs::write(copy.join("config.json"), text_of_config).expect("the folder is writable");
+        refused(&["convert", text(&copy), "-o", text(&image)], words);
+        assert_eq!(std::fs::read(&image).expect("the image"), b"as it was");
+    }
+    std::fs::write(copy.join("config.json"), &config).expect("the folder is writable");
+    let long = ["convert", text(&copy), "-o", text(&image), "--max-seq", "99999"];
+    refused(&long, &["99999", "context"]);
+    std::fs::write(copy.join("model.safetensors"), b"not a safetensors file").expect("the folder is writable");
+    refused(&["convert", text(&copy), "-o", text(&image)], &["model.safetensors"]);
+    assert_eq!(std::fs::read(&image).expect("the image"), b"as it was");
+    refused(&["convert", "no/such", "-o", text(&image)], &["no/such"]);
+}

@@ -1,0 +1,90 @@
+//! `verify` tells a good image from a bad one. (The bounds over held-out text are a leg of `cargo xtask test`.)
+
+use std::path::Path;
+use thumbformer::Model;
+use thumbformer_checkpoint::{Checkpoint, Tensor};
+use thumbformer_cli::convert::convert;
+use thumbformer_cli::verify::{Bounds, Report, Selection, documents, verify};
+
+const TEXT: &str = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park with her \
+    friends. One day, she saw a big dog. The dog was very sad. Lily asked, \"What is wrong?\" The dog said, \"I lost my \
+    ball.\" Lily wanted to help. They looked for the ball all day. At last, they found it under a tree. The dog was happy.\n\
+    <|end|>\nOne day, a boy named Tim went to the store with his mom. He saw a red toy car and wanted to buy it. His mom said, \
+    \"You can have it if you are good.\" Tim was good all day. The next day, they went back and his mom bought the car.";
+
+fn checkpoint() -> Checkpoint {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/stories/checkpoint");
+    Checkpoint::load(&folder, None).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Compares the image of one checkpoint with another checkpoint.
+fn compare(image_of: &Checkpoint, reference: &Checkpoint) -> Report {
+    let words = convert(image_of, None, &mut |_| ()).unwrap_or_else(|error| panic!("{error:#}"));
+    let model = Model::parse(&words).unwrap_or_else(|error| panic!("{error}"));
+    let documents = documents(&model, TEXT, Selection::default()).unwrap_or_else(|error| panic!("{error:#}"));
+    assert_eq!(documents.len(), 2);
+    verify(&model, reference, &documents, &|_| ()).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// The bounds that two short documents can be held to; agreement is a matter of a token or two in them.
+const BOUNDS: Bounds = Bounds { top1: 0.93, kl: 0.005, perplexity: 0.02, sqnr: 30.0 };
+
+#[test]
+fn a_faithful_image_keeps_the_bounds() {
+    let checkpoint = checkpoint();
+    let report = compare(&checkpoint, &checkpoint);
+    assert!(report.keeps(&BOUNDS), "{report:?}");
+    assert!(report.sqnr.is_finite() && report.kl > 0.0, "quantization must leave a trace: {report:?}");
+}
+
+fn scale(tensor: &mut Tensor, factor: f32) {
+    tensor.data.iter_mut().for_each(|weight| *weight *= factor);
+}
+
+#[test]
+fn every_kind_of_disturbed_image_misses_a_bound() {
+    let sound = checkpoint();
+    type Disturb = fn(&mut Checkpoint);
+    let table: [(&str, Disturb); 8] = [
+        ("a norm is scaled", |c| scale(&mut c.layers[0].attention_norm, 1.2)),
+        ("keys are negated", |c| scale(&mut c.layers[1].wk, -1.0)),
+        ("values are negated", |c| scale(&mut c.layers[2].wv, -1.0)),
+        ("attention's output is left out", |c| scale(&mut c.layers[3].wo, 0.0)),
+        ("gate and up are swapped", |c| {
+            let layer = &mut c.layers[4];
+            std::mem::swap(&mut layer.gate.data, &mut layer.up.data);
+        }),
+        ("rows of the embedding are shifted", |c| c.embedding.data.rotate_left(64)),
+        ("the rotation is another one", |c| c.config.rope_theta = 500.0),
+        ("two layers are swapped", |c| c.layers.swap(1, 2)),
+    ];
+    for (what, disturb) in table {
+        let mut disturbed = sound.clone();
+        disturb(&mut disturbed);
+        let report = compare(&disturbed, &sound);
+        assert!(!report.keeps(&BOUNDS), "{what}: {report:?}");
+    }
+}
+
+#[test]
+fn a_metric_that_is_not_a_number_keeps_no_bound() {
+    let nan = f64::NAN;
+    let report =
+        Report { documents: 1, tokens: 1, top1: nan, kl: nan, reference_perplexity: nan, perplexity: nan, sqnr: nan };
+    assert!(report.lines(&Bounds::default()).iter().all(|line| !line.ok));
+}
+
+#[test]
+fn a_selection_takes_the_last_documents_up_to_a_number_of_tokens() {
+    let words = convert(&checkpoint(), None, &mut |_| ()).expect("converts");
+    let model = Model::parse(&words).expect("parses");
+    let text = "one.\n<|end|>\ntwo two.\n<|end|>\nthree three three.\n<|end|>\n";
+    let count = |selection| documents(&model, text, selection).map(|documents| documents.len()).expect("documents");
+    assert_eq!(count(Selection::default()), 3);
+    assert_eq!(count(Selection { last: Some(2), max_tokens: None }), 2);
+    assert_eq!(count(Selection { last: Some(9), max_tokens: Some(1) }), 1);
+    assert!(documents(&model, " \n<|end|>\n", Selection::default()).is_err());
+    let ends = documents(&model, text, Selection::default()).expect("documents");
+    let tokenizer = model.tokenizer().expect("tokenizer");
+    assert!(ends.iter().all(|document| document.first() == tokenizer.bos().as_ref() && document.last() == tokenizer.end().as_ref()));
+}
