@@ -1,0 +1,128 @@
+//! `cargo xtask demo`: a story from the emulated board, then the proof that the host computes the same bits.
+
+use crate::emulator::{self, Run, Step};
+use crate::firmware::{self, Board};
+use crate::setup;
+use crate::shell::root;
+use anyhow::{Context, Result, bail, ensure};
+use std::io::Write;
+use thumbformer::text::Sampling;
+use thumbformer_cli::run::{Options, generate};
+
+/// What to tell.
+#[derive(Clone, Debug)]
+pub struct Story {
+    /// How it begins.
+    pub prompt: String,
+    /// Most steps.
+    pub steps: usize,
+    /// What determines the draws.
+    pub seed: u64,
+    /// Whether to go on after the end token.
+    pub ignore_end: bool,
+}
+
+impl Story {
+    /// The command line of the firmware.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec![format!("steps={}", self.steps), format!("seed={}", self.seed)];
+        arguments.extend(self.ignore_end.then(|| "ignore-end".to_string()));
+        arguments.push(format!("prompt={}", self.prompt));
+        arguments
+    }
+
+    /// How the firmware samples: the constant in its `main`.
+    pub const SAMPLING: Sampling = Sampling { temperature: 0.7, top_k: 0, top_p: 0.9 };
+    /// The context that the firmware gives its state.
+    pub const MAX_SEQ: usize = 256;
+}
+
+/// The steps of a story and its text, computed here.
+///
+/// # Errors
+/// When the image cannot be read or the engine refuses the prompt.
+pub fn on_host(story: &Story) -> Result<(Vec<Step>, Vec<u8>)> {
+    on_host_with(story, Story::SAMPLING)
+}
+
+/// [`on_host`], but with another way to draw.
+///
+/// # Errors
+/// As [`on_host`].
+pub fn on_host_with(story: &Story, sampling: Sampling) -> Result<(Vec<Step>, Vec<u8>)> {
+    let file = root().join("models/stories/stories.tbf");
+    let words = thumbformer_cli::read_image(&file)?;
+    let model = thumbformer_cli::model(&words, &file)?;
+    let options = Options {
+        prompt: story.prompt.clone(),
+        sampling,
+        seed: story.seed,
+        steps: story.steps,
+        max_seq: Story::MAX_SEQ,
+        ignore_end: story.ignore_end,
+    };
+    let (mut steps, mut text) = (Vec::new(), Vec::new());
+    generate(&model, &options, &mut |piece| text.extend(piece), &mut |step| {
+        steps.push(Step { token: step.token, crc32: step.crc32 });
+    })?;
+    Ok((steps, text))
+}
+
+/// Compares two computations of the same steps, and says in a line what came out.
+///
+/// # Errors
+/// With the first step that differs.
+pub fn compare(board: &[Step], other: &[Step], name: &str) -> Result<String> {
+    ensure!(!board.is_empty(), "the board logged no step");
+    for (index, (on_board, elsewhere)) in board.iter().zip(other).enumerate() {
+        ensure!(
+            on_board == elsewhere,
+            "step {}: the board has token {} and crc32 {:08x}, {name} has token {} and crc32 {:08x}",
+            index + 1,
+            on_board.token,
+            on_board.crc32,
+            elsewhere.token,
+            elsewhere.crc32
+        );
+    }
+    ensure!(board.len() == other.len(), "the board made {} steps, {name} made {}", board.len(), other.len());
+    Ok(format!("identical to {name}"))
+}
+
+/// The CRC over all logits and their number, from the log's last line.
+fn total(run: &Run) -> Result<&str> {
+    run.log.iter().find_map(|line| line.strip_prefix("logits: ")).context("the board logged no CRC of all logits")
+}
+
+/// Tells the story; `verbose` shows every step.
+///
+/// # Errors
+/// When anything cannot be built or run, or the bits differ.
+pub fn demo(board: &Board, story: &Story, verbose: bool) -> Result<()> {
+    let toolchain = setup::ensure(board)?;
+    println!("building {} ({})", board.name, toolchain.describe(&board.target));
+    let elf = board.build(&toolchain)?;
+    println!();
+    let run = emulator::run(board, &elf, &story.arguments(), |text| {
+        let mut stdout = std::io::stdout().lock();
+        // A closed terminal is no reason to stop the measurement.
+        let _ = stdout.write_all(text).and_then(|()| stdout.flush());
+    })?;
+    println!();
+    if verbose {
+        for (number, (step, instructions)) in (1..).zip(run.steps.iter().zip(&run.instructions)) {
+            println!("step {number} token {} crc32 {:08x} instructions {instructions}", step.token, step.crc32);
+        }
+    }
+    for line in run.log.iter().filter(|line| !line.starts_with("logits: ")) {
+        println!("{line}");
+    }
+    if run.exit != 0 {
+        bail!("the firmware ended with exit code {}: {}", run.exit, run.log.last().map_or("", String::as_str));
+    }
+    let size = firmware::size(&std::fs::read(&elf)?)?;
+    println!("program: {} bytes of flash with the model, {} bytes of RAM with the state", size.flash, size.ram);
+    let verdict = compare(&run.steps, &on_host(story)?.0, "the host")?;
+    println!("logits: {verdict} ({})", total(&run)?);
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! The boards, and their firmware as ELF files.
+
+use crate::setup::Toolchain;
+use crate::shell::{output, root};
+use anyhow::{Context, Result, bail};
+use object::{Object, ObjectSection, SectionFlags, SectionKind};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// A board, as the table `[package.metadata.board]` of its folder says.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Board {
+    /// The emulator's name of the machine.
+    pub machine: String,
+    /// The compiler's target.
+    pub target: String,
+    /// The backend that its firmware must have.
+    pub backend: String,
+    /// Its folder's name.
+    #[serde(skip)]
+    pub name: String,
+    /// Its folder.
+    #[serde(skip)]
+    pub folder: PathBuf,
+}
+
+impl Board {
+    /// Reads a board's description.
+    ///
+    /// # Errors
+    /// When there is no such board, or its manifest has no usable table.
+    pub fn find(name: &str) -> Result<Board> {
+        let boards = root().join("boards");
+        let folder = boards.join(name);
+        let manifest = folder.join("Cargo.toml");
+        let text = std::fs::read_to_string(&manifest)
+            .with_context(|| format!("no board {name:?}: expected one of the folders in {}", boards.display()))?;
+        let manifest_table: toml::Table = text.parse().with_context(|| format!("{}", manifest.display()))?;
+        let table = ["package", "metadata", "board"]
+            .iter()
+            .try_fold(toml::Value::Table(manifest_table), |value, key| value.get(key).cloned());
+        let table = table.with_context(|| format!("{}: no table [package.metadata.board]", manifest.display()))?;
+        let board: Board = table.try_into().with_context(|| format!("{}", manifest.display()))?;
+        Ok(Board { name: name.into(), folder, ..board })
+    }
+
+    /// Builds the firmware and returns where it is.
+    ///
+    /// # Errors
+    /// What the compiler says.
+    pub fn build(&self, toolchain: &Toolchain) -> Result<PathBuf> {
+        self.compile(toolchain, &[])?;
+        Ok(self.programs().join(&self.name))
+    }
+
+    /// Builds an example of the board's folder and returns where it is.
+    ///
+    /// # Errors
+    /// What the compiler says.
+    pub fn build_example(&self, toolchain: &Toolchain, name: &str) -> Result<PathBuf> {
+        self.compile(toolchain, &["--example", name])?;
+        Ok(self.programs().join("examples").join(name))
+    }
+
+    fn programs(&self) -> PathBuf {
+        root().join("boards/target").join(&self.target).join("release")
+    }
+
+    fn compile(&self, toolchain: &Toolchain, arguments: &[&str]) -> Result<()> {
+        let built = output(toolchain.cargo(self, "build").arg("--release").args(arguments))?;
+        let printed = String::from_utf8_lossy(&built.stderr);
+        // Warnings are errors: nobody reads them on a server.
+        if printed.lines().any(|line| line.starts_with("warning")) {
+            bail!("the firmware of {} builds with warnings:\n{printed}", self.name);
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that a program takes on the board.
+pub struct Size {
+    /// Code, constants (the model among them) and the initial values of variables.
+    pub flash: u64,
+    /// Variables; the stack takes what is left.
+    pub ram: u64,
+}
+
+/// Measures an ELF file.
+///
+/// # Errors
+/// When it is none.
+pub fn size(elf: &[u8]) -> Result<Size> {
+    let file = object::File::parse(elf)?;
+    let mut size = Size { flash: 0, ram: 0 };
+    for section in file.sections() {
+        // SHF_ALLOC: the other sections (names, debug information, the log's strings) stay on the host.
+        let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
+        if sh_flags.0 & object::elf::SHF_ALLOC.0 == 0 {
+            continue;
+        }
+        let writable = sh_flags.0 & object::elf::SHF_WRITE.0 != 0;
+        size.ram += if writable { section.size() } else { 0 };
+        size.flash += if section.kind() == SectionKind::UninitializedData { 0 } else { section.size() };
+    }
+    Ok(size)
+}

@@ -1,0 +1,74 @@
+//! The project's own commands, `cargo xtask …`: a demonstration, the tests, the set-up of both.
+
+mod demo;
+mod emulator;
+mod firmware;
+mod panics;
+mod setup;
+mod shell;
+mod test;
+
+use clap::{Parser, Subcommand};
+use firmware::Board;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "thumbformer's own commands")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// A folder of boards/
+    #[arg(long, global = true, default_value = "qemu-mps2-an386")]
+    board: String,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Tells a story on the emulated board and compares every bit of its logits with the host's
+    Demo {
+        /// How the story begins
+        #[arg(long, default_value = "Once upon a time, there was")]
+        prompt: String,
+        /// Most tokens to generate
+        #[arg(long, default_value_t = 250)]
+        steps: usize,
+        /// Another seed is another story
+        #[arg(long, default_value_t = 3)]
+        seed: u64,
+        /// Shows every step's token, CRC-32 and instructions
+        #[arg(long)]
+        verbose: bool,
+    },
+    /// Runs all tests, or the named legs
+    Test {
+        /// Which legs
+        legs: Vec<test::Leg>,
+    },
+    /// Finds or installs what the other commands need
+    Setup {
+        /// Only report
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = Board::find(&arguments.board).and_then(|board| match arguments.command {
+        Command::Demo { prompt, steps, seed, verbose } => {
+            demo::demo(&board, &demo::Story { prompt, steps, seed, ignore_end: false }, verbose)
+        }
+        Command::Test { legs } => test::test(&board, &legs),
+        Command::Setup { check: true } => setup::check(&board),
+        Command::Setup { check: false } => setup::ensure(&board).map(|toolchain| {
+            println!("ready: {}", toolchain.describe(&board.target));
+        }),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

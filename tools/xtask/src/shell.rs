@@ -1,0 +1,71 @@
+//! Running other programs: what they print goes to the terminal, or is kept and shown when they fail.
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The repository.
+pub fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.ancestors().nth(2).unwrap_or(manifest).to_path_buf()
+}
+
+/// A command as the user would type it.
+pub fn typed(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+/// The cargo that runs this, in the repository.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    clean(&mut command);
+    command
+}
+
+/// The compiler that goes with [`cargo`].
+pub fn rustc() -> Command {
+    let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Takes away what cargo sets for the program that it runs, and what would change a build unseen.
+pub fn clean(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "RUSTC_BOOTSTRAP" {
+            command.env_remove(name);
+        }
+    }
+}
+
+/// Runs a command and keeps what it prints.
+///
+/// # Errors
+/// When it cannot be started or fails; the message has the end of what it printed.
+pub fn output(command: &mut Command) -> Result<Output> {
+    let typed = typed(command);
+    let output = command.output().with_context(|| format!("`{typed}` could not be started"))?;
+    if !output.status.success() {
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        let lines: Vec<&str> = printed.lines().collect();
+        let end = lines.get(lines.len().saturating_sub(60)..).unwrap_or(&[]).join("\n");
+        bail!("`{typed}` failed ({}):\n{end}", output.status);
+    }
+    Ok(output)
+}
+
+/// What a command prints on its standard output, if it succeeds.
+pub fn text(command: &mut Command) -> Option<String> {
+    let output = command.output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
+}
+
+/// The first file of this name in the directories of `PATH`.
+pub fn in_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
+}

@@ -1,0 +1,312 @@
+//! `cargo xtask test`: all that must hold, one leg after the other; a leg that cannot run here says why.
+
+use crate::demo::{Story, compare, on_host, on_host_with};
+use crate::emulator::{self, Step};
+use crate::firmware::Board;
+use crate::panics;
+use crate::setup::{self, Toolchain};
+use crate::shell::{cargo, output, root, text};
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use serde::Deserialize;
+use std::process::Command;
+use std::time::Instant;
+use thumbformer::text::Sampling;
+use thumbformer_checkpoint::Checkpoint;
+use thumbformer_cli::verify::{Bounds, Selection, documents, verify};
+
+/// A part of the tests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Leg {
+    /// `cargo fmt --check`
+    Fmt,
+    /// `cargo clippy`, warnings are errors
+    Clippy,
+    /// The tests of all crates on the host
+    Host,
+    /// The build script's choice, for every target, by the compiler in use and without any bootstrap flag
+    Backend,
+    /// The tests with `portable-simd`, where a nightly is installed
+    Nightly,
+    /// The documentation, warnings are errors
+    Docs,
+    /// Firmware in emulation, against the host bit for bit
+    Emulated,
+    /// No panic and no allocator in the release firmware's inference
+    Panics,
+    /// The default model against its float checkpoint, over text that it never saw
+    Quality,
+}
+
+/// What came out of a leg that did not fail.
+enum Outcome {
+    Passed(String),
+    Skipped(String),
+}
+
+/// Runs legs, all of them by default, and reports on every one.
+///
+/// # Errors
+/// When one failed.
+pub fn test(board: &Board, legs: &[Leg]) -> Result<()> {
+    let legs = if legs.is_empty() { Leg::value_variants() } else { legs };
+    let mut counts = [0; 3];
+    for &leg in legs {
+        let begin = Instant::now();
+        let name = leg.to_possible_value().map_or(String::new(), |value| value.get_name().to_string());
+        println!("{name}: …");
+        let (index, word, text) = match run(board, leg) {
+            Ok(Outcome::Passed(text)) => (0, "passed", text),
+            Ok(Outcome::Skipped(text)) => (2, "skipped", text),
+            Err(error) => (1, "FAILED", format!("{error:#}")),
+        };
+        counts[index] += 1;
+        println!("{name}: {word} in {:.0} s: {text}", begin.elapsed().as_secs_f32());
+    }
+    let [passed, failed, skipped] = counts;
+    let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
+    println!("{passed} passed, {failed} failed{skipped}");
+    ensure!(failed == 0, "{failed} failed");
+    Ok(())
+}
+
+fn run(board: &Board, leg: Leg) -> Result<Outcome> {
+    match leg {
+        Leg::Fmt => fmt(),
+        Leg::Clippy => clippy(board),
+        Leg::Host => tests(cargo().args(["test", "--workspace"])),
+        Leg::Backend => backend(),
+        Leg::Nightly => nightly(),
+        Leg::Docs => docs(),
+        Leg::Emulated => emulated(board),
+        Leg::Panics => without_panics(board),
+        Leg::Quality => quality(),
+    }
+}
+
+/// Why a leg cannot run that needs this subcommand of cargo; Debian's toolchain, for one, comes without some.
+fn lacks(subcommand: &str, component: &str) -> Option<Outcome> {
+    let found = text(cargo().args([subcommand, "--version"])).is_some();
+    (!found).then(|| Outcome::Skipped(format!("no {component}: `rustup component add {component}`")))
+}
+
+fn fmt() -> Result<Outcome> {
+    if let Some(skipped) = lacks("fmt", "rustfmt") {
+        return Ok(skipped);
+    }
+    output(cargo().args(["fmt", "--all", "--check"]))?;
+    output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "boards/Cargo.toml"]))?;
+    Ok(Outcome::Passed("both workspaces".into()))
+}
+
+fn clippy(board: &Board) -> Result<Outcome> {
+    if let Some(skipped) = lacks("clippy", "clippy") {
+        return Ok(skipped);
+    }
+    output(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    let toolchain = setup::ensure(board)?;
+    if let Toolchain::Debian { .. } = toolchain {
+        return Ok(Outcome::Passed("without the boards, as Debian's toolchain has no clippy".into()));
+    }
+    output(toolchain.cargo(board, "clippy").args(["--release", "--", "-D", "warnings"]))?;
+    Ok(Outcome::Passed("both workspaces".into()))
+}
+
+/// Runs `cargo test` and adds its results up.
+fn tests(command: &mut Command) -> Result<Outcome> {
+    let printed = output(command)?.stdout;
+    let mut passed = 0;
+    for line in String::from_utf8_lossy(&printed).lines() {
+        let count = line.strip_prefix("test result: ok. ").and_then(|rest| rest.split(' ').next());
+        passed += count.map_or(Ok(0), str::parse::<u32>)?;
+    }
+    ensure!(passed > 0, "no test ran");
+    Ok(Outcome::Passed(format!("{passed} tests")))
+}
+
+/// A line of `cargo --message-format=json`.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    #[serde(default)]
+    package_id: String,
+    #[serde(default)]
+    cfgs: Vec<String>,
+}
+
+/// The backend that the build script chooses for a target. Works without the target being installed: the compiler then
+/// fails at the first crate, after the build scripts ran.
+fn chosen(target: &str, rustflags: &str) -> Result<String> {
+    let mut command = cargo();
+    command
+        .args([
+            "check",
+            "--lib",
+            "--package",
+            "thumbformer",
+            "--keep-going",
+            "--message-format=json",
+            "--target",
+            target,
+        ])
+        .args(["--target-dir", "target/backend"])
+        .env_remove("RUSTC_BOOTSTRAP")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("THUMBFORMER_BACKEND")
+        .env("RUSTFLAGS", rustflags);
+    let printed = command.output().context("cargo could not be started")?;
+    for line in String::from_utf8_lossy(&printed.stdout).lines() {
+        let Ok(message) = serde_json::from_str::<Message>(line) else { continue };
+        if message.reason == "build-script-executed" && message.package_id.contains("thumbformer") {
+            let choice = message.cfgs.iter().find_map(|cfg| cfg.strip_prefix("thumbformer_backend="));
+            return Ok(choice.context("the build script chose nothing")?.trim_matches('"').to_string());
+        }
+    }
+    bail!("the build script did not run for {target}:\n{}", String::from_utf8_lossy(&printed.stderr))
+}
+
+fn backend() -> Result<Outcome> {
+    let table = [
+        ("thumbv6m-none-eabi", "", "scalar"),
+        ("thumbv7m-none-eabi", "", "scalar"),
+        ("thumbv7em-none-eabi", "", "dsp"),
+        ("thumbv7em-none-eabihf", "", "dsp"),
+        ("thumbv8m.main-none-eabihf", "", "scalar"),
+        ("thumbv8m.main-none-eabihf", "-Ctarget-cpu=cortex-m33", "dsp"),
+        ("thumbv8m.main-none-eabihf", "-Ctarget-cpu=cortex-m55", "dsp"),
+    ];
+    for (target, rustflags, expected) in table {
+        let found = chosen(target, rustflags)?;
+        ensure!(found == expected, "{target} {rustflags}: expected the backend {expected}, found {found}");
+    }
+    Ok(Outcome::Passed(format!("{} targets", table.len())))
+}
+
+fn nightly() -> Result<Outcome> {
+    let Some(nightly) = setup::nightly() else {
+        return Ok(Outcome::Skipped("no nightly toolchain: `rustup toolchain install nightly`".into()));
+    };
+    tests(on_nightly(nightly).args(["test", "--package", "thumbformer", "--features", "portable-simd"]))
+}
+
+/// Cargo of the nightly toolchain, with its own folder so that neither compiler undoes the other's work.
+fn on_nightly(nightly: &str) -> Command {
+    let mut command = Command::new("cargo");
+    crate::shell::clean(&mut command);
+    // Cargo sets these for the stable toolchain that runs us.
+    command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").env_remove("RUSTC");
+    command.current_dir(root()).env("CARGO_TARGET_DIR", root().join("target/nightly")).arg(nightly);
+    command
+}
+
+fn docs() -> Result<Outcome> {
+    let mut command = cargo();
+    output(command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    Ok(Outcome::Passed("no warning".into()))
+}
+
+/// The same steps by `core::simd`, computed by the command line tool, built by a nightly compiler.
+fn on_portable(nightly: &str, story: &Story) -> Result<Vec<Step>> {
+    let sampling = Story::SAMPLING;
+    let printed = output(
+        on_nightly(nightly)
+            .args(["run", "--quiet", "--package", "thumbformer-cli", "--features", "portable-simd", "--", "run"])
+            .args(["models/stories/stories.tbf", "--logits-crc", "--ignore-end", "--prompt", &story.prompt])
+            .args(["--steps", &story.steps.to_string(), "--seed", &story.seed.to_string()])
+            .args(["--temperature", &sampling.temperature.to_string(), "--top-p", &sampling.top_p.to_string()])
+            .args(["--max-seq", &Story::MAX_SEQ.to_string()]),
+    )?;
+    ensure!(String::from_utf8_lossy(&printed.stderr).contains("portable"), "the tool was not built with `portable`");
+    let mut steps = Vec::new();
+    for line in String::from_utf8_lossy(&printed.stdout).lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        if let ["step", _, "token", token, "crc32", crc32] = words[..] {
+            steps.push(Step { token: token.parse()?, crc32: u32::from_str_radix(crc32, 16)? });
+        }
+    }
+    Ok(steps)
+}
+
+fn emulated(board: &Board) -> Result<Outcome> {
+    let toolchain = setup::ensure(board)?;
+    let elf = board.build(&toolchain)?;
+    let run = |story: &Story| emulator::run(board, &elf, &story.arguments(), |_| ());
+    let story = Story { prompt: "Once upon a time, there was".into(), steps: 64, seed: 1, ignore_end: true };
+
+    let first = run(&story)?;
+    ensure!(
+        first.exit == 0 && first.steps.len() == 64,
+        "expected 64 steps, found {}: {:?}",
+        first.steps.len(),
+        first.log
+    );
+    let backend = format!("backend {}", board.backend);
+    ensure!(first.log.iter().any(|line| line.contains(&backend)), "expected the {backend}: {:?}", first.log);
+    ensure!(thumbformer::BACKEND == "scalar", "the host is to compute with `scalar`, not {}", thumbformer::BACKEND);
+    let (steps, text) = on_host(&story)?;
+    let mut verdicts = vec![format!("64 steps {}", compare(&first.steps, &steps, "host scalar")?)];
+    ensure!(first.story.trim_ascii_end() == text.trim_ascii_end(), "the UART's text is not the host's");
+    match setup::nightly() {
+        Some(nightly) => verdicts.push(compare(&first.steps, &on_portable(nightly, &story)?, "host portable")?),
+        None => verdicts.push("not compared to host portable: no nightly toolchain".into()),
+    }
+
+    let second = run(&story)?;
+    ensure!(first.instructions == second.instructions, "two runs took different numbers of instructions");
+    verdicts.push("instruction counts repeatable".into());
+
+    // More steps than the context holds.
+    let full = run(&Story { steps: 500, ..story.clone() })?;
+    let said = full.log.iter().any(|line| line == "the context of 256 tokens is full");
+    ensure!(full.exit == 0 && said && full.steps.len() < 256, "a full context must end the story: {:?}", full.log);
+    compare(&full.steps, &on_host(&Story { steps: 500, ..story.clone() })?.0, "host scalar")?;
+    verdicts.push(format!("full context ends cleanly after {} steps", full.steps.len()));
+
+    let long = run(&Story { prompt: "word ".repeat(40).trim_end().into(), ..story })?;
+    ensure!(long.exit == 1, "a prompt that is too long must be refused, not: {:?}", long.log);
+    verdicts.push("too long a prompt is refused".into());
+    verdicts.push(minimal(board, &toolchain)?);
+    Ok(Outcome::Passed(verdicts.join("; ")))
+}
+
+/// The README's example, as far as its context reaches, against the host.
+fn minimal(board: &Board, toolchain: &Toolchain) -> Result<String> {
+    let output = emulator::emulate(board, &board.build_example(toolchain, "minimal")?, &[], |_| ())?;
+    ensure!(output.exit == 0, "the README's example ended with exit code {}", output.exit);
+    let greedy = Story { prompt: "Once upon a time, there was".into(), steps: 1000, seed: 1, ignore_end: false };
+    let (_, text) = on_host_with(&greedy, Sampling::GREEDY)?;
+    let rest = text.strip_prefix(greedy.prompt.as_bytes()).context("the host's text begins with the prompt")?;
+    // The example does not print the token that has no room any more.
+    let differs = !rest.starts_with(&output.console) || output.console.len() + 16 < rest.len();
+    ensure!(!differs, "the README's example told {:?}", String::from_utf8_lossy(&output.console));
+    Ok(format!("the README's example told the host's {} bytes", output.console.len()))
+}
+
+fn without_panics(board: &Board) -> Result<Outcome> {
+    let toolchain = setup::ensure(board)?;
+    let report = panics::check(&board.build(&toolchain)?)?;
+    Ok(Outcome::Passed(format!(
+        "{} functions of inference make {} calls, none of them to a panic ({} functions of other crates can)",
+        report.functions, report.calls, report.bad_elsewhere
+    )))
+}
+
+fn quality() -> Result<Outcome> {
+    let text = root().join("../shared/data/stories.txt");
+    if !text.is_file() {
+        return Ok(Outcome::Skipped(
+            "no ../shared/data/stories.txt, whose last 600 stories the model never saw".into(),
+        ));
+    }
+    let file = root().join("models/stories/stories.tbf");
+    let words = thumbformer_cli::read_image(&file)?;
+    let model = thumbformer_cli::model(&words, &file)?;
+    let checkpoint = Checkpoint::load(&root().join("models/stories/checkpoint"), None)?;
+    let text = std::fs::read_to_string(&text).with_context(|| format!("{}", text.display()))?;
+    let selection = Selection { last: Some(600), max_tokens: Some(5000) };
+    let report = verify(&model, &checkpoint, &documents(&model, &text, selection)?, &|_| ())?;
+    ensure!(report.tokens >= 2000, "only {} tokens to compare", report.tokens);
+    let lines: Vec<String> = report.lines(&Bounds::default()).iter().map(ToString::to_string).collect();
+    ensure!(report.keeps(&Bounds::default()), "{} tokens\n{}", report.tokens, lines.join("\n"));
+    Ok(Outcome::Passed(format!("{} tokens; {}", report.tokens, lines.join("; "))))
+}
