@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{SHAPES, image, repair};
+use common::{SHAPES, entry, image, repair};
 use thumbformer::image::layout::{NO_TOKEN, header, section};
 use thumbformer::{Error, Model, Tensor};
 
@@ -16,15 +16,6 @@ fn error(words: &[u32]) -> Error {
         Ok(_) => panic!("the image was accepted"),
         Err(error) => error,
     }
-}
-
-/// First word of a tensor's entry in the section table.
-fn entry(words: &[u32], tensor: Tensor, layer: u32) -> usize {
-    let count = words[header::SECTIONS] as usize;
-    (0..count)
-        .map(|index| header::WORDS + index * section::WORDS)
-        .find(|&at| words[at] == tensor as u32 && words[at + 1] == layer)
-        .expect("the section")
 }
 
 #[test]
@@ -43,7 +34,19 @@ fn every_single_flipped_bit_is_refused() {
     let mut words = image(&SHAPES[2], 1);
     for bit in 0..32 * words.len() {
         words[bit / 32] ^= 1 << (bit % 32);
-        assert!(Model::parse(&words).is_err(), "bit {} of word {}", bit % 32, bit / 32);
+        let (found, bytes) = (words[bit / 32], 4 * words.len() as u32);
+        let expected = match bit / 32 {
+            header::MAGIC => Error::NotAnImage { found },
+            header::VERSION => Error::Version { expected: 1, found },
+            header::BYTES => Error::Length { expected: found, found: bytes },
+            _ => match error(&words) {
+                Error::Checksum { expected, found } if expected != found && words.ends_with(&[expected]) => {
+                    Error::Checksum { expected, found }
+                }
+                other => panic!("bit {} of word {}: {other:?}", bit % 32, bit / 32),
+            },
+        };
+        assert_eq!(error(&words), expected, "bit {} of word {}", bit % 32, bit / 32);
         words[bit / 32] ^= 1 << (bit % 32);
     }
     assert!(Model::parse(&words).is_ok());
@@ -64,6 +67,62 @@ fn an_image_cut_off_anywhere_is_refused() {
         let mut cut = words[..length].to_vec();
         repair(&mut cut);
         assert!(Model::parse(&cut).is_err(), "{length} words");
+    }
+}
+
+/// Length and checksum say that the shorter image is whole: the section table gives it away.
+#[test]
+fn an_image_cut_off_with_a_mended_header_lacks_the_first_section_that_does_not_fit() {
+    for shape in [&SHAPES[0], &SHAPES[1]] {
+        let words = image(shape, 1);
+        let sections: Vec<(u32, u32, usize)> = (0..words[header::SECTIONS] as usize)
+            .map(|index| {
+                let entry = &words[header::WORDS + index * section::WORDS..][..section::WORDS];
+                let scales = entry[section::SCALES] + 4 * entry[section::ROWS];
+                let values = entry[section::OFFSET] + entry[section::BYTES];
+                let end = if entry[section::SCALES] == 0 { values } else { values.max(scales) };
+                (entry[section::TENSOR], entry[section::LAYER], end as usize)
+            })
+            .collect();
+        // From the first whole entry of the table.
+        for length in header::WORDS + section::WORDS..words.len() {
+            let mut cut = words[..length].to_vec();
+            repair(&mut cut);
+            let found = 4 * length as u32;
+            if length % 4 != 0 {
+                assert_eq!(error(&cut), Error::Length { expected: found, found });
+                continue;
+            }
+            let first = sections.iter().find(|(.., end)| *end > 4 * length - 4).expect("a section was cut off");
+            match error(&cut) {
+                Error::BadSection { tensor, layer } => {
+                    assert_eq!((tensor as u32, layer), (first.0, first.1), "{length} words");
+                }
+                other => panic!("{length} words: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_section_that_is_left_out_is_missed_by_name() {
+    for (seed, shape) in SHAPES.iter().enumerate() {
+        let words = image(shape, seed as u64);
+        let count = words[header::SECTIONS] as usize;
+        for left_out in 0..count {
+            let at = header::WORDS + left_out * section::WORDS;
+            let mut fewer = words.clone();
+            fewer.copy_within(at + section::WORDS..header::WORDS + count * section::WORDS, at);
+            fewer[header::WORDS + (count - 1) * section::WORDS..][..section::WORDS].fill(0);
+            fewer[header::SECTIONS] -= 1;
+            repair(&mut fewer);
+            match error(&fewer) {
+                Error::MissingTensor { tensor, layer } => assert_eq!([tensor as u32, layer], words[at..at + 2]),
+                // The offsets are held against the entry after theirs before that one is checked itself.
+                Error::BadValue { tensor: Tensor::PieceOffsets, .. } if words[at] == Tensor::PieceBytes as u32 => {}
+                other => panic!("{shape:?}, section {left_out}: {other:?}"),
+            }
+        }
     }
 }
 
@@ -107,6 +166,17 @@ fn a_header_that_cannot_be_computed_with_is_refused_by_name() {
         (header::NORM_EPS, nan, dimension("norm_eps", nan)),
         (header::ATTENTION_SCALE, nan, dimension("attention_scale", nan)),
         (header::ROTARY_FINE, 0, dimension("rows of the fine rotary table", 0)),
+        (header::N_HEADS, 1025, dimension("n_heads", 1025)),
+        (header::N_KV_HEADS, 0, dimension("n_kv_heads", 0)),
+        (header::N_KV_HEADS, 8, dimension("n_kv_heads", 8)),
+        (header::HEAD_DIM, 0, dimension("head_dim", 0)),
+        (header::D_FF, 65_537, dimension("d_ff", 65_537)),
+        (header::NORM_EPS, 1e-31_f32.to_bits(), dimension("norm_eps", 1e-31_f32.to_bits())),
+        (header::NORM_EPS, (-1e-5_f32).to_bits(), dimension("norm_eps", (-1e-5_f32).to_bits())),
+        (header::NORM_EPS, f32::INFINITY.to_bits(), dimension("norm_eps", f32::INFINITY.to_bits())),
+        (header::ATTENTION_SCALE, 0, dimension("attention_scale", 0)),
+        (header::ATTENTION_SCALE, (-1.0_f32).to_bits(), dimension("attention_scale", (-1.0_f32).to_bits())),
+        (header::ATTENTION_SCALE, f32::INFINITY.to_bits(), dimension("attention_scale", f32::INFINITY.to_bits())),
     ];
     for (index, value, expected) in table {
         let mut words = sound();
@@ -129,6 +199,33 @@ fn dimensions_that_do_not_fit_the_tensors_are_refused() {
                 matches!(found, Error::ShapeMismatch { .. } | Error::MissingTensor { .. } | Error::Dimension { .. });
             assert!(named, "header word {index} changed by {change}: {found:?}");
         }
+    }
+}
+
+#[test]
+fn a_dimension_that_does_not_fit_is_refused_at_the_first_tensor_that_shows_it() {
+    let shape = |tensor, expected, found| Error::ShapeMismatch { tensor, layer: 0, expected, found };
+    let missing = |tensor, layer| Error::MissingTensor { tensor, layer };
+    let sections = sound()[header::SECTIONS];
+    let too_wide = Error::Dimension { name: "n_heads * head_dim", found: 256 * 512 };
+    let table: [(&[(usize, u32)], Error); 11] = [
+        (&[(header::D_MODEL, 18)], shape(Tensor::Embedding, (300, 18), (300, 16))),
+        (&[(header::VOCAB, 301)], shape(Tensor::Embedding, (301, 16), (300, 16))),
+        (&[(header::HEAD_DIM, 6)], shape(Tensor::Query, (24, 16), (16, 16))),
+        (&[(header::N_KV_HEADS, 4)], shape(Tensor::Key, (16, 16), (8, 16))),
+        (&[(header::D_FF, 26)], shape(Tensor::Gate, (26, 16), (24, 16))),
+        (&[(header::MAX_SEQ, 25)], shape(Tensor::RotaryCoarse, (7, 4), (6, 4))),
+        (&[(header::N_LAYERS, 1)], missing(Tensor::FinalNorm, 0)),
+        (&[(header::N_LAYERS, 3)], missing(Tensor::AttentionNorm, 2)),
+        (&[(header::HEAD, 1)], missing(Tensor::Head, 0)),
+        (&[(header::TOKENIZER, 0)], Error::Unsupported { field: "sections", found: sections }),
+        (&[(header::N_HEADS, 256), (header::HEAD_DIM, 512)], too_wide),
+    ];
+    for (changes, expected) in table {
+        let mut words = sound();
+        changes.iter().for_each(|&(index, value)| words[index] = value);
+        repair(&mut words);
+        assert_eq!(error(&words), expected, "{changes:?}");
     }
 }
 

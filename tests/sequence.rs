@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::{Random, SHAPES, Shape, image};
+use common::{Random, SHAPES, Shape, image, repair, set_integer, set_scale};
 use thumbformer::observe::{AttentionRow, Observer, Point};
 use thumbformer::state::HostState;
-use thumbformer::{Error, Model};
+use thumbformer::text::{Sampler, Sampling};
+use thumbformer::{Error, Model, State, Tensor};
 
 fn tokens(shape: &Shape, count: usize, seed: u64) -> Vec<u16> {
     let mut random = Random::new(seed);
@@ -120,6 +121,126 @@ fn a_state_of_another_model_is_refused() {
     let mut state = HostState::new(other.dims(), 16);
     let error = model.session(state.memory()).decode(0).expect_err("another model's memory");
     assert!(matches!(error, Error::StateTooSmall { .. }), "{error:?}");
+}
+
+/// A context longer than the model's own gives no further positions: the rotary tables end there.
+#[test]
+fn a_state_for_a_longer_context_than_the_model_s_is_full_at_the_model_s() {
+    for (seed, shape) in SHAPES.iter().enumerate() {
+        let words = image(shape, seed as u64);
+        let model = Model::parse(&words).expect("a model");
+        let tokens = tokens(shape, shape.max_seq, 6);
+        let mut state = HostState::new(model.dims(), shape.max_seq + 5);
+        let mut session = model.session(state.memory());
+        for (&token, expected) in tokens.iter().zip(decoded(&model, &tokens, shape.max_seq)) {
+            assert!(bits(session.decode(token).expect("fits")) == expected, "{shape:?}");
+        }
+        assert_eq!(session.remaining(), 0);
+        assert_eq!(session.decode(0).expect_err("full"), Error::CacheFull { max_seq: shape.max_seq });
+        let error = session.prefill(&[0]).expect_err("full");
+        assert_eq!(error, Error::CacheFull { max_seq: shape.max_seq });
+    }
+}
+
+/// Sizes as firmware writes them, computed here by hand for the first shape.
+#[test]
+fn a_state_of_fixed_arrays_gives_the_bits_of_one_on_the_heap() {
+    const ACTIVATIONS: usize = 2 * 16 + 4 + (2 * 16 + 2 * 8);
+    const CACHE: usize = 2 * 2 * 24 * (2 * 4 + 4);
+    let shape = &SHAPES[0];
+    let words = image(shape, 1);
+    let model = Model::parse(&words).expect("a model");
+    let dims = model.dims();
+    let sizes = [dims.activations(), dims.quantized(), dims.cache(24), dims.vocab];
+    assert_eq!(sizes, [ACTIVATIONS, 24, CACHE, 300]);
+    let tokens = tokens(shape, 24, 7);
+    let mut state = State::<ACTIVATIONS, 24, 24, CACHE, 300>::new();
+    // The second time with what the first one left behind.
+    for _ in 0..2 {
+        let mut session = model.session(state.memory());
+        for (&token, expected) in tokens.iter().zip(decoded(&model, &tokens, 24)) {
+            assert!(bits(session.decode(token).expect("fits")) == expected);
+        }
+        assert_eq!(session.decode(0).expect_err("full"), Error::CacheFull { max_seq: 24 });
+    }
+    let mut wrong = State::<ACTIVATIONS, 24, 24, { CACHE - 1 }, 300>::new();
+    let error = model.session(wrong.memory()).decode(0).expect_err("a byte is missing");
+    assert_eq!(error, Error::StateTooSmall { buffer: "cache", expected: CACHE, found: CACHE - 1 });
+}
+
+#[test]
+fn a_prompt_that_fails_keeps_the_tokens_before_the_fault_and_no_others() {
+    let shape = &SHAPES[0];
+    let words = image(shape, 1);
+    let model = Model::parse(&words).expect("a model");
+    let expected = decoded(&model, &[4, 5, 6, 7], 8);
+    let beyond = Error::TokenOutOfVocabulary { token: 300, vocab: 300 };
+    for (prompt, kept) in [(&[300][..], 0), (&[4, 300], 1), (&[4, 5, 300, 6], 2), (&[4, 5, 6, 300], 3)] {
+        let mut state = HostState::new(model.dims(), 8);
+        let mut session = model.session(state.memory());
+        assert_eq!(session.prefill(prompt).expect_err("beyond the vocabulary"), beyond);
+        assert_eq!(session.position(), kept, "{prompt:?}");
+        for (&token, expected) in [4, 5, 6, 7].iter().zip(&expected).skip(kept) {
+            assert!(bits(session.decode(token).expect("fits")) == *expected, "{prompt:?}");
+        }
+    }
+    let mut state = HostState::new(model.dims(), 3);
+    let mut session = model.session(state.memory());
+    assert_eq!(session.prefill(&[4, 5, 6, 7]).expect_err("one too many"), Error::CacheFull { max_seq: 3 });
+    assert_eq!(session.position(), 3);
+}
+
+/// A token whose computation breaks off in the middle has already stored keys, and values of the layers before; nobody
+/// must see them.
+#[test]
+fn a_token_that_breaks_off_inside_the_network_leaves_no_trace() {
+    const BROKEN: u16 = 9;
+    let shape = &SHAPES[3];
+    let mut words = image(shape, 1);
+    // Column 0 of the stream is zero for every token but one, and only values of layer 1 look at it: with too large a scale.
+    for row in 0..shape.vocab {
+        let value = if row == usize::from(BROKEN) { 127 } else { 0 };
+        set_integer(&mut words, Tensor::Embedding, 0, row, 0, value);
+    }
+    for layer in 0..shape.n_layers as u32 {
+        set_scale(&mut words, Tensor::AttentionOutput, layer, 0, 0.0);
+        set_scale(&mut words, Tensor::Down, layer, 0, 0.0);
+    }
+    for col in 0..shape.d_model {
+        set_integer(&mut words, Tensor::Value, 1, 0, col, if col == 0 { 127 } else { 0 });
+    }
+    set_scale(&mut words, Tensor::Value, 1, 0, 1e33);
+    repair(&mut words);
+    let model = Model::parse(&words).expect("finite scales are accepted");
+    let tokens = [4, 5, 6, 7];
+    let expected = decoded(&model, &tokens, 4);
+    let mut state = HostState::new(model.dims(), 4);
+    let mut session = model.session(state.memory());
+    for (position, (&token, expected)) in tokens.iter().zip(&expected).enumerate() {
+        assert_eq!(session.decode(BROKEN).expect_err("beyond the floats"), Error::NotFinite { layer: 1 });
+        assert_eq!(session.prefill(&[BROKEN, token]).expect_err("as well"), Error::NotFinite { layer: 1 });
+        assert_eq!(session.position(), position);
+        assert!(bits(session.decode(token).expect("fits")) == *expected, "position {position}");
+    }
+}
+
+/// The logits are lent for writing: the sampler uses them up.
+#[test]
+fn what_a_caller_writes_into_the_logits_changes_no_later_bit() {
+    let shape = &SHAPES[3];
+    let words = image(shape, 1);
+    let model = Model::parse(&words).expect("a model");
+    let tokens = tokens(shape, 12, 8);
+    let expected = decoded(&model, &tokens, 12);
+    let mut state = HostState::new(model.dims(), 12);
+    let mut session = model.session(state.memory());
+    let mut sampler = Sampler::new(Sampling { temperature: 0.8, top_k: 5, top_p: 0.9 }, 1).expect("a sampler");
+    for (&token, expected) in tokens.iter().zip(&expected) {
+        let logits = session.decode(token).expect("fits");
+        assert!(bits(logits) == *expected);
+        sampler.sample(logits);
+        logits.fill(f32::NAN);
+    }
 }
 
 /// Notes what it sees.

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // every test file uses a part
 
+use thumbformer::image::layout::{self, header, section};
 use thumbformer::image::{ImageWriter, TokenizerKind, TokenizerTables};
 use thumbformer::{Dims, Tensor};
 
@@ -170,6 +171,31 @@ fn tokenizer(writer: &mut ImageWriter, vocab: usize) {
         merges: &merges,
     };
     writer.tokenizer(&tables).expect("a tokenizer");
+}
+
+/// First word of a tensor's entry in the section table.
+pub fn entry(words: &[u32], tensor: Tensor, layer: u32) -> usize {
+    let count = words[header::SECTIONS] as usize;
+    (0..count)
+        .map(|index| header::WORDS + index * section::WORDS)
+        .find(|&at| words[at] == tensor as u32 && words[at + 1] == layer)
+        .expect("the section")
+}
+
+/// Replaces one integer of a matrix.
+pub fn set_integer(words: &mut [u32], tensor: Tensor, layer: u32, row: usize, col: usize, value: i8) {
+    let at = entry(words, tensor, layer);
+    let row_bytes = layout::row_bytes(words[at + section::COLS] as usize);
+    let byte = words[at + section::OFFSET] as usize + row * row_bytes + col;
+    let mut bytes = words[byte / 4].to_le_bytes();
+    bytes[byte % 4] = value.cast_unsigned();
+    words[byte / 4] = u32::from_le_bytes(bytes);
+}
+
+/// Replaces the scale of one row of a matrix.
+pub fn set_scale(words: &mut [u32], tensor: Tensor, layer: u32, row: usize, scale: f32) {
+    let at = entry(words, tensor, layer);
+    words[words[at + section::SCALES] as usize / 4 + row] = scale.to_bits();
 }
 
 /// Makes length and checksum right again, so that what was changed before them is looked at.
