@@ -113,14 +113,15 @@ pub enum Error {
         /// Rows and columns that were found.
         found: (u32, u32),
     },
-    /// A section lies outside the image or is not aligned.
+    /// A section lies outside the image or within its header and section table, or is not aligned.
     BadSection {
         /// The tensor.
         tensor: Tensor,
         /// Its layer (0 for tensors outside the layers).
         layer: u32,
     },
-    /// A weight, a scale or a table value is NaN or infinite, or a table entry is out of range.
+    /// A weight, a scale or a table value is NaN or infinite, a scale is negative or subnormal, or a table entry is out of
+    /// range.
     BadValue {
         /// The tensor.
         tensor: Tensor,
@@ -129,7 +130,7 @@ pub enum Error {
         /// The index of the first bad value.
         index: u32,
     },
-    /// A buffer of the state is smaller than the model needs.
+    /// A buffer of the state has another size than the model needs.
     StateTooSmall {
         /// The buffer's name.
         buffer: &'static str,
@@ -211,7 +212,7 @@ impl Error {
                 "a tensor holds NaN, infinity or an entry out of range; check the training run, then convert again"
             }
             Error::StateTooSmall { .. } => {
-                "a buffer of the state is too small for this model; take the state type that `model!` made for this very image"
+                "a buffer of the state has the wrong size for this model; take the state type that `model!` made for this very image"
             }
             Error::TokenOutOfVocabulary { .. } => "the token is not in the vocabulary; use this image's own tokenizer",
             Error::CacheFull { .. } => {

@@ -2,7 +2,7 @@
 
 /// Includes an image, checks it at compile time and makes a module with its model and the type of its state.
 ///
-/// ```ignore
+/// ```text
 /// thumbformer::model!(pub mod story = "story.tbf", max_seq = 256, ram <= 160 * 1024);
 /// ```
 /// gives `story::MODEL` ([`Model`](crate::Model)), `story::State` (all memory of a session; `size_of` is what it costs),

@@ -118,8 +118,6 @@ fn a_section_that_is_left_out_is_missed_by_name() {
             repair(&mut fewer);
             match error(&fewer) {
                 Error::MissingTensor { tensor, layer } => assert_eq!([tensor as u32, layer], words[at..at + 2]),
-                // The offsets are held against the entry after theirs before that one is checked itself.
-                Error::BadValue { tensor: Tensor::PieceOffsets, .. } if words[at] == Tensor::PieceBytes as u32 => {}
                 other => panic!("{shape:?}, section {left_out}: {other:?}"),
             }
         }
@@ -233,6 +231,7 @@ fn a_dimension_that_does_not_fit_is_refused_at_the_first_tensor_that_shows_it() 
 fn a_section_table_that_lies_is_refused_with_the_tensor_s_name() {
     let tensor = Tensor::Gate;
     let bad_section = Error::BadSection { tensor, layer: 1 };
+    let behind_table = 4 * (header::WORDS as u32 + section::WORDS as u32 * sound()[header::SECTIONS]);
     let missing = Error::MissingTensor { tensor, layer: 1 };
     let shape = |found| Error::ShapeMismatch { tensor, layer: 1, expected: (24, 16), found };
     let table = [
@@ -246,6 +245,11 @@ fn a_section_table_that_lies_is_refused_with_the_tensor_s_name() {
         (section::OFFSET, 0x00ff_fff0, bad_section),
         (section::BYTES, 24 * 16 - 4, bad_section),
         (section::BYTES, u32::MAX, bad_section),
+        (section::OFFSET, 0, bad_section),
+        (section::OFFSET, 128, bad_section),
+        (section::OFFSET, behind_table - 16, bad_section),
+        (section::SCALES, 0, bad_section),
+        (section::SCALES, behind_table - 16, bad_section),
         (section::SCALES, 4, bad_section),
         (section::SCALES, 0xffff_fff0, bad_section),
     ];
@@ -258,12 +262,26 @@ fn a_section_table_that_lies_is_refused_with_the_tensor_s_name() {
     }
 }
 
+/// A vector has no row scales: an entry that names some was written by something else.
+#[test]
+fn scales_of_a_tensor_that_has_none_are_refused() {
+    for tensor in [Tensor::FinalNorm, Tensor::RotaryFine, Tensor::PieceBytes, Tensor::Merges] {
+        let mut words = sound();
+        let at = entry(&words, tensor, 0);
+        words[at + section::SCALES] = words[at + section::OFFSET];
+        repair(&mut words);
+        assert_eq!(error(&words), Error::BadSection { tensor, layer: 0 });
+    }
+}
+
 #[test]
 fn a_value_that_cannot_be_computed_with_is_refused_with_its_place() {
     let (nan, infinity) = (f32::NAN.to_bits(), f32::NEG_INFINITY.to_bits());
     let table = [
         (Tensor::Query, 1, section::SCALES, 5, nan),
         (Tensor::Embedding, 0, section::SCALES, 299, infinity),
+        (Tensor::Query, 0, section::SCALES, 0, (-1e-3_f32).to_bits()),
+        (Tensor::Down, 1, section::SCALES, 15, 1e-40_f32.to_bits()),
         (Tensor::AttentionNorm, 1, section::OFFSET, 15, infinity),
         (Tensor::FinalNorm, 0, section::OFFSET, 0, nan),
         (Tensor::RotaryFine, 0, section::OFFSET, 3, nan),

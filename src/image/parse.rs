@@ -214,12 +214,15 @@ impl<'a> Image<'a> {
             _ if matches!(tensor, Tensor::PieceBytes) => found.cols as u64,
             _ => 4 * found.cols as u64,
         };
-        let scale_bytes = if encoding == layout::ENCODING_Q8 { 4 * found.rows } else { 0 };
-        if found.bytes as u64 != row_bytes * found.rows as u64
-            || !self.holds(found.offset, found.bytes)
-            || !self.holds(found.scales, scale_bytes)
+        let scales_fit =
+            if encoding == layout::ENCODING_Q8 { self.holds(found.scales, 4 * found.rows) } else { found.scales == 0 };
+        if found.bytes as u64 != row_bytes * found.rows as u64 || !self.holds(found.offset, found.bytes) || !scales_fit
         {
             return Err(Error::BadSection { tensor, layer: layer_number });
+        }
+        // Offsets are held against the length of all pieces, so that entry must be right first.
+        if matches!(tensor, Tensor::PieceOffsets) {
+            check!(self.check_section(index + 1));
         }
         match self.first_bad_value(&found) {
             Some(index) => Err(Error::BadValue { tensor, layer: layer_number, index: index as u32 }),
@@ -227,10 +230,11 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// Whether these bytes lie in the image, aligned, before the CRC.
+    /// Whether these bytes lie in the image, aligned, behind the section table and before the CRC.
     const fn holds(&self, offset: usize, bytes: usize) -> bool {
+        let first = 4 * (header::WORDS as u64 + section::WORDS as u64 * word(self.words, header::SECTIONS) as u64);
         let end = offset as u64 + bytes as u64;
-        offset.is_multiple_of(layout::ALIGNMENT) && end <= 4 * self.words.len() as u64 - 4
+        offset as u64 >= first && offset.is_multiple_of(layout::ALIGNMENT) && end <= 4 * self.words.len() as u64 - 4
     }
 
     /// Index of the first value that cannot be computed with.
@@ -268,13 +272,13 @@ impl<'a> Image<'a> {
                 }
             }
             _ => {
-                let floats = if found.encoding == layout::ENCODING_Q8 {
-                    self.table_at(found.scales, 4 * found.rows)
-                } else {
-                    table
-                };
+                let scales = found.encoding == layout::ENCODING_Q8;
+                let floats = if scales { self.table_at(found.scales, 4 * found.rows) } else { table };
                 while i < floats.len() {
-                    if !f32::from_bits(floats[i]).is_finite() {
+                    let value = f32::from_bits(floats[i]);
+                    // A scale is zero or a normal positive number: cores differ in subnormals.
+                    let usable = if scales { value == 0.0 || value >= f32::MIN_POSITIVE } else { true };
+                    if !(value.is_finite() && usable) {
                         return Some(i);
                     }
                     i += 1;

@@ -90,5 +90,9 @@ pub fn convert(checkpoint: &Checkpoint, max_seq: Option<usize>, progress: &mut d
 pub fn write(words: &[u32], file: &Path) -> Result<()> {
     let part = file.with_extension("tbf.part");
     let written = std::fs::write(&part, thumbformer::image::bytes(words)).and_then(|()| std::fs::rename(&part, file));
-    written.with_context(|| format!("{}: cannot be written", file.display()))
+    if written.is_err() {
+        // It may not be there, which is as good.
+        let _ = std::fs::remove_file(&part);
+    }
+    written.with_context(|| format!("{}: cannot be written; give a file in a folder that exists", file.display()))
 }

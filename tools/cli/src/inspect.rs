@@ -1,6 +1,6 @@
 //! What an image is and what it costs.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt;
 use thumbformer::image::layout::{ENCODING_F32, ENCODING_Q8, LAYOUT_ROWS, VERSION};
 use thumbformer::{Dims, Model};
@@ -12,7 +12,10 @@ pub struct Report {
     pub version: u32,
     /// How the weights are packed.
     pub layout: u32,
+    /// Kind of the matrices' integers.
+    pub quantization: &'static str,
     /// The dimensions by name.
+    #[serde(serialize_with = "as_map")]
     pub dims: Vec<(&'static str, usize)>,
     /// Every section.
     pub sections: Vec<Section>,
@@ -99,6 +102,7 @@ pub fn inspect(model: &Model<'_>, max_seq: usize) -> Report {
     Report {
         version: VERSION,
         layout: LAYOUT_ROWS,
+        quantization: "int8",
         dims: named(dims),
         sections,
         parameters,
@@ -122,6 +126,11 @@ pub fn ram(dims: &Dims, max_seq: usize) -> Ram {
     Ram { kv_cache, activations, rest, total: kv_cache + activations + rest }
 }
 
+/// Pairs as a JSON object, in their order.
+fn as_map<S: Serializer>(dims: &[(&'static str, usize)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(dims.iter().copied())
+}
+
 fn named(dims: &Dims) -> Vec<(&'static str, usize)> {
     vec![
         ("d_model", dims.d_model),
@@ -139,7 +148,11 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kib = |bytes: usize| format!("{bytes:>9} bytes {:>8.1} KiB", bytes as f64 / 1024.0);
         let dims: Vec<String> = self.dims.iter().map(|(name, value)| format!("{name} {value}")).collect();
-        writeln!(f, "image        version {}, layout {}, int8, crc32 {:08x}", self.version, self.layout, self.crc32)?;
+        writeln!(
+            f,
+            "image        version {}, layout {}, {}, crc32 {:08x}",
+            self.version, self.layout, self.quantization, self.crc32
+        )?;
         writeln!(f, "dimensions   {}", dims.join(", "))?;
         writeln!(f, "parameters   {}", self.parameters)?;
         writeln!(f)?;

@@ -212,7 +212,8 @@ fn run_run(arguments: &Run) -> Result<()> {
         End::Steps => "--steps reached".to_string(),
         End::ContextFull => format!("the context of {} tokens is full", options.max_seq),
     };
-    let tokens = summary.prompt_tokens + steps.len();
+    // The first step is the last token of the prompt.
+    let tokens = summary.prompt_tokens + steps.len().saturating_sub(1);
     eprintln!(
         "{} prompt tokens and {} steps, {:.0} tokens/s, backend {}; {end}",
         summary.prompt_tokens,
