@@ -49,7 +49,7 @@ pub fn demo<B: Board>(board: &mut B, model: &Model<'_>, memory: Memory<'_>, demo
         previous = token;
     }
     // The prompt but for its last token, whose logits are the first step's.
-    if let Some((&last, [.., _])) = prompt.split_last().map(|(last, rest)| (last, rest)) {
+    if let Some((&last, [.., _])) = prompt.split_last() {
         session.prefill(prompt.get(..length - 1).unwrap_or(&[]))?;
         previous = last;
     }
