@@ -50,6 +50,21 @@ pub fn backend(build: &Build) -> Result<(&'static str, Option<&'static str>), St
     }
 }
 
+/// Whether floats are computed in hardware; without it kernels convert by shifting bits, to the same result.
+pub fn has_fpu(target: &str) -> bool {
+    !target.starts_with("thumb") || target.ends_with("hf")
+}
+
+/// Whether the core multiplies 32 by 32 to 64 bits (`SMULL`): all but ARMv6-M and ARMv8-M Baseline.
+pub fn has_long_multiply(target: &str) -> bool {
+    !target.starts_with("thumbv6m") && !target.starts_with("thumbv8m.base")
+}
+
+/// Whether the core has no SIMD at all, so that `scalar` is made for it: M0, M0+, M3, M23.
+pub fn is_small(target: &str) -> bool {
+    ["thumbv6m", "thumbv7m-", "thumbv8m.base"].iter().any(|family| target.starts_with(family))
+}
+
 /// Whether the assembler accepts the DSP extension (`smlad`) in this build.
 fn has_dsp(build: &Build) -> bool {
     if build.target.starts_with("thumbv7em") {

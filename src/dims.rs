@@ -4,6 +4,8 @@
 //! header words ──► Dims ──► sizes of the state's buffers (const-generic arguments in firmware, Vec lengths on the host)
 //! ```
 
+use crate::arch;
+use crate::block::head_words;
 use crate::error::Error;
 
 /// The dimensions of a decoder, as its image declares them.
@@ -81,7 +83,7 @@ impl Dims {
             ("n_layers", self.n_layers, 1024),
             ("n_heads", self.n_heads, 1024),
             ("n_kv_heads", self.n_kv_heads, 1024),
-            // 127 * 127 * head_dim * 255 (a mantissa) must fit 31 bits: see `kernels::softmax`.
+            // A query's sum of magnitudes is bounded with this: see `kernels::softmax`.
             ("head_dim", self.head_dim, 512),
             ("d_ff", self.d_ff, MAX_WIDTH),
             ("vocab", self.vocab, MAX_WIDTH - 1),
@@ -123,29 +125,53 @@ impl Dims {
         self.n_kv_heads * self.head_dim
     }
 
-    /// Floats that one forward pass needs beside the logits:
-    /// the stream, a branch, the rotation, and the larger of what attention and MLP need at a time.
-    pub const fn activations(&self) -> usize {
-        let attention = 2 * self.attention_width() + 2 * self.kv_width();
-        let mlp = 2 * self.d_ff;
-        2 * self.d_model + self.head_dim + if attention > mlp { attention } else { mlp }
+    /// Words of projections and other vectors in fixed point that one forward pass needs at a time.
+    pub const fn scratch(&self) -> usize {
+        const fn padded(rows: usize) -> usize {
+            rows.next_multiple_of(arch::PACKED_ROWS)
+        }
+        let attention = 2 * padded(self.attention_width()) + 2 * padded(self.kv_width());
+        let mlp = 2 * padded(self.d_ff);
+        let widest = if attention > mlp { attention } else { mlp };
+        if padded(self.d_model) > widest { padded(self.d_model) } else { widest }
     }
 
-    /// Bytes of the quantized activations: the widest vector that meets a matrix.
-    pub const fn quantized(&self) -> usize {
+    /// Words of the quantized activations: the widest vector that meets a matrix.
+    pub const fn activation_words(&self) -> usize {
         let widest = if self.d_ff > self.d_model { self.d_ff } else { self.d_model };
-        if self.attention_width() > widest { self.attention_width() } else { widest }
+        arch::activation_words(if self.attention_width() > widest { self.attention_width() } else { widest })
     }
 
-    /// Bytes of the KV cache of one layer for a context of `max_seq` tokens:
-    /// int8 keys and values, and a two-byte scale for each of both, per token and key/value head.
-    pub const fn layer_cache(&self, max_seq: usize) -> usize {
-        self.n_kv_heads * max_seq * (2 * self.head_dim + 4)
+    /// Words of one row of attention scores.
+    pub const fn score_words(max_seq: usize) -> usize {
+        max_seq.next_multiple_of(4) / 2
     }
 
-    /// Bytes of the KV cache of all layers for a context of `max_seq` tokens.
-    pub const fn cache(&self, max_seq: usize) -> usize {
-        self.n_layers * self.layer_cache(max_seq)
+    /// Words of the KV cache of one layer for a context of `max_seq` tokens: int8 keys and values, a 16-bit mantissa for each
+    /// of both per token and key/value head, and their exponents.
+    pub const fn layer_cache_words(&self, max_seq: usize) -> usize {
+        self.n_kv_heads * head_words(self.head_dim, max_seq)
+    }
+
+    /// Words of the KV cache of all layers for a context of `max_seq` tokens.
+    pub const fn cache_words(&self, max_seq: usize) -> usize {
+        self.n_layers * self.layer_cache_words(max_seq)
+    }
+
+    /// Words of the logits, padded.
+    pub const fn logit_words(&self) -> usize {
+        self.vocab.next_multiple_of(arch::PACKED_ROWS)
+    }
+
+    /// Words of a session's whole state for a context of `max_seq` tokens.
+    pub const fn state_words(&self, max_seq: usize) -> usize {
+        self.d_model
+            + self.head_dim / 2
+            + self.scratch()
+            + self.activation_words()
+            + Self::score_words(max_seq)
+            + self.cache_words(max_seq)
+            + self.logit_words()
     }
 
     /// Parameters that are multiplied with an activation for every token, in multiply-accumulates;

@@ -10,7 +10,7 @@ use crate::weights::Matrix;
 pub(crate) fn embed(x: &mut [f32], embedding: &Matrix<'_>, token: u16) -> Result<(), Error> {
     let beyond = Error::TokenOutOfVocabulary { token: token.into(), vocab: embedding.rows as u32 };
     let (integers, scale) = embedding.row(token.into()).ok_or(beyond)?;
-    for (x, &integer) in x.iter_mut().zip(integers) {
+    for (x, integer) in x.iter_mut().zip(integers) {
         *x = f32::from(integer) * scale;
     }
     Ok(())

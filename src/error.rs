@@ -1,5 +1,6 @@
 //! The one error type of the core. Variants carry facts; [`Error::message`] ends with the next step.
 
+use crate::arch::Packing;
 use core::fmt;
 
 /// The tensors of a model, as errors and the image's section table name them.
@@ -130,14 +131,19 @@ pub enum Error {
         /// The index of the first bad value.
         index: u32,
     },
-    /// A buffer of the state has another size than the model needs.
+    /// The state has another size than the model needs.
     StateTooSmall {
-        /// The buffer's name.
-        buffer: &'static str,
-        /// Elements that are needed.
+        /// Words that are needed.
         expected: usize,
-        /// Elements that are there.
+        /// Words that are there.
         found: usize,
+    },
+    /// The weights are packed for other cores than this build's kernels are for.
+    Packing {
+        /// The packing that the kernels read.
+        expected: Packing,
+        /// The image's.
+        found: Packing,
     },
     /// A token id is not below the vocabulary's size.
     TokenOutOfVocabulary {
@@ -212,7 +218,19 @@ impl Error {
                 "a tensor holds NaN, infinity or an entry out of range; check the training run, then convert again"
             }
             Error::StateTooSmall { .. } => {
-                "a buffer of the state has the wrong size for this model; take the state type that `model!` made for this very image"
+                "the state has the wrong size for this model; take the state type that `model!` made for this very image"
+            }
+            Error::Packing { expected: Packing::M4, .. } => {
+                "the image is packed for other cores; convert it with `--pack m4` for Cortex-M4, M7 and M33"
+            }
+            Error::Packing { expected: Packing::M55, .. } => {
+                "the image is packed for other cores; convert it with `--pack m55` for Cortex-M55 and M85"
+            }
+            Error::Packing { expected: Packing::M0, .. } => {
+                "the image is packed for other cores; convert it with `--pack m0` for Cortex-M0, M0+ and M3"
+            }
+            Error::Packing { expected: Packing::Host, .. } => {
+                "the image is packed for other cores; convert it with `--pack host`"
             }
             Error::TokenOutOfVocabulary { .. } => "the token is not in the vocabulary; use this image's own tokenizer",
             Error::CacheFull { .. } => {
@@ -258,8 +276,9 @@ impl fmt::Display for Error {
             Error::BadValue { tensor, layer, index } => {
                 write!(f, "{tensor:?} of layer {layer}, value {index}: ")?;
             }
-            Error::StateTooSmall { buffer, expected, found } => {
-                write!(f, "{buffer}: expected {expected} elements, found {found}: ")?;
+            Error::StateTooSmall { expected, found } => write!(f, "expected {expected} words, found {found}: ")?,
+            Error::Packing { expected, found } => {
+                write!(f, "expected {}, found {}: ", expected.name(), found.name())?;
             }
             Error::TokenOutOfVocabulary { token, vocab } => {
                 write!(f, "token {token}, vocabulary of {vocab}: ")?;

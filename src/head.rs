@@ -1,10 +1,11 @@
 //! From the stream to the logits: the final norm and one matrix, which may be the embedding again (Press & Wolf 2017).
 
+use crate::arch;
 use crate::block::RmsNorm;
 use crate::error::Error;
-use crate::kernels::matrix::matvec_q8;
-use crate::kernels::quantize::{max_abs, quantize};
-use crate::observe::{Observer, Point};
+use crate::kernels::matrix::matvec;
+use crate::observe::{Observer, Point, Vector};
+use crate::state::Scratch;
 use crate::weights::Matrix;
 
 /// Final norm and output matrix.
@@ -17,22 +18,24 @@ pub(crate) struct Head<'a> {
 
 impl Head<'_> {
     /// # Shapes
-    /// `x`, `branch`: `[d_model]`; `quantized`: at least `[d_model]`; `logits`: `[vocab]`.
+    /// `x: [d_model]`; `logits`: `[vocab]`, padded.
     pub(crate) fn forward(
         &self,
         x: &[f32],
-        branch: &mut [f32],
-        quantized: &mut [i8],
+        scratch: &mut Scratch<'_>,
         logits: &mut [f32],
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
-        self.norm.forward(x, branch);
-        observer.vector(Point::FinalNorm, 0, branch);
         let not_finite = Error::NotFinite { layer: self.n_layers };
-        let input = quantize(branch, quantized).ok_or(not_finite)?;
-        matvec_q8(logits, &self.matrix, &input);
-        max_abs(logits).ok_or(not_finite)?;
-        observer.vector(Point::Logits, 0, logits);
+        let input = self.norm.forward(x, scratch, Point::FinalNorm, 0, observer).ok_or(not_finite)?;
+        // The logits are computed as integers where they will lie as floats.
+        let integers = arch::float_words(logits);
+        let scale =
+            matvec(arch::integers_mut(integers), &self.matrix, scratch.activations, &input).ok_or(not_finite)?.scale;
+        for logit in &mut *logits {
+            *logit = logit.to_bits().cast_signed() as f32 * scale;
+        }
+        observer.vector(Point::Logits, 0, &Vector::Floats(logits.get(..self.matrix.rows).unwrap_or(&[])));
         Ok(())
     }
 }

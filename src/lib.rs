@@ -25,6 +25,9 @@
 extern crate std;
 
 mod arch;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod block;
 pub mod cycles;
 mod dims;
@@ -41,7 +44,7 @@ pub mod state;
 pub mod text;
 mod weights;
 
-pub use arch::BACKEND;
+pub use arch::{BACKEND, PACKING, Packing};
 pub use dims::{Dims, MAX_CONTEXT, MAX_WIDTH};
 pub use error::{Error, Tensor};
 pub use logits_crc::LogitsCrc;

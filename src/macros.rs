@@ -46,13 +46,7 @@ macro_rules! model {
             pub const MAX_SEQ: usize = LIMITS.0;
 
             /// All memory that a session of this model needs.
-            pub type State = $crate::State<
-                { MODEL.dims().activations() },
-                { MODEL.dims().quantized() },
-                { MAX_SEQ },
-                { MODEL.dims().cache(MAX_SEQ) },
-                { MODEL.dims().vocab },
-            >;
+            pub type State = $crate::State<{ MAX_SEQ }, { MODEL.dims().state_words(MAX_SEQ) }>;
 
             const _: () = assert!(
                 size_of::<State>() <= LIMITS.1,

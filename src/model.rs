@@ -1,13 +1,14 @@
 //! The whole network: embedding, blocks, head; and the session that walks a sequence through it.
 
-use crate::block::{Attention, Block, Mlp, Place, RmsNorm, rotation};
+use crate::arch::PACKING;
+use crate::block::{self, Attention, Block, Mlp, Place, RmsNorm};
 use crate::dims::Dims;
 use crate::embed::embed;
 use crate::error::{Error, Tensor};
 use crate::head::Head;
 use crate::image::Image;
-use crate::observe::{Nobody, Observer, Point};
-use crate::state::{Memory, Scratch, take};
+use crate::observe::{Nobody, Observer, Point, Vector};
+use crate::state::{Memory, Parts};
 use crate::text::Tokenizer;
 
 /// A decoder in an image that was checked: nothing is copied, the weights stay in flash.
@@ -20,11 +21,17 @@ impl<'a> Model<'a> {
     /// Checks an image and makes a model of it; a `const fn`, so that firmware does it at compile time.
     ///
     /// # Errors
-    /// What is wrong with the image: see [`Image::parse`].
+    /// What is wrong with the image: see [`Image::parse`]; [`Error::Packing`] when its weights are packed for other cores.
     pub const fn parse(words: &'a [u32]) -> Result<Model<'a>, Error> {
-        match Image::parse(words) {
-            Ok(image) => Ok(Model { image }),
-            Err(error) => Err(error),
+        let image = match Image::parse(words) {
+            Ok(image) => image,
+            Err(error) => return Err(error),
+        };
+        match PACKING {
+            Some(expected) if expected.id() != image.packing().id() => {
+                Err(Error::Packing { expected, found: image.packing() })
+            }
+            _ => Ok(Model { image }),
         }
     }
 
@@ -91,51 +98,27 @@ impl<'a> Model<'a> {
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
         let dims = &self.image.dims;
-        let max_seq = memory.scores.len();
+        let max_seq = memory.max_seq;
         if position >= max_seq || position >= dims.max_seq {
             return Err(Error::CacheFull { max_seq: max_seq.min(dims.max_seq) });
         }
-        check_memory(dims, memory)?;
-        let mut floats = &mut *memory.activations;
-        let x = take(&mut floats, dims.d_model, "activations")?;
-        let branch = take(&mut floats, dims.d_model, "activations")?;
-        let angles = take(&mut floats, dims.head_dim, "activations")?;
+        let (Parts { stream: x, rotation, mut scratch, cache }, logits) = memory.parts(dims)?;
         let fine = self.image.vector(Tensor::RotaryFine, 0);
         let coarse = self.image.vector(Tensor::RotaryCoarse, 0);
-        rotation(angles, fine, coarse, self.image.rotary_fine, position);
+        block::rotation(rotation, &fine, &coarse, self.image.rotary_fine, position);
 
         embed(x, &self.image.matrix(Tensor::Embedding, 0), token)?;
-        observer.vector(Point::Embedding, 0, x);
-        let mut scratch =
-            Scratch { floats, quantized: memory.quantized, scores: memory.scores, weights: memory.weights };
-        let caches = memory.cache.chunks_exact_mut(dims.layer_cache(max_seq).max(1));
+        observer.vector(Point::Embedding, 0, &Vector::Floats(x));
+        let caches = cache.chunks_exact_mut(dims.layer_cache_words(max_seq).max(1));
         for (layer, cache) in caches.take(dims.n_layers).enumerate() {
-            let place = Place { layer, position, rotation: angles };
-            self.block(layer).forward(x, branch, cache, &place, &mut scratch, observer)?;
+            let place = Place { layer, position, max_seq, rotation };
+            self.block(layer).forward(x, cache, &place, &mut scratch, observer)?;
         }
         if wants_logits {
-            self.head().forward(x, branch, scratch.quantized, memory.logits, observer)?;
+            self.head().forward(x, &mut scratch, logits, observer)?;
         }
         Ok(())
     }
-}
-
-/// Every buffer must be as large as the dimensions say; `logits` exactly, as all of it is handed out.
-fn check_memory(dims: &Dims, memory: &Memory<'_>) -> Result<(), Error> {
-    let max_seq = memory.scores.len();
-    let buffers = [
-        ("activations", memory.activations.len(), dims.activations()),
-        ("quantized", memory.quantized.len(), dims.quantized()),
-        ("weights", memory.weights.len(), max_seq),
-        ("cache", memory.cache.len(), dims.cache(max_seq)),
-        ("logits", memory.logits.len(), dims.vocab),
-    ];
-    for (buffer, found, expected) in buffers {
-        if found != expected {
-            return Err(Error::StateTooSmall { buffer, expected, found });
-        }
-    }
-    Ok(())
 }
 
 /// One sequence on its way through a model.
@@ -150,8 +133,8 @@ impl Session<'_, '_> {
     ///
     /// # Errors
     /// [`Error::TokenOutOfVocabulary`]; [`Error::CacheFull`] when the context is full; [`Error::StateTooSmall`];
-    /// [`Error::NotFinite`] and [`Error::ScoresTooLarge`] for weights that no result can come from. The session is then
-    /// where it was before.
+    /// [`Error::NotFinite`] and [`Error::ScoresTooLarge`] for weights that no result can come from, after which the sequence
+    /// is forgotten. After every other error the session is where it was before.
     pub fn decode(&mut self, token: u16) -> Result<&mut [f32], Error> {
         self.decode_observed(token, &mut Nobody)
     }
@@ -161,20 +144,32 @@ impl Session<'_, '_> {
     /// # Errors
     /// As [`decode`](Session::decode).
     pub fn decode_observed(&mut self, token: u16, observer: &mut impl Observer) -> Result<&mut [f32], Error> {
-        self.model.forward(token, self.position, &mut self.memory, true, observer)?;
-        self.position += 1;
-        Ok(self.memory.logits)
+        self.append(token, true, observer)?;
+        let vocab = self.model.dims().vocab;
+        let (_, logits) = self.memory.parts(self.model.dims())?;
+        let found = logits.len();
+        logits.get_mut(..vocab).ok_or(Error::StateTooSmall { expected: vocab, found })
+    }
+
+    fn append(&mut self, token: u16, wants_logits: bool, observer: &mut impl Observer) -> Result<(), Error> {
+        let result = self.model.forward(token, self.position, &mut self.memory, wants_logits, observer);
+        match result {
+            Ok(()) => self.position += 1,
+            // Layers before the faulty one have stored keys and values already, and may have changed their exponents.
+            Err(Error::NotFinite { .. } | Error::ScoresTooLarge { .. }) => self.position = 0,
+            Err(_) => {}
+        }
+        result
     }
 
     /// Appends the tokens of a prompt and returns the logits after the last one, `[vocab]`.
     ///
     /// # Errors
-    /// [`Error::EmptyPrompt`], and as [`decode`](Session::decode); tokens before the faulty one stay appended.
+    /// [`Error::EmptyPrompt`], and as [`decode`](Session::decode); tokens before a refused one stay appended.
     pub fn prefill(&mut self, tokens: &[u16]) -> Result<&mut [f32], Error> {
         let (&last, prompt) = tokens.split_last().ok_or(Error::EmptyPrompt)?;
         for &token in prompt {
-            self.model.forward(token, self.position, &mut self.memory, false, &mut Nobody)?;
-            self.position += 1;
+            self.append(token, false, &mut Nobody)?;
         }
         self.decode(last)
     }
@@ -186,7 +181,7 @@ impl Session<'_, '_> {
 
     /// Tokens that still fit the context.
     pub fn remaining(&self) -> usize {
-        self.memory.scores.len().min(self.model.dims().max_seq).saturating_sub(self.position)
+        self.memory.max_seq.min(self.model.dims().max_seq).saturating_sub(self.position)
     }
 
     /// Forgets the sequence.

@@ -19,10 +19,18 @@ pub enum Point {
     Key,
     /// Values, `[n_kv_heads * head_dim]`.
     Value,
+    /// What all heads gathered, concatenated, `[n_heads * head_dim]`.
+    Gathered,
     /// What attention adds to the stream, `[d_model]`.
     AttentionOutput,
     /// The stream after the norm before the MLP, `[d_model]`.
     MlpNorm,
+    /// The gate before its activation, `[d_ff]`.
+    Gate,
+    /// What the gate is multiplied with, `[d_ff]`.
+    Up,
+    /// Their product, `[d_ff]`.
+    Hidden,
     /// What the MLP adds to the stream, `[d_model]`.
     MlpOutput,
     /// The stream after a block, `[d_model]`.
@@ -31,6 +39,31 @@ pub enum Point {
     FinalNorm,
     /// The logits, `[vocab]`.
     Logits,
+}
+
+/// A vector as an [`Observer`] sees it: floats in the stream, integers with a scale inside of a branch.
+#[derive(Clone, Copy, Debug)]
+pub enum Vector<'a> {
+    /// The values.
+    Floats(&'a [f32]),
+    /// `value = integer * scale`.
+    Fixed {
+        /// The integers.
+        integers: &'a [i32],
+        /// Their scale.
+        scale: f32,
+    },
+}
+
+impl<'a> Vector<'a> {
+    /// The values, in order.
+    pub fn values(self) -> impl Iterator<Item = f32> + 'a {
+        let (floats, integers, scale): (&[f32], &[i32], f32) = match self {
+            Vector::Floats(floats) => (floats, &[], 0.0),
+            Vector::Fixed { integers, scale } => (&[], integers, scale),
+        };
+        floats.iter().copied().chain(integers.iter().map(move |&integer| integer as f32 * scale))
+    }
 }
 
 /// Where one head of one layer looks from one position.
@@ -50,8 +83,8 @@ impl AttentionRow<'_> {
 pub trait Observer {
     /// Sees a vector; `layer` is 0 for points outside the layers.
     #[inline(always)]
-    fn vector(&mut self, point: Point, layer: usize, values: &[f32]) {
-        let _ = (point, layer, values);
+    fn vector(&mut self, point: Point, layer: usize, vector: &Vector<'_>) {
+        let _ = (point, layer, vector);
     }
 
     /// Sees what a head attends to.

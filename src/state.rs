@@ -1,100 +1,95 @@
-//! The working memory: `State` owns it as fixed-size arrays (firmware), `HostState` as `Vec`s (tools), `Memory` lends it.
+//! The working memory: `State` owns it as a fixed-size array (firmware), `HostState` as a `Vec` (tools), `Memory` lends it.
 //!
 //! ```text
-//! State<ACTIVATIONS, QUANTIZED, SEQ, CACHE, VOCAB> ──┐
-//!                                                    ├─► Memory<'_> ──► Session ──► forward pass
-//! HostState (feature `std`) ─────────────────────────┘
+//! State<MAX_SEQ, WORDS> ──────┐
+//!                             ├─► Memory<'_> ──► Session ──► forward pass: stream | scratch | KV cache | logits
+//! HostState (feature `std`) ──┘
 //! ```
-//! The sizes are computed from the image ([`crate::Dims`]); [`model!`](crate::model) writes them into the type, so
+//! The size is computed from the image ([`crate::Dims::state_words`]); [`model!`](crate::model) writes it into the type, so
 //! `size_of::<State>()` is all the memory that inference needs, and it lies in `.bss`.
 
+use crate::arch;
+use crate::dims::Dims;
 use crate::error::Error;
 
-/// The working memory of one session, owned.
-///
-/// `ACTIVATIONS` floats ([`crate::Dims::activations`]), `QUANTIZED` bytes ([`crate::Dims::quantized`]), a context of `SEQ`
-/// tokens, `CACHE` bytes of keys and values ([`crate::Dims::cache`]) and `VOCAB` logits.
-pub struct State<
-    const ACTIVATIONS: usize,
-    const QUANTIZED: usize,
-    const SEQ: usize,
-    const CACHE: usize,
-    const VOCAB: usize,
-> {
-    activations: [f32; ACTIVATIONS],
-    quantized: [i8; QUANTIZED],
-    scores: [i32; SEQ],
-    weights: [i16; SEQ],
-    cache: [i8; CACHE],
-    logits: [f32; VOCAB],
+/// The working memory of one session, owned: a context of `MAX_SEQ` tokens in `WORDS` words.
+pub struct State<const MAX_SEQ: usize, const WORDS: usize> {
+    words: [u32; WORDS],
 }
 
-impl<const ACTIVATIONS: usize, const QUANTIZED: usize, const SEQ: usize, const CACHE: usize, const VOCAB: usize>
-    State<ACTIVATIONS, QUANTIZED, SEQ, CACHE, VOCAB>
-{
+impl<const MAX_SEQ: usize, const WORDS: usize> State<MAX_SEQ, WORDS> {
     /// All zeros, so that a `static` of this type takes no flash.
     pub const fn new() -> Self {
-        State {
-            activations: [0.0; ACTIVATIONS],
-            quantized: [0; QUANTIZED],
-            scores: [0; SEQ],
-            weights: [0; SEQ],
-            cache: [0; CACHE],
-            logits: [0.0; VOCAB],
-        }
+        State { words: [0; WORDS] }
     }
 
     /// Lends the memory to a session.
     pub const fn memory(&mut self) -> Memory<'_> {
-        Memory {
-            activations: &mut self.activations,
-            quantized: &mut self.quantized,
-            scores: &mut self.scores,
-            weights: &mut self.weights,
-            cache: &mut self.cache,
-            logits: &mut self.logits,
-        }
+        Memory { max_seq: MAX_SEQ, words: &mut self.words }
     }
 }
 
-impl<const ACTIVATIONS: usize, const QUANTIZED: usize, const SEQ: usize, const CACHE: usize, const VOCAB: usize> Default
-    for State<ACTIVATIONS, QUANTIZED, SEQ, CACHE, VOCAB>
-{
+impl<const MAX_SEQ: usize, const WORDS: usize> Default for State<MAX_SEQ, WORDS> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// The working memory of one session, lent as slices: what the engine is compiled for, once for all models.
+/// The working memory of one session, lent as a slice: what the engine is compiled for, once for all models.
 pub struct Memory<'s> {
-    pub(crate) activations: &'s mut [f32],
-    pub(crate) quantized: &'s mut [i8],
-    pub(crate) scores: &'s mut [i32],
-    pub(crate) weights: &'s mut [i16],
-    pub(crate) cache: &'s mut [i8],
-    pub(crate) logits: &'s mut [f32],
+    pub(crate) max_seq: usize,
+    words: &'s mut [u32],
+}
+
+/// The parts of a session's memory.
+pub(crate) struct Parts<'s> {
+    /// The residual stream, `[d_model]`.
+    pub(crate) stream: &'s mut [f32],
+    /// This position's rotary angles, `[head_dim]`.
+    pub(crate) rotation: &'s mut [i16],
+    pub(crate) scratch: Scratch<'s>,
+    /// Keys and values of all layers.
+    pub(crate) cache: &'s mut [u32],
 }
 
 /// What a part of a block may use while it runs; nothing in it outlives the call.
 pub(crate) struct Scratch<'s> {
-    /// Floats for projections.
-    pub(crate) floats: &'s mut [f32],
+    /// Projections in fixed point.
+    pub(crate) integers: &'s mut [i32],
     /// The vector that meets a matrix, as int8.
-    pub(crate) quantized: &'s mut [i8],
-    /// One row of scores, `[max_seq]`.
-    pub(crate) scores: &'s mut [i32],
-    /// One row of weights, `[max_seq]`.
-    pub(crate) weights: &'s mut [i16],
+    pub(crate) activations: &'s mut [u32],
+    /// One row of scores, then weights, `[max_seq]`.
+    pub(crate) scores: &'s mut [u32],
+}
+
+impl Memory<'_> {
+    /// Cuts the memory into its parts; the logits are the last one.
+    ///
+    /// # Errors
+    /// [`Error::StateTooSmall`] when it has another size than the model needs.
+    pub(crate) fn parts(&mut self, dims: &Dims) -> Result<(Parts<'_>, &mut [f32]), Error> {
+        let (expected, found) = (dims.state_words(self.max_seq), self.words.len());
+        let wrong = Error::StateTooSmall { expected, found };
+        if expected != found {
+            return Err(wrong);
+        }
+        let mut rest = &mut *self.words;
+        let stream = arch::floats_mut(take(&mut rest, dims.d_model).or(Err(wrong))?);
+        let rotation = arch::halves_mut(take(&mut rest, dims.head_dim / 2).or(Err(wrong))?);
+        let integers = arch::integers_mut(take(&mut rest, dims.scratch()).or(Err(wrong))?);
+        let activations = take(&mut rest, dims.activation_words()).or(Err(wrong))?;
+        let scores = take(&mut rest, Dims::score_words(self.max_seq)).or(Err(wrong))?;
+        let cache = take(&mut rest, dims.cache_words(self.max_seq)).or(Err(wrong))?;
+        let parts = Parts { stream, rotation, scratch: Scratch { integers, activations, scores }, cache };
+        Ok((parts, arch::floats_mut(rest)))
+    }
 }
 
 /// Cuts the first `count` elements off a buffer.
-pub(crate) fn take<'s, T>(rest: &mut &'s mut [T], count: usize, buffer: &'static str) -> Result<&'s mut [T], Error> {
+pub(crate) fn take<'s, T>(rest: &mut &'s mut [T], count: usize) -> Result<&'s mut [T], Error> {
     let found = rest.len();
-    let (taken, remaining) = core::mem::take(rest).split_at_mut_checked(count).ok_or(Error::StateTooSmall {
-        buffer,
-        expected: count,
-        found,
-    })?;
+    let cut = core::mem::take(rest).split_at_mut_checked(count);
+    let (taken, remaining) = cut.ok_or(Error::StateTooSmall { expected: count, found })?;
     *rest = remaining;
     Ok(taken)
 }
@@ -111,37 +106,19 @@ mod host {
 
     /// The working memory of one session on the host, sized at run time.
     pub struct HostState {
-        activations: Vec<f32>,
-        quantized: Vec<i8>,
-        scores: Vec<i32>,
-        weights: Vec<i16>,
-        cache: Vec<i8>,
-        logits: Vec<f32>,
+        max_seq: usize,
+        words: Vec<u32>,
     }
 
     impl HostState {
         /// Memory for a context of `max_seq` tokens.
         pub fn new(dims: &Dims, max_seq: usize) -> Self {
-            HostState {
-                activations: vec![0.0; dims.activations()],
-                quantized: vec![0; dims.quantized()],
-                scores: vec![0; max_seq],
-                weights: vec![0; max_seq],
-                cache: vec![0; dims.cache(max_seq)],
-                logits: vec![0.0; dims.vocab],
-            }
+            HostState { max_seq, words: vec![0; dims.state_words(max_seq)] }
         }
 
         /// Lends the memory to a session.
         pub fn memory(&mut self) -> Memory<'_> {
-            Memory {
-                activations: &mut self.activations,
-                quantized: &mut self.quantized,
-                scores: &mut self.scores,
-                weights: &mut self.weights,
-                cache: &mut self.cache,
-                logits: &mut self.logits,
-            }
+            Memory { max_seq: self.max_seq, words: &mut self.words }
         }
     }
 }

@@ -3,7 +3,7 @@
 #[path = "../build/choice.rs"]
 mod choice;
 
-use choice::{Build, backend};
+use choice::{Build, backend, has_fpu, has_long_multiply, is_small};
 
 struct Case {
     target: &'static str,
@@ -70,6 +70,27 @@ fn every_target_gets_its_backend_on_every_compiler() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn what_the_core_computes_in_hardware_follows_from_the_target() {
+    let table = [
+        ("x86_64-unknown-linux-gnu", true, true, false),
+        ("thumbv6m-none-eabi", false, false, true),
+        ("thumbv7m-none-eabi", false, true, true),
+        ("thumbv7em-none-eabi", false, true, false),
+        ("thumbv7em-none-eabihf", true, true, false),
+        ("thumbv8m.base-none-eabi", false, false, true),
+        ("thumbv8m.main-none-eabi", false, true, false),
+        ("thumbv8m.main-none-eabihf", true, true, false),
+    ];
+    for (target, fpu, long_multiply, small) in table {
+        assert_eq!(
+            (has_fpu(target), has_long_multiply(target), is_small(target)),
+            (fpu, long_multiply, small),
+            "{target}"
+        );
+    }
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{SHAPES, entry, image, repair};
-use thumbformer::image::layout::{NO_TOKEN, header, section};
-use thumbformer::{Error, Model, Tensor};
+use common::{SHAPES, entry, image, repair, set_multiplier};
+use thumbformer::image::layout::{NO_TOKEN, header, scale_bytes, section};
+use thumbformer::{Error, Model, Packing, Tensor};
 
 /// The first shape has everything but a head of its own.
 fn sound() -> Vec<u32> {
@@ -37,7 +37,7 @@ fn every_single_flipped_bit_is_refused() {
         let (found, bytes) = (words[bit / 32], 4 * words.len() as u32);
         let expected = match bit / 32 {
             header::MAGIC => Error::NotAnImage { found },
-            header::VERSION => Error::Version { expected: 1, found },
+            header::VERSION => Error::Version { expected: 2, found },
             header::BYTES => Error::Length { expected: found, found: bytes },
             _ => match error(&words) {
                 Error::Checksum { expected, found } if expected != found && words.ends_with(&[expected]) => {
@@ -59,7 +59,7 @@ fn an_image_cut_off_anywhere_is_refused() {
         let error = error(&words[..length]);
         match length {
             0 => assert_eq!(error, Error::NotAnImage { found: 0 }),
-            1 => assert_eq!(error, Error::Version { expected: 1, found: 0 }),
+            1 => assert_eq!(error, Error::Version { expected: 2, found: 0 }),
             2 => assert_eq!(error, Error::Length { expected: 0, found: 8 }),
             _ => assert_eq!(error, Error::Length { expected: 4 * words.len() as u32, found: 4 * length as u32 }),
         }
@@ -78,7 +78,8 @@ fn an_image_cut_off_with_a_mended_header_lacks_the_first_section_that_does_not_f
         let sections: Vec<(u32, u32, usize)> = (0..words[header::SECTIONS] as usize)
             .map(|index| {
                 let entry = &words[header::WORDS + index * section::WORDS..][..section::WORDS];
-                let scales = entry[section::SCALES] + 4 * entry[section::ROWS];
+                let scales = entry[section::SCALES]
+                    + scale_bytes(entry[section::ENCODING], entry[section::ROWS] as usize) as u32;
                 let values = entry[section::OFFSET] + entry[section::BYTES];
                 let end = if entry[section::SCALES] == 0 { values } else { values.max(scales) };
                 (entry[section::TENSOR], entry[section::LAYER], end as usize)
@@ -131,8 +132,9 @@ fn a_header_that_cannot_be_computed_with_is_refused_by_name() {
     let unsupported = |field, found| Error::Unsupported { field, found };
     let table = [
         (header::MAGIC, 7, Error::NotAnImage { found: 7 }),
-        (header::VERSION, 2, Error::Version { expected: 1, found: 2 }),
-        (header::LAYOUT, 2, unsupported("layout id", 2)),
+        (header::VERSION, 1, Error::Version { expected: 2, found: 1 }),
+        (header::LAYOUT, 5, unsupported("layout id", 5)),
+        (header::LAYOUT, 0, unsupported("layout id", 0)),
         (header::QUANTIZATION, 4, unsupported("quantization", 4)),
         (header::NORM, 2, unsupported("norm", 2)),
         (header::NORM_PLACE, 2, unsupported("norm placement", 2)),
@@ -262,10 +264,10 @@ fn a_section_table_that_lies_is_refused_with_the_tensor_s_name() {
     }
 }
 
-/// A vector has no row scales: an entry that names some was written by something else.
+/// A table has no scale: an entry that names one was written by something else.
 #[test]
 fn scales_of_a_tensor_that_has_none_are_refused() {
-    for tensor in [Tensor::FinalNorm, Tensor::RotaryFine, Tensor::PieceBytes, Tensor::Merges] {
+    for tensor in [Tensor::PieceOffsets, Tensor::PieceBytes, Tensor::ByteTokens, Tensor::Merges] {
         let mut words = sound();
         let at = entry(&words, tensor, 0);
         words[at + section::SCALES] = words[at + section::OFFSET];
@@ -278,14 +280,13 @@ fn scales_of_a_tensor_that_has_none_are_refused() {
 fn a_value_that_cannot_be_computed_with_is_refused_with_its_place() {
     let (nan, infinity) = (f32::NAN.to_bits(), f32::NEG_INFINITY.to_bits());
     let table = [
-        (Tensor::Query, 1, section::SCALES, 5, nan),
-        (Tensor::Embedding, 0, section::SCALES, 299, infinity),
+        (Tensor::Query, 1, section::SCALES, 0, nan),
+        (Tensor::Embedding, 0, section::SCALES, 0, infinity),
         (Tensor::Query, 0, section::SCALES, 0, (-1e-3_f32).to_bits()),
-        (Tensor::Down, 1, section::SCALES, 15, 1e-40_f32.to_bits()),
-        (Tensor::AttentionNorm, 1, section::OFFSET, 15, infinity),
-        (Tensor::FinalNorm, 0, section::OFFSET, 0, nan),
-        (Tensor::RotaryFine, 0, section::OFFSET, 3, nan),
-        (Tensor::RotaryCoarse, 0, section::OFFSET, 2, infinity),
+        (Tensor::Down, 1, section::SCALES, 0, 1e-40_f32.to_bits()),
+        (Tensor::AttentionNorm, 1, section::SCALES, 0, infinity),
+        (Tensor::FinalNorm, 0, section::SCALES, 0, nan),
+        (Tensor::RotaryFine, 0, section::SCALES, 0, nan),
         (Tensor::PieceOffsets, 0, section::OFFSET, 7, u32::MAX),
         (Tensor::PieceOffsets, 0, section::OFFSET, 100, 0),
         (Tensor::ByteTokens, 0, section::OFFSET, 65, 300),
@@ -301,6 +302,13 @@ fn a_value_that_cannot_be_computed_with_is_refused_with_its_place() {
         repair(&mut words);
         let expected = Error::BadValue { tensor, layer, index: index as u32 };
         assert_eq!(error(&words), expected, "{tensor:?}");
+    }
+    // A multiplier is not negative.
+    for row in [0, 1, 14, 15] {
+        let mut words = sound();
+        set_multiplier(&mut words, Tensor::Query, 1, row, -1);
+        repair(&mut words);
+        assert_eq!(error(&words), Error::BadValue { tensor: Tensor::Query, layer: 1, index: row as u32 });
     }
     // No token for a byte is no error: the text that needs it is refused.
     let mut words = sound();
@@ -326,13 +334,14 @@ fn bytes_that_are_no_words_are_refused() {
 
 #[test]
 fn errors_say_where_what_and_what_helps() {
-    let table: [(Error, &[&str]); 6] = [
+    let table: [(Error, &[&str]); 7] = [
         (Error::Length { expected: 100, found: 64 }, &["expected 100", "found 64", "cut off"]),
         (Error::Checksum { expected: 1, found: 2 }, &["00000001", "00000002", "convert it again"]),
         (Error::BadValue { tensor: Tensor::Query, layer: 3, index: 17 }, &["Query", "layer 3", "value 17", "NaN"]),
         (Error::TokenOutOfVocabulary { token: 600, vocab: 512 }, &["600", "512", "tokenizer"]),
         (Error::CacheFull { max_seq: 256 }, &["256", "reset"]),
-        (Error::StateTooSmall { buffer: "cache", expected: 9, found: 8 }, &["cache", "9", "8", "model!"]),
+        (Error::StateTooSmall { expected: 9, found: 8 }, &["9", "8", "model!"]),
+        (Error::Packing { expected: Packing::M55, found: Packing::M4 }, &["m55", "m4", "--pack m55", "Cortex-M55"]),
     ];
     for (error, words) in table {
         let text = error.to_string();

@@ -15,15 +15,46 @@ pub(crate) const fn signed_bytes(words: &[u32]) -> &[i8] {
     unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), 4 * words.len()) }
 }
 
-/// These words as floats.
-pub(crate) const fn floats(words: &[u32]) -> &[f32] {
-    // SAFETY: f32 has the size and the alignment of u32, and every bit pattern is a valid f32.
-    unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), words.len()) }
-}
-
 /// These bytes as words; `None` when they do not start at a multiple of 4 or their number is not one.
 pub(crate) fn words(bytes: &[u8]) -> Option<&[u32]> {
     // SAFETY: every bit pattern is a valid u32; `align_to` itself sees to alignment and length.
     let (before, words, after) = unsafe { bytes.align_to::<u32>() };
     (before.is_empty() && after.is_empty()).then_some(words)
+}
+
+/// The bytes of these words as signed integers, to be written.
+pub(crate) const fn signed_bytes_mut(words: &mut [u32]) -> &mut [i8] {
+    // SAFETY: i8 has no alignment and no invalid value, nor has u32; 4 of them lie in every u32; lifetime and uniqueness are
+    // the argument's.
+    unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), 4 * words.len()) }
+}
+
+/// The halves of these words as signed integers, low half first.
+pub(crate) const fn halves(words: &[u32]) -> &[i16] {
+    // SAFETY: i16 has half the size and the alignment of u32 and no invalid value; the lifetime is the argument's.
+    unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), 2 * words.len()) }
+}
+
+/// The halves of these words as signed integers, to be written.
+pub(crate) const fn halves_mut(words: &mut [u32]) -> &mut [i16] {
+    // SAFETY: as in `halves`; u32 has no invalid value either; uniqueness is the argument's.
+    unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), 2 * words.len()) }
+}
+
+/// These words as floats, to be written.
+pub(crate) const fn floats_mut(words: &mut [u32]) -> &mut [f32] {
+    // SAFETY: f32 has the size and the alignment of u32; neither has an invalid bit pattern; uniqueness is the argument's.
+    unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
+}
+
+/// These words as signed integers, to be written.
+pub(crate) const fn integers_mut(words: &mut [u32]) -> &mut [i32] {
+    // SAFETY: i32 has the size and the alignment of u32; neither has an invalid bit pattern; uniqueness is the argument's.
+    unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), words.len()) }
+}
+
+/// The bits of these floats as words, to be written.
+pub(crate) const fn float_words(floats: &mut [f32]) -> &mut [u32] {
+    // SAFETY: as in `floats_mut`, the other way round.
+    unsafe { core::slice::from_raw_parts_mut(floats.as_mut_ptr().cast(), floats.len()) }
 }

@@ -1,8 +1,8 @@
 //! The map of the backends, and the one place where one of them is chosen.
 //!
 //! ```text
-//! kernels ──► Native ─┬─ scalar    plain Rust: the definition of correct (M0+, M3, host on stable)
-//!                     ├─ dsp       SMLAD and SXTB16 by inline assembly (M4, M7, M33)
+//! kernels ──► Native ─┬─ scalar    plain Rust: the definition of correct (host on stable; M0+ and M3 with loops of `small`)
+//!                     ├─ dsp       SMLAD, SXTB16, SMULWB in assembly (M4, M7, M33)
 //!                     └─ portable  core::simd (feature `portable-simd`, nightly)
 //! ```
 //! `build/choice.rs` decides from target, flags and features. A backend computes integers only, so every one of them gives
@@ -14,13 +14,28 @@
 mod cast;
 #[cfg(thumbformer_backend = "dsp")]
 mod dsp;
+mod exp2;
+mod multiply;
+#[cfg(feature = "std")]
+mod pack;
+mod packing;
 #[cfg(feature = "portable-simd")]
 mod portable;
 mod scalar;
+#[cfg(thumbformer_small)]
+mod small;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cast::{bytes, floats, signed_bytes, words};
+pub(crate) use cast::{
+    bytes, float_words, floats_mut, halves, halves_mut, integers_mut, signed_bytes, signed_bytes_mut, words,
+};
+pub(crate) use exp2::{FRACTION_BITS, exp2_negative};
+pub(crate) use multiply::{Ratio, bit_length, exponent, mul_wide, power_of_two};
+#[cfg(feature = "std")]
+pub use pack::pack_q8;
+pub use packing::{COLUMNS as PACKED_COLUMNS, Packing, ROWS as PACKED_ROWS, words_q8};
+pub(crate) use scalar::probability;
 
 #[cfg(thumbformer_backend = "dsp")]
 pub(crate) use dsp::Dsp as Native;
@@ -29,23 +44,96 @@ pub(crate) use portable::Portable as Native;
 #[cfg(thumbformer_backend = "scalar")]
 pub(crate) use scalar::Scalar as Native;
 
-/// The integer primitives that the kernels are written over.
+/// The integer primitives that the kernels are written over. All of them have a definition in `scalar`.
 ///
-/// All products and sums must fit an `i32`; [`crate::Dims::check`] bounds the shapes so that they do.
-/// Of slices with different lengths the shortest counts.
+/// Sums must fit an `i32`; [`crate::Dims::check`] bounds the shapes so that they do. Of slices with different lengths the
+/// shortest counts.
 pub(crate) trait Backend {
     /// `scalar`, `dsp` or `portable`.
     const NAME: &'static str;
 
-    /// `sum(a[i] * b[i])`.
-    fn dot_i8(a: &[i8], b: &[i8]) -> i32;
+    /// The only packing that the kernels read, on a device; `None`: every one.
+    const PACKING: Option<Packing>;
 
-    /// The dot products of four rows with one vector.
-    fn dot4_i8(rows: [&[i8]; 4], x: &[i8]) -> [i32; 4];
+    /// An activation as the matrix kernels want it: 8 bits of content in this type.
+    type Activation: Copy + Into<i32> + From<i8>;
 
-    /// `sum(a[i] * b[i])` with 16-bit `a`.
-    fn dot_i16_i8(a: &[i16], b: &[i8]) -> i32;
+    /// `out[r] = sum(w[r][c] * x[c])` of an int8 matrix.
+    ///
+    /// # Shapes
+    /// `weights`: packed, `cols` padded columns; `x`: `[cols]` activations; `out`: padded rows.
+    fn dots_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]);
+
+    /// `out[r] = sum(w[r][c] * x[c]) * multipliers[r] / 2^16`, rounded down.
+    ///
+    /// # Shapes
+    /// As of `dots_q8`; `multipliers`: padded rows.
+    #[inline]
+    fn matvec_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
+        Self::dots_q8(packing, weights, cols, x, out);
+        scale_rows(out, multipliers);
+    }
+
+    /// A number that no magnitude exceeds: the largest, or one more.
+    #[inline]
+    fn largest(x: &[i32]) -> u32 {
+        // The magnitude, less one for negative numbers.
+        x.iter().fold(0, |max, &x| (x ^ (x >> 31)).max(max)).cast_unsigned() + 1
+    }
+
+    /// `out[i] = x[i] * ratio`, rounded; the ratio is such that all results fit 8 bits.
+    #[inline]
+    fn rescale(x: &[i32], ratio: Ratio, out: &mut [Self::Activation]) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = (ratio.apply(x) as i8).into();
+        }
+    }
+
+    /// `scores[t] = sum(keys[t][i] * query[i]) * mantissas[t] / 2^16`, rounded down; returns the largest.
+    ///
+    /// The caller scales the query so that every score fits 16 bits.
+    ///
+    /// # Shapes
+    /// `keys: [tokens, width]` int8, `width` a multiple of 4; `mantissas`, `scores`: `[tokens]`; `query: [width]`.
+    fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16;
+
+    /// Replaces scores by weights: `p = 2^((score - max) / 2^(8 - left))` in 15 bits, `weight = p * mantissa / 2^16`, both
+    /// rounded down; returns the sum of all `p`.
+    ///
+    /// # Shapes
+    /// `scores`, `mantissas`: `[tokens]`.
+    fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32;
+
+    /// `sums[i] = sum(values[i][t] * weights[t])`.
+    ///
+    /// # Shapes
+    /// `values: [sums, stride]` int8, `stride` a multiple of 4; `weights: [tokens]`, padded with zeros to a multiple of 4.
+    fn weighted_sums(values: &[u32], stride: usize, weights: &[i16], sums: &mut [i32]);
 }
+
+/// `x[i] = x[i] * multipliers[i] / 2^16`, rounded down.
+#[inline]
+fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
+    for (x, &multiplier) in x.iter_mut().zip(multipliers) {
+        *x = mul_wide(*x, multiplier);
+    }
+}
+
+/// Activations are padded with zeros to a multiple of this many.
+pub(crate) const COLUMNS: usize = 32;
+
+/// Words that hold so many padded activations in every backend.
+pub(crate) const fn activation_words(count: usize) -> usize {
+    count.next_multiple_of(COLUMNS) / 2
+}
+
+/// The packing that this build's kernels read; `None`: every one.
+pub const PACKING: Option<Packing> = <Native as Backend>::PACKING;
 
 /// The backend that this build computes with: `scalar`, `dsp` or `portable`.
 pub const BACKEND: &str = <Native as Backend>::NAME;
+
+#[cfg(any(thumbformer_backend = "dsp", thumbformer_small))]
+pub(crate) use cast::halves_mut as activations;
+#[cfg(not(any(thumbformer_backend = "dsp", thumbformer_small)))]
+pub(crate) use cast::signed_bytes_mut as activations;

@@ -1,73 +1,217 @@
 //! `core::simd`: one source that the compiler turns into Helium on Cortex-M55 and into SSE or AVX on the host.
+//!
+//! ```text
+//! i8x16 · i8x16 ── cast to i32, multiply, reduce_sum ──► VMLAVA.S8: sixteen products and their sum in one instruction
+//! u16x8 · u16x8 ── cast to u32, multiply, >> 16 ───────► VMULH.U16
+//! ```
+//! Loops are written out by hand over named sums: arrays of accumulators collapse to memory at opt-level "s".
 
-use super::Backend;
-use super::scalar::Scalar;
-use core::simd::num::SimdInt;
-use core::simd::{Simd, i8x16, i16x8};
+use super::scalar::{self, Scalar};
+use super::{Backend, Packing, Ratio, signed_bytes};
+use core::simd::cmp::SimdOrd;
+use core::simd::num::{SimdInt, SimdUint};
+use core::simd::{Simd, i8x8, i8x16, i16x8, i32x4, u16x8};
 
 /// The portable SIMD backend.
 pub(crate) struct Portable;
 
-/// Lanes of an int8 vector: one Helium or SSE register.
-const LANES: usize = 16;
-
 /// `sum(w[i] * x[i])` of one vector. Both sides stay sign-unknown, which is what `vmlava.s8` is made from.
 #[inline(always)]
-fn dot16(w: i8x16, x: i8x16) -> i32 {
-    (w.cast::<i32>() * x.cast::<i32>()).reduce_sum()
+fn dot16(w: &[i8; 16], x: i8x16) -> i32 {
+    (i8x16::from_array(*w).cast::<i32>() * x.cast::<i32>()).reduce_sum()
+}
+
+/// `sum(w[i] * x[i])` of eight 8-bit and eight 16-bit integers.
+#[inline(always)]
+fn dot8(w: &[i8; 8], x: i16x8) -> i32 {
+    (i8x8::from_array(*w).cast::<i32>() * x.cast::<i32>()).reduce_sum()
+}
+
+/// `a * b / 2^16`.
+#[inline(always)]
+fn high(a: u16x8, b: u16x8) -> u16x8 {
+    ((a.cast::<u32>() * b.cast::<u32>()) >> Simd::splat(16)).cast()
+}
+
+/// `a * b / 2^16` with `b` of 16 bits: the upper half of a product of 32 bits, which is `VMULH.S32`.
+#[inline(always)]
+fn mul_wide(a: i32x4, b: i32x4) -> i32x4 {
+    ((a.cast::<i64>() * (b << Simd::splat(16)).cast::<i64>()) >> Simd::splat(32)).cast()
+}
+
+/// `exp2_negative` of eight numbers of 16 bits, by the polynomial that the table is made from.
+#[inline(always)]
+fn exp2_negative(x: u16x8) -> u16x8 {
+    // Twice the fraction in 15 bits: a product by it, halved, is its upper half.
+    let fraction = x << Simd::splat(8);
+    let power = Simd::splat(7535) - high(fraction, Simd::splat(1276));
+    let power = Simd::splat(22_642) - high(fraction, power);
+    let power = Simd::splat(32_765) - high(fraction, power);
+    power >> (x >> Simd::splat(8)).simd_min(Simd::splat(15))
 }
 
 impl Backend for Portable {
     const NAME: &'static str = "portable";
+    const PACKING: Option<Packing> = if cfg!(target_arch = "arm") { Some(Packing::M55) } else { None };
+    type Activation = i8;
 
-    #[inline]
-    fn dot_i8(a: &[i8], b: &[i8]) -> i32 {
-        let (a_vectors, a_rest) = a.as_chunks::<LANES>();
-        let (b_vectors, b_rest) = b.as_chunks::<LANES>();
-        if a_vectors.len() != b_vectors.len() {
-            return Scalar::dot_i8(a, b);
+    fn dots_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
+        let x = signed_bytes(x);
+        let (vectors, rest) = x.get(..cols).unwrap_or(x).as_chunks::<16>();
+        if !rest.is_empty() || !matches!(packing, Packing::Host | Packing::M55) {
+            return scalar::dots_q8(packing, weights, cols, x, out);
         }
+        let blocks = weights.chunks_exact(cols.max(1));
+        for (block, out) in blocks.zip(out.as_chunks_mut::<4>().0) {
+            let block = signed_bytes(block).as_chunks::<16>().0;
+            *out = if packing == Packing::M55 { interleaved(block, vectors) } else { rows(block, vectors) };
+        }
+    }
+
+    fn matvec_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
+        Self::dots_q8(packing, weights, cols, x, out);
+        let (vectors, rest) = out.as_chunks_mut::<4>();
+        let (multiplier_vectors, multiplier_rest) = multipliers.as_chunks::<4>();
+        for (out, &multipliers) in vectors.iter_mut().zip(multiplier_vectors) {
+            let multipliers = Simd::<i16, 4>::from_array(multipliers).cast::<i32>();
+            *out = mul_wide(i32x4::from_array(*out), multipliers).to_array();
+        }
+        super::scale_rows(rest, multiplier_rest);
+    }
+
+    fn largest(x: &[i32]) -> u32 {
+        let (vectors, rest) = x.as_chunks::<4>();
+        let mut largest = i32x4::splat(0);
+        for &x in vectors {
+            let x = i32x4::from_array(x);
+            largest = largest.simd_max(x ^ (x >> Simd::splat(31)));
+        }
+        (largest.reduce_max().cast_unsigned() + 1).max(Scalar::largest(rest))
+    }
+
+    fn rescale(x: &[i32], ratio: Ratio, out: &mut [i8]) {
+        let (vectors, rest) = x.as_chunks::<4>();
+        let (out_vectors, out_rest) = out.as_chunks_mut::<4>();
+        let half = if ratio.right == 0 { 0 } else { 1 << (ratio.right - 1) };
+        let (left, right) = (Simd::splat(ratio.left.cast_signed()), Simd::splat(ratio.right.cast_signed()));
+        let (multiplier, half) = (Simd::splat(ratio.multiplier.into()), Simd::splat(half));
+        for (out, &x) in out_vectors.iter_mut().zip(vectors) {
+            let x = i32x4::from_array(x) << left;
+            // The halves apart: with one number for all lanes the compiler does not see the upper half of a product.
+            let low = ((x & Simd::splat(0xffff)) * multiplier) >> Simd::splat(16);
+            let product = (x >> Simd::splat(16)) * multiplier + low;
+            *out = ((product + half) >> right).cast::<i8>().to_array();
+        }
+        out_rest.iter_mut().zip(rest).for_each(|(out, &x)| *out = ratio.apply(x) as i8);
+    }
+
+    fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
+        let (queries, rest) = query.as_chunks::<8>();
+        if queries.is_empty() || !rest.is_empty() || query.len() != width {
+            return Scalar::scaled_dots(keys, width, mantissas, query, scores);
+        }
+        let tokens = mantissas.len().min(scores.len());
+        let (scores, mantissas) = (scores.get_mut(..tokens).unwrap_or(&mut []), mantissas.get(..tokens).unwrap_or(&[]));
+        let mut keys = signed_bytes(keys).as_chunks::<8>().0.chunks_exact(queries.len());
+        let mut dot = || {
+            let key = keys.next().unwrap_or(&[]);
+            key.iter().zip(queries).map(|(key, &query)| dot8(key, i16x8::from_array(query))).sum::<i32>()
+        };
+        let (vectors, rest) = scores.as_chunks_mut::<8>();
+        let (mantissa_vectors, mantissa_rest) = mantissas.as_chunks::<8>();
+        let mut max = i16x8::splat(i16::MIN);
+        for (scores, &[m0, m1, m2, m3, m4, m5, m6, m7]) in vectors.iter_mut().zip(mantissa_vectors) {
+            let low = mul_wide(
+                i32x4::from_array([dot(), dot(), dot(), dot()]),
+                Simd::<i16, 4>::from_array([m0, m1, m2, m3]).cast(),
+            );
+            let high = mul_wide(
+                i32x4::from_array([dot(), dot(), dot(), dot()]),
+                Simd::<i16, 4>::from_array([m4, m5, m6, m7]).cast(),
+            );
+            let ([a, b, c, d], [e, f, g, h]) = (low.cast::<i16>().to_array(), high.cast::<i16>().to_array());
+            *scores = [a, b, c, d, e, f, g, h];
+            max = max.simd_max(i16x8::from_array(*scores));
+        }
+        let mut max = max.reduce_max();
+        for (score, &mantissa) in rest.iter_mut().zip(mantissa_rest) {
+            *score = super::mul_wide(dot(), mantissa) as i16;
+            max = max.max(*score);
+        }
+        max
+    }
+
+    fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
+        let tokens = mantissas.len().min(scores.len());
+        let (scores, mantissas) = (scores.get_mut(..tokens).unwrap_or(&mut []), mantissas.get(..tokens).unwrap_or(&[]));
+        if left != 0 {
+            return Scalar::weigh(scores, max, left, mantissas);
+        }
+        let (vectors, rest) = scores.as_chunks_mut::<8>();
+        let (mantissa_vectors, mantissa_rest) = mantissas.as_chunks::<8>();
         let mut sum = 0;
-        for (&a, &b) in a_vectors.iter().zip(b_vectors) {
-            sum += dot16(i8x16::from_array(a), i8x16::from_array(b));
+        for (scores, &mantissas) in vectors.iter_mut().zip(mantissa_vectors) {
+            let distance = Simd::splat(max) - i16x8::from_array(*scores);
+            let power = exp2_negative(distance.cast());
+            sum += power.cast::<u32>().reduce_sum();
+            *scores = high(power, i16x8::from_array(mantissas).cast()).cast().to_array();
         }
-        sum + Scalar::dot_i8(a_rest, b_rest)
+        sum + Scalar::weigh(rest, max, left, mantissa_rest)
     }
 
-    #[inline]
-    fn dot4_i8(rows: [&[i8]; 4], x: &[i8]) -> [i32; 4] {
-        if rows.map(<[i8]>::len) != [x.len(); 4] {
-            return Scalar::dot4_i8(rows, x);
+    fn weighted_sums(values: &[u32], stride: usize, weights: &[i16], sums: &mut [i32]) {
+        let (vectors, rest) = weights.as_chunks::<8>();
+        let eights = 8 * vectors.len();
+        let tail = |row: &[i8]| {
+            let values = row.get(eights..).unwrap_or(&[]);
+            values.iter().zip(rest).map(|(&value, &weight)| i32::from(value) * i32::from(weight)).sum::<i32>()
+        };
+        let (fours, last) = sums.as_chunks_mut::<4>();
+        let mut rows = signed_bytes(values).chunks_exact(stride.max(1));
+        let mut row = || rows.next().unwrap_or(&[]);
+        for four in fours {
+            let (row0, row1, row2, row3) = (row(), row(), row(), row());
+            let (mut sum0, mut sum1, mut sum2, mut sum3) = (tail(row0), tail(row1), tail(row2), tail(row3));
+            let values = row0.as_chunks::<8>().0.iter().zip(row1.as_chunks::<8>().0);
+            let values = values.zip(row2.as_chunks::<8>().0.iter().zip(row3.as_chunks::<8>().0));
+            // One load of weights for four of values.
+            for (((v0, v1), (v2, v3)), &weights) in values.zip(vectors) {
+                let weights = i16x8::from_array(weights);
+                sum0 += dot8(v0, weights);
+                sum1 += dot8(v1, weights);
+                sum2 += dot8(v2, weights);
+                sum3 += dot8(v3, weights);
+            }
+            *four = [sum0, sum1, sum2, sum3];
         }
-        let [row0, row1, row2, row3] = rows;
-        let (x_vectors, x_rest) = x.as_chunks::<LANES>();
-        let ((rows0, rest0), (rows1, rest1)) = (row0.as_chunks::<LANES>(), row1.as_chunks::<LANES>());
-        let ((rows2, rest2), (rows3, rest3)) = (row2.as_chunks::<LANES>(), row3.as_chunks::<LANES>());
-        let (mut sum0, mut sum1, mut sum2, mut sum3) = (0, 0, 0, 0);
-        let vectors = rows0.iter().zip(rows1).zip(rows2).zip(rows3);
-        for (&x, (((&w0, &w1), &w2), &w3)) in x_vectors.iter().zip(vectors) {
-            let x = i8x16::from_array(x);
-            sum0 += dot16(i8x16::from_array(w0), x);
-            sum1 += dot16(i8x16::from_array(w1), x);
-            sum2 += dot16(i8x16::from_array(w2), x);
-            sum3 += dot16(i8x16::from_array(w3), x);
+        for sum in last {
+            let row = row();
+            let products = row.as_chunks::<8>().0.iter().zip(vectors);
+            *sum = tail(row) + products.map(|(values, &weights)| dot8(values, i16x8::from_array(weights))).sum::<i32>();
         }
-        let rest = Scalar::dot4_i8([rest0, rest1, rest2, rest3], x_rest);
-        [sum0 + rest[0], sum1 + rest[1], sum2 + rest[2], sum3 + rest[3]]
     }
+}
 
-    #[inline]
-    fn dot_i16_i8(a: &[i16], b: &[i8]) -> i32 {
-        let (a_vectors, a_rest) = a.as_chunks::<8>();
-        let (b_vectors, b_rest) = b.as_chunks::<8>();
-        if a_vectors.len() != b_vectors.len() {
-            return Scalar::dot_i16_i8(a, b);
-        }
-        let mut sum = 0;
-        for (&a, &b) in a_vectors.iter().zip(b_vectors) {
-            let b = Simd::<i8, 8>::from_array(b).cast::<i32>();
-            sum += (i16x8::from_array(a).cast::<i32>() * b).reduce_sum();
-        }
-        sum + Scalar::dot_i16_i8(a_rest, b_rest)
+/// Four rows by sixteen columns, as `Packing::M55` has them: one load of activations for four of weights.
+#[inline]
+fn interleaved(block: &[[i8; 16]], x: &[[i8; 16]]) -> [i32; 4] {
+    let (mut sum0, mut sum1, mut sum2, mut sum3) = (0, 0, 0, 0);
+    for ([w0, w1, w2, w3], &x) in block.as_chunks::<4>().0.iter().zip(x) {
+        let x = i8x16::from_array(x);
+        sum0 += dot16(w0, x);
+        sum1 += dot16(w1, x);
+        sum2 += dot16(w2, x);
+        sum3 += dot16(w3, x);
     }
+    [sum0, sum1, sum2, sum3]
+}
+
+/// Four rows one after the other, as `Packing::Host` has them.
+#[inline]
+fn rows(block: &[[i8; 16]], x: &[[i8; 16]]) -> [i32; 4] {
+    let mut rows = block.chunks_exact(x.len().max(1));
+    core::array::from_fn(|_| {
+        let row = rows.next().unwrap_or(&[]);
+        row.iter().zip(x).map(|(w, &x)| dot16(w, i8x16::from_array(x))).sum()
+    })
 }

@@ -1,10 +1,12 @@
-//! Every backend that this machine can run gives the scalar bits, for all lengths around its blocks and extreme values.
+//! Every backend that this machine can run gives the scalar bits, for all lengths around its blocks and extreme values; and
+//! the scalar ones are the definition.
 
 extern crate std;
 
-use super::scalar::Scalar;
-use super::{Backend, Native};
+use super::scalar::{Scalar, dots_q8};
+use super::{Backend, COLUMNS, Native, PACKED_COLUMNS, PACKED_ROWS, Packing, pack_q8};
 use proptest::prelude::*;
+use std::vec;
 use std::vec::Vec;
 
 /// Integers with the extremes well represented.
@@ -12,16 +14,34 @@ fn int8() -> impl Strategy<Value = i8> {
     prop_oneof![Just(-127_i8), Just(127), Just(0), -127..=127_i8]
 }
 
-fn int16() -> impl Strategy<Value = i16> {
-    prop_oneof![Just(0_i16), Just(32_638), 0..=32_638_i16]
+/// Rows, columns, a matrix and a vector.
+fn product() -> impl Strategy<Value = (usize, usize, Vec<i8>, Vec<i8>)> {
+    let size = || prop_oneof![4 => 1..70_usize, 1 => 1..600_usize];
+    (size(), size()).prop_flat_map(|(rows, cols)| {
+        let matrix = prop_oneof![
+            4 => prop::collection::vec(int8(), rows * cols),
+            1 => prop::sample::select(vec![-127_i8, 127]).prop_map(move |value| vec![value; rows * cols]),
+        ];
+        (Just(rows), Just(cols), matrix, prop::collection::vec(int8(), cols))
+    })
 }
 
-/// One row of values for each length from nothing to beyond four vectors of the widest backend.
-fn rows() -> impl Strategy<Value = [Vec<i8>; 5]> {
-    (0..70_usize).prop_flat_map(|length| {
-        let row = || proptest::collection::vec(int8(), length);
-        [row(), row(), row(), row(), row()]
-    })
+/// Activations as a backend wants them, padded.
+fn activations(x: &[i8], bytes: usize) -> Vec<u32> {
+    let mut raw: Vec<u8> = x.iter().flat_map(|&x| i16::from(x).to_le_bytes().into_iter().take(bytes)).collect();
+    raw.resize(x.len().next_multiple_of(COLUMNS) * bytes, 0);
+    raw.as_chunks::<4>().0.iter().map(|&word| u32::from_le_bytes(word)).collect()
+}
+
+fn words(bytes: &[i8]) -> Vec<u32> {
+    let mut padded = bytes.to_vec();
+    padded.resize(bytes.len().next_multiple_of(4), 0);
+    padded.as_chunks::<4>().0.iter().map(|&word| u32::from_le_bytes(word.map(i8::cast_unsigned))).collect()
+}
+
+/// One token: key or value, mantissa, and what it was scored with.
+fn tokens(width: usize) -> impl Strategy<Value = Vec<(Vec<i8>, i16)>> {
+    prop::collection::vec((prop::collection::vec(int8(), width), 0..1024_i16), 1..70)
 }
 
 macro_rules! equals_scalar {
@@ -30,26 +50,88 @@ macro_rules! equals_scalar {
             use super::*;
 
             proptest! {
+                #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
                 #[test]
-                fn dots_equal_the_scalar_backend([a, b, c, d, x] in rows()) {
-                    prop_assert_eq!(<$backend>::dot_i8(&a, &x), Scalar::dot_i8(&a, &x));
-                    let rows = [&a[..], &b, &c, &d];
-                    prop_assert_eq!(<$backend>::dot4_i8(rows, &x), Scalar::dot4_i8(rows, &x));
+                fn products_of_every_packing_are_the_definition((rows, cols, matrix, x) in product()) {
+                    let width = cols.next_multiple_of(PACKED_COLUMNS);
+                    let activation = size_of::<<$backend as Backend>::Activation>();
+                    let x_words = activations(&x, activation);
+                    let row = |row: &[i8]| row.iter().zip(&x).map(|(&w, &x)| i32::from(w) * i32::from(x)).sum::<i32>();
+                    let expected: Vec<i32> = matrix.chunks(cols).map(row).collect();
+                    for packing in Packing::ALL {
+                        let packed = pack_q8(packing, rows, cols, &matrix);
+                        for (index, &integer) in matrix.iter().enumerate() {
+                            prop_assert_eq!(packing.integer(&packed, width, index / cols, index % cols), Some(integer));
+                        }
+                        if <$backend>::PACKING.is_some_and(|only| only != packing) {
+                            continue;
+                        }
+                        let mut out = vec![7; rows.next_multiple_of(PACKED_ROWS)];
+                        <$backend>::dots_q8(packing, &packed, width, &x_words, &mut out);
+                        prop_assert_eq!(&out[..rows], &expected[..]);
+                        prop_assert!(out[rows..].iter().all(|&sum| sum == 0));
+                        let multipliers: Vec<i16> = (0..out.len()).map(|row| (row * 7919 % 32_768) as i16).collect();
+                        <$backend>::matvec_q8(packing, &packed, width, &x_words, &multipliers, &mut out);
+                        let scaled = expected.iter().zip(&multipliers).map(|(&sum, &m)| super::super::mul_wide(sum, m));
+                        prop_assert_eq!(&out[..rows], &scaled.collect::<Vec<i32>>()[..]);
+                    }
                 }
 
                 #[test]
-                fn dots_of_different_lengths_count_the_shortest([a, b, c, d, x] in rows(), cut in 0..70_usize) {
-                    let a = &a[..a.len().min(cut)];
-                    prop_assert_eq!(<$backend>::dot_i8(a, &x), Scalar::dot_i8(a, &x));
-                    prop_assert_eq!(<$backend>::dot_i8(&x, a), Scalar::dot_i8(a, &x));
-                    let rows = [a, &b[..], &c, &d];
-                    prop_assert_eq!(<$backend>::dot4_i8(rows, &x), Scalar::dot4_i8(rows, &x));
+                fn scores_equal_the_scalar_backend(
+                    (width, tokens, query) in (1..5_usize).prop_flat_map(|fours| {
+                        let width = 4 * fours;
+                        (Just(width), tokens(width), prop::collection::vec(-250..=250_i16, width))
+                    }),
+                ) {
+                    let keys = words(&tokens.iter().flat_map(|(key, _)| key.clone()).collect::<Vec<i8>>());
+                    let mantissas: Vec<i16> = tokens.iter().map(|(_, mantissa)| *mantissa).collect();
+                    let (mut expected, mut found) = (vec![0; tokens.len()], vec![0; tokens.len()]);
+                    let max = Scalar::scaled_dots(&keys, width, &mantissas, &query, &mut expected);
+                    prop_assert_eq!(<$backend>::scaled_dots(&keys, width, &mantissas, &query, &mut found), max);
+                    prop_assert_eq!(found, expected);
                 }
 
                 #[test]
-                fn weighted_sums_equal_the_scalar_backend(pairs in proptest::collection::vec((int16(), int8()), 0..70)) {
-                    let (a, b): (Vec<i16>, Vec<i8>) = pairs.into_iter().unzip();
-                    prop_assert_eq!(<$backend>::dot_i16_i8(&a, &b), Scalar::dot_i16_i8(&a, &b));
+                fn weights_equal_the_scalar_backend(
+                    rows in prop::collection::vec((any::<i16>(), 0..=i16::MAX), 1..70), left in prop_oneof![3 => Just(0), 1 => 0..17_u32],
+                ) {
+                    let (mut expected, mantissas): (Vec<i16>, Vec<i16>) = rows.into_iter().unzip();
+                    let mut found = expected.clone();
+                    let max = expected.iter().copied().max().unwrap();
+                    let sum = Scalar::weigh(&mut expected, max, left, &mantissas);
+                    prop_assert_eq!(<$backend>::weigh(&mut found, max, left, &mantissas), sum);
+                    prop_assert_eq!(found, expected);
+                }
+
+                #[test]
+                fn weighted_sums_equal_the_scalar_backend(
+                    (sums, fours, spare) in (1..20_usize, 1..20_usize, 0..3_usize), seed in any::<u32>(),
+                ) {
+                    let stride = 4 * (fours + spare);
+                    let mut state = seed;
+                    let mut next = || { state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223); state >> 16 };
+                    let values: Vec<u32> = (0..sums * stride / 4).map(|_| next() << 16 | next()).collect();
+                    let weights: Vec<i16> = (0..4 * fours).map(|_| (next() % 16_384) as i16).collect();
+                    let (mut expected, mut found) = (vec![0; sums], vec![0; sums]);
+                    Scalar::weighted_sums(&values, stride, &weights, &mut expected);
+                    <$backend>::weighted_sums(&values, stride, &weights, &mut found);
+                    prop_assert_eq!(found, expected);
+                }
+
+                #[test]
+                fn int8_equals_the_scalar_backend(x in prop::collection::vec(any::<i32>(), 1..70), shift in 3..32_u32) {
+                    let x: Vec<i32> = x.into_iter().map(|x| x >> shift).collect();
+                    let largest = Scalar::largest(&x);
+                    prop_assert_eq!(<$backend>::largest(&x), largest);
+                    prop_assert!(x.iter().all(|x| x.unsigned_abs() <= largest));
+                    prop_assert!(x.iter().any(|x| x.unsigned_abs() + 1 >= largest));
+                    let ratio = super::super::Ratio::new(127.0 / largest as f32, largest).unwrap();
+                    let mut found = vec![<$backend as Backend>::Activation::from(0); x.len()];
+                    <$backend>::rescale(&x, ratio, &mut found);
+                    let found: Vec<i32> = found.into_iter().map(|x| x.into()).collect();
+                    prop_assert_eq!(found, x.iter().map(|&x| ratio.apply(x)).collect::<Vec<i32>>());
                 }
             }
         }
@@ -61,11 +143,26 @@ equals_scalar!(native, Native);
 equals_scalar!(portable, super::super::portable::Portable);
 
 #[test]
-fn the_scalar_backend_computes_the_definition() {
-    let a = [1, -2, 3, 127, -127];
-    let x = [5, 6, -7, 127, 127];
-    let expected: i32 = 5 - 12 - 21 + 127 * 127 - 127 * 127;
-    assert_eq!(Scalar::dot_i8(&a, &x), expected);
-    assert_eq!(Scalar::dot4_i8([&a, &x, &a, &[1; 5]], &x), [expected, 5 * 5 + 36 + 49 + 2 * 127 * 127, expected, 258]);
-    assert_eq!(Scalar::dot_i16_i8(&[32_638, -5], &[-127, 100]), -32_638 * 127 - 500);
+fn the_scalar_backend_computes_the_definitions() {
+    // Two tokens of four values, the second one twice as large.
+    let keys = words(&[1, -2, 3, 127, 1, -2, 3, 127]);
+    let mut scores = [0; 2];
+    let max = Scalar::scaled_dots(&keys, 4, &[512, 1024], &[10, 20, 30, 100], &mut scores);
+    let dot = 10 - 40 + 90 + 12_700;
+    assert_eq!((scores, max), ([dot * 512 / 65_536, dot * 1024 / 65_536].map(|score| score as i16), scores[1]));
+    // Half as probable for each 256 below the maximum; the mantissa of the third is half.
+    let mut scores = [1000, 744, 488, -32_768];
+    assert_eq!(Scalar::weigh(&mut scores, 1000, 0, &[32_767, 32_767, 16_384, 32_767]), 32_765 + 16_382 + 8_191);
+    assert_eq!(scores, [16_382, 8_190, 2_047, 0]);
+    // One bit of resolution less: the same distance is twice as far.
+    let mut scores = [1000, 744];
+    assert_eq!(Scalar::weigh(&mut scores, 1000, 1, &[32_767; 2]), 32_765 + 8_191);
+    let mut sums = [0; 2];
+    Scalar::weighted_sums(&words(&[1, -1, 2, 0, 127, 127, -127, 9]), 4, &[100, 10, 1, 0], &mut sums);
+    assert_eq!(sums, [92, 127 * 109]);
+    let mut out = [0; 4];
+    let x: [i8; 16] = [5, 6, -7, 127, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let packed = pack_q8(Packing::Host, 1, 16, &[[1, -2, 3, 127, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, -127]].concat());
+    dots_q8(Packing::Host, &packed, 16, &x, &mut out);
+    assert_eq!(out, [5 - 12 - 21 + 127 * 127 - 127, 0, 0, 0]);
 }

@@ -1,24 +1,25 @@
 //! Attention: the reduce (Vaswani et al. 2017). The only place where tokens meet, so it owns cache, mask and positions.
 //!
 //! ```text
-//!                   ┌─► query ─► rotate ─┬─ head 0: softmax(q·K) · V ─┐
-//! branch ─► quantize┼─► key ──► rotate ─► cache ──────►  …            ├─ concatenated ─► quantize ─► output ─► branch
-//!                   └─► value ──────────► cache ─► head h-1 ──────────┘
+//!         ┌─► query ─► rotate ─┬─ head 0: softmax(q·K) · V ─┐
+//! int8 ───┼─► key ──► rotate ─► cache ──────►  …            ├─ concatenated ─► quantize ─► output ─► branch
+//!         └─► value ──────────► cache ─► head h-1 ──────────┘
 //! ```
 //! Heads attend side by side; `n_heads / n_kv_heads` query heads share one key/value head (Ainslie et al. 2023). The mask
 //! is causal by construction: the cache holds the tokens up to this one and no others.
 
 use super::Place;
 use super::cache::HeadCache;
-use crate::arch::{Backend, Native};
+use crate::arch::{self, PACKED_ROWS, mul_wide};
 use crate::dims::Dims;
 use crate::error::Error;
-use crate::kernels::matrix::{dots_i8, matvec_q8};
-use crate::kernels::quantize::{quantize, quantize_scaled};
-use crate::kernels::softmax::Scores;
+use crate::kernels::fixed::{Fixed, power_of_two};
+use crate::kernels::matrix::matvec;
+use crate::kernels::quantize::{NO_EXPONENT, Quantized, quantize};
+use crate::kernels::softmax::{Query, Values, value_bits};
 use crate::observe::{AttentionRow, Observer, Point};
 use crate::state::{Scratch, take};
-use crate::weights::Matrix;
+use crate::weights::{Matrix, Vector};
 
 /// Multi-head attention with rotary positions.
 pub(crate) struct Attention<'a> {
@@ -34,107 +35,102 @@ pub(crate) struct Attention<'a> {
 }
 
 impl Attention<'_> {
-    /// Stores the token's key and value and replaces the branch by what all heads gathered.
+    /// Stores the token's key and value and gathers, over all heads, what is added to the stream, `[d_model]`.
     ///
     /// # Shapes
-    /// `branch`: `[d_model]`; `cache`: this layer's part of the KV cache.
-    pub(crate) fn forward(
+    /// `input: [d_model]`, in the scratch's activations; `cache`: this layer's part of the KV cache.
+    pub(crate) fn forward<'s>(
         &self,
-        branch: &mut [f32],
-        cache: &mut [i8],
+        input: &Quantized,
+        cache: &mut [u32],
         place: &Place<'_>,
-        scratch: &mut Scratch<'_>,
+        scratch: &'s mut Scratch<'_>,
         observer: &mut impl Observer,
-    ) -> Result<(), Error> {
+    ) -> Result<Fixed<'s>, Error> {
         let not_finite = Error::NotFinite { layer: place.layer };
-        let head_dim = self.dims.head_dim;
-        let Scratch { floats, quantized, scores, weights } = scratch;
-        let mut rest = &mut **floats;
-        let query = take(&mut rest, self.dims.attention_width(), "activations")?;
-        let key = take(&mut rest, self.dims.kv_width(), "activations")?;
-        let value = take(&mut rest, self.dims.kv_width(), "activations")?;
-        let gathered = take(&mut rest, self.dims.attention_width(), "activations")?;
+        let head_dim = self.dims.head_dim.max(1);
+        let Scratch { integers, activations, scores } = scratch;
+        let mut rest = &mut **integers;
+        let query = take(&mut rest, self.query.rows.next_multiple_of(PACKED_ROWS))?;
+        let key = take(&mut rest, self.key.rows.next_multiple_of(PACKED_ROWS))?;
+        let value = take(&mut rest, self.value.rows.next_multiple_of(PACKED_ROWS))?;
+        let gathered = take(&mut rest, self.query.rows)?;
 
-        let mut scratch = Scratch { floats: rest, quantized, scores, weights };
+        let mut query = matvec(query, &self.query, activations, input).ok_or(not_finite)?;
+        let mut key = matvec(key, &self.key, activations, input).ok_or(not_finite)?;
+        let value = matvec(value, &self.value, activations, input).ok_or(not_finite)?;
+        rotate(&mut query, place.rotation);
+        rotate(&mut key, place.rotation);
+        observer.vector(Point::Query, place.layer, &query.observed());
+        observer.vector(Point::Key, place.layer, &key.observed());
+        observer.vector(Point::Value, place.layer, &value.observed());
 
-        let input = quantize(branch, scratch.quantized).ok_or(not_finite)?;
-        matvec_q8(query, &self.query, &input);
-        matvec_q8(key, &self.key, &input);
-        matvec_q8(value, &self.value, &input);
-        rotate(query, place.rotation);
-        rotate(key, place.rotation);
-        observer.vector(Point::Query, place.layer, query);
-        observer.vector(Point::Key, place.layer, key);
-        observer.vector(Point::Value, place.layer, value);
-
+        // All values first: what the heads gather is brought to the largest exponent of all of them.
+        let bits = value_bits(self.dims.max_seq);
+        let mut exponent = NO_EXPONENT;
+        let token = key.integers.chunks_exact_mut(head_dim).zip(value.integers.chunks_exact_mut(head_dim));
+        let caches = HeadCache::heads(cache, head_dim, place.max_seq);
+        for (mut cache, (head_key, head_value)) in caches.zip(token) {
+            let head_key = Fixed { integers: head_key, ..key };
+            let head_value = Fixed { integers: head_value, ..value };
+            cache.store(place.position, &head_key, &head_value, bits).ok_or(not_finite)?;
+            exponent = exponent.max(cache.value_exponent());
+        }
         // Query heads come in groups that share a key/value head.
         let group = (self.dims.n_heads / self.dims.n_kv_heads.max(1)).max(1);
-        let token = key.chunks_exact(head_dim.max(1)).zip(value.chunks_exact(head_dim.max(1)));
-        let heads = query.chunks_exact_mut((group * head_dim).max(1));
-        let outputs = gathered.chunks_exact_mut((group * head_dim).max(1));
-        let caches = HeadCache::heads(cache, head_dim, scratch.scores.len());
-        for (index, (((mut cache, (key, value)), queries), outputs)) in
-            caches.zip(token).zip(heads).zip(outputs).enumerate()
-        {
-            cache.store(place.position, key, value).ok_or(not_finite)?;
-            let queries = queries.chunks_exact_mut(head_dim.max(1));
-            for (member, (query, out)) in queries.zip(outputs.chunks_exact_mut(head_dim.max(1))).enumerate() {
-                let head = index * group + member;
-                self.attend(query, &cache, out, head, place, &mut scratch, observer)?;
+        let group_width = (group * head_dim).max(1);
+        let heads = query.integers.chunks_exact_mut(group_width);
+        let outputs = gathered.chunks_exact_mut(group_width);
+        let caches = HeadCache::heads(cache, head_dim, place.max_seq);
+        let mut head = 0;
+        for ((cache, queries), outputs) in caches.zip(heads).zip(outputs) {
+            for (integers, out) in queries.chunks_exact_mut(head_dim).zip(outputs.chunks_exact_mut(head_dim)) {
+                let query = Fixed { integers, ..query };
+                let head_scratch = (&mut **activations, &mut **scores);
+                self.attend(&query, &cache, exponent, out, head, place, head_scratch, observer)?;
+                head += 1;
             }
         }
-        let gathered = quantize(gathered, scratch.quantized).ok_or(not_finite)?;
-        matvec_q8(branch, &self.output, &gathered);
-        Ok(())
+        let gathered = Fixed { integers: gathered, scale: power_of_two(exponent.into()) };
+        observer.vector(Point::Gathered, place.layer, &gathered.observed());
+        let gathered = quantize(&gathered, activations).ok_or(not_finite)?;
+        let out = take(&mut &mut **integers, self.output.rows.next_multiple_of(PACKED_ROWS))?;
+        matvec(out, &self.output, activations, &gathered).ok_or(not_finite)
     }
 
-    /// One head: `out = softmax(query · keys * attention_scale) · values` over the tokens so far.
+    /// One head: `out = softmax(query · keys * attention_scale) · values` over the tokens so far, in units of `2^exponent`.
     ///
     /// # Shapes
-    /// `query`, `out`: `[head_dim]`; the query is used up.
+    /// `query`, `out`: `[head_dim]`.
     #[allow(clippy::too_many_arguments)] // the parts of one formula
     fn attend(
         &self,
-        query: &mut [f32],
+        query: &Fixed<'_>,
         cache: &HeadCache<'_>,
-        out: &mut [f32],
+        exponent: i16,
+        out: &mut [i32],
         head: usize,
         place: &Place<'_>,
-        scratch: &mut Scratch<'_>,
+        (words, scores): (&mut [u32], &mut [u32]),
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
-        let Scratch { quantized, scores, weights, .. } = scratch;
         let tokens = place.position + 1;
-        let full = Error::CacheFull { max_seq: scores.len() };
-        let max_seq = scores.len().max(1);
-        let scores = scores.get_mut(..tokens).ok_or(full)?;
-        let weights = weights.get_mut(..tokens).ok_or(full)?;
+        let full = Error::CacheFull { max_seq: place.max_seq };
+        let too_large = Error::ScoresTooLarge { layer: place.layer };
+        let scores = arch::halves_mut(scores).get_mut(..tokens.next_multiple_of(4)).ok_or(full)?;
+        let key_mantissas = cache.key_mantissas.get(..tokens).ok_or(full)?;
+        let mantissas = cache.value_mantissas.get(..tokens).ok_or(full)?;
+        let words = arch::halves_mut(words).get_mut(..cache.width).ok_or(full)?;
 
         // 2^x is cheaper than e^x: log2(e) is folded into the query, as the attention scale is.
-        let scale = self.dims.attention_scale * core::f32::consts::LOG2_E;
-        query.iter_mut().for_each(|value| *value *= scale);
-        let not_finite = Error::NotFinite { layer: place.layer };
-        let query_scale = quantize_scaled(query, quantized.iter_mut()).ok_or(not_finite)?;
-        let query = quantized.get(..query.len()).unwrap_or(&[]);
-
-        let mut rows = scores.iter_mut();
-        let keys = cache.keys.get(..tokens * self.dims.head_dim).unwrap_or(&[]);
-        dots_i8::<Native>(keys, self.dims.head_dim, query, |dot| {
-            if let Some(score) = rows.next() {
-                *score = dot;
-            }
-        });
-        let key_scales = &cache.key_scales;
-        let scores = Scores::new(scores, key_scales.mantissas, key_scales.exponents, query_scale)
-            .ok_or(Error::ScoresTooLarge { layer: place.layer })?;
+        let factor = self.dims.attention_scale * core::f32::consts::LOG2_E;
+        let query = Query::new(query, factor, cache.key_exponent(), words).ok_or(too_large)?;
+        let scores = query.scores(cache.keys, key_mantissas, scores);
         observer.attention(place.layer, head, &AttentionRow { scores: &scores });
-
-        let value_scales = &cache.value_scales;
-        let factor = scores.weigh(weights, value_scales.mantissas, value_scales.exponents, self.dims.max_seq);
-        for (out, values) in out.iter_mut().zip(cache.values.chunks_exact(max_seq)) {
-            *out = Native::dot_i16_i8(weights, values.get(..tokens).unwrap_or(&[])) as f32 * factor;
-        }
-        Ok(())
+        let values =
+            Values { integers: cache.values, stride: cache.stride, mantissas, bits: value_bits(self.dims.max_seq) };
+        let spare = i32::from(exponent) - i32::from(cache.value_exponent());
+        scores.weighted_sums(&values, spare, out).ok_or(Error::NotFinite { layer: place.layer })
     }
 }
 
@@ -142,37 +138,55 @@ impl Attention<'_> {
 ///
 /// # Shapes
 /// `heads`: any number of heads `[head_dim]`; `rotation`: `[head_dim]`, cosines, then sines.
-fn rotate(heads: &mut [f32], rotation: &[f32]) {
+fn rotate(heads: &mut Fixed<'_>, rotation: &[i16]) {
     let half = rotation.len() / 2;
     let (cosines, sines) = rotation.split_at_checked(half).unwrap_or((&[], &[]));
-    for head in heads.chunks_exact_mut(rotation.len().max(1)) {
+    for head in heads.integers.chunks_exact_mut(rotation.len().max(1)) {
         let Some((low, high)) = head.split_at_mut_checked(half) else { continue };
         for (((low, high), &cos), &sin) in low.iter_mut().zip(high).zip(cosines).zip(sines) {
-            (*low, *high) = (*low * cos - *high * sin, *high * cos + *low * sin);
+            (*low, *high) = (mul_wide(*low, cos) - mul_wide(*high, sin), mul_wide(*high, cos) + mul_wide(*low, sin));
         }
     }
+    // Cosine and sine have 15 bits, a multiplication divides by 2^16.
+    heads.scale *= 2.0;
 }
 
 /// Writes the rotation of a position from the image's two tables: `angle = coarse angle + fine angle`.
 ///
 /// # Shapes
-/// `fine: [fine_rows, head_dim]`, `coarse: [_, head_dim]`, `rotation: [head_dim]`.
-pub(crate) fn rotation(rotation: &mut [f32], fine: &[f32], coarse: &[f32], fine_rows: usize, position: usize) {
+/// `fine: [fine_rows, head_dim]`, `coarse: [_, head_dim]`, `rotation: [head_dim]`; all with 15 fraction bits.
+pub(crate) fn rotation(
+    rotation: &mut [i16],
+    fine: &Vector<'_>,
+    coarse: &Vector<'_>,
+    fine_rows: usize,
+    position: usize,
+) {
     let (width, half) = (rotation.len(), rotation.len() / 2);
     let fine_rows = fine_rows.max(1);
-    let (coarse_cos, coarse_sin) = table_row(coarse, position / fine_rows, width);
-    let (fine_cos, fine_sin) = table_row(fine, position % fine_rows, width);
+    let (coarse_cos, coarse_sin) = table_row(coarse.integers, position / fine_rows, width);
+    let (fine_cos, fine_sin) = table_row(fine.integers, position % fine_rows, width);
     let coarse = coarse_cos.iter().zip(coarse_sin);
     let fine = fine_cos.iter().zip(fine_sin);
     let (cosines, sines) = rotation.split_at_mut_checked(half).unwrap_or((&mut [], &mut []));
     for (((cos, sin), (&cos_a, &sin_a)), (&cos_b, &sin_b)) in cosines.iter_mut().zip(sines).zip(coarse).zip(fine) {
-        *cos = cos_a * cos_b - sin_a * sin_b;
-        *sin = sin_a * cos_b + cos_a * sin_b;
+        *cos = rounded(product(cos_a, cos_b) - product(sin_a, sin_b));
+        *sin = rounded(product(sin_a, cos_b) + product(cos_a, sin_b));
     }
 }
 
+/// Of two numbers with 15 fraction bits, halved: two of them fit 31 bits.
+fn product(a: i16, b: i16) -> i32 {
+    (i32::from(a) * i32::from(b)) >> 1
+}
+
+/// From 29 to 15 fraction bits, at most 1.
+fn rounded(value: i32) -> i16 {
+    ((value + (1 << 13)) >> 14).clamp(-32_767, 32_767) as i16
+}
+
 /// Cosines and sines of one row of a rotary table `[_, width]`.
-fn table_row(table: &[f32], index: usize, width: usize) -> (&[f32], &[f32]) {
+fn table_row(table: &[i16], index: usize, width: usize) -> (&[i16], &[i16]) {
     let row = table.chunks_exact(width.max(1)).nth(index).unwrap_or(&[]);
     row.split_at_checked(width / 2).unwrap_or((&[], &[]))
 }

@@ -1,70 +1,115 @@
 //! The KV cache of one layer: int8 keys and values, each vector with its own scale.
 //!
 //! ```text
-//! layer ─► for each key/value head:  keys [max_seq, head_dim]   key mantissas [max_seq]   key exponents [max_seq]
-//!                                    values [head_dim, max_seq] value mantissas [max_seq] value exponents [max_seq]
+//! layer ─► for each key/value head:  keys [max_seq, width]      key mantissas [max_seq]      key exponent
+//!                                    values [head_dim, stride]  value mantissas [max_seq]    value exponent
 //! ```
-//! Values lie transposed, so that the weighted sum over tokens is a dot product of neighbours, as the scores are.
-//! A quarter of the RAM of a float cache; the scales are of the form that integer attention multiplies with.
+//! Values lie transposed, so that the weighted sum over tokens is a dot product of neighbours, as the scores are. A quarter
+//! of the RAM of a float cache. All keys of a head share an exponent, as all values do: it grows when a larger vector comes,
+//! and the mantissas before it are shifted, which changes a score by less than its own rounding does.
 
-use crate::kernels::quantize::quantize_scaled;
+use crate::arch::{self, Backend, Native};
+use crate::kernels::fixed::{Fixed, Ratio};
+use crate::kernels::quantize::{NO_EXPONENT, Scale};
+use crate::kernels::softmax::KEY_BITS;
+
+/// Words of one head's part of the cache.
+pub(crate) const fn head_words(head_dim: usize, max_seq: usize) -> usize {
+    let stride = max_seq.next_multiple_of(4);
+    (max_seq * head_dim.next_multiple_of(4) + head_dim * stride) / 4 + 2 * (stride / 2) + 1
+}
 
 /// One key/value head's part of the cache.
 pub(crate) struct HeadCache<'c> {
-    /// `[max_seq, head_dim]`.
-    pub(crate) keys: &'c mut [i8],
-    /// `[head_dim, max_seq]`.
-    pub(crate) values: &'c mut [i8],
-    /// `[max_seq]`, mantissas as the bits of a `u8`.
-    pub(crate) key_scales: ScaleRows<'c>,
-    /// `[max_seq]`.
-    pub(crate) value_scales: ScaleRows<'c>,
-    head_dim: usize,
-    max_seq: usize,
-}
-
-/// Mantissas and exponents of one scale for each token.
-pub(crate) struct ScaleRows<'c> {
-    pub(crate) mantissas: &'c mut [i8],
-    pub(crate) exponents: &'c mut [i8],
+    /// int8, `[max_seq, width]`.
+    pub(crate) keys: &'c mut [u32],
+    /// int8, `[head_dim, stride]`.
+    pub(crate) values: &'c mut [u32],
+    /// `[max_seq]`, padded.
+    pub(crate) key_mantissas: &'c mut [i16],
+    /// `[max_seq]`, padded.
+    pub(crate) value_mantissas: &'c mut [i16],
+    /// Of keys and of values.
+    exponents: &'c mut [i16],
+    /// `head_dim`, padded to a multiple of 4.
+    pub(crate) width: usize,
+    /// `max_seq`, padded to a multiple of 4.
+    pub(crate) stride: usize,
 }
 
 impl<'c> HeadCache<'c> {
     /// The heads of a layer's cache, in order.
-    pub(crate) fn heads(layer: &'c mut [i8], head_dim: usize, max_seq: usize) -> impl Iterator<Item = HeadCache<'c>> {
-        let bytes = max_seq * (2 * head_dim + 4);
-        layer.chunks_exact_mut(bytes.max(1)).filter_map(move |head| {
-            let (keys, rest) = head.split_at_mut_checked(max_seq * head_dim)?;
-            let (values, rest) = rest.split_at_mut_checked(max_seq * head_dim)?;
-            let (key_mantissas, rest) = rest.split_at_mut_checked(max_seq)?;
-            let (key_exponents, rest) = rest.split_at_mut_checked(max_seq)?;
-            let (value_mantissas, value_exponents) = rest.split_at_mut_checked(max_seq)?;
+    pub(crate) fn heads(layer: &'c mut [u32], head_dim: usize, max_seq: usize) -> impl Iterator<Item = HeadCache<'c>> {
+        let (width, stride) = (head_dim.next_multiple_of(4), max_seq.next_multiple_of(4));
+        layer.chunks_exact_mut(head_words(head_dim, max_seq).max(1)).filter_map(move |head| {
+            let (keys, rest) = head.split_at_mut_checked(max_seq * width / 4)?;
+            let (values, rest) = rest.split_at_mut_checked(head_dim * stride / 4)?;
+            let (key_mantissas, rest) = rest.split_at_mut_checked(stride / 2)?;
+            let (value_mantissas, exponents) = rest.split_at_mut_checked(stride / 2)?;
             Some(HeadCache {
                 keys,
                 values,
-                key_scales: ScaleRows { mantissas: key_mantissas, exponents: key_exponents },
-                value_scales: ScaleRows { mantissas: value_mantissas, exponents: value_exponents },
-                head_dim,
-                max_seq,
+                key_mantissas: arch::halves_mut(key_mantissas),
+                value_mantissas: arch::halves_mut(value_mantissas),
+                exponents: arch::halves_mut(exponents),
+                width,
+                stride,
             })
         })
     }
 
-    /// Quantizes and stores the key and the value of the token at `position`.
+    pub(crate) fn key_exponent(&self) -> i16 {
+        self.exponents.first().copied().unwrap_or(NO_EXPONENT)
+    }
+
+    pub(crate) fn value_exponent(&self) -> i16 {
+        self.exponents.get(1).copied().unwrap_or(NO_EXPONENT)
+    }
+
+    /// Quantizes and stores the key and the value of the token at `position`; position 0 begins a new sequence.
     ///
-    /// `None` when a value is not finite; a position beyond the cache stores nothing, which callers rule out.
+    /// `None` when a value is not finite or the position is beyond the cache.
     ///
     /// # Shapes
     /// `key`, `value`: `[head_dim]`.
-    pub(crate) fn store(&mut self, position: usize, key: &[f32], value: &[f32]) -> Option<()> {
-        let key_row = self.keys.iter_mut().skip(position * self.head_dim);
-        let key_scale = quantize_scaled(key, key_row)?;
-        let value_column = self.values.iter_mut().skip(position).step_by(self.max_seq.max(1));
-        let value_scale = quantize_scaled(value, value_column)?;
-        for (rows, scale) in [(&mut self.key_scales, key_scale), (&mut self.value_scales, value_scale)] {
-            *rows.mantissas.get_mut(position)? = scale.mantissa as i8;
-            *rows.exponents.get_mut(position)? = scale.exponent;
+    pub(crate) fn store(&mut self, position: usize, key: &Fixed<'_>, value: &Fixed<'_>, value_bits: i32) -> Option<()> {
+        let [key_exponent, value_exponent] = self.exponents else { return None };
+        let mantissas = self.key_mantissas.get_mut(..=position)?;
+        let ratio = store_scale(key, mantissas, key_exponent, KEY_BITS)?;
+        let row = arch::signed_bytes_mut(self.keys).chunks_exact_mut(self.width.max(1)).nth(position)?;
+        let (row, padding) = row.split_at_mut_checked(key.integers.len())?;
+        for (integer, &value) in row.iter_mut().zip(key.integers.iter()) {
+            *integer = ratio.apply(value) as i8;
+        }
+        padding.fill(0);
+        let mantissas = self.value_mantissas.get_mut(..=position)?;
+        let ratio = store_scale(value, mantissas, value_exponent, value_bits)?;
+        let column = arch::signed_bytes_mut(self.values).iter_mut().skip(position).step_by(self.stride.max(1));
+        for (integer, &value) in column.zip(value.integers.iter()) {
+            *integer = ratio.apply(value) as i8;
         }
         Some(())
     }
+}
+
+/// Chooses the scale of a vector, makes the exponent large enough for it, and writes its mantissa at the end.
+///
+/// Returns what the vector's integers are to be multiplied with; `None` when it is not finite.
+fn store_scale(x: &Fixed<'_>, mantissas: &mut [i16], exponent: &mut i16, bits: i32) -> Option<Ratio> {
+    let (mantissa, before) = mantissas.split_last_mut()?;
+    if before.is_empty() {
+        *exponent = NO_EXPONENT;
+    }
+    let max = Native::largest(x.integers);
+    let scale = Scale::covering(max as f32 * x.scale, *exponent, bits)?;
+    let growth = i32::from(scale.exponent) - i32::from(*exponent);
+    if growth > 0 {
+        let shift = growth.min(16).cast_unsigned();
+        for mantissa in before {
+            *mantissa = ((i32::from(*mantissa) + (1 << (shift - 1))) >> shift) as i16;
+        }
+        *exponent = scale.exponent;
+    }
+    *mantissa = scale.mantissa;
+    if scale.mantissa == 0 { Ratio::new(0.0, max) } else { Ratio::new(x.scale / scale.value(), max) }
 }

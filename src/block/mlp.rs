@@ -1,15 +1,18 @@
 //! The MLP: the map. It treats every token alone, so it has no cache and no positions.
 //!
 //! ```text
-//! branch ─► quantize ─┬─► gate ─► SiLU ─┐
-//!                     └─► up ──────────► × ─► quantize ─► down ─► branch
+//! int8 ─┬─► gate ─► SiLU ─┐
+//!       └─► up ──────────► × ─► quantize ─► down ─► branch
 //! ```
 
 use super::Place;
+use crate::arch::{Backend, Native, PACKED_ROWS};
 use crate::error::Error;
-use crate::kernels::float::silu;
-use crate::kernels::matrix::matvec_q8;
-use crate::kernels::quantize::quantize;
+use crate::kernels::activation::{FRACTION_BITS, LARGEST_TAIL, silu};
+use crate::kernels::fixed::{Fixed, Ratio, bit_length, power_of_two};
+use crate::kernels::matrix::matvec;
+use crate::kernels::quantize::{Quantized, quantize};
+use crate::observe::{Observer, Point};
 use crate::state::{Scratch, take};
 use crate::weights::Matrix;
 
@@ -23,30 +26,44 @@ pub(crate) struct Mlp<'a> {
     pub(crate) down: Matrix<'a>,
 }
 
-impl Mlp<'_> {
-    /// Replaces the branch by the MLP's output.
-    ///
-    /// # Shapes
-    /// `branch`: `[d_model]`.
-    pub(crate) fn forward(
-        &self,
-        branch: &mut [f32],
-        place: &Place<'_>,
-        scratch: &mut Scratch<'_>,
-    ) -> Result<(), Error> {
-        let not_finite = Error::NotFinite { layer: place.layer };
-        let mut rest = &mut *scratch.floats;
-        let hidden = take(&mut rest, self.gate.rows, "activations")?;
-        let up = take(&mut rest, self.up.rows, "activations")?;
+/// Bits of each factor of a hidden value, so that their product fits 30.
+const FACTOR_BITS: i32 = 14;
 
-        let input = quantize(branch, scratch.quantized).ok_or(not_finite)?;
-        matvec_q8(hidden, &self.gate, &input);
-        matvec_q8(up, &self.up, &input);
-        for (hidden, &up) in hidden.iter_mut().zip(&*up) {
-            *hidden = silu(*hidden) * up;
+impl Mlp<'_> {
+    /// What the MLP adds to the stream, `[d_model]`, from the normed stream `input` in the scratch's activations.
+    pub(crate) fn forward<'s>(
+        &self,
+        input: &Quantized,
+        place: &Place<'_>,
+        scratch: &'s mut Scratch<'_>,
+        observer: &mut impl Observer,
+    ) -> Result<Fixed<'s>, Error> {
+        let not_finite = Error::NotFinite { layer: place.layer };
+        let mut rest = &mut *scratch.integers;
+        let gate = take(&mut rest, self.gate.rows.next_multiple_of(PACKED_ROWS))?;
+        let up = take(&mut rest, self.up.rows.next_multiple_of(PACKED_ROWS))?;
+        let gate = matvec(gate, &self.gate, scratch.activations, input).ok_or(not_finite)?;
+        let up = matvec(up, &self.up, scratch.activations, input).ok_or(not_finite)?;
+
+        observer.vector(Point::Gate, place.layer, &gate.observed());
+        observer.vector(Point::Up, place.layer, &up.observed());
+
+        let (gate_bound, up_bound) = (Native::largest(gate.integers), Native::largest(up.integers));
+        let one = power_of_two(FRACTION_BITS.cast_signed());
+        let to_real = Ratio::new(gate.scale * one, gate_bound).ok_or(not_finite)?;
+        // SiLU's result is no larger than its argument, or than the largest tail.
+        let largest = to_real.apply(gate_bound.cast_signed()).cast_unsigned().max(LARGEST_TAIL);
+        let gate_shift = (bit_length(largest) - FACTOR_BITS).max(0);
+        let up_shift = (bit_length(up_bound) - FACTOR_BITS).max(0);
+        for (gate, &up) in gate.integers.iter_mut().zip(up.integers.iter()) {
+            *gate = (silu(to_real.apply(*gate)) >> gate_shift) * (up >> up_shift);
         }
-        let hidden = quantize(hidden, scratch.quantized).ok_or(not_finite)?;
-        matvec_q8(branch, &self.down, &hidden);
-        Ok(())
+        let scale = up.scale / one * power_of_two(gate_shift + up_shift);
+        let hidden = Fixed { integers: gate.integers, scale };
+        observer.vector(Point::Hidden, place.layer, &hidden.observed());
+        let hidden = quantize(&hidden, scratch.activations).ok_or(not_finite)?;
+        let rows = self.down.rows.next_multiple_of(PACKED_ROWS);
+        let out = take(&mut &mut *scratch.integers, rows)?;
+        matvec(out, &self.down, scratch.activations, &hidden).ok_or(not_finite)
     }
 }

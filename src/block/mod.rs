@@ -6,7 +6,8 @@
 //!     └───┴──────────────── stream ────────────┴────┴──────────── stream ─────────────┴────
 //! ```
 //! `x = x + attention(norm(x))`, then `x = x + mlp(norm(x))`. The residual stream `x` stays in `f32` from the embedding to
-//! the head and nothing but addition ever touches it: it is never normalised in place and never quantized.
+//! the head and nothing but addition ever touches it: it is never normalised in place and never quantized. A branch computes
+//! in integers, from its norm to its last matrix.
 
 mod attention;
 mod cache;
@@ -14,12 +15,13 @@ mod mlp;
 mod norm;
 
 pub(crate) use attention::{Attention, rotation};
+pub(crate) use cache::head_words;
 pub(crate) use mlp::Mlp;
 pub(crate) use norm::RmsNorm;
 
 use crate::error::Error;
 use crate::kernels::float::add;
-use crate::observe::{Observer, Point};
+use crate::observe::{Observer, Point, Vector};
 use crate::state::Scratch;
 
 /// One block's weights.
@@ -34,36 +36,38 @@ pub(crate) struct Block<'a> {
 pub(crate) struct Place<'a> {
     pub(crate) layer: usize,
     pub(crate) position: usize,
-    /// Cosines, then sines, of this position's rotary angles, `[head_dim]`.
-    pub(crate) rotation: &'a [f32],
+    /// Longest sequence that the cache has room for.
+    pub(crate) max_seq: usize,
+    /// Cosines, then sines, of this position's rotary angles, `[head_dim]`, 15 fraction bits.
+    pub(crate) rotation: &'a [i16],
 }
 
 impl Block<'_> {
     /// Sends the stream of one token through the block.
     ///
     /// # Shapes
-    /// `x`, `branch`: `[d_model]`; `cache`: this layer's part of the KV cache.
+    /// `x: [d_model]`; `cache`: this layer's part of the KV cache.
     pub(crate) fn forward(
         &self,
         x: &mut [f32],
-        branch: &mut [f32],
-        cache: &mut [i8],
+        cache: &mut [u32],
         place: &Place<'_>,
         scratch: &mut Scratch<'_>,
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
-        self.attention_norm.forward(x, branch);
-        observer.vector(Point::AttentionNorm, place.layer, branch);
-        self.attention.forward(branch, cache, place, scratch, observer)?;
-        observer.vector(Point::AttentionOutput, place.layer, branch);
-        add(x, branch);
+        let layer = place.layer;
+        let not_finite = Error::NotFinite { layer };
+        let normed =
+            self.attention_norm.forward(x, scratch, Point::AttentionNorm, layer, observer).ok_or(not_finite)?;
+        let branch = self.attention.forward(&normed, cache, place, scratch, observer)?;
+        observer.vector(Point::AttentionOutput, layer, &branch.observed());
+        add(x, &branch);
 
-        self.mlp_norm.forward(x, branch);
-        observer.vector(Point::MlpNorm, place.layer, branch);
-        self.mlp.forward(branch, place, scratch)?;
-        observer.vector(Point::MlpOutput, place.layer, branch);
-        add(x, branch);
-        observer.vector(Point::Output, place.layer, x);
+        let normed = self.mlp_norm.forward(x, scratch, Point::MlpNorm, layer, observer).ok_or(not_finite)?;
+        let branch = self.mlp.forward(&normed, place, scratch, observer)?;
+        observer.vector(Point::MlpOutput, layer, &branch.observed());
+        add(x, &branch);
+        observer.vector(Point::Output, layer, &Vector::Floats(x));
         Ok(())
     }
 }

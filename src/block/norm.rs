@@ -1,23 +1,52 @@
-//! Norms: what a branch sees of the stream. They read the stream and write the branch, never in place.
+//! Norms: what a branch sees of the stream. They read the stream and hand the branch int8, never in place.
+//!
+//! ```text
+//! stream, f32 ──► block fixed point ─┬─► sum of squares ──────────────► one scale ─┐
+//!                                    └─► × gain ──► largest magnitude ──► int8 ────┴─► what meets the first matrix
+//! ```
+//! The norm itself only changes the scale: integers that are as large as int8 allows are the same with or without it.
 
-use crate::kernels::float::sum_of_squares;
+use crate::arch::mul_wide;
+use crate::kernels::fixed::Fixed;
+use crate::kernels::quantize::{Quantized, quantize, to_block};
+use crate::observe::{Observer, Point};
+use crate::state::Scratch;
+use crate::weights::Vector;
 
 /// RMSNorm (Zhang & Sennrich 2019): `gain * x / sqrt(mean(x^2) + eps)`.
 pub(crate) struct RmsNorm<'a> {
     /// `[d_model]`.
-    pub(crate) gain: &'a [f32],
+    pub(crate) gain: Vector<'a>,
     pub(crate) eps: f32,
 }
 
 impl RmsNorm<'_> {
+    /// Leaves the normed stream in the scratch's activations; `None` when a value is not finite.
+    ///
     /// # Shapes
-    /// `stream`, `branch`: `[d_model]`.
-    pub(crate) fn forward(&self, stream: &[f32], branch: &mut [f32]) {
-        let mean = sum_of_squares(stream) / stream.len().max(1) as f32;
-        // A sum beyond the floats would make the branch zero, a wrong answer; as NaN it is reported by what comes next.
-        let inverse = if mean <= f32::MAX { 1.0 / libm::sqrtf(mean + self.eps) } else { f32::NAN };
-        for ((out, &x), &gain) in branch.iter_mut().zip(stream).zip(self.gain) {
-            *out = x * inverse * gain;
+    /// `stream: [d_model]`.
+    pub(crate) fn forward(
+        &self,
+        stream: &[f32],
+        scratch: &mut Scratch<'_>,
+        point: Point,
+        layer: usize,
+        observer: &mut impl Observer,
+    ) -> Option<Quantized> {
+        let integers = scratch.integers.get_mut(..stream.len())?;
+        let block = to_block(stream, integers)?;
+        // 15 bits of each value: the sum of 65536 squares fits 46.
+        let squares = integers.iter().map(|&x| u64::from((x >> 8).unsigned_abs().pow(2))).sum::<u64>();
+        let unit = block * 256.0;
+        let mean = squares as f32 / integers.len().max(1) as f32;
+        // In two steps, each of which stays clear of subnormals for every norm that has an effect.
+        let eps = if unit > 0.0 { self.eps / unit / unit } else { 0.0 };
+        let inverse = if mean + eps > 0.0 { 1.0 / libm::sqrtf(mean + eps) } else { 0.0 };
+        for (x, &gain) in integers.iter_mut().zip(self.gain.integers) {
+            *x = mul_wide(*x, gain);
         }
+        let normed = Fixed { integers, scale: self.gain.scale * 256.0 * inverse };
+        observer.vector(point, layer, &normed.observed());
+        quantize(&normed, scratch.activations)
     }
 }

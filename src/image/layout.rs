@@ -1,9 +1,11 @@
-//! Offsets and values of the image format, version 1. The picture is in [`crate::image`].
+//! Offsets and values of the image format, version 2. The picture is in [`crate::image`].
+
+use crate::arch;
 
 /// `TBFM` as a little-endian word: the first four bytes of every image.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"TBFM");
 /// The format version that this crate reads and writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Header words, by index.
 pub mod header {
@@ -15,7 +17,7 @@ pub mod header {
     pub const BYTES: usize = 2;
     /// Number of entries in the section table.
     pub const SECTIONS: usize = 3;
-    /// Layout id: how weights are packed; [`super::LAYOUT_ROWS`].
+    /// Layout id: how weights are packed; [`crate::Packing::id`].
     pub const LAYOUT: usize = 4;
     /// Quantization kind of the matrices; [`super::QUANTIZATION_Q8`].
     pub const QUANTIZATION: usize = 5;
@@ -73,7 +75,7 @@ pub mod section {
     pub const TENSOR: usize = 0;
     /// The layer; 0 for tensors outside the layers.
     pub const LAYER: usize = 1;
-    /// How the values are stored: [`super::ENCODING_Q8`], [`super::ENCODING_F32`], [`super::ENCODING_RAW`].
+    /// How the values are stored: [`super::ENCODING_Q8`], [`super::ENCODING_I16`], [`super::ENCODING_RAW`].
     pub const ENCODING: usize = 2;
     /// Rows of the tensor; 1 for a vector.
     pub const ROWS: usize = 3;
@@ -83,20 +85,19 @@ pub mod section {
     pub const OFFSET: usize = 5;
     /// Bytes of the values.
     pub const BYTES: usize = 6;
-    /// First byte of the row scales (`f32`, one per row); a multiple of 16; 0 where there are none.
+    /// First byte of the scales: one `f32`, and for a matrix an `i16` multiplier for each padded row; a multiple of 16; 0 where
+    /// there are none.
     pub const SCALES: usize = 7;
     /// Number of words of an entry.
     pub const WORDS: usize = 8;
 }
 
-/// Layout id 1: row-major, each row padded with zeros to a multiple of 4 columns.
-pub const LAYOUT_ROWS: u32 = 1;
-/// Quantization kind 1: int8 with one `f32` scale per row.
+/// Quantization kind 1: int8 with a scale per row.
 pub const QUANTIZATION_Q8: u32 = 1;
-/// Values are int8 in the image's layout, with row scales.
+/// Values are int8 in the image's packing; the scales are one `f32` and an `i16` multiplier for each padded row.
 pub const ENCODING_Q8: u32 = 1;
-/// Values are `f32`.
-pub const ENCODING_F32: u32 = 2;
+/// Values are `i16`, padded to whole words; the scale is one `f32`.
+pub const ENCODING_I16: u32 = 2;
 /// Values are words or bytes of a table.
 pub const ENCODING_RAW: u32 = 3;
 /// No such token.
@@ -104,7 +105,21 @@ pub const NO_TOKEN: u32 = u32::MAX;
 /// Sections start at multiples of this many bytes.
 pub const ALIGNMENT: usize = 16;
 
-/// Bytes of one stored row of `cols` int8 values: a multiple of 4.
-pub const fn row_bytes(cols: usize) -> usize {
-    cols.next_multiple_of(4)
+/// Bytes that the values of `rows * cols` take in an encoding.
+pub const fn value_bytes(encoding: u32, rows: usize, cols: usize) -> u64 {
+    let count = rows as u64 * cols as u64;
+    match encoding {
+        ENCODING_Q8 => 4 * arch::words_q8(rows, cols),
+        ENCODING_I16 => 4 * count.div_ceil(2),
+        _ => 4 * count,
+    }
+}
+
+/// Bytes of a section's scales: an `f32`, and for a matrix an `i16` for each padded row.
+pub const fn scale_bytes(encoding: u32, rows: usize) -> usize {
+    match encoding {
+        ENCODING_Q8 => 4 + 2 * rows.next_multiple_of(arch::PACKED_ROWS),
+        ENCODING_I16 => 4,
+        _ => 0,
+    }
 }

@@ -7,7 +7,7 @@
 //!                      Image<'a> ──► matrix(i), vector(i), table(i): views without a copy
 //! ```
 //!
-//! # Format, version 1
+//! # Format, version 2
 //! Little-endian. The unit is the 32-bit word, so that an image that is stored as `[u32; N]` is aligned by its type.
 //!
 //! | bytes | what |
@@ -18,25 +18,29 @@
 //! | last 4 | CRC-32 (ISO-HDLC, as zlib and PNG) of all bytes before it |
 //!
 //! Header, word by word: 0 magic `TBFM` · 1 version · 2 length in bytes (a multiple of 16, CRC included) · 3 number of
-//! sections · 4 layout id (1: row-major, rows padded to 4 columns) · 5 quantization (1: int8, one `f32` scale per row) ·
+//! sections · 4 layout id (how matrices are packed: 1 host, 2 M4, 3 M55, 4 M0; see
+//! [`Packing`](crate::Packing)) · 5 quantization (1: int8) ·
 //! 6 `d_model` · 7 `n_layers` · 8 `n_heads` · 9 `n_kv_heads` · 10 `head_dim` · 11 `d_ff` · 12 `vocab` · 13 `max_seq` ·
 //! 14 `norm_eps` (f32 bits) · 15 attention scale (f32 bits) · 16 norm (1 RMSNorm) · 17 norm placement (1 pre-LN) ·
 //! 18 MLP (1 gated) · 19 activation (1 SiLU) · 20 positions (1 rotary) · 21 head (0 tied, 1 separate) · 22 rows of the
 //! fine rotary table · 23 tokenizer (0 none, 1 bytes, 2 characters) · 24 tokenizer flags (bit 0: space before the text) ·
 //! 25 BOS token · 26, 27 end tokens (`u32::MAX`: none) · 28–31 zero.
 //!
-//! Section entry, word by word: 0 tensor (the numbers of [`Tensor`](crate::Tensor)) · 1 layer · 2 encoding (1 int8 with
-//! row scales, 2 `f32`, 3 table) · 3 rows · 4 columns · 5 byte offset · 6 bytes · 7 byte offset of the row scales or 0.
+//! Section entry, word by word: 0 tensor (the numbers of [`Tensor`](crate::Tensor)) · 1 layer · 2 encoding (1 int8
+//! matrix, 2 `i16` vector, 3 table) · 3 rows · 4 columns · 5 byte offset · 6 bytes · 7 byte offset of the scales or 0.
 //!
 //! Sections come in this order: embedding; for each layer attention norm, query, key, value, attention output, MLP norm,
 //! gate, up, down; final norm; head unless tied; rotary fine and coarse; and with a tokenizer piece offsets, piece bytes,
 //! byte tokens, characters, merges.
 //!
-//! * **int8 matrix** `[rows, cols]`: row-major integers in -127..=127, each row padded with zeros to a multiple of 4;
-//!   `weight = integer * scale[row]`.
+//! * **int8 matrix** `[rows, cols]`: integers in -127..=127, rows padded with zeros to a multiple of 4, columns to a multiple
+//!   of 16, in the image's packing. Its scales are one `f32` and an `i16` multiplier in 0..=32767 for each padded row:
+//!   `weight = integer * multiplier[row] * scale`.
+//! * **`i16` vector** (gains of norms, rotary tables): 16-bit integers, padded to whole words, and one `f32` scale.
 //! * **Rotary tables** (Su et al. 2021): the angle of position `p = coarse * F + fine` is the sum of two angles, so two
 //!   small tables replace one of `max_seq` rows: row `i` of the fine table holds `cos` and `sin` of
-//!   `i * theta^(-2j / head_dim)` for `j` in `0..head_dim / 2`, row `i` of the coarse table the same for `i * F`.
+//!   `i * theta^(-2j / head_dim)` for `j` in `0..head_dim / 2`, row `i` of the coarse table the same for `i * F`; in units of
+//!   2^-15.
 //! * **Tokenizer**: piece offsets `[vocab + 1]` into piece bytes (the raw bytes that a token prints); byte tokens `[256]`;
 //!   characters `[n, 2]` = (code point, token), sorted; merges `[n, 2]` = (`left << 16 | right`, `merged << 16 | rank`),
 //!   sorted; the lowest rank merges first, the leftmost among equals.

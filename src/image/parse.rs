@@ -3,10 +3,10 @@
 //! Everything here is `const fn`: the compiler runs it on an included image, the host tools at run time.
 
 use super::layout::{self, header, section};
-use crate::arch;
+use crate::arch::{self, Packing};
 use crate::dims::Dims;
 use crate::error::{Error, Tensor};
-use crate::weights::Matrix;
+use crate::weights::{Matrix, Vector};
 use crc::{CRC_32_ISO_HDLC, Crc};
 
 /// `?` for const functions.
@@ -55,6 +55,7 @@ pub struct Section {
 pub struct Image<'a> {
     words: &'a [u32],
     pub(crate) dims: Dims,
+    packing: Packing,
     pub(crate) separate_head: bool,
     pub(crate) rotary_fine: usize,
     pub(crate) tokenizer: Option<TokenizerKind>,
@@ -147,7 +148,7 @@ impl<'a> Image<'a> {
         let dims = &self.dims;
         let (d, attention, kv) = (dims.d_model, dims.attention_width(), dims.kv_width());
         const Q8: u32 = layout::ENCODING_Q8;
-        const F32: u32 = layout::ENCODING_F32;
+        const I16: u32 = layout::ENCODING_I16;
         const RAW: u32 = layout::ENCODING_RAW;
         if index == 0 {
             return (Tensor::Embedding, 0, Q8, dims.vocab, d);
@@ -161,24 +162,24 @@ impl<'a> Image<'a> {
                 Tensor::AttentionOutput => (Q8, d, attention),
                 Tensor::Gate | Tensor::Up => (Q8, dims.d_ff, d),
                 Tensor::Down => (Q8, d, dims.d_ff),
-                _ => (F32, 1, d),
+                _ => (I16, 1, d),
             };
             return (tensor, layer, encoding, rows, cols);
         }
         let rest = index - self.after_layers();
         if rest == 0 {
-            return (Tensor::FinalNorm, 0, F32, 1, d);
+            return (Tensor::FinalNorm, 0, I16, 1, d);
         }
         if rest == 1 && self.separate_head {
             return (Tensor::Head, 0, Q8, dims.vocab, d);
         }
         match rest - 1 - self.separate_head as usize {
-            0 => (Tensor::RotaryFine, 0, F32, self.rotary_fine, dims.head_dim),
+            0 => (Tensor::RotaryFine, 0, I16, self.rotary_fine, dims.head_dim),
             // Parsing refused a table of no rows; `if` tells the compiler, which else would keep a panic.
             1 if self.rotary_fine > 0 => {
-                (Tensor::RotaryCoarse, 0, F32, dims.max_seq.div_ceil(self.rotary_fine), dims.head_dim)
+                (Tensor::RotaryCoarse, 0, I16, dims.max_seq.div_ceil(self.rotary_fine), dims.head_dim)
             }
-            1 => (Tensor::RotaryCoarse, 0, F32, 0, dims.head_dim),
+            1 => (Tensor::RotaryCoarse, 0, I16, 0, dims.head_dim),
             2 => (Tensor::PieceOffsets, 0, RAW, 1, dims.vocab + 1),
             3 => (Tensor::PieceBytes, 0, RAW, 1, 0),
             4 => (Tensor::ByteTokens, 0, RAW, 1, 256),
@@ -209,15 +210,13 @@ impl<'a> Image<'a> {
                 found: (found.rows as u32, found.cols as u32),
             });
         }
-        let row_bytes = match encoding {
-            layout::ENCODING_Q8 => layout::row_bytes(found.cols) as u64,
-            _ if matches!(tensor, Tensor::PieceBytes) => found.cols as u64,
-            _ => 4 * found.cols as u64,
+        let bytes = match tensor {
+            Tensor::PieceBytes => found.cols as u64,
+            _ => layout::value_bytes(encoding, found.rows, found.cols),
         };
-        let scales_fit =
-            if encoding == layout::ENCODING_Q8 { self.holds(found.scales, 4 * found.rows) } else { found.scales == 0 };
-        if found.bytes as u64 != row_bytes * found.rows as u64 || !self.holds(found.offset, found.bytes) || !scales_fit
-        {
+        let scale_bytes = layout::scale_bytes(encoding, found.rows);
+        let scales_fit = if scale_bytes > 0 { self.holds(found.scales, scale_bytes) } else { found.scales == 0 };
+        if found.bytes as u64 != bytes || !self.holds(found.offset, found.bytes) || !scales_fit {
             return Err(Error::BadSection { tensor, layer: layer_number });
         }
         // Offsets are held against the length of all pieces, so that entry must be right first.
@@ -272,13 +271,14 @@ impl<'a> Image<'a> {
                 }
             }
             _ => {
-                let scales = found.encoding == layout::ENCODING_Q8;
-                let floats = if scales { self.table_at(found.scales, 4 * found.rows) } else { table };
-                while i < floats.len() {
-                    let value = f32::from_bits(floats[i]);
-                    // A scale is zero or a normal positive number: cores differ in subnormals.
-                    let usable = if scales { value == 0.0 || value >= f32::MIN_POSITIVE } else { true };
-                    if !(value.is_finite() && usable) {
+                // The scale is zero or a normal positive number: cores differ in subnormals.
+                let scale = self.scale(found);
+                if !(scale == 0.0 || scale >= f32::MIN_POSITIVE && scale <= f32::MAX) {
+                    return Some(0);
+                }
+                let multipliers = self.multipliers(found);
+                while i < multipliers.len() {
+                    if multipliers[i] < 0 {
                         return Some(i);
                     }
                     i += 1;
@@ -329,10 +329,22 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// A vector or table of floats.
-    pub(crate) const fn vector(&self, tensor: Tensor, layer: usize) -> &'a [f32] {
+    /// The scale of a vector or a matrix.
+    const fn scale(&self, found: &Section) -> f32 {
+        f32::from_bits(word(self.table_at(found.scales, 4), 0))
+    }
+
+    /// The multipliers of a matrix, one for each padded row; empty for a vector.
+    const fn multipliers(&self, found: &Section) -> &'a [i16] {
+        let bytes = layout::scale_bytes(found.encoding, found.rows);
+        arch::halves(self.table_at(found.scales + 4, bytes.saturating_sub(4)))
+    }
+
+    /// A vector or table of 16-bit integers.
+    pub(crate) const fn vector(&self, tensor: Tensor, layer: usize) -> Vector<'a> {
         let found = self.section(self.index_of(tensor) + layer * LAYER_TENSORS.len());
-        arch::floats(self.table_at(found.offset, found.bytes))
+        let integers = arch::halves(self.table_at(found.offset, found.bytes));
+        Vector { integers, scale: self.scale(&found) }
     }
 
     /// A quantized matrix.
@@ -341,10 +353,17 @@ impl<'a> Image<'a> {
         Matrix {
             rows: found.rows,
             cols: found.cols,
-            row_bytes: layout::row_bytes(found.cols),
-            data: arch::signed_bytes(self.table_at(found.offset, found.bytes)),
-            scales: arch::floats(self.table_at(found.scales, 4 * found.rows)),
+            width: found.cols.next_multiple_of(arch::PACKED_COLUMNS),
+            packing: self.packing,
+            words: self.table_at(found.offset, found.bytes),
+            multipliers: self.multipliers(&found),
+            scale: self.scale(&found),
         }
+    }
+
+    /// How the weights are packed.
+    pub const fn packing(&self) -> Packing {
+        self.packing
     }
 }
 
@@ -376,7 +395,6 @@ const fn envelope(words: &[u32]) -> Result<(), Error> {
 /// Dimensions and options; every option that this version lacks is refused by name.
 const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error> {
     let options = [
-        ("layout id", header::LAYOUT, layout::LAYOUT_ROWS),
         ("quantization", header::QUANTIZATION, layout::QUANTIZATION_Q8),
         ("norm", header::NORM, 1),
         ("norm placement", header::NORM_PLACE, 1),
@@ -440,9 +458,13 @@ const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error> {
         norm_eps: f32::from_bits(word(words, header::NORM_EPS)),
         attention_scale: f32::from_bits(word(words, header::ATTENTION_SCALE)),
     };
+    let Some(packing) = Packing::from_id(word(words, header::LAYOUT)) else {
+        return Err(Error::Unsupported { field: "layout id", found: word(words, header::LAYOUT) });
+    };
     Ok(Image {
         words,
         dims,
+        packing,
         separate_head: head == 1,
         rotary_fine: rotary_fine as usize,
         tokenizer,

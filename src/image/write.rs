@@ -2,7 +2,7 @@
 
 use super::layout::{self, header, section};
 use super::parse::{CRC, Image, TokenizerKind};
-use crate::arch;
+use crate::arch::{self, Packing};
 use crate::dims::Dims;
 use crate::error::{Error, Tensor};
 use std::collections::BTreeMap;
@@ -38,6 +38,7 @@ struct Content {
 /// Collects a model's tensors in any order and makes the image.
 pub struct ImageWriter {
     dims: Dims,
+    packing: Packing,
     separate_head: bool,
     rotary_fine: usize,
     tokenizer: u32,
@@ -49,12 +50,13 @@ pub struct ImageWriter {
 }
 
 impl ImageWriter {
-    /// Begins an image of a pre-LN decoder with RMSNorm, rotary positions and SwiGLU.
-    pub fn new(dims: Dims) -> ImageWriter {
+    /// Begins an image of a pre-LN decoder with RMSNorm, rotary positions and SwiGLU, with weights packed for some cores.
+    pub fn new(dims: Dims, packing: Packing) -> ImageWriter {
         // Two tables of about the square root of the context each.
         let rotary_fine = 1 << (usize::BITS - dims.max_seq.leading_zeros()).div_ceil(2).saturating_sub(1);
         ImageWriter {
             dims,
+            packing,
             separate_head: false,
             rotary_fine,
             tokenizer: 0,
@@ -65,7 +67,7 @@ impl ImageWriter {
         }
     }
 
-    /// Adds a matrix, rounded to int8 with one scale per row: `scale = max_abs(row) / 127`, ties to even.
+    /// Adds a matrix, rounded to int8 with one scale per row, the smallest that covers it; ties to even.
     ///
     /// # Shapes
     /// `weights: [rows, cols]`, row-major.
@@ -81,35 +83,42 @@ impl ImageWriter {
         weights: &[f32],
     ) -> Result<(), Error> {
         check_values(tensor, layer, rows, cols, weights)?;
-        let mut values = Vec::with_capacity(rows * layout::row_bytes(cols));
-        let mut scales = Vec::with_capacity(4 * rows);
+        let largest = |weights: &[f32]| weights.iter().fold(0.0_f32, |max, weight| max.max(weight.abs()));
+        // The largest row has the largest multiplier; a matrix so small that its scale is subnormal is zero.
+        let scale = largest(weights) / 127.0 / f32::from(i16::MAX);
+        let usable = scale >= f32::MIN_POSITIVE;
+        let scale = if usable { scale } else { 0.0 };
+        let mut integers = Vec::with_capacity(rows * cols);
+        let mut multipliers = Vec::with_capacity(rows);
         for row in weights.chunks_exact(cols.max(1)) {
-            let max = row.iter().fold(0.0_f32, |max, weight| max.max(weight.abs()));
-            let scale = max / 127.0;
-            // A row so small that its scale is subnormal is zero.
-            let usable = scale >= f32::MIN_POSITIVE;
-            let integer = |weight: f32| {
-                if usable { (weight / scale).round_ties_even().clamp(-127.0, 127.0) as i8 } else { 0 }
-            };
-            values.extend(row.iter().map(|&weight| integer(weight).cast_unsigned()));
-            values.resize(values.len().next_multiple_of(4), 0);
-            scales.extend(if usable { scale } else { 0.0 }.to_le_bytes());
+            // Rounded up, so that the integers stay within ±127.
+            let multiplier = if usable { (largest(row) / 127.0 / scale).ceil().min(32_767.0) } else { 0.0 };
+            let row_scale = multiplier * scale;
+            let integer = |weight: f32| (weight / row_scale).round_ties_even().clamp(-127.0, 127.0) as i8;
+            integers.extend(row.iter().map(|&weight| if multiplier > 0.0 { integer(weight) } else { 0 }));
+            multipliers.push(multiplier as i16);
         }
         if tensor == Tensor::Head {
             self.separate_head = true;
         }
-        let content = Content { encoding: layout::ENCODING_Q8, rows, cols, values, scales };
-        self.contents.insert((tensor, layer), content);
+        let packed = arch::pack_q8(self.packing, rows, cols, &integers);
+        multipliers.resize(rows.next_multiple_of(arch::PACKED_ROWS), 0);
+        let scales = scale.to_le_bytes().into_iter().chain(multipliers.iter().flat_map(|m| m.to_le_bytes())).collect();
+        let values = packed.iter().flat_map(|word| word.to_le_bytes()).collect();
+        self.contents.insert((tensor, layer), Content { encoding: layout::ENCODING_Q8, rows, cols, values, scales });
         Ok(())
     }
 
-    /// Adds a vector of floats.
+    /// Adds a vector of floats, rounded to 16 bits with one scale.
     ///
     /// # Errors
     /// [`Error::BadValue`] for NaN and infinity.
     pub fn vector(&mut self, tensor: Tensor, layer: usize, values: &[f32]) -> Result<(), Error> {
         check_values(tensor, layer, 1, values.len(), values)?;
-        self.floats(tensor, layer, 1, values.len(), values.iter().copied());
+        let scale = values.iter().fold(0.0_f32, |max, value| max.max(value.abs())) / f32::from(i16::MAX);
+        let scale = if scale >= f32::MIN_POSITIVE { scale } else { 0.0 };
+        let integer = |value: f32| if scale > 0.0 { (value / scale).round_ties_even() as i16 } else { 0 };
+        self.integers(tensor, layer, 1, values.len(), scale, values.iter().map(|&value| integer(value)));
         Ok(())
     }
 
@@ -118,12 +127,14 @@ impl ImageWriter {
         let (head_dim, fine) = (self.dims.head_dim, self.rotary_fine);
         let row = |position: usize| {
             let angle = move |j: usize| position as f64 * theta.powf(-2.0 * j as f64 / head_dim as f64);
-            let cosines = (0..head_dim / 2).map(move |j| angle(j).cos() as f32);
-            cosines.chain((0..head_dim / 2).map(move |j| angle(j).sin() as f32))
+            let integer = |value: f64| (value * 32_768.0).round_ties_even().clamp(-32_767.0, 32_767.0) as i16;
+            let cosines = (0..head_dim / 2).map(move |j| integer(angle(j).cos()));
+            cosines.chain((0..head_dim / 2).map(move |j| integer(angle(j).sin())))
         };
         let coarse = self.dims.max_seq.div_ceil(fine);
-        self.floats(Tensor::RotaryFine, 0, fine, head_dim, (0..fine).flat_map(row));
-        self.floats(Tensor::RotaryCoarse, 0, coarse, head_dim, (0..coarse).flat_map(|i| row(i * fine)));
+        let unit = 1.0 / 32_768.0;
+        self.integers(Tensor::RotaryFine, 0, fine, head_dim, unit, (0..fine).flat_map(row));
+        self.integers(Tensor::RotaryCoarse, 0, coarse, head_dim, unit, (0..coarse).flat_map(|i| row(i * fine)));
     }
 
     /// Sets the tokens that begin and end a text.
@@ -188,10 +199,19 @@ impl ImageWriter {
         self.contents.insert((tensor, 0), content);
     }
 
-    fn floats(&mut self, tensor: Tensor, layer: usize, rows: usize, cols: usize, values: impl Iterator<Item = f32>) {
-        let values = values.flat_map(f32::to_le_bytes).collect();
-        let content = Content { encoding: layout::ENCODING_F32, rows, cols, values, scales: Vec::new() };
-        self.contents.insert((tensor, layer), content);
+    fn integers(
+        &mut self,
+        tensor: Tensor,
+        layer: usize,
+        rows: usize,
+        cols: usize,
+        scale: f32,
+        values: impl Iterator<Item = i16>,
+    ) {
+        let mut values: Vec<u8> = values.flat_map(i16::to_le_bytes).collect();
+        values.resize(values.len().next_multiple_of(4), 0);
+        let scales = scale.to_le_bytes().to_vec();
+        self.contents.insert((tensor, layer), Content { encoding: layout::ENCODING_I16, rows, cols, values, scales });
     }
 
     /// Lays the sections out and returns the image's words, which were parsed again.
@@ -238,7 +258,7 @@ impl ImageWriter {
         words[header::VERSION] = layout::VERSION;
         words[header::BYTES] = bytes as u32;
         words[header::SECTIONS] = self.contents.len() as u32;
-        words[header::LAYOUT] = layout::LAYOUT_ROWS;
+        words[header::LAYOUT] = self.packing.id();
         words[header::QUANTIZATION] = layout::QUANTIZATION_Q8;
         words[header::D_MODEL] = dims.d_model as u32;
         words[header::N_LAYERS] = dims.n_layers as u32;

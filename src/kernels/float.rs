@@ -1,28 +1,11 @@
-//! Float operations in a fixed order: sums in four lanes, an own `exp`, SiLU.
+//! Float operations in a fixed order: the residual stream's addition, and an own `exp` for the sampler.
 
-/// Four lanes: as many as a Helium register has, and as many accumulators as an FPU pipeline hides.
-const LANES: usize = 4;
-
-/// `sum(x[i]^2)`: lane `j` sums the elements `i % 4 == j` in order, then `(lane 0 + lane 1) + (lane 2 + lane 3)`.
-pub(crate) fn sum_of_squares(x: &[f32]) -> f32 {
-    let (quads, rest) = x.as_chunks::<LANES>();
-    let [mut s0, mut s1, mut s2, mut s3] = [0.0_f32; LANES];
-    for &[a, b, c, d] in quads {
-        s0 += a * a;
-        s1 += b * b;
-        s2 += c * c;
-        s3 += d * d;
-    }
-    for (sum, &value) in [&mut s0, &mut s1, &mut s2].into_iter().zip(rest) {
-        *sum += value * value;
-    }
-    (s0 + s1) + (s2 + s3)
-}
+use super::fixed::Fixed;
 
 /// `x[i] += y[i]`: the only thing that ever happens to the residual stream of a pre-LN block.
-pub(crate) fn add(x: &mut [f32], y: &[f32]) {
-    for (x, &y) in x.iter_mut().zip(y) {
-        *x += y;
+pub(crate) fn add(x: &mut [f32], y: &Fixed<'_>) {
+    for (x, &y_integer) in x.iter_mut().zip(y.integers.iter()) {
+        *x += y_integer as f32 * y.scale;
     }
 }
 
@@ -52,16 +35,6 @@ pub(crate) fn exp(x: f32) -> f32 {
     f32::from_bits(power.to_bits().wrapping_add((whole << 23) as u32))
 }
 
-/// `x / (1 + e^-x)` (Elfwing et al. 2017, SiLU; the Swish of Shazeer 2020's SwiGLU).
-pub(crate) fn silu(x: f32) -> f32 {
-    x / (1.0 + exp(-x))
-}
-
-/// `2^exponent` for exponents of normal floats; others are clamped to -126 and 127.
-pub(crate) fn power_of_two(exponent: i32) -> f32 {
-    f32::from_bits((exponent.clamp(-126, 127) + 127).cast_unsigned() << 23)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,20 +61,6 @@ mod tests {
     fn round_takes_ties_to_even() {
         for (value, expected) in [(0.5, 0), (1.5, 2), (2.5, 2), (-0.5, 0), (-1.5, -2), (126.9, 127), (-126.9, -127)] {
             assert_eq!(round(value), expected, "{value}");
-        }
-    }
-
-    #[test]
-    fn sums_have_one_order_whatever_the_length() {
-        for length in 0..40_usize {
-            let x: [f32; 40] = core::array::from_fn(|i| (i as f32 + 0.3) * 1.37);
-            let x = &x[..length];
-            let mut lanes = [0.0_f32; 4];
-            for (i, value) in x.iter().enumerate() {
-                lanes[i % 4] += value * value;
-            }
-            let expected = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
-            assert_eq!(sum_of_squares(x).to_bits(), expected.to_bits(), "length {length}");
         }
     }
 }

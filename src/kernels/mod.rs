@@ -1,12 +1,15 @@
 //! The arithmetic, written once over the primitives of a backend (`crate::arch`).
 //!
 //! ```text
-//! f32 vector ──► quantize ──► int8 + scale ──► matrix (integer dots, one float multiply per output) ──► f32 vector
-//! int8 q, K ──► dots ──► softmax (fixed point) ──► weights ──► dots with V ──► f32 vector
+//! stream, f32 ──► block fixed point ──► norm ──► int8 + scale ──► matrix ──► fixed point ──► activation ──► int8 + scale ──► …
+//! int8 keys · 16-bit query ──► 16-bit scores ──► 2^x by table ──► 15-bit weights · int8 values ──► fixed point
 //! ```
-//! Integer results are exact on every backend. Every float operation has one fixed order (sums run in four lanes), is
-//! never contracted to a fused multiply-add, and stays clear of subnormals, so floats are the same bits everywhere too.
+//! A branch computes in integers from its norm to its last matrix: exact on every backend, and fast on cores without an FPU.
+//! The few floats that are left (the stream, one scale per vector) have one fixed order of operations, are never contracted
+//! to a fused multiply-add, and stay clear of subnormals, so they are the same bits everywhere too.
 
+pub(crate) mod activation;
+pub(crate) mod fixed;
 pub(crate) mod float;
 pub(crate) mod matrix;
 pub(crate) mod quantize;

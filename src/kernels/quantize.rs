@@ -1,16 +1,23 @@
-//! From float to int8: one scale per vector, taken from its largest magnitude, so no calibration set is needed.
+//! To int8: one scale per vector, taken from its largest magnitude, so no calibration set is needed.
+//!
+//! ```text
+//! stream, f32 ──► block fixed point (24 bits, one exponent) ──► norm ──┐
+//! branch, fixed point ────────────────────────────────────────────────┴─► int8 + scale, what meets a matrix
+//! ```
 
-use super::float::round;
+use super::fixed::{Fixed, Ratio, exponent, power_of_two};
+use crate::arch::{Backend, COLUMNS, Native, activations};
 
 /// Vectors whose largest magnitude is below this are zero: keeps every reciprocal finite and every product normal.
-const TINY: f32 = 1e-30;
+pub(crate) const TINY: f32 = 1e-30;
 /// Vectors whose largest magnitude is above this are refused: keeps every product of two scales finite.
-const HUGE: f32 = 1e30;
+pub(crate) const HUGE: f32 = 1e30;
 
-/// An int8 vector and its scale: `value = integer * scale`, integers in -127..=127.
-#[derive(Clone, Copy)]
-pub(crate) struct Quantized<'a> {
-    pub(crate) integers: &'a [i8],
+/// An int8 vector that meets a matrix, and its scale: `value = integer * scale`, integers in -127..=127.
+///
+/// The integers lie in the words that it was quantized into, as the backend wants them, padded with zeros.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quantized {
     pub(crate) scale: f32,
 }
 
@@ -22,96 +29,191 @@ pub(crate) fn max_abs(x: &[f32]) -> Option<f32> {
     (max <= HUGE).then_some(max)
 }
 
-/// Quantizes a vector: `scale = max_abs / 127`, integers rounded to nearest, ties to even.
+/// Bits of a number in block fixed point, the sign apart.
+pub(crate) const BLOCK_BITS: i32 = 23;
+
+/// Brings floats to one exponent: `integer = trunc(x / scale)`, `|integer| < 2^23`; the scale is a power of two.
 ///
-/// `None` when a value is not finite or `integers` is shorter than `x`.
-pub(crate) fn quantize<'q>(x: &[f32], integers: &'q mut [i8]) -> Option<Quantized<'q>> {
+/// `None` when a value is not finite.
+///
+/// # Shapes
+/// `x`, `integers`: `[n]`.
+pub(crate) fn to_block(x: &[f32], integers: &mut [i32]) -> Option<f32> {
     let max = max_abs(x)?;
-    let integers = integers.get_mut(..x.len())?;
     if max < TINY {
         integers.fill(0);
-        return Some(Quantized { integers, scale: 0.0 });
+        return Some(0.0);
     }
-    let inverse = 127.0 / max;
+    let shift = BLOCK_BITS - 1 - exponent(max);
+    #[cfg(thumbformer_fpu)]
+    {
+        // A power of two: the product is exact, and the conversion cuts it off towards zero.
+        let factor = power_of_two(shift);
+        for (integer, &value) in integers.iter_mut().zip(x) {
+            *integer = (value * factor) as i32;
+        }
+    }
+    #[cfg(not(thumbformer_fpu))]
     for (integer, &value) in integers.iter_mut().zip(x) {
-        *integer = round(value * inverse) as i8;
+        *integer = scaled(value, shift);
     }
-    Some(Quantized { integers, scale: max * (1.0 / 127.0) })
+    Some(power_of_two(-shift))
 }
 
-/// A scale of the form `mantissa * 2^exponent` with a mantissa of 8 bits: what integer attention multiplies with.
+/// `trunc(value * 2^shift)` without a float operation, for results below 2^23: what an FPU computes, bit for bit.
+#[cfg(any(test, not(thumbformer_fpu)))]
+#[inline(always)]
+fn scaled(value: f32, shift: i32) -> i32 {
+    let bits = value.to_bits();
+    let mantissa = (bits & 0x007f_ffff) | 0x0080_0000;
+    let right = 150 - ((bits >> 23) & 0xff) as i32 - shift;
+    let magnitude = (mantissa >> right.clamp(0, 31)) as i32;
+    let sign = bits.cast_signed() >> 31;
+    (magnitude ^ sign) - sign
+}
+
+/// Quantizes a vector in fixed point: the largest magnitude becomes 127, all are rounded to nearest.
 ///
-/// Its value is a bfloat16 number rounded up, so integers made with it stay within ±127 and it costs no accuracy itself:
-/// the vector is quantized with this very scale.
+/// `None` when the scale is not finite or the words have no room.
+///
+/// # Shapes
+/// `x`: `[n]`; `words`: room for `n`, padded.
+pub(crate) fn quantize(x: &Fixed<'_>, words: &mut [u32]) -> Option<Quantized> {
+    let len = x.integers.len();
+    let max = Native::largest(x.integers);
+    // NaN is not in order with anything.
+    let usable = x.scale <= HUGE;
+    if !usable {
+        return None;
+    }
+    let ratio = Ratio::new(127.0 / max as f32, max)?;
+    let (integers, padding) = activations(words).split_at_mut_checked(len)?;
+    let padding = padding.get_mut(..len.next_multiple_of(COLUMNS) - len)?;
+    Native::rescale(x.integers, ratio, integers);
+    // Kernels read whole blocks of columns.
+    padding.fill(0);
+    let scale = if x.scale < TINY { 0.0 } else { x.scale / ratio.value() };
+    Some(Quantized { scale })
+}
+
+/// The scale of a cached vector, `mantissa * 2^exponent`: small enough a mantissa for one multiplication of 16 bits.
+///
+/// All vectors of a head share an exponent, which grows when a larger vector comes: `crate::block`'s cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scale {
-    /// 128..=255.
-    pub(crate) mantissa: u8,
-    /// -107..=93 given the limits above.
-    pub(crate) exponent: i8,
+    /// 0 for a vector of zeros.
+    pub(crate) mantissa: i16,
+    pub(crate) exponent: i16,
 }
 
+/// The exponent of a head that has seen zeros only.
+pub(crate) const NO_EXPONENT: i16 = -200;
+
 impl Scale {
-    /// The smallest scale that maps ±`max_abs` into ±127.
-    pub(crate) fn covering(max_abs: f32) -> Scale {
-        let exact = max_abs.max(TINY) * (1.0 / 127.0);
-        let bits = (exact.to_bits() + 0xffff) >> 16;
-        Scale { mantissa: (bits & 0x7f) as u8 | 0x80, exponent: ((bits >> 7) as i32 - 127 - 7) as i8 }
+    /// The smallest scale that maps ±`max` into ±127, with an exponent of at least `exponent` and `bits` bits of mantissa.
+    ///
+    /// `None` when `max` is not finite.
+    pub(crate) fn covering(max: f32, at_least: i16, bits: i32) -> Option<Scale> {
+        let usable = max <= HUGE;
+        if !usable {
+            return None;
+        }
+        if max < TINY {
+            return Some(Scale { mantissa: 0, exponent: at_least });
+        }
+        let exact = max * (1.0 / 127.0);
+        let mut smallest = exponent(exact) - bits + 1;
+        if up(exact, smallest) >> bits > 0 {
+            smallest += 1;
+        }
+        let exponent = smallest.max(i32::from(at_least));
+        Some(Scale { mantissa: up(exact, exponent) as i16, exponent: exponent as i16 })
     }
 
     /// `mantissa * 2^exponent`.
     pub(crate) fn value(self) -> f32 {
-        let exponent = (i32::from(self.exponent) + 7 + 127).cast_unsigned() << 23;
-        f32::from_bits(exponent | u32::from(self.mantissa & 0x7f) << 16)
+        f32::from(self.mantissa) * power_of_two(self.exponent.into())
     }
 }
 
-/// Quantizes a vector with a [`Scale`], handing the integers out one by one; `None` when a value is not finite.
-pub(crate) fn quantize_scaled<'o>(x: &[f32], integers: impl Iterator<Item = &'o mut i8>) -> Option<Scale> {
-    let scale = Scale::covering(max_abs(x)?);
-    let inverse = 1.0 / scale.value();
-    for (integer, &value) in integers.zip(x) {
-        *integer = round(value * inverse) as i8;
-    }
-    Some(scale)
+/// `ceil(value * 2^-exponent)`.
+fn up(value: f32, exponent: i32) -> i32 {
+    let scaled = value * power_of_two(-exponent);
+    let whole = scaled as i32;
+    whole + i32::from((whole as f32) < scaled)
 }
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
     use proptest::prelude::*;
+    use std::vec::Vec;
+
+    fn floats() -> impl Strategy<Value = Vec<f32>> {
+        (prop::collection::vec(-1.0_f32..1.0, 1..70), -20..20_i32)
+            .prop_map(|(x, exponent)| x.into_iter().map(|value| value * 2f32.powi(exponent)).collect())
+    }
 
     proptest! {
         #[test]
-        fn quantized_values_are_within_half_a_step(x in proptest::collection::vec(-1e20_f32..1e20, 1..70)) {
-            let mut integers = [0; 70];
-            let quantized = quantize(&x, &mut integers).unwrap();
-            for (&integer, &value) in quantized.integers.iter().zip(&x) {
-                let error = (f32::from(integer) * quantized.scale - value).abs();
-                prop_assert!(integer >= -127 && error <= quantized.scale * 0.501, "{integer} for {value}");
+        fn block_fixed_point_keeps_23_bits_of_the_largest(x in floats()) {
+            let mut integers = std::vec![0; x.len()];
+            let scale = to_block(&x, &mut integers).unwrap();
+            let max = max_abs(&x).unwrap();
+            for (&integer, &value) in integers.iter().zip(&x) {
+                prop_assert!((f64::from(integer) * f64::from(scale) - f64::from(value)).abs() <= f64::from(max) * 2f64.powi(-22));
+                prop_assert!(integer.abs() < 1 << BLOCK_BITS);
             }
         }
 
         #[test]
-        fn bfloat16_scales_cover_their_maximum_and_waste_at_most_a_128th(max in 1e-28_f32..1e28) {
-            let scale = Scale::covering(max);
+        fn conversion_by_integers_equals_the_fpu(value in -1.0_f32..1.0, small in -60..0_i32, shift in 0..23_i32) {
+            let value = value * 2f32.powi(small);
+            prop_assert_eq!(scaled(value, shift), (value * 2f32.powi(shift)) as i32);
+        }
+
+        #[test]
+        fn quantized_values_are_within_half_a_step(x in prop::collection::vec(-9_000_000..9_000_000_i32, 1..70)) {
+            let mut integers = x.clone();
+            let mut words = [u32::MAX; 70];
+            let largest = Native::largest(&integers);
+            let fixed = Fixed { integers: &mut integers, scale: 0.5 };
+            let quantized = quantize(&fixed, &mut words).unwrap();
+            let found: Vec<i32> = activations(&mut words).iter().take(x.len()).map(|&q| q.into()).collect();
+            for (&integer, &value) in found.iter().zip(&x) {
+                let error = (integer as f32 * quantized.scale - value as f32 * 0.5).abs();
+                prop_assert!(integer.abs() <= 127 && error <= quantized.scale * 0.502, "{integer} for {value}");
+            }
+            let most = found.iter().map(|q| q.abs()).max().unwrap();
+            prop_assert!(largest < 128 || most == 127 || most == 126, "{most}");
+        }
+
+        #[test]
+        fn scales_cover_their_maximum_and_waste_little(max in 1e-28_f32..1e28, bits in 8..16_i32) {
+            let scale = Scale::covering(max, NO_EXPONENT, bits).unwrap();
             let exact = max / 127.0;
-            prop_assert!(scale.value() >= exact * 0.999_999 && scale.value() <= exact * (1.0 + 1.01 / 128.0));
-            prop_assert_eq!(scale.value(), f32::from(scale.mantissa) * 2f32.powi(scale.exponent.into()));
+            prop_assert!(scale.value() >= exact * 0.999_999 && scale.value() <= exact * (1.0 + 2.02 / 2f32.powi(bits)));
+            prop_assert!(i32::from(scale.mantissa) >> bits == 0);
+            let coarse = Scale::covering(max, scale.exponent + 3, bits).unwrap();
+            prop_assert!(coarse.value() >= exact * 0.999_999 && coarse.exponent == scale.exponent + 3);
         }
     }
 
     #[test]
     fn values_that_are_not_finite_are_refused_and_zeros_stay_zero() {
-        let mut integers = [1; 4];
+        let mut integers = [1; 2];
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -f32::NAN, 1e38] {
-            assert!(quantize(&[0.0, bad], &mut integers).is_none(), "{bad}");
-            assert!(quantize_scaled(&[0.0, bad], integers.iter_mut()).is_none(), "{bad}");
+            assert!(to_block(&[0.0, bad], &mut integers).is_none(), "{bad}");
+            assert!(Scale::covering(bad.abs(), 0, 10).is_none(), "{bad}");
         }
-        let zeros = quantize(&[0.0, -0.0, 1e-40], &mut integers).unwrap();
-        assert_eq!((zeros.integers, zeros.scale), (&[0, 0, 0][..], 0.0));
-        assert!(quantize(&[1.0; 5], &mut integers).is_none(), "five values do not fit four integers");
-        assert_eq!(quantize_scaled(&[0.0; 4], integers.iter_mut()), Some(Scale::covering(0.0)));
-        assert_eq!(integers, [0; 4]);
+        assert_eq!(to_block(&[0.0, 1e-40], &mut integers), Some(0.0));
+        assert_eq!(integers, [0, 0]);
+        let mut words = [u32::MAX; 16];
+        let zeros = quantize(&Fixed { integers: &mut integers, scale: 1.0 }, &mut words).unwrap();
+        assert!(words[0] == 0 && zeros.scale > 0.0);
+        let mut many = [3; 70];
+        assert!(quantize(&Fixed { integers: &mut many, scale: 1.0 }, &mut words[..5]).is_none(), "no room");
+        assert_eq!(Scale::covering(0.0, 7, 10), Some(Scale { mantissa: 0, exponent: 7 }));
     }
 }

@@ -2,9 +2,9 @@
 
 #![allow(dead_code)] // every test file uses a part
 
-use thumbformer::image::layout::{self, header, section};
+use thumbformer::image::layout::{header, section};
 use thumbformer::image::{ImageWriter, TokenizerKind, TokenizerTables};
-use thumbformer::{Dims, Tensor};
+use thumbformer::{Dims, Packing, Tensor};
 
 /// Numbers that look random and are the same in every run (xorshift, Marsaglia 2003).
 pub struct Random(u64);
@@ -116,7 +116,7 @@ pub fn image(shape: &Shape, seed: u64) -> Vec<u32> {
     let Shape { d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff, vocab, max_seq, .. } = *shape;
     let dims = Dims::new(d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff, vocab, max_seq, 1e-5).expect("dims");
     let mut random = Random::new(seed);
-    let mut writer = ImageWriter::new(dims);
+    let mut writer = ImageWriter::new(dims, Packing::Host);
     let (q, kv) = (n_heads * head_dim, n_kv_heads * head_dim);
     let mut add = |tensor, layer, rows: usize, cols: usize| {
         if rows == 1 && matches!(tensor, Tensor::AttentionNorm | Tensor::MlpNorm | Tensor::FinalNorm) {
@@ -185,17 +185,24 @@ pub fn entry(words: &[u32], tensor: Tensor, layer: u32) -> usize {
 /// Replaces one integer of a matrix.
 pub fn set_integer(words: &mut [u32], tensor: Tensor, layer: u32, row: usize, col: usize, value: i8) {
     let at = entry(words, tensor, layer);
-    let row_bytes = layout::row_bytes(words[at + section::COLS] as usize);
-    let byte = words[at + section::OFFSET] as usize + row * row_bytes + col;
+    let width = (words[at + section::COLS] as usize).next_multiple_of(16);
+    let byte = words[at + section::OFFSET] as usize + row * width + col;
     let mut bytes = words[byte / 4].to_le_bytes();
     bytes[byte % 4] = value.cast_unsigned();
     words[byte / 4] = u32::from_le_bytes(bytes);
 }
 
-/// Replaces the scale of one row of a matrix.
-pub fn set_scale(words: &mut [u32], tensor: Tensor, layer: u32, row: usize, scale: f32) {
-    let at = entry(words, tensor, layer);
-    words[words[at + section::SCALES] as usize / 4 + row] = scale.to_bits();
+/// Replaces the multiplier of one row of a matrix.
+pub fn set_multiplier(words: &mut [u32], tensor: Tensor, layer: u32, row: usize, multiplier: i16) {
+    let at = words[entry(words, tensor, layer) + section::SCALES] as usize / 4 + 1 + row / 2;
+    let shift = 16 * (row % 2);
+    words[at] = words[at] & !(0xffff << shift) | u32::from(multiplier.cast_unsigned()) << shift;
+}
+
+/// Replaces the scale of a matrix or a vector.
+pub fn set_scale(words: &mut [u32], tensor: Tensor, layer: u32, scale: f32) {
+    let at = words[entry(words, tensor, layer) + section::SCALES] as usize / 4;
+    words[at] = scale.to_bits();
 }
 
 /// Makes length and checksum right again, so that what was changed before them is looked at.

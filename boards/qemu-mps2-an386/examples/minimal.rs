@@ -7,7 +7,7 @@ use {defmt_semihosting as _, panic_probe as _};
 // README: begin
 use thumbformer::text::argmax;
 
-thumbformer::model!(mod story = "../../../models/stories/stories.tbf", max_seq = 256, ram <= 120 * 1024);
+thumbformer::model!(mod story = "../../../models/stories/stories-m4.tbf", max_seq = 256, ram <= 120 * 1024);
 
 fn tell(state: &mut story::State) -> Result<(), thumbformer::Error> {
     let tokenizer = story::MODEL.tokenizer().ok_or(thumbformer::Error::NoTokenizer)?;

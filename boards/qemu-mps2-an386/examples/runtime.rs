@@ -10,9 +10,9 @@ use thumbformer::text::{Sampler, Sampling};
 use thumbformer::{Error, Model};
 
 // Only its type is used: the memory for a model of these dimensions.
-thumbformer::model!(mod story = "../../../models/stories/stories.tbf", max_seq = 64);
+thumbformer::model!(mod story = "../../../models/stories/stories-m4.tbf", max_seq = 64);
 
-const BYTES: &[u8] = include_bytes!("../../../models/stories/stories.tbf");
+const BYTES: &[u8] = include_bytes!("../../../models/stories/stories-m4.tbf");
 static WORDS: [u32; BYTES.len() / 4] = words_from_bytes(BYTES);
 
 /// Parses words that the compiler knows nothing about, and generates a little.

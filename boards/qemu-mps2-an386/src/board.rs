@@ -90,7 +90,7 @@ impl Mps2 {
 
     /// What the command line asks for: `steps=N seed=N ignore-end prompt=TEXT TO THE END OF THE LINE`.
     pub fn settings<'line>(&self, line: &'line mut [u8; LINE]) -> Settings<'line> {
-        let mut settings = Settings { steps: 250, seed: 3, ignore_end: false, prompt: "Once upon a time, there was" };
+        let mut settings = Settings { steps: 250, seed: 14, ignore_end: false, prompt: "Once upon a time, there was" };
         let line = command_line(line);
         let (words, prompt) = line.split_once(" prompt=").unwrap_or((line, settings.prompt));
         settings.prompt = prompt;

@@ -11,7 +11,7 @@ use firmware::{Board, Demo, demo};
 use panic_probe as _;
 use thumbformer::text::Sampling;
 
-thumbformer::model!(mod story = "../../../models/stories/stories.tbf", max_seq = 256, ram <= 120 * 1024);
+thumbformer::model!(mod story = "../../../models/stories/stories-m4.tbf", max_seq = 256, ram <= 120 * 1024);
 
 const _: () = assert!(firmware::has_backend(Mps2::BACKEND), "this board is for the backend `dsp`: build for thumbv7em");
 

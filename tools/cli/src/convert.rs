@@ -3,19 +3,51 @@
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use thumbformer::image::{ImageWriter, TokenizerKind, TokenizerTables};
-use thumbformer::{Dims, Tensor};
+use thumbformer::{Dims, Packing, Tensor};
 use thumbformer_checkpoint as checkpoint;
 use thumbformer_checkpoint::Checkpoint;
 
-/// Makes an image of a checkpoint, for a context of `max_seq` tokens or the checkpoint's own.
+/// What an image is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The context in tokens; `None`: the checkpoint's own.
+    pub max_seq: Option<usize>,
+    /// The cores that its weights are packed for.
+    pub packing: Packing,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { max_seq: None, packing: Packing::Host }
+    }
+}
+
+/// The packing of a name: `host`, `m4`, `m55`, `m0`, another core or a board of this project.
+///
+/// # Errors
+/// With the names that there are.
+pub fn packing(name: &str) -> Result<Packing> {
+    let packing = match name.trim_start_matches("cortex-") {
+        "host" => Packing::Host,
+        "m0" | "m0plus" | "m3" | "qemu-mps2-an385" => Packing::M0,
+        "m4" | "m7" | "m33" | "qemu-mps2-an386" | "qemu-mps2-an500" | "qemu-mps2-an505" => Packing::M4,
+        "m55" | "m85" | "qemu-mps3-an547" => Packing::M55,
+        _ => bail!(
+            "no packing {name:?}: give host, m0, m4, m55, a core (m0plus, m3, m7, m33, m85) or a folder of boards/"
+        ),
+    };
+    Ok(packing)
+}
+
+/// Makes an image of a checkpoint.
 ///
 /// `progress` is called for each tensor.
 ///
 /// # Errors
 /// What the image cannot express, by name.
-pub fn convert(checkpoint: &Checkpoint, max_seq: Option<usize>, progress: &mut dyn FnMut(&str)) -> Result<Vec<u32>> {
+pub fn convert(checkpoint: &Checkpoint, settings: Settings, progress: &mut dyn FnMut(&str)) -> Result<Vec<u32>> {
     let config = &checkpoint.config;
-    let max_seq = max_seq.unwrap_or(config.max_seq);
+    let max_seq = settings.max_seq.unwrap_or(config.max_seq);
     if max_seq > config.max_seq {
         bail!("--max-seq {max_seq}: the checkpoint was trained for a context of {}; give no more", config.max_seq);
     }
@@ -31,7 +63,7 @@ pub fn convert(checkpoint: &Checkpoint, max_seq: Option<usize>, progress: &mut d
         config.norm_eps,
     )
     .with_context(|| format!("{}", checkpoint.source.display()))?;
-    let mut writer = ImageWriter::new(dims);
+    let mut writer = ImageWriter::new(dims, settings.packing);
     let mut add = |tensor: Tensor, layer: usize, float: &checkpoint::Tensor| {
         progress(&float.name);
         match float.shape[..] {

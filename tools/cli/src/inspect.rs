@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 use std::fmt;
-use thumbformer::image::layout::{ENCODING_F32, ENCODING_Q8, LAYOUT_ROWS, VERSION};
+use thumbformer::image::layout::{ENCODING_I16, ENCODING_Q8, VERSION, scale_bytes};
 use thumbformer::{Dims, Model};
 
 /// All numbers of an image; bytes unless a name says otherwise.
@@ -11,7 +11,7 @@ pub struct Report {
     /// Format version.
     pub version: u32,
     /// How the weights are packed.
-    pub layout: u32,
+    pub packing: &'static str,
     /// Kind of the matrices' integers.
     pub quantization: &'static str,
     /// The dimensions by name.
@@ -40,13 +40,13 @@ pub struct Section {
     pub tensor: String,
     /// Its layer.
     pub layer: usize,
-    /// `int8`, `f32` or `table`.
+    /// `int8`, `int16` or `table`.
     pub encoding: &'static str,
     /// Rows and columns.
     pub shape: [usize; 2],
     /// First byte in the image.
     pub offset: usize,
-    /// Bytes, row scales included.
+    /// Bytes, scales included.
     pub bytes: usize,
 }
 
@@ -57,9 +57,9 @@ pub struct Ram {
     pub kv_cache: usize,
     /// The stream, projections and quantized vectors.
     pub activations: usize,
-    /// Attention's rows of scores and weights, and the logits.
+    /// Attention's row of scores, and the logits.
     pub rest: usize,
-    /// All of it: `size_of::<State>()` where alignment adds nothing.
+    /// All of it: `size_of::<State>()`.
     pub total: usize,
 }
 
@@ -80,28 +80,27 @@ pub fn inspect(model: &Model<'_>, max_seq: usize) -> Report {
     let mut parameters = 0;
     let sections = (0..image.sections()).map(|index| {
         let section = image.section(index);
-        let scales = if section.scales > 0 { 4 * section.rows } else { 0 };
         let name = format!("{:?}", section.tensor);
         let is_weight =
-            section.encoding == ENCODING_Q8 || section.encoding == ENCODING_F32 && !name.starts_with("Rotary");
+            section.encoding == ENCODING_Q8 || section.encoding == ENCODING_I16 && !name.starts_with("Rotary");
         parameters += if is_weight { section.rows * section.cols } else { 0 };
         Section {
             tensor: name,
             layer: section.layer,
             encoding: match section.encoding {
                 ENCODING_Q8 => "int8",
-                ENCODING_F32 => "f32",
+                ENCODING_I16 => "int16",
                 _ => "table",
             },
             shape: [section.rows, section.cols],
             offset: section.offset,
-            bytes: section.bytes + scales,
+            bytes: section.bytes + scale_bytes(section.encoding, section.rows),
         }
     });
     let sections = sections.collect();
     Report {
         version: VERSION,
-        layout: LAYOUT_ROWS,
+        packing: image.packing().name(),
         quantization: "int8",
         dims: named(dims),
         sections,
@@ -120,10 +119,10 @@ pub fn inspect(model: &Model<'_>, max_seq: usize) -> Report {
 
 /// The parts of a state for `max_seq` tokens.
 pub fn ram(dims: &Dims, max_seq: usize) -> Ram {
-    let kv_cache = dims.cache(max_seq);
-    let activations = 4 * dims.activations() + dims.quantized();
-    let rest = max_seq * (size_of::<i32>() + size_of::<i16>()) + 4 * dims.vocab;
-    Ram { kv_cache, activations, rest, total: kv_cache + activations + rest }
+    let kv_cache = 4 * dims.cache_words(max_seq);
+    let rest = 4 * (Dims::score_words(max_seq) + dims.logit_words());
+    let total = 4 * dims.state_words(max_seq);
+    Ram { kv_cache, activations: total - kv_cache - rest, rest, total }
 }
 
 /// Pairs as a JSON object, in their order.
@@ -150,8 +149,8 @@ impl fmt::Display for Report {
         let dims: Vec<String> = self.dims.iter().map(|(name, value)| format!("{name} {value}")).collect();
         writeln!(
             f,
-            "image        version {}, layout {}, {}, crc32 {:08x}",
-            self.version, self.layout, self.quantization, self.crc32
+            "image        version {}, packed for {}, {}, crc32 {:08x}",
+            self.version, self.packing, self.quantization, self.crc32
         )?;
         writeln!(f, "dimensions   {}", dims.join(", "))?;
         writeln!(f, "parameters   {}", self.parameters)?;
@@ -174,7 +173,7 @@ impl fmt::Display for Report {
         writeln!(f, "RAM          {}  for a context of {} tokens", kib(self.ram.total), self.max_seq)?;
         writeln!(f, "  KV cache   {}", kib(self.ram.kv_cache))?;
         writeln!(f, "  activations{}", kib(self.ram.activations))?;
-        writeln!(f, "  the rest   {}  scores, attention weights, logits", kib(self.ram.rest))?;
+        writeln!(f, "  the rest   {}  scores and logits", kib(self.ram.rest))?;
         writeln!(f, "MACs a token {:>9} with weights", self.macs.weights)?;
         write!(
             f,

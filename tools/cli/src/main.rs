@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+use thumbformer::Packing;
 use thumbformer::text::Sampling;
 use thumbformer_checkpoint::Checkpoint;
 use thumbformer_cli::run::{End, Options, generate};
@@ -46,6 +47,13 @@ struct Convert {
     /// Shortens the context, in tokens
     #[arg(long)]
     max_seq: Option<usize>,
+    /// The cores that will run the image: host, m0, m4, m55, or a core's or board's name
+    #[arg(long, default_value = "host", value_parser = parse_packing)]
+    pack: Packing,
+}
+
+fn parse_packing(name: &str) -> Result<Packing> {
+    convert::packing(name)
 }
 
 #[derive(Args)]
@@ -152,7 +160,8 @@ fn run_convert(arguments: &Convert) -> Result<()> {
     let checkpoint = Checkpoint::load(&arguments.checkpoint, arguments.tokenizer.as_deref())?;
     // Nine tensors a layer; embedding, final norm and head.
     let bar = bar(9 * checkpoint.layers.len() + 2 + usize::from(checkpoint.head.is_some()), "tensors")?;
-    let words = convert::convert(&checkpoint, arguments.max_seq, &mut |name| {
+    let settings = convert::Settings { max_seq: arguments.max_seq, packing: arguments.pack };
+    let words = convert::convert(&checkpoint, settings, &mut |name| {
         bar.set_message(name.to_string());
         bar.inc(1);
     })?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use thumbformer::Model;
 use thumbformer_checkpoint::{Checkpoint, Tensor};
-use thumbformer_cli::convert::convert;
+use thumbformer_cli::convert::{Settings, convert};
 use thumbformer_cli::verify::{Bounds, Report, Selection, documents, verify};
 
 const TEXT: &str = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park with her \
@@ -19,7 +19,7 @@ fn checkpoint() -> Checkpoint {
 
 /// Compares the image of one checkpoint with another checkpoint.
 fn compare(image_of: &Checkpoint, reference: &Checkpoint) -> Report {
-    let words = convert(image_of, None, &mut |_| ()).unwrap_or_else(|error| panic!("{error:#}"));
+    let words = convert(image_of, Settings::default(), &mut |_| ()).unwrap_or_else(|error| panic!("{error:#}"));
     let model = Model::parse(&words).unwrap_or_else(|error| panic!("{error}"));
     let documents = documents(&model, TEXT, Selection::default()).unwrap_or_else(|error| panic!("{error:#}"));
     assert_eq!(documents.len(), 2);
@@ -76,7 +76,7 @@ fn a_metric_that_is_not_a_number_keeps_no_bound() {
 
 #[test]
 fn a_selection_takes_the_last_documents_up_to_a_number_of_tokens() {
-    let words = convert(&checkpoint(), None, &mut |_| ()).expect("converts");
+    let words = convert(&checkpoint(), Settings::default(), &mut |_| ()).expect("converts");
     let model = Model::parse(&words).expect("parses");
     let text = "one.\n<|end|>\ntwo two.\n<|end|>\nthree three three.\n<|end|>\n";
     let count = |selection| documents(&model, text, selection).map(|documents| documents.len()).expect("documents");

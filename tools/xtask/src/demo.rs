@@ -3,7 +3,6 @@
 use crate::emulator::{self, Run, Step};
 use crate::firmware::{self, Board};
 use crate::setup;
-use crate::shell::root;
 use anyhow::{Context, Result, bail, ensure};
 use std::io::Write;
 use thumbformer::text::Sampling;
@@ -37,20 +36,20 @@ impl Story {
     pub const MAX_SEQ: usize = 256;
 }
 
-/// The steps of a story and its text, computed here.
+/// The steps of a story and its text, computed here with the very image that the board has.
 ///
 /// # Errors
 /// When the image cannot be read or the engine refuses the prompt.
-pub fn on_host(story: &Story) -> Result<(Vec<Step>, Vec<u8>)> {
-    on_host_with(story, Story::SAMPLING)
+pub fn on_host(board: &Board, story: &Story) -> Result<(Vec<Step>, Vec<u8>)> {
+    on_host_with(board, story, Story::SAMPLING)
 }
 
 /// [`on_host`], but with another way to draw.
 ///
 /// # Errors
 /// As [`on_host`].
-pub fn on_host_with(story: &Story, sampling: Sampling) -> Result<(Vec<Step>, Vec<u8>)> {
-    let file = root().join("models/stories/stories.tbf");
+pub fn on_host_with(board: &Board, story: &Story, sampling: Sampling) -> Result<(Vec<Step>, Vec<u8>)> {
+    let file = board.image();
     let words = thumbformer_cli::read_image(&file)?;
     let model = thumbformer_cli::model(&words, &file)?;
     let options = Options {
@@ -122,7 +121,7 @@ pub fn demo(board: &Board, story: &Story, verbose: bool) -> Result<()> {
     }
     let size = firmware::size(&std::fs::read(&elf)?)?;
     println!("program: {} bytes of flash with the model, {} bytes of RAM with the state", size.flash, size.ram);
-    let verdict = compare(&run.steps, &on_host(story)?.0, "the host")?;
+    let verdict = compare(&run.steps, &on_host(board, story)?.0, "the host")?;
     println!("logits: {verdict} ({})", total(&run)?);
     Ok(())
 }

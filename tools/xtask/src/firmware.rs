@@ -7,6 +7,19 @@ use object::{Object, ObjectSection, SectionFlags, SectionKind};
 use serde::Deserialize;
 use std::path::PathBuf;
 
+/// How a program is built beyond what its folder says.
+#[derive(Clone, Debug, Default)]
+pub struct Build {
+    /// For `--features`.
+    pub features: Vec<&'static str>,
+    /// For `RUSTFLAGS`; when there are none, the folder's configuration counts.
+    pub rustflags: Vec<String>,
+    /// Environment variables.
+    pub variables: Vec<(&'static str, String)>,
+    /// Whether it needs unstable features of the compiler.
+    pub unstable: bool,
+}
+
 /// A board, as the table `[package.metadata.board]` of its folder says.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Board {
@@ -16,6 +29,11 @@ pub struct Board {
     pub target: String,
     /// The backend that its firmware must have.
     pub backend: String,
+    /// How its images are packed.
+    pub pack: String,
+    /// Arguments of cargo and variables beside those of the folder's own configuration.
+    #[serde(skip)]
+    pub build: Build,
     /// Its folder's name.
     #[serde(skip)]
     pub name: String,
@@ -44,6 +62,11 @@ impl Board {
         Ok(Board { name: name.into(), folder, ..board })
     }
 
+    /// The default language model as this board takes it.
+    pub fn image(&self) -> PathBuf {
+        root().join(format!("models/stories/stories-{}.tbf", self.pack))
+    }
+
     /// Builds the firmware and returns where it is.
     ///
     /// # Errors
@@ -62,12 +85,26 @@ impl Board {
         Ok(self.programs().join("examples").join(name))
     }
 
+    /// Builds one of several programs of a folder and returns where it is.
+    ///
+    /// # Errors
+    /// What the compiler says.
+    pub fn build_program(&self, toolchain: &Toolchain, name: &str) -> Result<PathBuf> {
+        let elf = self.programs().join(name);
+        // A failed build must not leave an older program behind that would be measured in its place.
+        let _ = std::fs::remove_file(&elf);
+        self.compile(toolchain, &["--bin", name])?;
+        Ok(elf)
+    }
+
     fn programs(&self) -> PathBuf {
         root().join("boards/target").join(&self.target).join("release")
     }
 
     fn compile(&self, toolchain: &Toolchain, arguments: &[&str]) -> Result<()> {
-        let built = output(toolchain.cargo(self, "build").arg("--release").args(arguments))?;
+        let mut command = toolchain.cargo(self, "build");
+        command.arg("--release").args(arguments).args(self.build.features.iter().flat_map(|f| ["--features", f]));
+        let built = output(&mut command)?;
         let printed = String::from_utf8_lossy(&built.stderr);
         // Warnings are errors: nobody reads them on a server.
         if printed.lines().any(|line| line.starts_with("warning")) {

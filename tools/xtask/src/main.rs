@@ -1,5 +1,7 @@
 //! The project's own commands, `cargo xtask …`: a demonstration, the tests, the set-up of both.
 
+mod bench;
+mod cores;
 mod demo;
 mod emulator;
 mod firmware;
@@ -9,6 +11,7 @@ mod shell;
 mod test;
 
 use clap::{Parser, Subcommand};
+use cores::Core;
 use firmware::Board;
 use std::process::ExitCode;
 
@@ -33,7 +36,7 @@ enum Command {
         #[arg(long, default_value_t = 250)]
         steps: usize,
         /// Another seed is another story
-        #[arg(long, default_value_t = 3)]
+        #[arg(long, default_value_t = 14)]
         seed: u64,
         /// Shows every step's token, CRC-32 and instructions
         #[arg(long)]
@@ -44,12 +47,35 @@ enum Command {
         /// Which legs
         legs: Vec<test::Leg>,
     },
+    /// Measures, in instructions, on emulated cores
+    Bench {
+        #[command(subcommand)]
+        what: Measured,
+    },
     /// Finds or installs what the other commands need
     Setup {
         /// Only report
         #[arg(long)]
         check: bool,
     },
+}
+
+#[derive(Subcommand)]
+enum Measured {
+    /// Every kernel by itself, against a plain loop
+    Device(Cores),
+    /// The default language model at positions 0, 64 and 255, by part
+    Model(Cores),
+}
+
+#[derive(clap::Args)]
+struct Cores {
+    /// Which cores; all by default
+    #[arg(long = "core")]
+    cores: Vec<Core>,
+    /// One object a line
+    #[arg(long)]
+    json: bool,
 }
 
 fn main() -> ExitCode {
@@ -59,6 +85,8 @@ fn main() -> ExitCode {
             demo::demo(&board, &demo::Story { prompt, steps, seed, ignore_end: false }, verbose)
         }
         Command::Test { legs } => test::test(&board, &legs),
+        Command::Bench { what: Measured::Device(Cores { cores, json }) } => bench::device(&cores, json),
+        Command::Bench { what: Measured::Model(Cores { cores, json }) } => bench::models(&cores, json),
         Command::Setup { check: true } => setup::check(&board),
         Command::Setup { check: false } => setup::ensure(&board).map(|toolchain| {
             println!("ready: {}", toolchain.describe(&board.target));

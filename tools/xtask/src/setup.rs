@@ -67,6 +67,14 @@ impl Toolchain {
                 command
             }
         };
+        if !board.build.rustflags.is_empty() {
+            command.env("CARGO_ENCODED_RUSTFLAGS", board.build.rustflags.join("\x1f"));
+        }
+        command.envs(board.build.variables.iter().map(|(name, value)| (name, value)));
+        if board.build.unstable && matches!(self, Toolchain::Installed) {
+            // For the one crate that has the feature; Debian's route is bootstrapped as a whole.
+            command.env("RUSTC_BOOTSTRAP", "thumbformer");
+        }
         command.current_dir(&board.folder).args(["--target", &board.target, "--target-dir"]);
         command.arg(shell::root().join("boards/target"));
         command
@@ -126,11 +134,11 @@ pub fn ensure(board: &Board) -> Result<Toolchain> {
         return Ok(toolchain);
     }
     if in_path("rustup").is_some() {
-        println!("setup: rustup target add {target} (the compiler's library for the board)");
+        eprintln!("setup: rustup target add {target} (the compiler's library for the board)");
         if text(Command::new("rustup").args(["target", "add", target])).is_some() {
             return find_toolchain(target).with_context(|| format!("rustup added {target}, but it cannot be found"));
         }
-        println!("setup: rustup cannot download it here; trying the system's packages");
+        eprintln!("setup: rustup cannot download it here; trying the system's packages");
     }
     if rust_lld().is_none() {
         install(&DEBIAN_LINKER, "a linker for the board")?;
@@ -197,7 +205,7 @@ fn install(packages: &[&str], why: &str) -> Result<()> {
     if !root && !sudo {
         bail!("needs {} ({why}) and lacks the rights. Run: {by_hand}", packages.join(", "));
     }
-    println!("setup: {by_hand} ({why})");
+    eprintln!("setup: {by_hand} ({why})");
     let apt_get = |arguments: &[&str]| {
         let mut command = if root { Command::new("apt-get") } else { Command::new("sudo") };
         if sudo {

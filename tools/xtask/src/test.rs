@@ -1,5 +1,7 @@
 //! `cargo xtask test`: all that must hold, one leg after the other; a leg that cannot run here says why.
 
+use crate::bench;
+use crate::cores::Core;
 use crate::demo::{Story, compare, on_host, on_host_with};
 use crate::emulator::{self, Step};
 use crate::firmware::Board;
@@ -32,6 +34,8 @@ pub enum Leg {
     Docs,
     /// Firmware in emulation, against the host bit for bit
     Emulated,
+    /// The kernels on every emulated core: exact, repeatable, and no slower than what was reached
+    Bench,
     /// No panic and no allocator in the release firmware's inference
     Panics,
     /// The default model against its float checkpoint, over text that it never saw
@@ -79,8 +83,9 @@ fn run(board: &Board, leg: Leg) -> Result<Outcome> {
         Leg::Nightly => nightly(),
         Leg::Docs => docs(),
         Leg::Emulated => emulated(board),
+        Leg::Bench => kernels(),
         Leg::Panics => without_panics(board),
-        Leg::Quality => quality(),
+        Leg::Quality => quality(board),
     }
 }
 
@@ -206,12 +211,13 @@ fn docs() -> Result<Outcome> {
 }
 
 /// The same steps by `core::simd`, computed by the command line tool, built by a nightly compiler.
-fn on_portable(nightly: &str, story: &Story) -> Result<Vec<Step>> {
+fn on_portable(board: &Board, nightly: &str, story: &Story) -> Result<Vec<Step>> {
     let sampling = Story::SAMPLING;
     let printed = output(
         on_nightly(nightly)
             .args(["run", "--quiet", "--package", "thumbformer-cli", "--features", "portable-simd", "--", "run"])
-            .args(["models/stories/stories.tbf", "--logits-crc", "--ignore-end", "--prompt", &story.prompt])
+            .arg(board.image())
+            .args(["--logits-crc", "--ignore-end", "--prompt", &story.prompt])
             .args(["--steps", &story.steps.to_string(), "--seed", &story.seed.to_string()])
             .args(["--temperature", &sampling.temperature.to_string(), "--top-p", &sampling.top_p.to_string()])
             .args(["--max-seq", &Story::MAX_SEQ.to_string()]),
@@ -243,11 +249,11 @@ fn emulated(board: &Board) -> Result<Outcome> {
     let backend = format!("backend {}", board.backend);
     ensure!(first.log.iter().any(|line| line.contains(&backend)), "expected the {backend}: {:?}", first.log);
     ensure!(thumbformer::BACKEND == "scalar", "the host is to compute with `scalar`, not {}", thumbformer::BACKEND);
-    let (steps, text) = on_host(&story)?;
+    let (steps, text) = on_host(board, &story)?;
     let mut verdicts = vec![format!("64 steps {}", compare(&first.steps, &steps, "host scalar")?)];
     ensure!(first.story.trim_ascii_end() == text.trim_ascii_end(), "the UART's text is not the host's");
     match setup::nightly() {
-        Some(nightly) => verdicts.push(compare(&first.steps, &on_portable(nightly, &story)?, "host portable")?),
+        Some(nightly) => verdicts.push(compare(&first.steps, &on_portable(board, nightly, &story)?, "host portable")?),
         None => verdicts.push("not compared to host portable: no nightly toolchain".into()),
     }
 
@@ -259,7 +265,7 @@ fn emulated(board: &Board) -> Result<Outcome> {
     let full = run(&Story { steps: 500, ..story.clone() })?;
     let said = full.log.iter().any(|line| line == "the context of 256 tokens is full");
     ensure!(full.exit == 0 && said && full.steps.len() < 256, "a full context must end the story: {:?}", full.log);
-    compare(&full.steps, &on_host(&Story { steps: 500, ..story.clone() })?.0, "host scalar")?;
+    compare(&full.steps, &on_host(board, &Story { steps: 500, ..story.clone() })?.0, "host scalar")?;
     verdicts.push(format!("full context ends cleanly after {} steps", full.steps.len()));
 
     let long = run(&Story { prompt: "word ".repeat(40).trim_end().into(), ..story })?;
@@ -277,7 +283,7 @@ fn minimal(board: &Board, toolchain: &Toolchain) -> Result<String> {
     let output = emulator::emulate(board, &board.build_example(toolchain, "minimal")?, &[], |_| ())?;
     ensure!(output.exit == 0, "the README's example ended with exit code {}", output.exit);
     let greedy = Story { prompt: "Once upon a time, there was".into(), steps: 1000, seed: 1, ignore_end: false };
-    let (_, text) = on_host_with(&greedy, Sampling::GREEDY)?;
+    let (_, text) = on_host_with(board, &greedy, Sampling::GREEDY)?;
     let rest = text.strip_prefix(greedy.prompt.as_bytes()).context("the host's text begins with the prompt")?;
     // The example does not print the token that has no room any more.
     let differs = !rest.starts_with(&output.console) || output.console.len() + 16 < rest.len();
@@ -301,14 +307,68 @@ fn without_panics(board: &Board) -> Result<Outcome> {
     Ok(Outcome::Passed(verdicts.join("; ")))
 }
 
-fn quality() -> Result<Outcome> {
+/// Core, kernel, rows, columns, and the most instructions for each multiply-accumulate (of a softmax, each element).
+const CEILINGS: [(Core, &str, u32, u32, f64); 8] = [
+    (Core::M4, "matvec", 64, 256, 1.00),
+    (Core::M4, "matvec", 256, 64, 1.10),
+    (Core::M7, "matvec", 64, 256, 1.00),
+    (Core::M33, "matvec", 64, 256, 1.00),
+    (Core::M4, "softmax", 1, 256, 12.0),
+    (Core::M55, "softmax", 1, 256, 5.0),
+    (Core::M55, "dots", 64, 256, 0.185),
+    (Core::M0Plus, "softmax", 1, 256, 30.0),
+];
+
+fn kernels() -> Result<Outcome> {
+    let mut count = 0;
+    for &core in Core::value_variants() {
+        let rows = bench::kernels(core)?;
+        count += rows.len();
+        if let Some(wrong) = rows.iter().find(|row| !row.exact) {
+            bail!("{}: {} of {}x{} is not exact", core.name(), wrong.kernel, wrong.rows, wrong.cols);
+        }
+        for (_, kernel, rows_, cols, ceiling) in CEILINGS.iter().filter(|ceiling| ceiling.0 == core) {
+            let row = rows.iter().find(|row| row.kernel == *kernel && (row.rows, row.cols) == (*rows_, *cols));
+            let row = row.with_context(|| format!("{}: {kernel} of {rows_}x{cols} was not measured", core.name()))?;
+            ensure!(
+                row.per_mac <= *ceiling,
+                "{}: {kernel} of {rows_}x{cols} takes {} instructions each, at most {ceiling} before",
+                core.name(),
+                row.per_mac
+            );
+        }
+        if core == Core::M4 {
+            ensure!(
+                bench::kernels(core)? == rows,
+                "two runs on {} took different numbers of instructions",
+                core.name()
+            );
+        }
+    }
+    // An image that is packed for other cores does not get into firmware.
+    let mut wrong = Core::M4.board();
+    wrong.build.variables.retain(|(name, _)| *name != "THUMBFORMER_PACK");
+    wrong.build.variables.push(("THUMBFORMER_PACK", "m55".into()));
+    match wrong.build_program(&setup::ensure(&wrong)?, "model") {
+        Err(error) if format!("{error:#}").contains("convert it with `--pack m4`") => {}
+        Err(error) => bail!("a wrong packing must be refused by its name: {error:#}"),
+        Ok(_) => bail!("firmware for m4 was built with an image for m55"),
+    }
+    let cores = Core::value_variants().len();
+    Ok(Outcome::Passed(format!(
+        "{count} measurements on {cores} cores exact, {} within their ceilings; a wrong packing is refused",
+        CEILINGS.len()
+    )))
+}
+
+fn quality(board: &Board) -> Result<Outcome> {
     let text = root().join("../shared/data/stories.txt");
     if !text.is_file() {
         return Ok(Outcome::Skipped(
             "no ../shared/data/stories.txt, whose last 600 stories the model never saw".into(),
         ));
     }
-    let file = root().join("models/stories/stories.tbf");
+    let file = board.image();
     let words = thumbformer_cli::read_image(&file)?;
     let model = thumbformer_cli::model(&words, &file)?;
     let checkpoint = Checkpoint::load(&root().join("models/stories/checkpoint"), None)?;

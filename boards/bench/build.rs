@@ -1,0 +1,55 @@
+//! Random matrices, canonical and packed, and the memory of the machine.
+//!
+//! ```text
+//! THUMBFORMER_PACK    ──► weights packed for the core ──► OUT_DIR/cases.rs, OUT_DIR/model.rs
+//! THUMBFORMER_MACHINE ──► memory/<machine>.x          ──► OUT_DIR/memory.x
+//! ```
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use thumbformer::{Packing, bench};
+
+/// Rows and columns of the matrices.
+const SHAPES: [(usize, usize); 5] = [(64, 64), (256, 64), (64, 256), (64, 176), (128, 512)];
+
+fn main() {
+    println!("cargo:rerun-if-env-changed=THUMBFORMER_PACK");
+    println!("cargo:rerun-if-env-changed=THUMBFORMER_MACHINE");
+    println!("cargo:rerun-if-changed=memory");
+    println!("cargo:rerun-if-changed=build.rs");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let machine = std::env::var("THUMBFORMER_MACHINE").unwrap_or("mps2".into());
+    let memory = std::fs::read(format!("memory/{machine}.x")).expect("THUMBFORMER_MACHINE names a file of memory/");
+    std::fs::write(out.join("memory.x"), memory).expect("OUT_DIR is writable");
+    println!("cargo:rustc-link-search={}", out.display());
+    println!("cargo:rustc-env=THUMBFORMER_MACHINE={machine}");
+
+    let name = std::env::var("THUMBFORMER_PACK").unwrap_or("m4".into());
+    let packing = Packing::ALL.into_iter().find(|packing| packing.name() == name).expect("THUMBFORMER_PACK: a packing");
+    let image = std::path::absolute(format!("../../models/stories/stories-{name}.tbf")).expect("a folder");
+    let model = format!("thumbformer::model!(mod story = {image:?}, max_seq = 256);\n");
+    std::fs::write(out.join("model.rs"), model).expect("OUT_DIR is writable");
+
+    let mut state = 1_u64;
+    let mut next = || {
+        // Xorshift (Marsaglia 2003): the same numbers in every build.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u32
+    };
+    let mut code = format!("/// How the weights are packed.\npub const PACKING: Packing = Packing::{packing:?};\n");
+    code.push_str("/// The matrices.\npub static MATRICES: &[Matrix] = &[\n");
+    for (rows, cols) in SHAPES {
+        let integers: Vec<i8> = (0..rows * cols).map(|_| (next() % 255) as i8).map(|i| i.max(-127)).collect();
+        let multipliers: Vec<i16> = (0..rows).map(|_| (next() % 32_768) as i16).collect();
+        let packed = bench::pack_q8(packing, rows, cols, &integers);
+        writeln!(
+            code,
+            "    Matrix {{ rows: {rows}, cols: {cols}, integers: &{integers:?}, packed: &{packed:?}, multipliers: &{multipliers:?} }},"
+        )
+        .expect("a string grows");
+    }
+    code.push_str("];\n");
+    std::fs::write(out.join("cases.rs"), code).expect("OUT_DIR is writable");
+}

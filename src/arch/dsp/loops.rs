@@ -1,0 +1,401 @@
+//! The loops of the DSP backend, as naked functions: compiled code cannot have `r7`, the frame pointer of thumb targets, and
+//! lacks the registers for them.
+//!
+//! Every function says what it reads and writes; the caller has found that the slices hold it.
+
+use super::TABLE;
+use core::arch::naked_asm;
+
+/// Naked functions are assembled for the architecture, not for the `target-cpu`, and ARMv8-M has the instructions as an option.
+/// Every core of it with DSP has what an M33 has; `.arch_extension` knows no `dsp`.
+#[cfg(thumbformer_armv8m)]
+macro_rules! extension {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+#[cfg(not(thumbformer_armv8m))]
+macro_rules! extension {
+    () => {
+        ""
+    };
+}
+
+/// Four rows by eight columns: 27 instructions for 32 products.
+macro_rules! eight_columns {
+    () => {
+        concat!(
+            "ldm r1!, {{r2, r3, r12, lr}}\n",
+            "ldm r0!, {{r8-r11}}\n",
+            four_columns!("r2", "r3"),
+            "ldm r0!, {{r8-r11}}\n",
+            four_columns!("r12", "lr"),
+        )
+    };
+}
+
+/// Four rows by four columns, whose words are in r8 to r11.
+macro_rules! four_columns {
+    ($first:literal, $second:literal) => {
+        concat!(
+            "smlad r5, r8, ",
+            $first,
+            ", r5\n",
+            "sxtb16 r8, r8\n",
+            "smlad r7, r9, ",
+            $first,
+            ", r7\n",
+            "sxtb16 r9, r9\n",
+            "smlad r4, r8, ",
+            $first,
+            ", r4\n",
+            "smlad r6, r9, ",
+            $first,
+            ", r6\n",
+            "smlad r5, r10, ",
+            $second,
+            ", r5\n",
+            "sxtb16 r10, r10\n",
+            "smlad r7, r11, ",
+            $second,
+            ", r7\n",
+            "sxtb16 r11, r11\n",
+            "smlad r4, r10, ",
+            $second,
+            ", r4\n",
+            "smlad r6, r11, ",
+            $second,
+            ", r6\n",
+        )
+    };
+}
+
+/// Matrix times vector, `Packing::M4`.
+///
+/// ```text
+/// r0 weights   r1 activations   r2 r3 r12 lr eight activations   r8-r11 four rows by four columns
+/// r4 row 0   r5 256 * row 1 + row 0   r6 row 2   r7 256 * row 3 + row 2
+/// stack: outputs, blocks of rows left, first activation, columns left / 32; columns and multipliers from the caller
+/// ```
+/// 108 instructions for 128 products and 4 for the loop; 29 for each block of rows, scaling included.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn row_pairs(
+    weights: *const u32,
+    x: *const u32,
+    out: *mut i32,
+    blocks: usize,
+    cols: usize,
+    multipliers: *const i16,
+) {
+    naked_asm!(
+        extension!(),
+        "push {{r4-r11, lr}}",
+        "sub sp, sp, #16",
+        "str r2, [sp]",
+        "str r3, [sp, #4]",
+        "str r1, [sp, #8]",
+        "2:",
+        "ldr r12, [sp, #52]",
+        "ldr r1, [sp, #8]",
+        "movs r4, #0",
+        "movs r5, #0",
+        "movs r6, #0",
+        "movs r7, #0",
+        // Half a turn of the loop more where there are 16 columns beside the multiple of 32: it begins in the middle.
+        "add r2, r12, #16",
+        "lsrs r2, r2, #5",
+        "str r2, [sp, #12]",
+        "lsls r12, r12, #27",
+        "bmi 4f",
+        "3:",
+        eight_columns!(),
+        eight_columns!(),
+        "4:",
+        eight_columns!(),
+        eight_columns!(),
+        "ldr r2, [sp, #12]",
+        "subs r2, r2, #1",
+        "str r2, [sp, #12]",
+        "bne 3b",
+        "sub r5, r5, r4",
+        "asrs r5, r5, #8",
+        "sub r7, r7, r6",
+        "asrs r7, r7, #8",
+        "ldr r2, [sp, #56]",
+        "cbz r2, 5f",
+        "ldr r8, [r2], #4",
+        "ldr r9, [r2], #4",
+        "str r2, [sp, #56]",
+        "smulwb r4, r4, r8",
+        "smulwt r5, r5, r8",
+        "smulwb r6, r6, r9",
+        "smulwt r7, r7, r9",
+        "5:",
+        "ldr r2, [sp]",
+        "stm r2!, {{r4-r7}}",
+        "str r2, [sp]",
+        "ldr r3, [sp, #4]",
+        "subs r3, r3, #1",
+        "str r3, [sp, #4]",
+        "bne 2b",
+        "add sp, sp, #16",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// The largest of `x ^ (x >> 31)`, which is the magnitude of a number, or one less.
+///
+/// 19 instructions for four numbers.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn largest_fours(x: *const i32, fours: usize) -> u32 {
+    naked_asm!(
+        extension!(),
+        "push {{r4-r6, lr}}",
+        "movs r2, #0",
+        "2:",
+        "ldm r0!, {{r3-r6}}",
+        "eor r3, r3, r3, asr #31",
+        "cmp r3, r2",
+        "it hi",
+        "movhi r2, r3",
+        "eor r4, r4, r4, asr #31",
+        "cmp r4, r2",
+        "it hi",
+        "movhi r2, r4",
+        "eor r5, r5, r5, asr #31",
+        "cmp r5, r2",
+        "it hi",
+        "movhi r2, r5",
+        "eor r6, r6, r6, asr #31",
+        "cmp r6, r2",
+        "it hi",
+        "movhi r2, r6",
+        "subs r1, r1, #1",
+        "bne 2b",
+        "mov r0, r2",
+        "pop {{r4-r6, pc}}",
+    )
+}
+
+/// `Ratio::apply` to four numbers at a time: `((x << left) * multiplier >> 16) + half >> right`.
+///
+/// ```text
+/// r0 numbers   r1 results   r2 fours left   r3 left   r4 multiplier   r5 half   r6 right   r8-r11 numbers
+/// ```
+/// 19 instructions for four numbers.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn rescale_fours(
+    x: *const i32,
+    out: *mut i16,
+    fours: usize,
+    shifts: u32,
+    multiplier: i32,
+) {
+    naked_asm!(
+        extension!(),
+        "push {{r4-r11, lr}}",
+        "ldr r4, [sp, #36]",
+        "ubfx r6, r3, #8, #8",
+        "uxtb r3, r3",
+        // Half of 2^right; nothing when right is 0, as shifts by 32 and more leave nothing.
+        "subs r7, r6, #1",
+        "uxtb r7, r7",
+        "movs r5, #1",
+        "lsls r5, r7",
+        "2:",
+        "ldm r0!, {{r8-r11}}",
+        "lsl r8, r8, r3",
+        "lsl r9, r9, r3",
+        "lsl r10, r10, r3",
+        "lsl r11, r11, r3",
+        "smlawb r8, r8, r4, r5",
+        "smlawb r9, r9, r4, r5",
+        "smlawb r10, r10, r4, r5",
+        "smlawb r11, r11, r4, r5",
+        "asr r8, r8, r6",
+        "asr r9, r9, r6",
+        "asr r10, r10, r6",
+        "asr r11, r11, r6",
+        "pkhbt r8, r8, r9, lsl #16",
+        "pkhbt r10, r10, r11, lsl #16",
+        "str r8, [r1], #4",
+        "str r10, [r1], #4",
+        "subs r2, r2, #1",
+        "bne 2b",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// `scores[t] = (keys[t] · query) * mantissas[t] >> 16` for pairs of tokens; returns the largest of each place of a pair.
+///
+/// ```text
+/// r0 keys    r1 mantissas   r2 scores   r3 pairs left    r4-r7 query, (0,2) (1,3) (4,6) (5,7)
+/// r8 r9 key  r10 unpacked   r11 r12 sums of the two tokens   lr largest so far, in both halves
+/// ```
+/// 27 instructions for two tokens of 8 products each.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn scaled_dots_8(
+    keys: *const u32,
+    mantissas: *const i16,
+    scores: *mut i16,
+    pairs: usize,
+    query: *const i16,
+) -> u32 {
+    naked_asm!(
+        extension!(),
+        "push {{r4-r11, lr}}",
+        "ldr r8, [sp, #36]",
+        "ldr r4, [r8]",
+        "ldr r5, [r8, #4]",
+        "ldr r6, [r8, #8]",
+        "ldr r7, [r8, #12]",
+        // Two times the smallest number.
+        "mov lr, #0x8000",
+        "orr lr, lr, lr, lsl #16",
+        "2:",
+        "ldm r0!, {{r8, r9}}",
+        "sxtb16 r10, r8",
+        "sxtb16 r8, r8, ror #8",
+        "smuad r11, r10, r4",
+        "smlad r11, r8, r5, r11",
+        "sxtb16 r10, r9",
+        "sxtb16 r9, r9, ror #8",
+        "smlad r11, r10, r6, r11",
+        "smlad r11, r9, r7, r11",
+        "ldm r0!, {{r8, r9}}",
+        "sxtb16 r10, r8",
+        "sxtb16 r8, r8, ror #8",
+        "smuad r12, r10, r4",
+        "smlad r12, r8, r5, r12",
+        "sxtb16 r10, r9",
+        "sxtb16 r9, r9, ror #8",
+        "smlad r12, r10, r6, r12",
+        "smlad r12, r9, r7, r12",
+        "ldr r8, [r1], #4",
+        "smulwb r11, r11, r8",
+        "smulwt r12, r12, r8",
+        "pkhbt r11, r11, r12, lsl #16",
+        "str r11, [r2], #4",
+        // Sets a flag for each half in which the new score is not smaller.
+        "ssub16 r9, r11, lr",
+        "sel lr, r11, lr",
+        "subs r3, r3, #1",
+        "bne 2b",
+        "mov r0, lr",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// Scores to weights in place, four at a time; returns the sum of the probabilities.
+///
+/// ```text
+/// r0 scores   r1 mantissas   r2 fours left   r3 maximum in both halves   r4 table   r5 sum
+/// r6 distances   r7 r9 probabilities   r8 whole part   r10 mantissas   r11 r12 the second pair's
+/// ```
+/// 36 instructions for four tokens.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn weigh_fours(scores: *mut i16, mantissas: *const i16, fours: usize, maxima: u32) -> u32 {
+    naked_asm!(
+        extension!(),
+        "push {{r4-r11, lr}}",
+        "movw r4, #:lower16:{table}",
+        "movt r4, #:upper16:{table}",
+        "movs r5, #0",
+        "2:",
+        "ldr r6, [r0]",
+        "ldr r10, [r1], #4",
+        "usub16 r6, r3, r6",
+        "uxtb r7, r6",
+        "uxtb r9, r6, ror #16",
+        "ldrh r7, [r4, r7, lsl #1]",
+        "ldrh r9, [r4, r9, lsl #1]",
+        "ubfx r8, r6, #8, #8",
+        "lsrs r7, r8",
+        "lsrs r6, r6, #24",
+        "lsr r9, r9, r6",
+        "add r5, r5, r7",
+        "add r5, r5, r9",
+        "smulbb r7, r7, r10",
+        "smulbt r9, r9, r10",
+        "pkhtb r7, r9, r7, asr #16",
+        "str r7, [r0], #4",
+        "ldr r6, [r0]",
+        "ldr r10, [r1], #4",
+        "usub16 r6, r3, r6",
+        "uxtb r7, r6",
+        "uxtb r9, r6, ror #16",
+        "ldrh r7, [r4, r7, lsl #1]",
+        "ldrh r9, [r4, r9, lsl #1]",
+        "ubfx r8, r6, #8, #8",
+        "lsr r7, r7, r8",
+        "lsrs r6, r6, #24",
+        "lsr r9, r9, r6",
+        "add r5, r5, r7",
+        "add r5, r5, r9",
+        "smulbb r7, r7, r10",
+        "smulbt r9, r9, r10",
+        "pkhtb r7, r9, r7, asr #16",
+        "str r7, [r0], #4",
+        "subs r2, r2, #1",
+        "bne 2b",
+        "mov r0, r5",
+        "pop {{r4-r11, pc}}",
+        table = sym TABLE,
+    )
+}
+
+/// Four weighted sums over `4 * count` tokens.
+///
+/// ```text
+/// r0 values of the first row   r1 weights   r2 fours of tokens left   r3 stride, r12 three strides
+/// r4-r7 sums   r8 r9 weights, then r8 (0,2) r10 (1,3)   r9 r11 values
+/// ```
+/// 26 instructions for 16 products.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn weighted_sums_4(
+    values: *const u32,
+    weights: *const i16,
+    count: usize,
+    stride: usize,
+    sums: *mut i32,
+) {
+    naked_asm!(
+        extension!(),
+        "push {{r4-r11, lr}}",
+        "movs r4, #0",
+        "movs r5, #0",
+        "movs r6, #0",
+        "movs r7, #0",
+        "add r12, r3, r3, lsl #1",
+        "2:",
+        "ldr r9, [r1], #4",
+        "ldr r11, [r1], #4",
+        "pkhbt r8, r9, r11, lsl #16",
+        "pkhtb r10, r11, r9, asr #16",
+        "ldr r9, [r0, r3]",
+        "sxtb16 r11, r9",
+        "sxtb16 r9, r9, ror #8",
+        "smlad r5, r11, r8, r5",
+        "smlad r5, r9, r10, r5",
+        "ldr r9, [r0, r3, lsl #1]",
+        "sxtb16 r11, r9",
+        "sxtb16 r9, r9, ror #8",
+        "smlad r6, r11, r8, r6",
+        "smlad r6, r9, r10, r6",
+        "ldr r9, [r0, r12]",
+        "sxtb16 r11, r9",
+        "sxtb16 r9, r9, ror #8",
+        "smlad r7, r11, r8, r7",
+        "smlad r7, r9, r10, r7",
+        "ldr r9, [r0], #4",
+        "sxtb16 r11, r9",
+        "sxtb16 r9, r9, ror #8",
+        "smlad r4, r11, r8, r4",
+        "smlad r4, r9, r10, r4",
+        "subs r2, r2, #1",
+        "bne 2b",
+        "ldr r9, [sp, #36]",
+        "stm r9, {{r4-r7}}",
+        "pop {{r4-r11, pc}}",
+    )
+}

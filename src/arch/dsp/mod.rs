@@ -1,0 +1,146 @@
+//! The DSP extension of ARMv7E-M and ARMv8-M: two 16-bit products per instruction (`SMLAD`, Arm ARM DDI 0403E A7.7.146).
+//!
+//! ```text
+//! word of 4 int8 ── SXTB16 ──► (byte 0, byte 2)          as int16 pairs
+//!                └─ SXTB16, ROR 8 ──► (byte 1, byte 3)   two SMLAD for four products
+//! ```
+//! The loops are in `loops`; what is here checks every length, so that they need no bounds.
+
+mod loops;
+
+use super::exp2::TABLE;
+use super::scalar::Scalar;
+use super::{Backend, Packing, Ratio, halves};
+use loops::{largest_fours, rescale_fours, row_pairs, scaled_dots_8, weigh_fours, weighted_sums_4};
+
+/// The DSP backend.
+pub(crate) struct Dsp;
+
+impl Backend for Dsp {
+    const NAME: &'static str = "dsp";
+    const PACKING: Option<Packing> = Some(Packing::M4);
+    type Activation = i16;
+
+    fn dots_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
+        matvec(packing, weights, cols, x, None, out);
+    }
+
+    fn matvec_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
+        matvec(packing, weights, cols, x, Some(multipliers), out);
+    }
+
+    fn largest(x: &[i32]) -> u32 {
+        let (fours, rest) = x.as_chunks::<4>();
+        if fours.is_empty() {
+            return Scalar::largest(x);
+        }
+        // SAFETY: the loop reads four integers for each of `fours`, which is not empty.
+        let largest = unsafe { largest_fours(fours.as_ptr().cast(), fours.len()) };
+        (largest + 1).max(Scalar::largest(rest))
+    }
+
+    fn rescale(x: &[i32], ratio: Ratio, out: &mut [i16]) {
+        let (fours, rest) = x.as_chunks::<4>();
+        let (out_fours, out_rest) = out.as_chunks_mut::<4>();
+        let count = fours.len().min(out_fours.len());
+        if count > 0 {
+            let shifts = ratio.left | ratio.right << 8;
+            let multiplier = i32::from(ratio.multiplier);
+            // SAFETY: `count` is not 0; the loop reads four integers and writes four halves for each of it, which both slices
+            // hold. Words of halves are written with STR, which takes any alignment on these cores.
+            unsafe { rescale_fours(fours.as_ptr().cast(), out_fours.as_mut_ptr().cast(), count, shifts, multiplier) };
+        }
+        out_rest.iter_mut().zip(rest).for_each(|(out, &x)| *out = ratio.apply(x) as i16);
+    }
+    fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
+        let tokens = mantissas.len().min(scores.len());
+        let pairs = tokens / 2;
+        let &[q0, q1, q2, q3, q4, q5, q6, q7] = query else {
+            return Scalar::scaled_dots(keys, width, mantissas, query, scores);
+        };
+        if width != 8 || keys.len() < 2 * tokens || pairs == 0 {
+            return Scalar::scaled_dots(keys, width, mantissas, query, scores);
+        }
+        let query = [q0, q2, q1, q3, q4, q6, q5, q7];
+        // SAFETY: `pairs` is not 0; the loop reads 4 words of keys and 2 mantissas and writes 2 scores for each of `pairs`,
+        // which the slices were just found to hold, and 8 halves of the query. All pointers are aligned for what lies there;
+        // words of halves are read and written with LDR and STR, which take any alignment on these cores.
+        let max =
+            unsafe { scaled_dots_8(keys.as_ptr(), mantissas.as_ptr(), scores.as_mut_ptr(), pairs, query.as_ptr()) };
+        let max = (max as i16).max((max >> 16) as i16);
+        let (rest, last) = (2 * pairs, keys.get(4 * pairs..).unwrap_or(&[]));
+        let (mantissas, scores) = (mantissas.get(rest..).unwrap_or(&[]), scores.get_mut(rest..).unwrap_or(&mut []));
+        let natural = [q0, q1, q2, q3, q4, q5, q6, q7];
+        max.max(Scalar::scaled_dots(last, width, mantissas, &natural, scores))
+    }
+
+    fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
+        let tokens = mantissas.len().min(scores.len());
+        if left != 0 || tokens < 4 {
+            return Scalar::weigh(scores, max, left, mantissas);
+        }
+        let whole = tokens & !3;
+        let maxima = u32::from(max.cast_unsigned()) * 0x0001_0001;
+        // SAFETY: `whole / 4` is not 0; the loop reads 4 mantissas and reads and writes 4 scores for each of it, which the
+        // slices hold. Words of halves are read and written with LDR and STR, which take any alignment on these cores.
+        let sum = unsafe { weigh_fours(scores.as_mut_ptr(), mantissas.as_ptr(), whole / 4, maxima) };
+        let (scores, mantissas) = (scores.get_mut(whole..).unwrap_or(&mut []), mantissas.get(whole..).unwrap_or(&[]));
+        sum + Scalar::weigh(scores, max, left, mantissas)
+    }
+
+    fn weighted_sums(values: &[u32], stride: usize, weights: &[i16], sums: &mut [i32]) {
+        let (fours, rest) = sums.as_chunks_mut::<4>();
+        let words = stride / 4;
+        let count = weights.len() / 4;
+        let mut values = values;
+        if stride % 4 == 0 && weights.len() % 4 == 0 && 0 < count && count <= words {
+            for four in fours {
+                let Some((block, others)) = values.split_at_checked(stride) else { return };
+                // SAFETY: `count` is not 0; the loop reads `count` words of each of four rows of `stride / 4` words, which is
+                // `stride` words in all, and 4 weights for each of `count`; it writes 4 sums. Weights are read with LDR, which
+                // takes any alignment on these cores.
+                unsafe { weighted_sums_4(block.as_ptr(), weights.as_ptr(), count, stride, four.as_mut_ptr()) };
+                values = others;
+            }
+            Scalar::weighted_sums(values, stride, weights, rest);
+        } else {
+            Scalar::weighted_sums(values, stride, weights, sums);
+        }
+    }
+}
+
+/// Matrix times vector, scaled by row where there are multipliers.
+fn matvec(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: Option<&[i16]>, out: &mut [i32]) {
+    let blocks = out.len() / 4;
+    let sound = packing == Packing::M4 && cols.is_multiple_of(16) && cols > 0 && blocks > 0;
+    let enough = multipliers.is_none_or(|multipliers| multipliers.len() >= 4 * blocks);
+    if !sound || !enough || 2 * x.len() < cols || weights.len() / blocks < cols {
+        super::scalar::dots_q8(packing, weights, cols, halves(x), out);
+        return super::scale_rows(out, multipliers.unwrap_or(&[]));
+    }
+    if cols <= LONGEST {
+        let multipliers = multipliers.map_or(core::ptr::null(), <[i16]>::as_ptr);
+        // SAFETY: `blocks` and `cols` are not 0 and `cols` is a multiple of 16; the loop reads `blocks * cols` words of weights
+        // and `cols / 2` words of activations, four multipliers for each block unless the pointer is null, and writes
+        // `4 * blocks` sums, which the slices were just found to hold. Words are aligned; multipliers are read with LDR, which
+        // takes any alignment on these cores.
+        unsafe { row_pairs(weights.as_ptr(), x.as_ptr(), out.as_mut_ptr(), blocks, cols, multipliers) };
+        return;
+    }
+    for (block, out) in weights.chunks_exact(cols).zip(out.as_chunks_mut::<4>().0) {
+        *out = [0; 4];
+        for (weights, x) in block.chunks(LONGEST).zip(x.chunks(LONGEST / 2)) {
+            let mut sums = [0; 4];
+            // SAFETY: as above, for one block of rows and `weights.len()` columns, a multiple of 16 as both `cols` and
+            // `LONGEST` are; of a piece that is not the last, `x` has half as many words, of the last at least as many.
+            unsafe {
+                row_pairs(weights.as_ptr(), x.as_ptr(), sums.as_mut_ptr(), 1, weights.len(), core::ptr::null());
+            };
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+        }
+    }
+    super::scale_rows(out, multipliers.unwrap_or(&[]));
+}
+
+/// Columns that the sums of a pair of rows have room for: 127 * 127 * 512 * 257 < 2^31.
+const LONGEST: usize = 512;

@@ -1,0 +1,158 @@
+//! `cargo xtask bench`: instructions of kernels and of the default language model on every emulated core.
+//!
+//! ```text
+//! core ──► benchmark firmware, built for it ──► QEMU -icount ──► lines of JSON ──► table, or JSON with the core's name
+//! ```
+
+use crate::cores::Core;
+use crate::emulator::emulate;
+use crate::setup;
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// A kernel on a core.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+pub struct Row {
+    /// The core.
+    #[serde(default)]
+    pub core: String,
+    /// The kernel.
+    pub kernel: String,
+    /// Kind of the integers.
+    pub quant: String,
+    /// Outputs.
+    pub rows: u32,
+    /// Inputs.
+    pub cols: u32,
+    /// Vectors at a time.
+    pub batch: u32,
+    /// Of the whole call.
+    pub instructions: u32,
+    /// Multiply-accumulates; of a softmax elements.
+    pub macs: u32,
+    /// Instructions for each of them.
+    #[serde(default)]
+    pub per_mac: f64,
+    /// Whether the result is that of a plain loop.
+    pub exact: bool,
+}
+
+/// A position of the default language model on a core.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+pub struct Token {
+    /// The core.
+    #[serde(default)]
+    pub core: String,
+    /// The position.
+    pub position: u32,
+    /// Of the whole token, without sampling and without anybody looking on.
+    pub instructions: u32,
+    /// Of its parts; their sum is the whole but for what is between them.
+    pub embedding: u32,
+    /// Products with weights, quantization of their inputs included.
+    pub matrix: u32,
+    /// Scores, softmax, weighted sums, the cache.
+    pub attention: u32,
+    /// Norms, activations and the additions to the stream.
+    pub norms_activations: u32,
+    /// A draw from the logits, temperature 0.7, top-p 0.9.
+    pub sampling: u32,
+}
+
+/// Builds and runs one of the benchmark programs and returns its lines.
+fn lines<T: for<'d> Deserialize<'d>>(core: Core, program: &str) -> Result<Vec<T>> {
+    let board = core.board();
+    let toolchain = setup::ensure(&board)?;
+    let elf = board.build_program(&toolchain, program)?;
+    let output = emulate(&board, &elf, &[], |_| ())?;
+    let printed = String::from_utf8_lossy(&output.console);
+    ensure!(output.exit == 0, "{program} on {} ended with exit code {}: {printed}", core.name(), output.exit);
+    let lines: Result<Vec<T>, _> = printed.lines().map(serde_json::from_str).collect();
+    let lines = lines.with_context(|| format!("{program} on {} printed {printed:?}", core.name()))?;
+    ensure!(!lines.is_empty(), "{program} on {} printed nothing", core.name());
+    Ok(lines)
+}
+
+/// The kernels on one core.
+///
+/// # Errors
+/// When the firmware cannot be built or run.
+pub fn kernels(core: Core) -> Result<Vec<Row>> {
+    let mut rows: Vec<Row> = lines(core, "kernels")?;
+    for row in &mut rows {
+        row.core = core.name();
+        row.per_mac = (f64::from(row.instructions) / f64::from(row.macs) * 1000.0).round() / 1000.0;
+    }
+    Ok(rows)
+}
+
+/// The default language model on one core.
+///
+/// # Errors
+/// When the firmware cannot be built or run.
+pub fn model(core: Core) -> Result<Vec<Token>> {
+    let mut tokens: Vec<Token> = lines(core, "model")?;
+    tokens.iter_mut().for_each(|token| token.core = core.name());
+    Ok(tokens)
+}
+
+/// All cores where none is named.
+fn or_all(cores: &[Core]) -> Vec<Core> {
+    if cores.is_empty() { Core::value_variants().to_vec() } else { cores.to_vec() }
+}
+
+/// Prints the kernels of these cores, or of all.
+///
+/// # Errors
+/// When a kernel is not exact, or a core cannot be measured.
+pub fn device(cores: &[Core], json: bool) -> Result<()> {
+    if !json {
+        println!("core    kernel         quant      shape batch instructions     macs per mac exact");
+    }
+    let mut wrong = 0;
+    for core in or_all(cores) {
+        for row in kernels(core)? {
+            wrong += u32::from(!row.exact);
+            if json {
+                println!("{}", serde_json::to_string(&row)?);
+                continue;
+            }
+            let Row { core, kernel, quant, rows, cols, batch, instructions, macs, per_mac, exact } = row;
+            let shape = format!("{rows}x{cols}");
+            let exact = if exact { "yes" } else { "NO" };
+            println!(
+                "{core:<7} {kernel:<14} {quant:<5} {shape:>10} {batch:>5} {instructions:>12} {macs:>8} {per_mac:>7.3} {exact}"
+            );
+        }
+    }
+    if wrong > 0 {
+        bail!("{wrong} kernels are not exact");
+    }
+    Ok(())
+}
+
+/// Prints the model's tokens on these cores, or on all.
+///
+/// # Errors
+/// When a core cannot be measured.
+pub fn models(cores: &[Core], json: bool) -> Result<()> {
+    if !json {
+        println!("core    position instructions embedding    matrix attention norms, activations  sampling");
+    }
+    for core in or_all(cores) {
+        for token in model(core)? {
+            if json {
+                println!("{}", serde_json::to_string(&token)?);
+                continue;
+            }
+            let Token { core, position, instructions, embedding, matrix, attention, norms_activations, sampling } =
+                token;
+            println!(
+                "{core:<7} {position:>8} {instructions:>12} {embedding:>9} {matrix:>9} {attention:>9} \
+                 {norms_activations:>18} {sampling:>9}"
+            );
+        }
+    }
+    Ok(())
+}
