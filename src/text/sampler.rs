@@ -1,10 +1,14 @@
 //! Choosing the next token: greedy, or drawn with temperature, top-k and top-p from a seedable generator.
 //!
-//! No sorting and no scratch: a cut-off is a probability below which tokens are dropped, found by bisection over the bits of
-//! a positive float. The same logits and seed give the same token on every core.
+//! ```text
+//! logits ──► distance below the largest, in 2^-8 log2 units ──► 2^-x by table: integers of 30 bits ──► cut ──► draw
+//! ```
+//! No sorting: a cut-off is a probability below which tokens are dropped, found digit by digit from the highest, with one
+//! histogram of 32 bins for each. Integers after the first step, so that a core without an FPU draws in less time than it
+//! computes the logits. The same logits and seed give the same token on every core.
 
+use crate::arch;
 use crate::error::Error;
-use crate::kernels::float::exp;
 
 /// How tokens are drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,37 +52,40 @@ impl Sampler {
         Ok(Sampler { sampling, state: (state ^ (state >> 31)) | 1 })
     }
 
-    /// Draws the next token. The logits are used up: they become unnormalised probabilities.
+    /// Draws the next token. The logits are used up. One that is NaN is never drawn.
     ///
     /// # Shapes
     /// `logits: [vocab]`; an empty slice gives token 0.
     pub fn sample(&mut self, logits: &mut [f32]) -> u16 {
-        // Below this temperature the second-likeliest token has no chance that a float could tell from 0.
-        if self.sampling.temperature < 1e-4 {
+        let max = logits.iter().copied().fold(f32::MIN, f32::max);
+        // Below this temperature the second-likeliest token has no chance that could be told from 0.
+        if self.sampling.temperature < 1e-4 || max == f32::INFINITY {
             return argmax(logits);
         }
-        let max = logits.iter().copied().fold(f32::MIN, f32::max);
-        let inverse = 1.0 / self.sampling.temperature;
+        let units = UNITS / self.sampling.temperature;
         for logit in logits.iter_mut() {
-            *logit = exp((*logit - max) * inverse);
+            let distance = (max - *logit) * units + 0.5;
+            // NaN is not above zero; what is too far for an integer becomes the largest one.
+            let probability = if distance > 0.0 { probability(distance as u32) } else { 0 };
+            *logit = f32::from_bits(probability);
         }
-        let probabilities = logits;
-        let mut cut = 0.0_f32;
+        let probabilities = &*arch::float_words(logits);
+        let mut cut = 0;
         if self.sampling.top_k > 0 && self.sampling.top_k < probabilities.len() {
-            let top_k = self.sampling.top_k;
-            cut = largest_cut(|cut| probabilities.iter().filter(|&&p| p >= cut).count() >= top_k);
+            cut = largest_cut(probabilities, 0, self.sampling.top_k as u64, |_| 1);
         }
         if self.sampling.top_p < 1.0 {
-            let wanted = self.sampling.top_p * mass(probabilities, cut);
-            cut = cut.max(largest_cut(|cut| mass(probabilities, cut) >= wanted));
+            // 24 bits, as many as the float has.
+            let wanted = scaled(mass(probabilities, cut), (self.sampling.top_p * 16_777_216.0) as u32);
+            cut = largest_cut(probabilities, cut, wanted, u64::from);
         }
-        let target = self.uniform() * mass(probabilities, cut);
-        let mut sum = 0.0;
+        let target = scaled(mass(probabilities, cut), self.uniform());
+        let mut sum = 0;
         let mut last = 0;
         for (token, &probability) in probabilities.iter().enumerate() {
-            if probability >= cut {
+            if probability >= cut && probability > 0 {
                 last = token;
-                sum += probability;
+                sum += u64::from(probability);
                 if sum > target {
                     break;
                 }
@@ -87,33 +94,67 @@ impl Sampler {
         last as u16
     }
 
-    /// Uniform in 0..1, 24 bits (Marsaglia 2003, xorshift64*, as Vigna 2016 scrambles it).
-    fn uniform(&mut self) -> f32 {
+    /// Uniform in `0..2^24` (Marsaglia 2003, xorshift64*, as Vigna 2016 scrambles it).
+    fn uniform(&mut self) -> u32 {
         self.state ^= self.state >> 12;
         self.state ^= self.state << 25;
         self.state ^= self.state >> 27;
-        let bits = self.state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40;
-        bits as f32 * (1.0 / 16_777_216.0)
+        (self.state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40) as u32
     }
 }
 
-/// Sum of the probabilities that are not below the cut, in token order.
-fn mass(probabilities: &[f32], cut: f32) -> f32 {
-    probabilities.iter().filter(|&&p| p >= cut).sum()
+/// 2^-8 log2 units in a natural one.
+const UNITS: f32 = 256.0 * core::f32::consts::LOG2_E;
+
+/// Bits of a digit of a probability, and of all six.
+const DIGIT: u32 = 5;
+const BITS: u32 = 6 * DIGIT;
+
+/// `2^30 * 2^(-distance / 256)`, within 0.2 %: half a unit of the distance and the table's own error.
+fn probability(distance: u32) -> u32 {
+    let whole = distance >> arch::FRACTION_BITS;
+    let power = arch::exp2_negative(distance & 0xff) << (BITS - 15);
+    if whole < BITS { power >> whole } else { 0 }
 }
 
-/// The largest cut in 0..=1 that is still `enough`; positive floats order like their bits, so 30 halvings find it.
-fn largest_cut(enough: impl Fn(f32) -> bool) -> f32 {
-    let (mut low, mut high) = (0, 1.0_f32.to_bits());
-    while low < high {
-        let middle = low + (high - low).div_ceil(2);
-        if enough(f32::from_bits(middle)) {
-            low = middle;
-        } else {
-            high = middle - 1;
+/// `value * fraction / 2^24`, rounded down; the value has at most 46 bits, the fraction 24.
+fn scaled(value: u64, fraction: u32) -> u64 {
+    let fraction = u64::from(fraction);
+    (value >> 24) * fraction + (((value & 0xff_ffff) * fraction) >> 24)
+}
+
+/// Sum of the probabilities that are not below the cut.
+fn mass(probabilities: &[u32], cut: u32) -> u64 {
+    probabilities.iter().filter(|&&p| p >= cut).map(|&p| u64::from(p)).sum()
+}
+
+/// A cut, not below `least`, that keeps the fewest of the likeliest tokens whose weights sum to `wanted`.
+fn largest_cut(probabilities: &[u32], least: u32, mut wanted: u64, weight: impl Fn(u32) -> u64) -> u32 {
+    // The digits of the cut that are known, as the number that they are.
+    let mut known = 0;
+    for shift in (0..BITS).step_by(DIGIT as usize).rev() {
+        let mut weights = [0_u64; 1 << DIGIT];
+        let mut counts = [0_u16; 1 << DIGIT];
+        for &probability in probabilities {
+            if probability >> shift >> DIGIT == known && probability >= least {
+                let digit = (probability >> shift) as usize % (1 << DIGIT);
+                weights[digit] += weight(probability);
+                counts[digit] = counts[digit].saturating_add(1);
+            }
+        }
+        // From the highest digit down; where all of them are not enough, all are kept.
+        let mut digit = (1 << DIGIT) - 1;
+        while digit > 0 && weights[digit % (1 << DIGIT)] < wanted {
+            wanted -= weights[digit % (1 << DIGIT)];
+            digit -= 1;
+        }
+        known = known << DIGIT | digit as u32;
+        if counts[digit % (1 << DIGIT)] <= 1 {
+            // The one token in question is above every cut with these digits.
+            return (known << shift).max(least);
         }
     }
-    f32::from_bits(low)
+    known.max(least)
 }
 
 /// The token with the largest logit, the first among equals; 0 for an empty slice.
@@ -175,6 +216,53 @@ mod tests {
             let counts = histogram(Sampling { temperature: 1.0, top_k, top_p }, &logits, 4000);
             let drawn: Vec<bool> = counts.iter().map(|&count| count > 0).collect();
             assert_eq!(drawn, expected, "top_k {top_k}, top_p {top_p}: {counts:?}");
+        }
+    }
+
+    #[test]
+    fn cuts_keep_what_sorting_would_keep() {
+        let mut state = 5_u32;
+        for length in [1, 2, 3, 40, 300] {
+            for spread in [0, 6, 12, 25] {
+                let mut next = || {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (state >> 2) >> (state % (spread + 1))
+                };
+                let probabilities: Vec<u32> = (0..length).map(|_| next()).collect();
+                let mut sorted = probabilities.clone();
+                sorted.sort_unstable_by(|a, b| b.cmp(a));
+                let total = mass(&probabilities, 0);
+                for eighths in 1..8 {
+                    let wanted = total * eighths / 8;
+                    let mut sum = 0;
+                    let smallest = sorted.iter().find(|&&p| {
+                        sum += u64::from(p);
+                        sum >= wanted
+                    });
+                    let cut = largest_cut(&probabilities, 0, wanted, u64::from);
+                    let kept = probabilities.iter().filter(|&&p| p >= cut).count();
+                    let expected = probabilities.iter().filter(|&&p| p >= *smallest.unwrap()).count();
+                    assert_eq!(kept, expected, "{eighths} eighths of {length}, spread {spread}");
+                }
+                for top_k in 1..=length {
+                    let cut = largest_cut(&probabilities, 0, top_k as u64, |_| 1);
+                    let expected = probabilities.iter().filter(|&&p| p >= sorted[top_k - 1]).count();
+                    assert_eq!(probabilities.iter().filter(|&&p| p >= cut).count(), expected, "{top_k} of {length}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn logits_that_are_no_numbers_are_not_drawn() {
+        let sampling = Sampling { temperature: 1.0, top_k: 0, top_p: 1.0 };
+        for (logits, expected) in [
+            ([f32::NAN, 1.0, f32::NAN], 1),
+            ([f32::NEG_INFINITY, f32::NAN, -5.0], 2),
+            ([1.0, f32::INFINITY, 3.0], 1),
+            ([f32::MIN, f32::MAX, 0.0], 1),
+        ] {
+            assert_eq!(Sampler::new(sampling, 3).unwrap().sample(&mut logits.clone()), expected, "{logits:?}");
         }
     }
 
