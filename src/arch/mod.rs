@@ -22,6 +22,7 @@ mod packing;
 #[cfg(feature = "portable-simd")]
 mod portable;
 mod scalar;
+mod silu;
 #[cfg(thumbformer_small)]
 mod small;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub(crate) use multiply::{Ratio, bit_length, exponent, mul_wide, power_of_two};
 pub use pack::pack_q8;
 pub use packing::{COLUMNS as PACKED_COLUMNS, Packing, ROWS as PACKED_ROWS, words_q8};
 pub(crate) use scalar::probability;
+pub(crate) use silu::{LARGEST_TAIL, SILU_BITS, silu};
 
 #[cfg(thumbformer_backend = "dsp")]
 pub(crate) use dsp::Dsp as Native;
@@ -86,6 +88,28 @@ pub(crate) trait Backend {
     fn rescale(x: &[i32], ratio: Ratio, out: &mut [Self::Activation]) {
         for (out, &x) in out.iter_mut().zip(x) {
             *out = (ratio.apply(x) as i8).into();
+        }
+    }
+
+    /// `gate[i] = (silu(gate[i] * ratio) >> shifts.0) * (up[i] >> shifts.1)`, the argument and the result of SiLU with
+    /// [`SILU_BITS`] fraction bits.
+    ///
+    /// The ratio keeps the argument below 2^13, the shifts each factor within 14 bits and a sign.
+    #[inline]
+    fn silu_times(gate: &mut [i32], up: &[i32], ratio: Ratio, shifts: (u32, u32)) {
+        for (gate, &up) in gate.iter_mut().zip(up) {
+            *gate = (silu(ratio.apply(*gate)) >> shifts.0) * (up >> shifts.1);
+        }
+    }
+
+    /// Rotates pairs: `low = low * cos - high * sin`, `high = high * cos + low * sin`, each product divided by 2^16.
+    ///
+    /// # Shapes
+    /// All `[n]`.
+    #[inline]
+    fn rotate(low: &mut [i32], high: &mut [i32], cosines: &[i16], sines: &[i16]) {
+        for (((low, high), &cos), &sin) in low.iter_mut().zip(high).zip(cosines).zip(sines) {
+            (*low, *high) = (mul_wide(*low, cos) - mul_wide(*high, sin), mul_wide(*high, cos) + mul_wide(*low, sin));
         }
     }
 

@@ -7,7 +7,7 @@
 //! Loops are written out by hand over named sums: arrays of accumulators collapse to memory at opt-level "s".
 
 use super::scalar::{self, Scalar};
-use super::{Backend, Packing, Ratio, signed_bytes};
+use super::{Backend, Packing, Ratio, signed_bytes, silu};
 use core::simd::cmp::SimdOrd;
 use core::simd::num::{SimdInt, SimdUint};
 use core::simd::{Simd, i8x8, i8x16, i16x8, i32x4, u16x8};
@@ -37,6 +37,35 @@ fn high(a: u16x8, b: u16x8) -> u16x8 {
 #[inline(always)]
 fn mul_wide(a: i32x4, b: i32x4) -> i32x4 {
     ((a.cast::<i64>() * (b << Simd::splat(16)).cast::<i64>()) >> Simd::splat(32)).cast()
+}
+
+/// A [`Ratio`] for four lanes.
+struct Rescale {
+    left: i32x4,
+    multiplier: i32x4,
+    half: i32x4,
+    right: i32x4,
+}
+
+impl Rescale {
+    #[inline(always)]
+    fn new(ratio: Ratio) -> Rescale {
+        let half = if ratio.right == 0 { 0 } else { 1 << (ratio.right - 1) };
+        Rescale {
+            left: Simd::splat(ratio.left.cast_signed()),
+            multiplier: Simd::splat(ratio.multiplier.into()),
+            half: Simd::splat(half),
+            right: Simd::splat(ratio.right.cast_signed()),
+        }
+    }
+
+    /// `Ratio::apply`. The halves apart: with one number for all lanes the compiler does not see the upper half of a product.
+    #[inline(always)]
+    fn apply(&self, x: i32x4) -> i32x4 {
+        let x = x << self.left;
+        let low = ((x & Simd::splat(0xffff)) * self.multiplier) >> Simd::splat(16);
+        ((x >> Simd::splat(16)) * self.multiplier + low + self.half) >> self.right
+    }
 }
 
 /// `exp2_negative` of eight numbers of 16 bits, by the polynomial that the table is made from.
@@ -92,17 +121,45 @@ impl Backend for Portable {
     fn rescale(x: &[i32], ratio: Ratio, out: &mut [i8]) {
         let (vectors, rest) = x.as_chunks::<4>();
         let (out_vectors, out_rest) = out.as_chunks_mut::<4>();
-        let half = if ratio.right == 0 { 0 } else { 1 << (ratio.right - 1) };
-        let (left, right) = (Simd::splat(ratio.left.cast_signed()), Simd::splat(ratio.right.cast_signed()));
-        let (multiplier, half) = (Simd::splat(ratio.multiplier.into()), Simd::splat(half));
+        let scale = Rescale::new(ratio);
         for (out, &x) in out_vectors.iter_mut().zip(vectors) {
-            let x = i32x4::from_array(x) << left;
-            // The halves apart: with one number for all lanes the compiler does not see the upper half of a product.
-            let low = ((x & Simd::splat(0xffff)) * multiplier) >> Simd::splat(16);
-            let product = (x >> Simd::splat(16)) * multiplier + low;
-            *out = ((product + half) >> right).cast::<i8>().to_array();
+            *out = scale.apply(i32x4::from_array(x)).cast::<i8>().to_array();
         }
         out_rest.iter_mut().zip(rest).for_each(|(out, &x)| *out = ratio.apply(x) as i8);
+    }
+
+    fn silu_times(gate: &mut [i32], up: &[i32], ratio: Ratio, shifts: (u32, u32)) {
+        let (vectors, rest) = gate.as_chunks_mut::<4>();
+        let (up_vectors, up_rest) = up.as_chunks::<4>();
+        let scale = Rescale::new(ratio);
+        let step = silu::SILU_BITS - silu::STEP_BITS;
+        let (gate_shift, up_shift) = (Simd::splat(shifts.0.cast_signed()), Simd::splat(shifts.1.cast_signed()));
+        for (gate, &up) in vectors.iter_mut().zip(up_vectors) {
+            let x = scale.apply(i32x4::from_array(*gate));
+            let magnitude = x.abs();
+            let index = (magnitude >> Simd::splat(step.cast_signed())).simd_min(Simd::splat(silu::END as i32));
+            let words = Simd::<u32, 4>::gather_or_default(&silu::SILU_TAIL, index.cast::<usize>());
+            let fraction = magnitude & Simd::splat((1 << step) - 1);
+            let slope = words.cast::<i32>() >> Simd::splat(16);
+            let tail =
+                (words & Simd::splat(0xffff)).cast::<i32>() + ((slope * fraction) >> Simd::splat(step.cast_signed()));
+            let silu = (x & !(x >> Simd::splat(31))) - tail;
+            *gate = ((silu >> gate_shift) * (i32x4::from_array(up) >> up_shift)).to_array();
+        }
+        Scalar::silu_times(rest, up_rest, ratio, shifts);
+    }
+
+    fn rotate(low: &mut [i32], high: &mut [i32], cosines: &[i16], sines: &[i16]) {
+        let ((low, low_rest), (high, high_rest)) = (low.as_chunks_mut::<4>(), high.as_chunks_mut::<4>());
+        let ((cosines, cos_rest), (sines, sin_rest)) = (cosines.as_chunks::<4>(), sines.as_chunks::<4>());
+        for (((low, high), &cos), &sin) in low.iter_mut().zip(high).zip(cosines).zip(sines) {
+            let (x, y) = (i32x4::from_array(*low), i32x4::from_array(*high));
+            let cos = Simd::<i16, 4>::from_array(cos).cast::<i32>();
+            let sin = Simd::<i16, 4>::from_array(sin).cast::<i32>();
+            *low = (mul_wide(x, cos) - mul_wide(y, sin)).to_array();
+            *high = (mul_wide(y, cos) + mul_wide(x, sin)).to_array();
+        }
+        Scalar::rotate(low_rest, high_rest, cos_rest, sin_rest);
     }
 
     fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
@@ -110,32 +167,15 @@ impl Backend for Portable {
         if queries.is_empty() || !rest.is_empty() || query.len() != width {
             return Scalar::scaled_dots(keys, width, mantissas, query, scores);
         }
-        let tokens = mantissas.len().min(scores.len());
-        let (scores, mantissas) = (scores.get_mut(..tokens).unwrap_or(&mut []), mantissas.get(..tokens).unwrap_or(&[]));
-        let mut keys = signed_bytes(keys).as_chunks::<8>().0.chunks_exact(queries.len());
-        let mut dot = || {
-            let key = keys.next().unwrap_or(&[]);
-            key.iter().zip(queries).map(|(key, &query)| dot8(key, i16x8::from_array(query))).sum::<i32>()
-        };
-        let (vectors, rest) = scores.as_chunks_mut::<8>();
-        let (mantissa_vectors, mantissa_rest) = mantissas.as_chunks::<8>();
-        let mut max = i16x8::splat(i16::MIN);
-        for (scores, &[m0, m1, m2, m3, m4, m5, m6, m7]) in vectors.iter_mut().zip(mantissa_vectors) {
-            let low = mul_wide(
-                i32x4::from_array([dot(), dot(), dot(), dot()]),
-                Simd::<i16, 4>::from_array([m0, m1, m2, m3]).cast(),
-            );
-            let high = mul_wide(
-                i32x4::from_array([dot(), dot(), dot(), dot()]),
-                Simd::<i16, 4>::from_array([m4, m5, m6, m7]).cast(),
-            );
-            let ([a, b, c, d], [e, f, g, h]) = (low.cast::<i16>().to_array(), high.cast::<i16>().to_array());
-            *scores = [a, b, c, d, e, f, g, h];
-            max = max.simd_max(i16x8::from_array(*scores));
-        }
-        let mut max = max.reduce_max();
-        for (score, &mantissa) in rest.iter_mut().zip(mantissa_rest) {
-            *score = super::mul_wide(dot(), mantissa) as i16;
+        let keys = signed_bytes(keys).as_chunks::<8>().0;
+        let (eights, rest) =
+            if let [query] = queries { eights(keys, *query, mantissas, scores) } else { (0, i16::MIN) };
+        let mut max = rest;
+        let keys = keys.get(eights..).unwrap_or(&[]).chunks_exact(queries.len());
+        let scores = scores.get_mut(eights..).unwrap_or(&mut []).iter_mut().zip(mantissas.get(eights..).unwrap_or(&[]));
+        for ((score, &mantissa), key) in scores.zip(keys) {
+            let dot = key.iter().zip(queries).map(|(key, &query)| dot8(key, i16x8::from_array(query))).sum();
+            *score = super::mul_wide(dot, mantissa) as i16;
             max = max.max(*score);
         }
         max
@@ -190,6 +230,28 @@ impl Backend for Portable {
             *sum = tail(row) + products.map(|(values, &weights)| dot8(values, i16x8::from_array(weights))).sum::<i32>();
         }
     }
+}
+
+/// Scores of eight keys of eight numbers at a time; returns how many there were, and the largest.
+#[inline(always)]
+fn eights(keys: &[[i8; 8]], query: [i16; 8], mantissas: &[i16], scores: &mut [i16]) -> (usize, i16) {
+    let query = i16x8::from_array(query);
+    let mut max = i16x8::splat(i16::MIN);
+    let mut count = 0;
+    let tokens = keys.as_chunks::<8>().0.iter().zip(mantissas.as_chunks::<8>().0);
+    for (([k0, k1, k2, k3, k4, k5, k6, k7], &[m0, m1, m2, m3, m4, m5, m6, m7]), scores) in
+        tokens.zip(scores.as_chunks_mut::<8>().0)
+    {
+        let low = [dot8(k0, query), dot8(k1, query), dot8(k2, query), dot8(k3, query)];
+        let high = [dot8(k4, query), dot8(k5, query), dot8(k6, query), dot8(k7, query)];
+        let low = mul_wide(i32x4::from_array(low), Simd::<i16, 4>::from_array([m0, m1, m2, m3]).cast());
+        let high = mul_wide(i32x4::from_array(high), Simd::<i16, 4>::from_array([m4, m5, m6, m7]).cast());
+        let ([a, b, c, d], [e, f, g, h]) = (low.cast::<i16>().to_array(), high.cast::<i16>().to_array());
+        *scores = [a, b, c, d, e, f, g, h];
+        max = max.simd_max(i16x8::from_array(*scores));
+        count += 8;
+    }
+    (count, max.reduce_max())
 }
 
 /// Four rows by sixteen columns, as `Packing::M55` has them: one load of activations for four of weights.

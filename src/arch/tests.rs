@@ -133,6 +133,27 @@ macro_rules! equals_scalar {
                     let found: Vec<i32> = found.into_iter().map(|x| x.into()).collect();
                     prop_assert_eq!(found, x.iter().map(|&x| ratio.apply(x)).collect::<Vec<i32>>());
                 }
+
+                #[test]
+                fn activations_and_rotations_equal_the_scalar_backend(
+                    rows in prop::collection::vec((-100_000..100_000_i32, -100_000..100_000_i32, any::<i16>(), any::<i16>()), 1..70),
+                    number in 1e-4_f32..2000.0, shifts in (0..16_u32, 0..8_u32),
+                ) {
+                    let ratio = super::super::Ratio::new(number, 100_000).unwrap();
+                    let low: Vec<i32> = rows.iter().map(|row| row.0).collect();
+                    let high: Vec<i32> = rows.iter().map(|row| row.1).collect();
+                    // The product of both must fit.
+                    let shifts = (shifts.0 + 12, shifts.1 + 4);
+                    let (mut expected, mut found) = (low.clone(), low.clone());
+                    Scalar::silu_times(&mut expected, &high, ratio, shifts);
+                    <$backend>::silu_times(&mut found, &high, ratio, shifts);
+                    prop_assert_eq!(found, expected);
+                    let (cosines, sines): (Vec<i16>, Vec<i16>) = rows.iter().map(|row| (row.2, row.3)).unzip();
+                    let (mut expected, mut found) = ((low.clone(), high.clone()), (low, high));
+                    Scalar::rotate(&mut expected.0, &mut expected.1, &cosines, &sines);
+                    <$backend>::rotate(&mut found.0, &mut found.1, &cosines, &sines);
+                    prop_assert_eq!(found, expected);
+                }
             }
         }
     };

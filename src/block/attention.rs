@@ -10,7 +10,7 @@
 
 use super::Place;
 use super::cache::HeadCache;
-use crate::arch::{self, PACKED_ROWS, mul_wide};
+use crate::arch::{self, Backend, Native, PACKED_ROWS};
 use crate::dims::Dims;
 use crate::error::Error;
 use crate::kernels::fixed::{Fixed, power_of_two};
@@ -143,9 +143,7 @@ fn rotate(heads: &mut Fixed<'_>, rotation: &[i16]) {
     let (cosines, sines) = rotation.split_at_checked(half).unwrap_or((&[], &[]));
     for head in heads.integers.chunks_exact_mut(rotation.len().max(1)) {
         let Some((low, high)) = head.split_at_mut_checked(half) else { continue };
-        for (((low, high), &cos), &sin) in low.iter_mut().zip(high).zip(cosines).zip(sines) {
-            (*low, *high) = (mul_wide(*low, cos) - mul_wide(*high, sin), mul_wide(*high, cos) + mul_wide(*low, sin));
-        }
+        Native::rotate(low, high, cosines, sines);
     }
     // Cosine and sine have 15 bits, a multiplication divides by 2^16.
     heads.scale *= 2.0;

@@ -6,9 +6,8 @@
 //! ```
 
 use super::Place;
-use crate::arch::{Backend, Native, PACKED_ROWS};
+use crate::arch::{Backend, LARGEST_TAIL, Native, PACKED_ROWS, SILU_BITS};
 use crate::error::Error;
-use crate::kernels::activation::{FRACTION_BITS, LARGEST_TAIL, silu};
 use crate::kernels::fixed::{Fixed, Ratio, bit_length, power_of_two};
 use crate::kernels::matrix::matvec;
 use crate::kernels::quantize::{Quantized, quantize};
@@ -49,15 +48,14 @@ impl Mlp<'_> {
         observer.vector(Point::Up, place.layer, &up.observed());
 
         let (gate_bound, up_bound) = (Native::largest(gate.integers), Native::largest(up.integers));
-        let one = power_of_two(FRACTION_BITS.cast_signed());
+        let one = power_of_two(SILU_BITS.cast_signed());
         let to_real = Ratio::new(gate.scale * one, gate_bound).ok_or(not_finite)?;
         // SiLU's result is no larger than its argument, or than the largest tail.
         let largest = to_real.apply(gate_bound.cast_signed()).cast_unsigned().max(LARGEST_TAIL);
-        let gate_shift = (bit_length(largest) - FACTOR_BITS).max(0);
-        let up_shift = (bit_length(up_bound) - FACTOR_BITS).max(0);
-        for (gate, &up) in gate.integers.iter_mut().zip(up.integers.iter()) {
-            *gate = (silu(to_real.apply(*gate)) >> gate_shift) * (up >> up_shift);
-        }
+        let shift = |largest: u32| (bit_length(largest) - FACTOR_BITS).max(0);
+        let (gate_shift, up_shift) = (shift(largest), shift(up_bound));
+        let shifts = (gate_shift.cast_unsigned(), up_shift.cast_unsigned());
+        Native::silu_times(gate.integers, up.integers, to_real, shifts);
         let scale = up.scale / one * power_of_two(gate_shift + up_shift);
         let hidden = Fixed { integers: gate.integers, scale };
         observer.vector(Point::Hidden, place.layer, &hidden.observed());

@@ -61,8 +61,9 @@ pub struct Token {
 }
 
 /// Builds and runs one of the benchmark programs and returns its lines.
-fn lines<T: for<'d> Deserialize<'d>>(core: Core, program: &str) -> Result<Vec<T>> {
-    let board = core.board();
+fn lines<T: for<'d> Deserialize<'d>>(core: Core, program: &str, variables: &[(&'static str, &str)]) -> Result<Vec<T>> {
+    let mut board = core.board();
+    board.build.variables.extend(variables.iter().map(|(name, value)| (*name, value.to_string())));
     let toolchain = setup::ensure(&board)?;
     let elf = board.build_program(&toolchain, program)?;
     let output = emulate(&board, &elf, &[], |_| ())?;
@@ -79,7 +80,7 @@ fn lines<T: for<'d> Deserialize<'d>>(core: Core, program: &str) -> Result<Vec<T>
 /// # Errors
 /// When the firmware cannot be built or run.
 pub fn kernels(core: Core) -> Result<Vec<Row>> {
-    let mut rows: Vec<Row> = lines(core, "kernels")?;
+    let mut rows: Vec<Row> = lines(core, "kernels", &[])?;
     for row in &mut rows {
         row.core = core.name();
         row.per_mac = (f64::from(row.instructions) / f64::from(row.macs) * 1000.0).round() / 1000.0;
@@ -92,7 +93,15 @@ pub fn kernels(core: Core) -> Result<Vec<Row>> {
 /// # Errors
 /// When the firmware cannot be built or run.
 pub fn model(core: Core) -> Result<Vec<Token>> {
-    let mut tokens: Vec<Token> = lines(core, "model")?;
+    model_with(core, &[])
+}
+
+/// [`model`], built with more environment variables.
+///
+/// # Errors
+/// As [`model`].
+pub fn model_with(core: Core, variables: &[(&'static str, &str)]) -> Result<Vec<Token>> {
+    let mut tokens: Vec<Token> = lines(core, "model", variables)?;
     tokens.iter_mut().for_each(|token| token.core = core.name());
     Ok(tokens)
 }

@@ -1,6 +1,7 @@
 //! The project's own commands, `cargo xtask …`: a demonstration, the tests, the set-up of both.
 
 mod bench;
+mod codegen;
 mod cores;
 mod demo;
 mod emulator;

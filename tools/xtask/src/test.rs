@@ -1,6 +1,7 @@
 //! `cargo xtask test`: all that must hold, one leg after the other; a leg that cannot run here says why.
 
 use crate::bench;
+use crate::codegen;
 use crate::cores::Core;
 use crate::demo::{Story, compare, on_host, on_host_with};
 use crate::emulator::{self, Step};
@@ -36,6 +37,8 @@ pub enum Leg {
     Emulated,
     /// The kernels on every emulated core: exact, repeatable, and no slower than what was reached
     Bench,
+    /// The instructions that the inner loops are fast by, in the machine code; and `opt-level = "s"`
+    Codegen,
     /// No panic and no allocator in the release firmware's inference
     Panics,
     /// The default model against its float checkpoint, over text that it never saw
@@ -84,6 +87,7 @@ fn run(board: &Board, leg: Leg) -> Result<Outcome> {
         Leg::Docs => docs(),
         Leg::Emulated => emulated(board),
         Leg::Bench => kernels(),
+        Leg::Codegen => codegen::check().map(Outcome::Passed),
         Leg::Panics => without_panics(board),
         Leg::Quality => quality(board),
     }

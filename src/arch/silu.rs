@@ -6,16 +6,16 @@
 //! The tail is the same on both sides, so one table of 193 words serves both; between its points it is a straight line.
 
 /// Fraction bits of arguments and results.
-pub(crate) const FRACTION_BITS: u32 = 16;
+pub(crate) const SILU_BITS: u32 = 16;
 /// Distance of the table's points: 2^-4.
-const STEP_BITS: u32 = 4;
+pub(super) const STEP_BITS: u32 = 4;
 /// Arguments from here on have no tail.
-const END: usize = 12 << STEP_BITS;
+pub(super) const END: usize = 12 << STEP_BITS;
 /// The largest value of a tail, in fixed point.
 pub(crate) const LARGEST_TAIL: u32 = 18_252;
 
 /// Each word: the value at a point in the low half, the difference to the next point in the high half.
-const SILU_TAIL: [u32; END + 1] = {
+pub(super) static SILU_TAIL: [u32; END + 1] = {
     // e^(1/16), by its series; the table is made of products of it.
     let x = 1.0 / 16.0;
     let factor = 1.0 + x * (1.0 + x / 2.0 * (1.0 + x / 3.0 * (1.0 + x / 4.0 * (1.0 + x / 5.0 * (1.0 + x / 6.0)))));
@@ -44,7 +44,7 @@ const SILU_TAIL: [u32; END + 1] = {
 #[inline(always)]
 pub(crate) fn silu(x: i32) -> i32 {
     let magnitude = x.unsigned_abs();
-    let shift = FRACTION_BITS - STEP_BITS;
+    let shift = SILU_BITS - STEP_BITS;
     let word = SILU_TAIL[((magnitude >> shift) as usize).min(END)];
     let fraction = (magnitude & ((1 << shift) - 1)).cast_signed();
     let slope = word.cast_signed() >> 16;
