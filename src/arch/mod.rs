@@ -91,6 +91,20 @@ pub(crate) trait Backend {
         }
     }
 
+    /// `x[i] = x[i] * ratio`, rounded.
+    #[inline]
+    fn rescale_in_place(x: &mut [i32], ratio: Ratio) {
+        for x in x {
+            *x = ratio.apply(*x);
+        }
+    }
+
+    /// `sum(|x[i]| / 128 + 1)`: in these units the magnitudes of 512 numbers of 29 bits fit a word.
+    #[inline]
+    fn magnitudes(x: &[i32]) -> u32 {
+        x.iter().map(|x| (x.unsigned_abs() >> 7) + 1).sum()
+    }
+
     /// `gate[i] = (silu(gate[i] * ratio) >> shifts.0) * (up[i] >> shifts.1)`, the argument and the result of SiLU with
     /// [`SILU_BITS`] fraction bits.
     ///

@@ -128,6 +128,24 @@ impl Backend for Portable {
         out_rest.iter_mut().zip(rest).for_each(|(out, &x)| *out = ratio.apply(x) as i8);
     }
 
+    fn rescale_in_place(x: &mut [i32], ratio: Ratio) {
+        let (vectors, rest) = x.as_chunks_mut::<4>();
+        let scale = Rescale::new(ratio);
+        for x in vectors {
+            *x = scale.apply(i32x4::from_array(*x)).to_array();
+        }
+        Scalar::rescale_in_place(rest, ratio);
+    }
+
+    fn magnitudes(x: &[i32]) -> u32 {
+        let (vectors, rest) = x.as_chunks::<4>();
+        let mut sum = Scalar::magnitudes(rest);
+        for &x in vectors {
+            sum += ((i32x4::from_array(x).abs() >> Simd::splat(7)) + Simd::splat(1)).reduce_sum().cast_unsigned();
+        }
+        sum
+    }
+
     fn silu_times(gate: &mut [i32], up: &[i32], ratio: Ratio, shifts: (u32, u32)) {
         let (vectors, rest) = gate.as_chunks_mut::<4>();
         let (up_vectors, up_rest) = up.as_chunks::<4>();

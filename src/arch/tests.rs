@@ -128,6 +128,10 @@ macro_rules! equals_scalar {
                     prop_assert!(x.iter().all(|x| x.unsigned_abs() <= largest));
                     prop_assert!(x.iter().any(|x| x.unsigned_abs() + 1 >= largest));
                     let ratio = super::super::Ratio::new(127.0 / largest as f32, largest).unwrap();
+                    prop_assert_eq!(<$backend>::magnitudes(&x), Scalar::magnitudes(&x));
+                    let mut in_place = x.clone();
+                    <$backend>::rescale_in_place(&mut in_place, ratio);
+                    prop_assert_eq!(&in_place, &x.iter().map(|&x| ratio.apply(x)).collect::<Vec<i32>>());
                     let mut found = vec![<$backend as Backend>::Activation::from(0); x.len()];
                     <$backend>::rescale(&x, ratio, &mut found);
                     let found: Vec<i32> = found.into_iter().map(|x| x.into()).collect();

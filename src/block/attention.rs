@@ -71,9 +71,9 @@ impl Attention<'_> {
         let token = key.integers.chunks_exact_mut(head_dim).zip(value.integers.chunks_exact_mut(head_dim));
         let caches = HeadCache::heads(cache, head_dim, place.max_seq);
         for (mut cache, (head_key, head_value)) in caches.zip(token) {
-            let head_key = Fixed { integers: head_key, ..key };
-            let head_value = Fixed { integers: head_value, ..value };
-            cache.store(place.position, &head_key, &head_value, bits).ok_or(not_finite)?;
+            let mut head_key = Fixed { integers: head_key, ..key };
+            let mut head_value = Fixed { integers: head_value, ..value };
+            cache.store(place.position, &mut head_key, &mut head_value, bits).ok_or(not_finite)?;
             exponent = exponent.max(cache.value_exponent());
         }
         // Query heads come in groups that share a key/value head.
@@ -85,9 +85,9 @@ impl Attention<'_> {
         let mut head = 0;
         for ((cache, queries), outputs) in caches.zip(heads).zip(outputs) {
             for (integers, out) in queries.chunks_exact_mut(head_dim).zip(outputs.chunks_exact_mut(head_dim)) {
-                let query = Fixed { integers, ..query };
+                let mut query = Fixed { integers, ..query };
                 let head_scratch = (&mut **activations, &mut **scores);
-                self.attend(&query, &cache, exponent, out, head, place, head_scratch, observer)?;
+                self.attend(&mut query, &cache, exponent, out, head, place, head_scratch, observer)?;
                 head += 1;
             }
         }
@@ -105,7 +105,7 @@ impl Attention<'_> {
     #[allow(clippy::too_many_arguments)] // the parts of one formula
     fn attend(
         &self,
-        query: &Fixed<'_>,
+        query: &mut Fixed<'_>,
         cache: &HeadCache<'_>,
         exponent: i16,
         out: &mut [i32],

@@ -66,27 +66,35 @@ impl<'c> HeadCache<'c> {
         self.exponents.get(1).copied().unwrap_or(NO_EXPONENT)
     }
 
-    /// Quantizes and stores the key and the value of the token at `position`; position 0 begins a new sequence.
+    /// Quantizes, in place too, and stores the key and the value of the token at `position`; position 0 begins a new sequence.
     ///
     /// `None` when a value is not finite or the position is beyond the cache.
     ///
     /// # Shapes
     /// `key`, `value`: `[head_dim]`.
-    pub(crate) fn store(&mut self, position: usize, key: &Fixed<'_>, value: &Fixed<'_>, value_bits: i32) -> Option<()> {
+    pub(crate) fn store(
+        &mut self,
+        position: usize,
+        key: &mut Fixed<'_>,
+        value: &mut Fixed<'_>,
+        value_bits: i32,
+    ) -> Option<()> {
         let [key_exponent, value_exponent] = self.exponents else { return None };
         let mantissas = self.key_mantissas.get_mut(..=position)?;
         let ratio = store_scale(key, mantissas, key_exponent, KEY_BITS)?;
         let row = arch::signed_bytes_mut(self.keys).chunks_exact_mut(self.width.max(1)).nth(position)?;
         let (row, padding) = row.split_at_mut_checked(key.integers.len())?;
+        Native::rescale_in_place(key.integers, ratio);
         for (integer, &value) in row.iter_mut().zip(key.integers.iter()) {
-            *integer = ratio.apply(value) as i8;
+            *integer = value as i8;
         }
         padding.fill(0);
         let mantissas = self.value_mantissas.get_mut(..=position)?;
         let ratio = store_scale(value, mantissas, value_exponent, value_bits)?;
         let column = arch::signed_bytes_mut(self.values).iter_mut().skip(position).step_by(self.stride.max(1));
+        Native::rescale_in_place(value.integers, ratio);
         for (integer, &value) in column.zip(value.integers.iter()) {
-            *integer = ratio.apply(value) as i8;
+            *integer = value as i8;
         }
         Some(())
     }

@@ -38,16 +38,21 @@ pub(crate) struct Query<'a> {
 }
 
 impl<'a> Query<'a> {
-    /// Scales a query so that a score is in units of 2^-8 of a log2 unit.
+    /// Scales a query, in place too, so that a score is in units of 2^-8 of a log2 unit.
     ///
     /// `factor` is what queries are multiplied with (attention scale and log2(e)); `key_exponent` is that of the head's keys.
     /// `None` when scores could be beyond 2^24 log2 units.
     ///
     /// # Shapes
     /// `query: [head_dim]`; `integers: [width]`.
-    pub(crate) fn new(query: &Fixed<'_>, factor: f32, key_exponent: i16, integers: &'a mut [i16]) -> Option<Query<'a>> {
+    pub(crate) fn new(
+        query: &mut Fixed<'_>,
+        factor: f32,
+        key_exponent: i16,
+        integers: &'a mut [i16],
+    ) -> Option<Query<'a>> {
         // In units of 128, so that 512 numbers of 29 bits fit a word; it bounds every magnitude as well.
-        let sum: u32 = query.integers.iter().map(|value| (value.unsigned_abs() >> 7) + 1).sum();
+        let sum = Native::magnitudes(query.integers);
         let bound = if sum < 1 << 22 { sum << 7 } else { Native::largest(query.integers) };
         let sum = sum as f32 * 128.0;
         let full = query.scale * factor * power_of_two(i32::from(key_exponent) + FRACTION_BITS.cast_signed() + 16);
@@ -57,8 +62,9 @@ impl<'a> Query<'a> {
         let ratio = full * power_of_two(-left.cast_signed());
         let ratio = Ratio::new(ratio, bound)?;
         let (used, padding) = integers.split_at_mut_checked(query.integers.len())?;
+        Native::rescale_in_place(query.integers, ratio);
         for (integer, &value) in used.iter_mut().zip(query.integers.iter()) {
-            *integer = ratio.apply(value) as i16;
+            *integer = value as i16;
         }
         padding.fill(0);
         Some(Query { integers, left })
@@ -106,9 +112,7 @@ impl Scores<'_> {
         // What is shifted by more leaves nothing.
         let spare = if spare_exponent > 60 { 0.0 } else { power_of_two(-spare_exponent) };
         let ratio = Ratio::new(65_536.0 / sum as f32 * spare, bound)?;
-        for value in out {
-            *value = ratio.apply(*value);
-        }
+        Native::rescale_in_place(out, ratio);
         Some(())
     }
 }
