@@ -19,6 +19,8 @@ mod multiply;
 #[cfg(feature = "std")]
 mod pack;
 mod packing;
+#[cfg(not(thumbformer_small))]
+mod plain;
 #[cfg(feature = "portable-simd")]
 mod portable;
 mod scalar;

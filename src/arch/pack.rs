@@ -31,8 +31,13 @@ pub fn pack_q8(packing: Packing, rows: usize, cols: usize, integers: &[i8]) -> V
                 );
             }
             Packing::M0 => {
-                let column = |col: usize| word(core::array::from_fn(|i| at(block + i, col) ^ -128));
-                words.extend((0..width).map(column));
+                let square = |row: usize, col: usize| {
+                    let integers = [at(row, col + 1), at(row + 1, col + 1), at(row, col), at(row + 1, col)];
+                    word(integers.map(|integer| integer ^ -128))
+                };
+                for col in (0..width).step_by(2) {
+                    words.extend([square(block, col), square(block + 2, col)]);
+                }
             }
             Packing::M4 => {
                 for col in (0..width).step_by(4) {

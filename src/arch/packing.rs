@@ -24,7 +24,9 @@ pub enum Packing {
     M4,
     /// Cortex-M55, M85: four rows by sixteen columns, row after row: one Helium register each.
     M55,
-    /// Cortex-M0, M0+, M3: columns of four rows, one word each; every byte has 128 added, as bytes without a sign load faster.
+    /// Cortex-M0, M0+, M3: two rows by two columns in a word, so that one multiplication does two columns of a row; 128 is
+    /// added to every byte. For even `r` and `c` the bytes, low to high, are `w[r][c + 1]`, `w[r + 1][c + 1]`, `w[r][c]`,
+    /// `w[r + 1][c]`; a pair of columns of four rows is two words.
     M0,
 }
 
@@ -75,7 +77,10 @@ impl Packing {
         let (block, in_block) = (row / ROWS, row % ROWS);
         match self {
             Packing::Host => byte(row.checked_mul(cols)?.checked_add(col)?),
-            Packing::M0 => byte(4 * block.checked_mul(cols)?.checked_add(col)? + in_block).map(|byte| byte ^ -128),
+            Packing::M0 => {
+                let word = block.checked_mul(cols)?.checked_add(col / 2 * 2 + in_block / 2)?;
+                byte(4 * word + 2 * (1 - col % 2) + in_block % 2).map(|byte| byte ^ -128)
+            }
             Packing::M55 => {
                 byte(block.checked_mul(ROWS * cols)?.checked_add(col / 16 * 64 + 16 * in_block + col % 16)?)
             }

@@ -6,8 +6,8 @@
 //! ```
 //! Loops are written out by hand over named sums: arrays of accumulators collapse to memory at opt-level "s".
 
-use super::scalar::{self, Scalar};
-use super::{Backend, Packing, Ratio, signed_bytes, silu};
+use super::scalar::Scalar;
+use super::{Backend, Packing, Ratio, plain, signed_bytes, silu};
 use core::simd::cmp::SimdOrd;
 use core::simd::num::{SimdInt, SimdUint};
 use core::simd::{Simd, i8x8, i8x16, i16x8, i32x4, u16x8};
@@ -88,7 +88,7 @@ impl Backend for Portable {
         let x = signed_bytes(x);
         let (vectors, rest) = x.get(..cols).unwrap_or(x).as_chunks::<16>();
         if !rest.is_empty() || !matches!(packing, Packing::Host | Packing::M55) {
-            return scalar::dots_q8(packing, weights, cols, x, out);
+            return plain::dots_q8(packing, weights, cols, x, out);
         }
         let blocks = weights.chunks_exact(cols.max(1));
         for (block, out) in blocks.zip(out.as_chunks_mut::<4>().0) {

@@ -3,7 +3,8 @@
 
 extern crate std;
 
-use super::scalar::{Scalar, dots_q8};
+use super::plain::dots_q8;
+use super::scalar::Scalar;
 use super::{Backend, COLUMNS, Native, PACKED_COLUMNS, PACKED_ROWS, Packing, pack_q8};
 use proptest::prelude::*;
 use std::vec;

@@ -21,12 +21,12 @@ impl Backend for Dsp {
     const PACKING: Option<Packing> = Some(Packing::M4);
     type Activation = i16;
 
-    fn dots_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
-        matvec(packing, weights, cols, x, None, out);
+    fn dots_q8(_packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
+        matvec(weights, cols, x, None, out);
     }
 
-    fn matvec_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
-        matvec(packing, weights, cols, x, Some(multipliers), out);
+    fn matvec_q8(_packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
+        matvec(weights, cols, x, Some(multipliers), out);
     }
 
     fn largest(x: &[i32]) -> u32 {
@@ -110,12 +110,13 @@ impl Backend for Dsp {
 }
 
 /// Matrix times vector, scaled by row where there are multipliers.
-fn matvec(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: Option<&[i16]>, out: &mut [i32]) {
+fn matvec(weights: &[u32], cols: usize, x: &[u32], multipliers: Option<&[i16]>, out: &mut [i32]) {
     let blocks = out.len() / 4;
-    let sound = packing == Packing::M4 && cols.is_multiple_of(16) && cols > 0 && blocks > 0;
+    let sound = cols.is_multiple_of(16) && cols > 0 && blocks > 0;
     let enough = multipliers.is_none_or(|multipliers| multipliers.len() >= 4 * blocks);
     if !sound || !enough || 2 * x.len() < cols || weights.len() / blocks < cols {
-        super::scalar::dots_q8(packing, weights, cols, halves(x), out);
+        // No image that is packed in another way is accepted.
+        super::plain::dots_q8(Packing::M4, weights, cols, halves(x), out);
         return super::scale_rows(out, multipliers.unwrap_or(&[]));
     }
     if cols <= LONGEST {

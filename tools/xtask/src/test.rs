@@ -312,7 +312,7 @@ fn without_panics(board: &Board) -> Result<Outcome> {
 }
 
 /// Core, kernel, rows, columns, and the most instructions for each multiply-accumulate (of a softmax, each element).
-const CEILINGS: [(Core, &str, u32, u32, f64); 8] = [
+const CEILINGS: [(Core, &str, u32, u32, f64); 10] = [
     (Core::M4, "matvec", 64, 256, 1.00),
     (Core::M4, "matvec", 256, 64, 1.10),
     (Core::M7, "matvec", 64, 256, 1.00),
@@ -320,6 +320,8 @@ const CEILINGS: [(Core, &str, u32, u32, f64); 8] = [
     (Core::M4, "softmax", 1, 256, 12.0),
     (Core::M55, "softmax", 1, 256, 5.0),
     (Core::M55, "dots", 64, 256, 0.185),
+    (Core::M3, "matvec", 64, 256, 2.0),
+    (Core::M0Plus, "matvec", 64, 256, 3.3),
     (Core::M0Plus, "softmax", 1, 256, 30.0),
 ];
 

@@ -1,0 +1,80 @@
+//! Cores without SIMD: an int8 matrix times a vector in assembly, for `Packing::M0`, two columns for each multiplication.
+//!
+//! ```text
+//! word = 2 rows by 2 columns, w + 128 ─┬─ even bytes ─► pair of the even row ─┐
+//!                                      └─ odd bytes ──► pair of the odd row ──┤
+//! activations ── prepare ──► X, C of a pair ─────────────────────────────────┴─► pair * X + C, >> 16 ──► sum of the row
+//! ```
+//! A pair of weights of one row, `A = w1 + 2^16 * w0`, times a pair of activations, `X = x0 + 2^16 * x1`, is, modulo 2^32,
+//! `w1 * x0 + 2^16 * (w0 * x0 + w1 * x1)`: the upper half is the dot product of two columns, the lower half a by-product.
+//! (`w1 * x0` is signed and borrows from the upper half; adding 0x8000 before the shift makes the lower half non-negative, so
+//! the shift by 16 is exact.)
+//!
+//! Weights have 128 added, as a mask cannot extend a sign. That adds `128 * 0x10001 * X` to the product, which depends on `X`
+//! alone, so it is computed once per pair of columns: `C` takes it out again. The upper half is at most 2 * 128 * 127, which
+//! fits 16 bits with a sign.
+
+#[cfg(not(thumbformer_long_multiply))]
+mod armv6m;
+#[cfg(thumbformer_long_multiply)]
+mod armv7m;
+
+#[cfg(not(thumbformer_long_multiply))]
+use armv6m::{kernel_q8, prepare_q8};
+#[cfg(thumbformer_long_multiply)]
+use armv7m::{kernel_q8, prepare_q8};
+use core::mem::MaybeUninit;
+
+/// Columns prepared at a time: 1 KiB of the stack, so that the columns of a matrix are not limited by it.
+const CHUNK: usize = 256;
+/// Rows that share one reading of the activations: as many as the registers have room for.
+const ROWS: usize = 4;
+/// Columns of one turn of the loop.
+const COLUMNS: usize = 16;
+
+/// What a kernel needs besides its three pointers. The kernels read the fields by their offsets: keep the order.
+#[repr(C)]
+struct Shape {
+    /// Offset 0: where the prepared activations end.
+    prepared_end: *const u32,
+    /// Offset 4: bytes of weights between the end of this chunk in one block of rows and its start in the next.
+    skip: usize,
+    /// Offset 8: where the sums end.
+    out_end: *const i32,
+}
+
+/// `out[r] = sum(w[r][c] * x[c])`; slices that are too short give zeros.
+///
+/// # Shapes
+/// `out`: padded rows; `weights`: packed, `cols` padded columns; `x`: `[cols]`, `i16` in natural order, each in -127..=127.
+pub(super) fn dots_q8(weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
+    out.fill(0);
+    let blocks = out.len() / ROWS;
+    let fits = cols.is_multiple_of(COLUMNS)
+        && out.len().is_multiple_of(ROWS)
+        && x.len() >= cols / 2
+        && blocks.checked_mul(cols).is_some_and(|words| weights.len() >= words);
+    if !fits || cols == 0 || blocks == 0 {
+        return;
+    }
+    let mut prepared = [MaybeUninit::<u32>::uninit(); CHUNK];
+    let prepared = prepared.as_mut_ptr().cast::<u32>();
+    let mut start = 0;
+    while start < cols {
+        let width = (cols - start).min(CHUNK);
+        // SAFETY: `width` is a multiple of 16 and at least 16 (`cols` and `CHUNK` are multiples of 16), and at most `CHUNK`, so
+        // the `width` words written stay inside `prepared`; `start + width <= cols`, so the `width / 2` words read are in `x`;
+        // each block of 4 rows has `cols` words of weights, of which the kernel reads `width` from `start` on, and the last
+        // block ends at `blocks * cols <= weights.len()`; `out` is not empty and a multiple of 4. Words are aligned.
+        unsafe {
+            let shape = Shape {
+                prepared_end: prepared.add(width),
+                skip: (cols - width) * size_of::<u32>(),
+                out_end: out.as_ptr().add(out.len()),
+            };
+            prepare_q8(x.as_ptr().add(start / 2), prepared, shape.prepared_end);
+            kernel_q8(weights.as_ptr().add(start), prepared, out.as_mut_ptr(), &raw const shape);
+        }
+        start += width;
+    }
+}
