@@ -89,9 +89,11 @@ impl Mps2 {
     }
 
     /// What the command line asks for: `steps=N seed=N ignore-end prompt=TEXT TO THE END OF THE LINE`.
-    pub fn settings<'line>(&self, line: &'line mut [u8; LINE]) -> Settings<'line> {
+    ///
+    /// `None` when it is longer than the buffer or not UTF-8: telling another story would be worse.
+    pub fn settings<'line>(&self, line: &'line mut [u8; LINE]) -> Option<Settings<'line>> {
         let mut settings = Settings { steps: 250, seed: 14, ignore_end: false, prompt: "Once upon a time, there was" };
-        let line = command_line(line);
+        let line = command_line(line)?;
         let (words, prompt) = line.split_once(" prompt=").unwrap_or((line, settings.prompt));
         settings.prompt = prompt;
         for word in words.split(' ') {
@@ -101,7 +103,7 @@ impl Mps2 {
                 _ => settings.ignore_end |= word == "ignore-end",
             }
         }
-        settings
+        Some(settings)
     }
 }
 
@@ -123,11 +125,13 @@ impl Board for Mps2 {
     }
 }
 
-/// The emulator's command line; empty when it is longer than the buffer or not UTF-8.
-fn command_line(buffer: &mut [u8; LINE]) -> &str {
+/// The emulator's command line; `None` when it is longer than the buffer or not UTF-8.
+fn command_line(buffer: &mut [u8; LINE]) -> Option<&str> {
     let mut raw = [core::mem::MaybeUninit::uninit(); LINE];
-    let line = semihosting::sys::arm_compat::sys_get_cmdline_uninit(&mut raw).map(|line| &*line).unwrap_or(&[]);
-    let Some(copy) = buffer.get_mut(..line.len()) else { return "" };
+    let line = semihosting::sys::arm_compat::sys_get_cmdline_uninit(&mut raw).map(|line| &*line).ok()?;
+    let copy = buffer.get_mut(..line.len())?;
     copy.copy_from_slice(line);
-    core::str::from_utf8(copy).unwrap_or("").trim_end_matches('\0')
+    // Bytes, as trimming a string would bring the text of its panics into the firmware.
+    let end = copy.iter().position(|&byte| byte == 0).unwrap_or(copy.len());
+    core::str::from_utf8(copy.get(..end)?).ok()
 }

@@ -26,7 +26,10 @@ fn main() -> ! {
     defmt::info!("flash: {=usize} bytes of model", story::IMAGE_BYTES);
     defmt::info!("RAM: {=usize} bytes of state for {=usize} tokens", size_of::<story::State>(), story::MAX_SEQ);
     let mut line = [0; LINE];
-    let settings = board.settings(&mut line);
+    let Some(settings) = board.settings(&mut line) else {
+        defmt::error!("the command line has more than {=usize} bytes, or is not UTF-8: shorten the prompt", LINE);
+        semihosting::process::exit(1);
+    };
     let story = Demo {
         prompt: settings.prompt,
         steps: settings.steps,

@@ -64,7 +64,7 @@ struct Run {
     #[arg(long, default_value = "")]
     prompt: String,
     /// 0 takes the likeliest token always
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_hyphen_values = true)]
     temperature: f32,
     /// Draws among this many likeliest tokens; 0 among all
     #[arg(long, default_value_t = 0)]
@@ -170,8 +170,9 @@ fn run_convert(arguments: &Convert) -> Result<()> {
     let model = model(&words, &arguments.output)?;
     let bytes = 4 * words.len();
     println!(
-        "{}: {} parameters in {bytes} bytes ({:.2} bytes each), state of {} bytes for {} tokens{}",
+        "{}: packed for {}, {} parameters in {bytes} bytes ({:.2} bytes each), state of {} bytes for {} tokens{}",
         arguments.output.display(),
+        arguments.pack.name(),
         checkpoint.parameters(),
         bytes as f64 / checkpoint.parameters() as f64,
         inspect::ram(model.dims(), model.dims().max_seq).total,

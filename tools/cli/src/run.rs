@@ -77,7 +77,10 @@ pub fn generate(
     let length = tokenizer.encode(&options.prompt, true, &mut prompt).context("the prompt")?;
     let Some((&last, before)) = prompt[..length].split_last() else { return Err(Error::EmptyPrompt.into()) };
     if length > max_seq {
-        bail!("the prompt has {length} tokens, the context {max_seq}: shorten the prompt or give a larger --max-seq");
+        let largest = model.dims().max_seq;
+        let larger =
+            if max_seq < largest { format!(", or give a --max-seq of up to {largest}") } else { String::new() };
+        bail!("the prompt has {length} tokens, the context {max_seq}: shorten the prompt{larger}");
     }
     let mut sampler = Sampler::new(options.sampling, options.seed)?;
     let mut state = HostState::new(model.dims(), max_seq);

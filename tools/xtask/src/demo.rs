@@ -98,8 +98,11 @@ fn total(run: &Run) -> Result<&str> {
 /// # Errors
 /// When anything cannot be built or run, or the bits differ.
 pub fn demo(board: &Board, story: &Story, verbose: bool) -> Result<()> {
+    ensure!(story.steps > 0, "--steps 0 tells nothing: give at least 1");
     let toolchain = setup::ensure(board)?;
-    println!("building {} ({})", board.name, toolchain.describe(&board.target));
+    // What the host refuses, the board would refuse too, and later.
+    let expected = on_host(board, story)?.0;
+    println!("building {} ({}); the first time takes minutes", board.name, toolchain.describe(&board.target));
     let elf = board.build(&toolchain)?;
     println!();
     let run = emulator::run(board, &elf, &story.arguments(), |text| {
@@ -121,7 +124,7 @@ pub fn demo(board: &Board, story: &Story, verbose: bool) -> Result<()> {
     }
     let size = firmware::size(&std::fs::read(&elf)?)?;
     println!("program: {} bytes of flash with the model, {} bytes of RAM with the state", size.flash, size.ram);
-    let verdict = compare(&run.steps, &on_host(board, story)?.0, "the host")?;
+    let verdict = compare(&run.steps, &expected, "the host")?;
     println!("logits: {verdict} ({})", total(&run)?);
     Ok(())
 }

@@ -272,8 +272,11 @@ fn emulated(board: &Board) -> Result<Outcome> {
     compare(&full.steps, &on_host(board, &Story { steps: 500, ..story.clone() })?.0, "host scalar")?;
     verdicts.push(format!("full context ends cleanly after {} steps", full.steps.len()));
 
-    let long = run(&Story { prompt: "word ".repeat(40).trim_end().into(), ..story })?;
-    ensure!(long.exit == 1, "a prompt that is too long must be refused, not: {:?}", long.log);
+    // Too many tokens, and too many bytes for the board's command line.
+    for words in [40, 70] {
+        let long = run(&Story { prompt: "word ".repeat(words).trim_end().into(), ..story.clone() })?;
+        ensure!(long.exit == 1, "a prompt of {words} words must be refused, not: {:?}", long.log);
+    }
     verdicts.push("too long a prompt is refused".into());
     verdicts.push(minimal(board, &toolchain)?);
     let runtime = emulator::emulate(board, &board.build_example(&toolchain, "runtime")?, &[], |_| ())?;
