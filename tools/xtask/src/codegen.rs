@@ -9,60 +9,39 @@
 use crate::bench;
 use crate::cores::Core;
 use crate::setup;
+use crate::thumb::{self, Instruction};
 use anyhow::{Context, Result, ensure};
 use object::{Object, ObjectSection, ObjectSymbol};
 
-/// A program's halves of instructions with their addresses.
-struct Code {
-    /// First and second half (0 for a narrow instruction) by address.
-    instructions: Vec<(u64, u32, u32)>,
+/// The instructions of a whole program, or of the function whose name contains this.
+fn code(elf: &[u8], name: Option<&str>) -> Result<Vec<Instruction>> {
+    let file = object::File::parse(elf)?;
+    let Some(name) = name else {
+        let text = file.section_by_name(".text").context("no section .text")?;
+        return thumb::instructions(&file, text.address(), text.address() + text.size());
+    };
+    let symbol = file
+        .symbols()
+        .filter(|symbol| symbol.size() > 0)
+        .find(|symbol| symbol.name().is_ok_and(|mangled| rustc_demangle::demangle(mangled).to_string().contains(name)));
+    let symbol = symbol.with_context(|| format!("no function {name}"))?;
+    let start = symbol.address() & !1;
+    thumb::instructions(&file, start, start + symbol.size())
 }
 
-impl Code {
-    /// The instructions between two addresses; data between the code is decoded too, and does no harm to a count.
-    fn read(elf: &[u8], name: Option<&str>) -> Result<Code> {
-        let file = object::File::parse(elf)?;
-        let text = file.section_by_name(".text").context("no section .text")?;
-        let data = text.data()?;
-        let (mut start, mut end) = (text.address(), text.address() + text.size());
-        if let Some(name) = name {
-            let symbol = file.symbols().find(|symbol| {
-                symbol.size() > 0
-                    && symbol.name().is_ok_and(|mangled| rustc_demangle::demangle(mangled).to_string().contains(name))
-            });
-            let symbol = symbol.with_context(|| format!("no function {name}"))?;
-            start = symbol.address() & !1;
-            end = start + symbol.size();
-        }
-        let half = |at: u64| {
-            let index = usize::try_from(at.checked_sub(text.address())?).ok()?;
-            data.get(index..index + 2).map(|bytes| u32::from(u16::from_le_bytes([bytes[0], bytes[1]])))
-        };
-        let (mut instructions, mut at) = (Vec::new(), start);
-        while at < end {
-            let first = half(at).context("a symbol beyond its section")?;
-            let wide = first >> 11 > 0b11100;
-            instructions.push((at, first, if wide { half(at + 2).unwrap_or(0) } else { 0 }));
-            at += if wide { 4 } else { 2 };
-        }
-        Ok(Code { instructions })
-    }
+/// Whether an instruction of 32 bits is of a kind.
+fn is(instruction: &Instruction, kind: impl Fn(u32, u32) -> bool) -> bool {
+    instruction.second.is_some_and(|second| kind(instruction.first, second))
+}
 
-    /// How many of them are of a kind.
-    fn count(&self, kind: impl Fn(u32, u32) -> bool) -> usize {
-        self.instructions.iter().filter(|(_, first, second)| kind(*first, *second)).count()
-    }
-
-    /// The most instructions of a kind in any loop that `LE` closes.
-    fn most_in_a_loop(&self, kind: impl Fn(u32, u32) -> bool) -> usize {
-        let loops = self.instructions.iter().filter_map(|&(at, first, second)| Some((at, loop_end(first, second)?)));
-        let counts = loops.map(|(end, back)| {
-            let start = (end + 4).saturating_sub(back);
-            let inside = self.instructions.iter().filter(|(at, ..)| (start..end).contains(at));
-            inside.filter(|(_, first, second)| kind(*first, *second)).count()
-        });
-        counts.max().unwrap_or(0)
-    }
+/// The most instructions of a kind in any loop that `LE` closes.
+fn most_in_a_loop(code: &[Instruction], kind: impl Fn(u32, u32) -> bool) -> usize {
+    let loops = code.iter().filter_map(|end| Some((end.address, loop_end(end.first, end.second?)?)));
+    let counts = loops.map(|(end, back)| {
+        let start = (end + 4).saturating_sub(back);
+        code.iter().filter(|inside| (start..end).contains(&inside.address) && is(inside, &kind)).count()
+    });
+    counts.max().unwrap_or(0)
 }
 
 /// SMLAD, T1: `1111 1011 0010 nnnn aaaa dddd 0000 mmmm`, `aaaa` not 1111 (that is SMUAD).
@@ -95,10 +74,11 @@ pub fn check() -> Result<String> {
         let board = core.board();
         Ok(std::fs::read(board.build_program(&setup::ensure(&board)?, "kernels")?)?)
     };
-    let m4 = Code::read(&elf(Core::M4)?, Some("dsp::loops::row_pairs"))?.count(smlad);
+    let m4 = code(&elf(Core::M4)?, Some("dsp::loops::row_pairs"))?;
+    let m4 = m4.iter().filter(|instruction| is(instruction, smlad)).count();
     ensure!(m4 == 64, "the M4's matrix loop has {m4} SMLAD, expected 64: two products each for 4 rows by 32 columns");
-    let helium = Code::read(&elf(Core::M55)?, None)?;
-    let (bytes, halves) = (helium.most_in_a_loop(vmlava_s8), helium.most_in_a_loop(vmlava_s16));
+    let helium = code(&elf(Core::M55)?, None)?;
+    let (bytes, halves) = (most_in_a_loop(&helium, vmlava_s8), most_in_a_loop(&helium, vmlava_s16));
     ensure!(bytes >= 4, "no loop of the M55 closed by LE has 4 VMLAVA.S8, at most {bytes}: see `portable::dot16`");
     ensure!(halves >= 4, "no loop of the M55 closed by LE has 4 VMLAVA.S16, at most {halves}: see `portable::dot8`");
     let mut worst = 0.0_f64;

@@ -10,6 +10,7 @@ mod panics;
 mod setup;
 mod shell;
 mod test;
+mod thumb;
 
 use clap::{Parser, Subcommand};
 use cores::Core;

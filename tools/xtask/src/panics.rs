@@ -4,8 +4,9 @@
 //! `core::panicking` can be reached from it. Then neither a function of `thumbformer::`, nor a piece of one that was inlined
 //! elsewhere (the debug information tells), may call a bad function.
 
+use crate::thumb::{self, Instruction};
 use anyhow::{Context, Result, bail, ensure};
-use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
+use object::{Object, ObjectSymbol, SymbolKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -124,46 +125,16 @@ fn functions(file: &object::File<'_>) -> BTreeMap<u64, Function> {
     functions
 }
 
-/// The direct branches between two addresses, constants between the code left out (`$d` and `$t` mark where they are).
+/// The direct branches between two addresses.
 fn branches(file: &object::File<'_>, start: u64, end: u64) -> Result<Vec<Branch>> {
-    let section = file
-        .sections()
-        .find(|section| (section.address()..section.address() + section.size()).contains(&start))
-        .with_context(|| format!("no section at {start:#x}"))?;
-    let code = section.data_range(start, end - start)?.with_context(|| format!("no code at {start:#x}"))?;
-    let marks = marks(file, start, end);
     let mut found = Vec::new();
-    let mut at = 0;
-    let half = |at: usize| code.get(at..at + 2).map(|bytes| u32::from(u16::from_le_bytes([bytes[0], bytes[1]])));
-    while let Some(first) = half(at) {
-        let from = start + at as u64;
-        let is_data = marks.range(..=from).next_back().is_some_and(|(_, &is_data)| is_data);
-        if is_data {
-            at += 2;
-            continue;
-        }
-        let wide = first >> 11 > 0b11100;
-        let offset =
-            if wide { half(at + 2).and_then(|second| wide_branch(first, second)) } else { narrow_branch(first) };
+    for Instruction { address, first, second } in thumb::instructions(file, start, end)? {
+        let offset = second.map_or_else(|| narrow_branch(first), |second| wide_branch(first, second));
         if let Some(offset) = offset {
-            found.push(Branch { from, to: (from + 4).wrapping_add_signed(offset) });
+            found.push(Branch { from: address, to: (address + 4).wrapping_add_signed(offset) });
         }
-        at += if wide { 4 } else { 2 };
     }
     Ok(found)
-}
-
-/// Where code turns into data and back, between two addresses.
-fn marks(file: &object::File<'_>, start: u64, end: u64) -> BTreeMap<u64, bool> {
-    let mut marks = BTreeMap::new();
-    for symbol in file.symbols().filter(|symbol| (start..end).contains(&(symbol.address() & !1))) {
-        match symbol.name().unwrap_or("").split('.').next() {
-            Some("$d") => marks.insert(symbol.address(), true),
-            Some("$t") => marks.insert(symbol.address() & !1, false),
-            _ => None,
-        };
-    }
-    marks
 }
 
 /// B, conditional or not, of 16 bits: encodings T1 and T2 (Arm DDI 0403E, A7.7.12).
