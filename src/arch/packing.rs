@@ -4,7 +4,7 @@
 //! canonical: row-major integers, rows padded to a multiple of 4, columns to a multiple of 16 ── pack ──► words
 //! ```
 //! Every arrangement has as many words, and [`Packing::integer`] reads any of them; so the host can run the very image that
-//! is flashed. One order for all cores would cost 30 to 90 % of the speed.
+//! is flashed. No one order suits the loads of all cores.
 
 /// Rows are padded to a multiple of this: kernels compute so many outputs at a time.
 pub const ROWS: usize = 4;

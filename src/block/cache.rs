@@ -6,7 +6,7 @@
 //! ```
 //! Values lie transposed, so that the weighted sum over tokens is a dot product of neighbours, as the scores are. A quarter
 //! of the RAM of a float cache. All keys of a head share an exponent, as all values do: it grows when a larger vector comes,
-//! and the mantissas before it are shifted, which changes a score by less than its own rounding does.
+//! and the mantissas before it are shifted and rounded, as those vectors now count for less in units of the largest.
 
 use crate::arch::{self, Backend, Native};
 use crate::kernels::fixed::{Fixed, Ratio};

@@ -77,7 +77,7 @@ macro_rules! four_columns {
 /// r4 row 0   r5 256 * row 1 + row 0   r6 row 2   r7 256 * row 3 + row 2
 /// stack: outputs, blocks of rows left, first activation, columns left / 32; columns and multipliers from the caller
 /// ```
-/// 108 instructions for 128 products and 4 for the loop; 29 for each block of rows, scaling included.
+/// 108 instructions for 128 products and 4 for the loop; 31 for each block of rows, scaling included.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn row_pairs(
     weights: *const u32,
@@ -286,11 +286,36 @@ pub(super) unsafe extern "C" fn scaled_dots_8(
     )
 }
 
+/// Two scores to weights, in the registers of `weigh_fours`: 17 instructions.
+macro_rules! two_weights {
+    () => {
+        concat!(
+            "ldr r6, [r0]\n",
+            "ldr r10, [r1], #4\n",
+            "usub16 r6, r3, r6\n",
+            "uxtb r7, r6\n",
+            "uxtb r9, r6, ror #16\n",
+            "ldrh r7, [r4, r7, lsl #1]\n",
+            "ldrh r9, [r4, r9, lsl #1]\n",
+            "ubfx r8, r6, #8, #8\n",
+            "lsrs r7, r8\n",
+            "lsrs r6, r6, #24\n",
+            "lsr r9, r9, r6\n",
+            "add r5, r5, r7\n",
+            "add r5, r5, r9\n",
+            "smulbb r7, r7, r10\n",
+            "smulbt r9, r9, r10\n",
+            "pkhtb r7, r9, r7, asr #16\n",
+            "str r7, [r0], #4\n",
+        )
+    };
+}
+
 /// Scores to weights in place, four at a time; returns the sum of the probabilities.
 ///
 /// ```text
 /// r0 scores   r1 mantissas   r2 fours left   r3 maximum in both halves   r4 table   r5 sum
-/// r6 distances   r7 r9 probabilities   r8 whole part   r10 mantissas   r11 r12 the second pair's
+/// r6 distances   r7 r9 probabilities   r8 whole part   r10 mantissas
 /// ```
 /// 36 instructions for four tokens.
 #[unsafe(naked)]
@@ -302,40 +327,8 @@ pub(super) unsafe extern "C" fn weigh_fours(scores: *mut i16, mantissas: *const 
         "movt r4, #:upper16:{table}",
         "movs r5, #0",
         "2:",
-        "ldr r6, [r0]",
-        "ldr r10, [r1], #4",
-        "usub16 r6, r3, r6",
-        "uxtb r7, r6",
-        "uxtb r9, r6, ror #16",
-        "ldrh r7, [r4, r7, lsl #1]",
-        "ldrh r9, [r4, r9, lsl #1]",
-        "ubfx r8, r6, #8, #8",
-        "lsrs r7, r8",
-        "lsrs r6, r6, #24",
-        "lsr r9, r9, r6",
-        "add r5, r5, r7",
-        "add r5, r5, r9",
-        "smulbb r7, r7, r10",
-        "smulbt r9, r9, r10",
-        "pkhtb r7, r9, r7, asr #16",
-        "str r7, [r0], #4",
-        "ldr r6, [r0]",
-        "ldr r10, [r1], #4",
-        "usub16 r6, r3, r6",
-        "uxtb r7, r6",
-        "uxtb r9, r6, ror #16",
-        "ldrh r7, [r4, r7, lsl #1]",
-        "ldrh r9, [r4, r9, lsl #1]",
-        "ubfx r8, r6, #8, #8",
-        "lsr r7, r7, r8",
-        "lsrs r6, r6, #24",
-        "lsr r9, r9, r6",
-        "add r5, r5, r7",
-        "add r5, r5, r9",
-        "smulbb r7, r7, r10",
-        "smulbt r9, r9, r10",
-        "pkhtb r7, r9, r7, asr #16",
-        "str r7, [r0], #4",
+        two_weights!(),
+        two_weights!(),
         "subs r2, r2, #1",
         "bne 2b",
         "mov r0, r5",

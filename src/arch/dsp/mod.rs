@@ -52,6 +52,7 @@ impl Backend for Dsp {
         }
         out_rest.iter_mut().zip(rest).for_each(|(out, &x)| *out = ratio.apply(x) as i16);
     }
+
     fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
         let tokens = mantissas.len().min(scores.len());
         let pairs = tokens / 2;
