@@ -8,10 +8,7 @@ use crate::weights::Matrix;
 /// # Shapes
 /// `embedding: [vocab, d_model]`, `x: [d_model]`.
 pub(crate) fn embed(x: &mut [f32], embedding: &Matrix<'_>, token: u16) -> Result<(), Error> {
-    let beyond = Error::TokenOutOfVocabulary { token: token.into(), vocab: embedding.rows as u32 };
-    let (integers, scale) = embedding.row(token.into()).ok_or(beyond)?;
-    for (x, integer) in x.iter_mut().zip(integers) {
-        *x = f32::from(integer) * scale;
-    }
-    Ok(())
+    embedding
+        .row(token.into(), x)
+        .ok_or(Error::TokenOutOfVocabulary { token: token.into(), vocab: embedding.rows as u32 })
 }

@@ -1,10 +1,8 @@
 //! Views of weights in the image: shapes that were checked once, data that is never copied.
 
-use crate::arch::Packing;
+use crate::arch::{self, Backend, Native, Packing};
 
-/// An int8 matrix `[rows, cols]` in the image's packing.
-///
-/// `weight[r][c] = integer[r][c] * multipliers[r] * scale`.
+/// A matrix of small integers `[rows, cols]` in the image's packing.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
     pub(crate) rows: usize,
@@ -13,9 +11,17 @@ pub struct Matrix<'a> {
     pub(crate) width: usize,
     pub(crate) packing: Packing,
     pub(crate) words: &'a [u32],
-    /// 0..=32767 for each padded row.
-    pub(crate) multipliers: &'a [i16],
+    pub(crate) kind: Kind<'a>,
     pub(crate) scale: f32,
+}
+
+/// What a weight is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind<'a> {
+    /// `weight[r][c] = integer[r][c] * multipliers[r] * scale`; a multiplier of 0..=32767 for each padded row.
+    Int8 { multipliers: &'a [i16] },
+    /// `weight[r][c] = integer[r][c] * group_scale[r][c's group] * scale`; the scales of groups lie between the integers.
+    Int4,
 }
 
 impl Matrix<'_> {
@@ -29,15 +35,42 @@ impl Matrix<'_> {
         self.cols
     }
 
-    /// The integers `[cols]` and the scale of one row; `None` beyond the last row.
-    pub fn row(&self, row: usize) -> Option<(impl Iterator<Item = i8> + '_, f32)> {
+    /// Writes one row as floats; `None` beyond the last row.
+    ///
+    /// # Shapes
+    /// `out: [cols]`.
+    pub fn row(&self, row: usize, out: &mut [f32]) -> Option<()> {
         if row >= self.rows {
             return None;
         }
-        let scale = f32::from(*self.multipliers.get(row)?) * self.scale;
-        let integers =
-            (0..self.cols).map(move |col| self.packing.integer(self.words, self.width, row, col).unwrap_or(0));
-        Some((integers, scale))
+        // Firmware has kernels for one packing only.
+        let packing = Native::PACKING.unwrap_or(self.packing);
+        let mut out = out.iter_mut();
+        match self.kind {
+            Kind::Int8 { multipliers } => {
+                let scale = f32::from(*multipliers.get(row)?) * self.scale;
+                let put = |integer: i8| {
+                    if let Some(out) = out.next() {
+                        *out = f32::from(integer) * scale;
+                    }
+                };
+                packing.row_q8(self.words, self.width, row, put)
+            }
+            Kind::Int4 => {
+                let words = arch::block_words(self.width).max(1);
+                let block = self.words.chunks_exact(words).nth(row / arch::PACKED_ROWS)?;
+                let mut count = arch::first_group(self.width);
+                for words in arch::groups(block, self.width) {
+                    let group = packing.group(words);
+                    let (integers, scale) = group.rows.iter().zip(group.scales).nth(row % arch::PACKED_ROWS)?;
+                    for (out, &integer) in out.by_ref().zip(integers.iter().take(count)) {
+                        *out = f32::from(i16::from(integer) * i16::from(scale)) * self.scale;
+                    }
+                    count = arch::GROUP;
+                }
+                Some(())
+            }
+        }
     }
 }
 

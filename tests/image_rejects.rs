@@ -4,7 +4,8 @@ mod common;
 
 use common::{SHAPES, entry, image, repair, set_multiplier};
 use thumbformer::image::layout::{NO_TOKEN, header, scale_bytes, section};
-use thumbformer::{Error, Model, Packing, Tensor};
+use thumbformer::image::{ImageWriter, Int4};
+use thumbformer::{Dims, Error, Model, Packing, Tensor};
 
 /// The first shape has everything but a head of its own.
 fn sound() -> Vec<u32> {
@@ -50,6 +51,61 @@ fn every_single_flipped_bit_is_refused() {
         words[bit / 32] ^= 1 << (bit % 32);
     }
     assert!(Model::parse(&words).is_ok());
+}
+
+#[test]
+fn int4_matrices_are_accepted_only_where_the_header_announces_them_and_the_sums_fit() {
+    let sound = image(&SHAPES[1], 1);
+    assert_eq!(sound[header::QUANTIZATION], 2);
+    let at = entry(&sound, Tensor::Gate, 0);
+    let table = [
+        (header::QUANTIZATION, 1, Error::Unsupported { field: "section encoding", found: 4 }),
+        (
+            header::D_MODEL,
+            2049,
+            Error::ShapeMismatch { tensor: Tensor::Embedding, layer: 0, expected: (31, 2049), found: (31, 13) },
+        ),
+        (at + section::BYTES, 4, Error::BadSection { tensor: Tensor::Gate, layer: 0 }),
+        (sound[at + section::SCALES] as usize / 4, 1, Error::BadValue { tensor: Tensor::Gate, layer: 0, index: 0 }),
+    ];
+    for (index, value, expected) in table {
+        let mut words = sound.clone();
+        words[index] = value;
+        repair(&mut words);
+        assert_eq!(error(&words), expected);
+    }
+    let dims = Dims::new(2064, 1, 1, 1, 2, 1, 1, 1, 1e-5).expect("dims");
+    let mut writer = ImageWriter::new(dims, Packing::Host);
+    let zeros = |rows: usize, cols: usize| Int4 {
+        rows,
+        cols,
+        integers: vec![0; rows * cols],
+        group_scales: vec![0; rows * Int4::groups(cols)],
+        scale: 0.0,
+    };
+    writer.matrix(Tensor::Embedding, 0, 1, 2064, &[0.0; 2064]).expect("a matrix");
+    writer.vector(Tensor::AttentionNorm, 0, &[0.0; 2064]).expect("a vector");
+    writer.int4(Tensor::Query, 0, &zeros(2, 2064)).expect("the parser judges the width");
+    let mut missing = zeros(2, 13);
+    missing.group_scales.pop();
+    assert!(matches!(writer.int4(Tensor::Key, 0, &missing), Err(Error::ShapeMismatch { tensor: Tensor::Key, .. })));
+    let mut large = zeros(2, 13);
+    large.integers[5] = -8;
+    assert_eq!(writer.int4(Tensor::Key, 0, &large), Err(Error::BadValue { tensor: Tensor::Key, layer: 0, index: 5 }));
+    for (tensor, rows, cols) in [
+        (Tensor::Key, 2, 2064),
+        (Tensor::Value, 2, 2064),
+        (Tensor::AttentionOutput, 2064, 2),
+        (Tensor::Gate, 1, 2064),
+        (Tensor::Up, 1, 2064),
+        (Tensor::Down, 2064, 1),
+    ] {
+        writer.int4(tensor, 0, &zeros(rows, cols)).expect("a matrix");
+    }
+    writer.vector(Tensor::MlpNorm, 0, &[0.0; 2064]).expect("a vector");
+    writer.vector(Tensor::FinalNorm, 0, &[0.0; 2064]).expect("a vector");
+    writer.rotary(10_000.0);
+    assert_eq!(writer.finish(), Err(Error::Dimension { name: "columns of an int4 matrix", found: 2064 }));
 }
 
 #[test]

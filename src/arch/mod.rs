@@ -15,6 +15,7 @@ mod cast;
 #[cfg(thumbformer_backend = "dsp")]
 mod dsp;
 mod exp2;
+mod int4;
 mod multiply;
 #[cfg(feature = "std")]
 mod pack;
@@ -34,9 +35,11 @@ pub(crate) use cast::{
     bytes, float_words, floats_mut, halves, halves_mut, integers_mut, signed_bytes, signed_bytes_mut, words,
 };
 pub(crate) use exp2::{FRACTION_BITS, exp2_negative};
+pub use int4::{GROUP, MAX_COLUMNS as MAX_COLUMNS_Q4, first_group, words_q4};
+pub(crate) use int4::{block_words, groups};
 pub(crate) use multiply::{Ratio, bit_length, exponent, mul_wide, power_of_two};
 #[cfg(feature = "std")]
-pub use pack::pack_q8;
+pub use pack::{pack_q4, pack_q8};
 pub use packing::{COLUMNS as PACKED_COLUMNS, Packing, ROWS as PACKED_ROWS, words_q8};
 pub(crate) use scalar::probability;
 pub(crate) use silu::{LARGEST_TAIL, SILU_BITS, silu};
@@ -77,6 +80,12 @@ pub(crate) trait Backend {
         Self::dots_q8(packing, weights, cols, x, out);
         scale_rows(out, multipliers);
     }
+
+    /// `out[r] = sum over groups of scale[r][g] * sum(w[r][c] * x[c])` of an int4 matrix; below 2^29.
+    ///
+    /// # Shapes
+    /// As of `dots_q8`, at most [`MAX_COLUMNS_Q4`] columns.
+    fn dots_q4(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]);
 
     /// A number that no magnitude exceeds: the largest, or one more.
     #[inline]

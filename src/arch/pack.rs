@@ -1,5 +1,6 @@
-//! Packing a matrix, on the host: the other direction of [`Packing::integer`].
+//! Packing a matrix, on the host: the other direction of [`Packing::row_q8`] and `Packing::group`.
 
+use super::int4::{GROUP, first_group, words_q4};
 use super::packing::{COLUMNS, Packing, ROWS};
 use std::vec::Vec;
 
@@ -54,6 +55,57 @@ pub fn pack_q8(packing: Packing, rows: usize, cols: usize, integers: &[i8]) -> V
                     words.extend((0..ROWS * 4).map(|i| four(block + i / 4, col + 4 * (i % 4))));
                 }
             }
+        }
+    }
+    words
+}
+
+/// Packs an int4 matrix.
+///
+/// # Shapes
+/// `integers: [rows, cols]` of -7..=7, `scales: [rows, groups]`, both row-major.
+pub fn pack_q4(packing: Packing, rows: usize, cols: usize, integers: &[i8], scales: &[u8]) -> Vec<u32> {
+    let width = cols.next_multiple_of(COLUMNS);
+    let groups = width.div_ceil(GROUP);
+    let at = |row: usize, col: usize| {
+        let inside = row < rows && col < cols;
+        if inside { integers.get(row * cols + col).copied().unwrap_or(0) } else { 0 }
+    };
+    let nibble = |integer: i8| u32::from(integer.cast_unsigned() & 15);
+    let scale = |row: usize, group: usize| if row < rows { scales.get(row * groups + group).copied() } else { None };
+    let mut words = Vec::with_capacity(words_q4(rows, cols) as usize);
+    for block in (0..rows).step_by(ROWS) {
+        let mut start = 0;
+        for group in 0..groups {
+            let count = if group == 0 { first_group(width) } else { GROUP };
+            let end = start + count;
+            match packing {
+                Packing::Host | Packing::M55 => {
+                    let byte = |row: usize, i: usize| {
+                        let (low, high) = (at(row, start + i), at(row, start + count / 2 + i));
+                        nibble(low) | nibble(high) << 4
+                    };
+                    let word = |row: usize, i: usize| (0..4).map(|k| byte(row, i + k) << (8 * k)).sum::<u32>();
+                    words.extend(
+                        (block..block + ROWS)
+                            .flat_map(|r| (0..count / 2).step_by(4).map(move |i| (r, i)))
+                            .map(|(r, i)| word(r, i)),
+                    );
+                }
+                Packing::M4 => {
+                    let half = |col: usize| {
+                        let low: u32 = (0..3).map(|k| nibble(at(block + k, col) + 8) << (4 * k)).sum();
+                        low | nibble(at(block + 3, col)) << 12
+                    };
+                    words.extend((start..end).step_by(2).map(|col| half(col) | half(col + 1) << 16));
+                }
+                Packing::M0 => {
+                    let rows = |col: usize| (0..ROWS).map(|k| nibble(at(block + k, col) + 8) << (4 * k)).sum::<u32>();
+                    words.extend((start..end).step_by(2).map(|col| rows(col + 1) | rows(col) << 16));
+                }
+            }
+            words.push(u32::from_le_bytes(core::array::from_fn(|k| scale(block + k, group).unwrap_or(0))));
+            start = end;
         }
     }
     words

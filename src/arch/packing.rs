@@ -3,12 +3,14 @@
 //! ```text
 //! canonical: row-major integers, rows padded to a multiple of 4, columns to a multiple of 16 ── pack ──► words
 //! ```
-//! Every arrangement has as many words, and [`Packing::integer`] reads any of them; so the host can run the very image that
-//! is flashed. No one order suits the loads of all cores.
+//! Every arrangement has as many words, and the host reads any of them, so it can run the very image that is flashed. No one
+//! order suits the loads of all cores. Matrices of int8 are here, those of int4 in `int4`.
+
+use super::signed_bytes;
 
 /// Rows are padded to a multiple of this: kernels compute so many outputs at a time.
 pub const ROWS: usize = 4;
-/// Columns of int8 matrices are padded to a multiple of this.
+/// Columns are padded to a multiple of this.
 pub const COLUMNS: usize = 16;
 
 /// The arrangement of weights in an image, by the cores whose kernels want it.
@@ -16,17 +18,20 @@ pub const COLUMNS: usize = 16;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Packing {
-    /// Row-major: the canonical order, for hosts.
+    /// Row-major: the canonical order, for hosts. int4: four rows of a group one after the other, the first half of its columns
+    /// in the lower nibbles of the bytes, the second half in the upper ones.
     Host,
     /// Cortex-M4, M7, M33: pairs of rows share 16 bits, `256 * w[r + 1][c] + w[r][c]`, so that `SMLAD` needs no unpacking of
     /// one row and one `SXTB16` for the other. Four rows by four columns are the words
     /// `[rows 0 1, columns 0 1] [rows 2 3, columns 0 1] [rows 0 1, columns 2 3] [rows 2 3, columns 2 3]`.
+    /// int4: a column of four rows shares 16 bits, `n3 << 12 | (n2 + 8) << 8 | (n1 + 8) << 4 | n0 + 8`.
     M4,
     /// Cortex-M55, M85: four rows by sixteen columns, row after row: one Helium register each.
     M55,
     /// Cortex-M0, M0+, M3: two rows by two columns in a word, so that one multiplication does two columns of a row; 128 is
     /// added to every byte. For even `r` and `c` the bytes, low to high, are `w[r][c + 1]`, `w[r + 1][c + 1]`, `w[r][c]`,
-    /// `w[r + 1][c]`; a pair of columns of four rows is two words.
+    /// `w[r + 1][c]`; a pair of columns of four rows is two words. int4: a pair of columns of four rows is one word, 8 is added
+    /// to every nibble; nibbles `k` and `k + 4` are columns `c + 1` and `c` of row `k`.
     M0,
 }
 
@@ -65,34 +70,39 @@ impl Packing {
         }
     }
 
-    /// One integer of an int8 matrix; `None` outside of it.
+    /// Hands out the integers of one row of an int8 matrix in order, padding included; `None` outside of it.
     ///
     /// # Shapes
     /// `words`: the packed matrix with `cols` padded columns.
-    pub fn integer(self, words: &[u32], cols: usize, row: usize, col: usize) -> Option<i8> {
-        if col >= cols {
-            return None;
-        }
-        let byte = |index: usize| Some((words.get(index / 4)? >> (8 * (index % 4))) as u8 as i8);
-        let (block, in_block) = (row / ROWS, row % ROWS);
+    pub fn row_q8(self, words: &[u32], cols: usize, row: usize, put: impl FnMut(i8)) -> Option<()> {
+        let in_block = row % ROWS;
+        let start = (row / ROWS).checked_mul(cols)?;
+        let block = words.get(start..start.checked_add(cols)?)?;
+        // Two rows by two columns lie in a word.
+        let pairs = block.as_chunks::<2>().0.iter().map(|words| if in_block < 2 { words[0] } else { words[1] });
+        let odd = in_block % 2 == 1;
         match self {
-            Packing::Host => byte(row.checked_mul(cols)?.checked_add(col)?),
-            Packing::M0 => {
-                let word = block.checked_mul(cols)?.checked_add(col / 2 * 2 + in_block / 2)?;
-                byte(4 * word + 2 * (1 - col % 2) + in_block % 2).map(|byte| byte ^ -128)
+            Packing::Host => {
+                let rows = signed_bytes(block);
+                rows.get(in_block * cols..(in_block + 1) * cols)?.iter().copied().for_each(put);
             }
             Packing::M55 => {
-                byte(block.checked_mul(ROWS * cols)?.checked_add(col / 16 * 64 + 16 * in_block + col % 16)?)
+                let vectors = signed_bytes(block).as_chunks::<16>().0;
+                vectors.iter().skip(in_block).step_by(ROWS).flatten().copied().for_each(put);
+            }
+            Packing::M0 => {
+                let shift = if odd { 8 } else { 0 };
+                let byte = |word: u32| (word >> shift) as i8 ^ -128;
+                pairs.flat_map(|word| [byte(word >> 16), byte(word)]).for_each(put);
             }
             Packing::M4 => {
-                let word = block.checked_mul(cols)?.checked_add(col / 4 * 4 + (col % 4) / 2 * 2 + in_block / 2)?;
-                let half = (words.get(word)? >> (16 * (col % 2))) as u16 as i16;
-                let even = half as i8;
                 // Exact for integers of -127..=127; the difference is a multiple of 256.
-                let odd = (half.wrapping_sub(even.into()) >> 8) as i8;
-                Some(if in_block.is_multiple_of(2) { even } else { odd })
+                let upper = |half: i16| (half.wrapping_sub(i16::from(half as i8)) >> 8) as i8;
+                let integer = |half: u32| if odd { upper(half as i16) } else { half as i8 };
+                pairs.flat_map(|word| [integer(word), integer(word >> 16)]).for_each(put);
             }
         }
+        Some(())
     }
 }
 

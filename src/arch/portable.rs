@@ -108,6 +108,10 @@ impl Backend for Portable {
         super::scale_rows(rest, multiplier_rest);
     }
 
+    fn dots_q4(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
+        super::int4::dots_q4(packing, weights, cols, signed_bytes(x), out);
+    }
+
     fn largest(x: &[i32]) -> u32 {
         let (vectors, rest) = x.as_chunks::<4>();
         let mut largest = i32x4::splat(0);

@@ -27,6 +27,16 @@ impl Backend for Scalar {
         super::plain::dots_q8(packing, weights, cols, signed_bytes(x), out);
     }
 
+    #[cfg(thumbformer_small)]
+    fn dots_q4(_packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
+        super::int4::dots_q4(Packing::M0, weights, cols, super::halves(x), out);
+    }
+
+    #[cfg(not(thumbformer_small))]
+    fn dots_q4(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
+        super::int4::dots_q4(packing, weights, cols, signed_bytes(x), out);
+    }
+
     #[inline]
     fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
         let mut max = i16::MIN;

@@ -5,7 +5,10 @@ extern crate std;
 
 use super::plain::dots_q8;
 use super::scalar::Scalar;
-use super::{Backend, COLUMNS, Native, PACKED_COLUMNS, PACKED_ROWS, Packing, pack_q8};
+use super::{
+    Backend, COLUMNS, GROUP, Native, PACKED_COLUMNS, PACKED_ROWS, Packing, block_words, first_group,
+    groups as groups_of, pack_q4, pack_q8, words_q4,
+};
 use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
@@ -62,8 +65,10 @@ macro_rules! equals_scalar {
                     let expected: Vec<i32> = matrix.chunks(cols).map(row).collect();
                     for packing in Packing::ALL {
                         let packed = pack_q8(packing, rows, cols, &matrix);
-                        for (index, &integer) in matrix.iter().enumerate() {
-                            prop_assert_eq!(packing.integer(&packed, width, index / cols, index % cols), Some(integer));
+                        for (row, integers) in matrix.chunks(cols).enumerate() {
+                            let mut found = Vec::new();
+                            prop_assert_eq!(packing.row_q8(&packed, width, row, |integer| found.push(integer)), Some(()));
+                            prop_assert_eq!((&found[..cols], found.len()), (integers, width));
                         }
                         if <$backend>::PACKING.is_some_and(|only| only != packing) {
                             continue;
@@ -76,6 +81,43 @@ macro_rules! equals_scalar {
                         <$backend>::matvec_q8(packing, &packed, width, &x_words, &multipliers, &mut out);
                         let scaled = expected.iter().zip(&multipliers).map(|(&sum, &m)| super::super::mul_wide(sum, m));
                         prop_assert_eq!(&out[..rows], &scaled.collect::<Vec<i32>>()[..]);
+                    }
+                }
+
+                #[test]
+                fn int4_products_of_every_packing_are_the_definition((rows, cols, matrix, x) in product(), seed in any::<u32>()) {
+                    let width = cols.next_multiple_of(PACKED_COLUMNS);
+                    let x_words = activations(&x, size_of::<<$backend as Backend>::Activation>());
+                    let matrix: Vec<i8> = matrix.into_iter().map(|w| if w.abs() == 127 { w.signum() * 7 } else { w % 8 }).collect();
+                    let groups = width.div_ceil(GROUP);
+                    let scale = |index: usize| (index as u32 ^ seed).wrapping_mul(0x9e37_79b9) >> 24;
+                    let scales: Vec<u8> = (0..rows * groups).map(|i| if seed % 4 == 0 { 255 } else { scale(i) as u8 }).collect();
+                    let group = |col: usize| (col + GROUP - first_group(width)) / GROUP;
+                    let weight = |r: usize, c: usize| i32::from(matrix[r * cols + c]) * i32::from(scales[r * groups + group(c)]);
+                    let expected = (0..rows).map(|r| (0..cols).map(|c| weight(r, c) * i32::from(x[c])).sum::<i32>());
+                    let expected: Vec<i32> = expected.collect();
+                    for packing in Packing::ALL {
+                        let packed = pack_q4(packing, rows, cols, &matrix, &scales);
+                        prop_assert_eq!(packed.len() as u64, words_q4(rows, cols));
+                        if <$backend>::PACKING.is_some_and(|only| only != packing) {
+                            continue;
+                        }
+                        let mut out = vec![7; rows.next_multiple_of(PACKED_ROWS)];
+                        <$backend>::dots_q4(packing, &packed, width, &x_words, &mut out);
+                        prop_assert_eq!(&out[..rows], &expected[..]);
+                        prop_assert!(out[rows..].iter().all(|&sum| sum == 0));
+                        let words = packed.chunks_exact(block_words(width));
+                        let found = words.flat_map(|block| groups_of(block, width).map(|words| packing.group(words)));
+                        for (index, found) in found.enumerate() {
+                            let (block, g) = (index / groups * 4, index % groups);
+                            let at = |r: usize, c: usize| if r < rows && c < cols { matrix[r * cols + c] } else { 0 };
+                            for (k, integers) in found.rows.iter().enumerate() {
+                                let columns: Vec<i8> = (0..width).filter(|&c| group(c) == g).map(|c| at(block + k, c)).collect();
+                                prop_assert_eq!(&columns[..], &integers[..columns.len()]);
+                                let scale = if block + k < rows { scales[(block + k) * groups + g] } else { 0 };
+                                prop_assert_eq!(found.scales[k], scale);
+                            }
+                        }
                     }
                 }
 

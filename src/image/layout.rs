@@ -19,7 +19,7 @@ pub mod header {
     pub const SECTIONS: usize = 3;
     /// Layout id: how weights are packed; [`crate::Packing::id`].
     pub const LAYOUT: usize = 4;
-    /// Quantization kind of the matrices; [`super::QUANTIZATION_Q8`].
+    /// Quantization of the matrices: [`super::QUANTIZATION_Q8`] or [`super::QUANTIZATION_Q4`].
     pub const QUANTIZATION: usize = 5;
     /// [`crate::Dims::d_model`].
     pub const D_MODEL: usize = 6;
@@ -75,7 +75,8 @@ pub mod section {
     pub const TENSOR: usize = 0;
     /// The layer; 0 for tensors outside the layers.
     pub const LAYER: usize = 1;
-    /// How the values are stored: [`super::ENCODING_Q8`], [`super::ENCODING_I16`], [`super::ENCODING_RAW`].
+    /// How the values are stored: [`super::ENCODING_Q8`], [`super::ENCODING_I16`], [`super::ENCODING_RAW`] or
+    /// [`super::ENCODING_Q4`].
     pub const ENCODING: usize = 2;
     /// Rows of the tensor; 1 for a vector.
     pub const ROWS: usize = 3;
@@ -85,21 +86,25 @@ pub mod section {
     pub const OFFSET: usize = 5;
     /// Bytes of the values.
     pub const BYTES: usize = 6;
-    /// First byte of the scales: one `f32`, and for a matrix an `i16` multiplier for each padded row; a multiple of 16; 0 where
+    /// First byte of the scales: one `f32`, and for an int8 matrix an `i16` multiplier for each padded row; a multiple of 16; 0 where
     /// there are none.
     pub const SCALES: usize = 7;
     /// Number of words of an entry.
     pub const WORDS: usize = 8;
 }
 
-/// Quantization kind 1: int8 with a scale per row.
+/// Quantization 1: every matrix is int8 with a scale per row.
 pub const QUANTIZATION_Q8: u32 = 1;
+/// Quantization 2: some matrices are int4 with a scale per group, as their sections say.
+pub const QUANTIZATION_Q4: u32 = 2;
 /// Values are int8 in the image's packing; the scales are one `f32` and an `i16` multiplier for each padded row.
 pub const ENCODING_Q8: u32 = 1;
 /// Values are `i16`, padded to whole words; the scale is one `f32`.
 pub const ENCODING_I16: u32 = 2;
 /// Values are words or bytes of a table.
 pub const ENCODING_RAW: u32 = 3;
+/// Values are int4 in the image's packing, the scales of groups among them; the scale is one `f32`.
+pub const ENCODING_Q4: u32 = 4;
 /// No such token.
 pub const NO_TOKEN: u32 = u32::MAX;
 /// Sections start at multiples of this many bytes.
@@ -110,16 +115,17 @@ pub const fn value_bytes(encoding: u32, rows: usize, cols: usize) -> u64 {
     let count = rows as u64 * cols as u64;
     match encoding {
         ENCODING_Q8 => 4 * arch::words_q8(rows, cols),
+        ENCODING_Q4 => 4 * arch::words_q4(rows, cols),
         ENCODING_I16 => 4 * count.div_ceil(2),
         _ => 4 * count,
     }
 }
 
-/// Bytes of a section's scales: an `f32`, and for a matrix an `i16` for each padded row.
+/// Bytes of a section's scales: an `f32`, and for an int8 matrix an `i16` for each padded row.
 pub const fn scale_bytes(encoding: u32, rows: usize) -> usize {
     match encoding {
         ENCODING_Q8 => 4 + 2 * rows.next_multiple_of(arch::PACKED_ROWS),
-        ENCODING_I16 => 4,
+        ENCODING_I16 | ENCODING_Q4 => 4,
         _ => 0,
     }
 }

@@ -19,7 +19,7 @@
 //!
 //! Header, word by word: 0 magic `TBFM` · 1 version · 2 length in bytes (a multiple of 16, CRC included) · 3 number of
 //! sections · 4 layout id (how matrices are packed: 1 host, 2 M4, 3 M55, 4 M0; see
-//! [`Packing`](crate::Packing)) · 5 quantization (1: int8) ·
+//! [`Packing`](crate::Packing)) · 5 quantization (1: int8, 2: int8 and int4) ·
 //! 6 `d_model` · 7 `n_layers` · 8 `n_heads` · 9 `n_kv_heads` · 10 `head_dim` · 11 `d_ff` · 12 `vocab` · 13 `max_seq` ·
 //! 14 `norm_eps` (f32 bits) · 15 attention scale (f32 bits) · 16 norm (1 RMSNorm) · 17 norm placement (1 pre-LN) ·
 //! 18 MLP (1 gated) · 19 activation (1 SiLU) · 20 positions (1 rotary) · 21 head (0 tied, 1 separate) · 22 rows of the
@@ -27,7 +27,7 @@
 //! 25 BOS token · 26, 27 end tokens (`u32::MAX`: none) · 28–31 zero.
 //!
 //! Section entry, word by word: 0 tensor (the numbers of [`Tensor`](crate::Tensor)) · 1 layer · 2 encoding (1 int8
-//! matrix, 2 `i16` vector, 3 table) · 3 rows · 4 columns · 5 byte offset · 6 bytes · 7 byte offset of the scales or 0.
+//! matrix, 2 `i16` vector, 3 table, 4 int4 matrix) · 3 rows · 4 columns · 5 byte offset · 6 bytes · 7 byte offset of the scales or 0.
 //!
 //! Sections come in this order: embedding; for each layer attention norm, query, key, value, attention output, MLP norm,
 //! gate, up, down; final norm; head unless tied; rotary fine and coarse; and with a tokenizer piece offsets, piece bytes,
@@ -36,6 +36,10 @@
 //! * **int8 matrix** `[rows, cols]`: integers in -127..=127, rows padded with zeros to a multiple of 4, columns to a multiple
 //!   of 16, in the image's packing. Its scales are one `f32` and an `i16` multiplier in 0..=32767 for each padded row:
 //!   `weight = integer * multiplier[row] * scale`.
+//! * **int4 matrix** `[rows, cols]`, at most 2048 columns: integers in -7..=7, padded alike. 32 columns of a row are a group with a
+//!   scale of 8 bits; where the padded columns are 16 more than a multiple of 32, the first group has 16. Four rows of a
+//!   group are 16 words of integers (8 of a half group), in the image's packing, and a word of their four scales. The matrix
+//!   has one `f32`: `weight = integer * scale of the group * scale`.
 //! * **`i16` vector** (gains of norms, rotary tables): 16-bit integers, padded to whole words, and one `f32` scale.
 //! * **Rotary tables** (Su et al. 2021): the angle of position `p = coarse * F + fine` is the sum of two angles, so two
 //!   small tables replace one of `max_seq` rows: row `i` of the fine table holds `cos` and `sin` of
@@ -53,7 +57,7 @@ mod write;
 pub(crate) use parse::CRC;
 pub use parse::{Image, Section, TokenizerKind};
 #[cfg(feature = "std")]
-pub use write::{ImageWriter, TokenizerTables, bytes};
+pub use write::{ImageWriter, Int4, TokenizerTables, bytes};
 
 use crate::arch;
 use crate::error::Error;

@@ -6,7 +6,7 @@ use super::layout::{self, header, section};
 use crate::arch::{self, Packing};
 use crate::dims::Dims;
 use crate::error::{Error, Tensor};
-use crate::weights::{Matrix, Vector};
+use crate::weights::{Kind, Matrix, Vector};
 use crc::{CRC_32_ISO_HDLC, Crc};
 
 /// `?` for const functions.
@@ -56,6 +56,7 @@ pub struct Image<'a> {
     words: &'a [u32],
     pub(crate) dims: Dims,
     packing: Packing,
+    quantization: u32,
     pub(crate) separate_head: bool,
     pub(crate) rotary_fine: usize,
     pub(crate) tokenizer: Option<TokenizerKind>,
@@ -198,7 +199,10 @@ impl<'a> Image<'a> {
             return Err(Error::MissingTensor { tensor, layer: layer_number });
         }
         let found = self.section(index);
-        if found.encoding != encoding {
+        let int4 = matches!(encoding, layout::ENCODING_Q8)
+            && self.quantization == layout::QUANTIZATION_Q4
+            && found.encoding == layout::ENCODING_Q4;
+        if found.encoding != encoding && !int4 {
             return Err(Error::Unsupported { field: "section encoding", found: found.encoding });
         }
         let rows_differ = rows != 0 && rows != found.rows;
@@ -210,11 +214,14 @@ impl<'a> Image<'a> {
                 found: (found.rows as u32, found.cols as u32),
             });
         }
+        if int4 && found.cols > arch::MAX_COLUMNS_Q4 {
+            return Err(Error::Dimension { name: "columns of an int4 matrix", found: found.cols as u32 });
+        }
         let bytes = match tensor {
             Tensor::PieceBytes => found.cols as u64,
-            _ => layout::value_bytes(encoding, found.rows, found.cols),
+            _ => layout::value_bytes(found.encoding, found.rows, found.cols),
         };
-        let scale_bytes = layout::scale_bytes(encoding, found.rows);
+        let scale_bytes = layout::scale_bytes(found.encoding, found.rows);
         let scales_fit = if scale_bytes > 0 { self.holds(found.scales, scale_bytes) } else { found.scales == 0 };
         if found.bytes as u64 != bytes || !self.holds(found.offset, found.bytes) || !scales_fit {
             return Err(Error::BadSection { tensor, layer: layer_number });
@@ -334,7 +341,7 @@ impl<'a> Image<'a> {
         f32::from_bits(word(self.table_at(found.scales, 4), 0))
     }
 
-    /// The multipliers of a matrix, one for each padded row; empty for a vector.
+    /// The multipliers of an int8 matrix, one for each padded row; empty for others.
     const fn multipliers(&self, found: &Section) -> &'a [i16] {
         let bytes = layout::scale_bytes(found.encoding, found.rows);
         arch::halves(self.table_at(found.scales + 4, bytes.saturating_sub(4)))
@@ -356,7 +363,11 @@ impl<'a> Image<'a> {
             width: found.cols.next_multiple_of(arch::PACKED_COLUMNS),
             packing: self.packing,
             words: self.table_at(found.offset, found.bytes),
-            multipliers: self.multipliers(&found),
+            kind: if found.encoding == layout::ENCODING_Q4 {
+                Kind::Int4
+            } else {
+                Kind::Int8 { multipliers: self.multipliers(&found) }
+            },
             scale: self.scale(&found),
         }
     }
@@ -395,7 +406,6 @@ const fn envelope(words: &[u32]) -> Result<(), Error> {
 /// Dimensions and options; every option that this version lacks is refused by name.
 const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error> {
     let options = [
-        ("quantization", header::QUANTIZATION, layout::QUANTIZATION_Q8),
         ("norm", header::NORM, 1),
         ("norm placement", header::NORM_PLACE, 1),
         ("mlp", header::MLP, 1),
@@ -409,6 +419,10 @@ const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error> {
             return Err(Error::Unsupported { field, found: word(words, index) });
         }
         i += 1;
+    }
+    let quantization = word(words, header::QUANTIZATION);
+    if !matches!(quantization, layout::QUANTIZATION_Q8 | layout::QUANTIZATION_Q4) {
+        return Err(Error::Unsupported { field: "quantization", found: quantization });
     }
     let head = word(words, header::HEAD);
     if head > 1 {
@@ -465,6 +479,7 @@ const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error> {
         words,
         dims,
         packing,
+        quantization,
         separate_head: head == 1,
         rotary_fine: rotary_fine as usize,
         tokenizer,

@@ -1,4 +1,4 @@
-//! Making an image on the host: quantizes float weights, lays the sections out, and parses what it made.
+//! Making an image on the host: rounds float weights to int8, takes int4 matrices as they are, lays the sections out, and parses what it made.
 
 use super::layout::{self, header, section};
 use super::parse::{CRC, Image, TokenizerKind};
@@ -24,6 +24,37 @@ pub struct TokenizerTables<'a> {
     pub characters: &'a [(char, u32)],
     /// Pairs that merge: left, right, merged token, rank.
     pub merges: &'a [(u32, u32, u32, u32)],
+}
+
+/// An int4 matrix: `weight[r][c] = integers[r][c] * group_scales[r][c's group] * scale`.
+///
+/// Groups run along the input, 32 columns each; where the columns, rounded up to a multiple of 16, are 16 more than a multiple of
+/// 32, the first group has 16.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Int4 {
+    /// Number of outputs.
+    pub rows: usize,
+    /// Number of inputs, at most 2048.
+    pub cols: usize,
+    /// `[rows, cols]`, -7..=7.
+    pub integers: Vec<i8>,
+    /// `[rows, groups]`.
+    pub group_scales: Vec<u8>,
+    /// Of the whole matrix: zero or a normal positive number.
+    pub scale: f32,
+}
+
+impl Int4 {
+    /// Groups of a row.
+    pub const fn groups(cols: usize) -> usize {
+        cols.next_multiple_of(arch::PACKED_COLUMNS).div_ceil(arch::GROUP)
+    }
+
+    /// The group of a column.
+    pub const fn group(cols: usize, col: usize) -> usize {
+        let first = arch::first_group(cols.next_multiple_of(arch::PACKED_COLUMNS));
+        (col + arch::GROUP - first) / arch::GROUP
+    }
 }
 
 /// One section's content before it has a place.
@@ -106,6 +137,34 @@ impl ImageWriter {
         let scales = scale.to_le_bytes().into_iter().chain(multipliers.iter().flat_map(|m| m.to_le_bytes())).collect();
         let values = packed.iter().flat_map(|word| word.to_le_bytes()).collect();
         self.contents.insert((tensor, layer), Content { encoding: layout::ENCODING_Q8, rows, cols, values, scales });
+        Ok(())
+    }
+
+    /// Adds an int4 matrix.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] when integers or scales are not as many as the shape says; [`Error::BadValue`] for integers and
+    /// scales out of range.
+    pub fn int4(&mut self, tensor: Tensor, layer: usize, matrix: &Int4) -> Result<(), Error> {
+        let Int4 { rows, cols, ref integers, ref group_scales, scale } = *matrix;
+        let groups = Int4::groups(cols);
+        let (layer_number, found) = (layer as u32, integers.len().min(group_scales.len()) as u32);
+        if integers.len() != rows * cols || group_scales.len() != rows * groups {
+            let expected = (rows as u32, cols as u32);
+            return Err(Error::ShapeMismatch { tensor, layer: layer_number, expected, found: (1, found) });
+        }
+        let bad = integers.iter().position(|integer| !(-7..=7).contains(integer));
+        let bad = bad.or_else(|| (scale != 0.0 && !(scale.is_normal() && scale > 0.0)).then_some(0));
+        if let Some(index) = bad {
+            return Err(Error::BadValue { tensor, layer: layer_number, index: index as u32 });
+        }
+        if tensor == Tensor::Head {
+            self.separate_head = true;
+        }
+        let packed = arch::pack_q4(self.packing, rows, cols, integers, group_scales);
+        let values = packed.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let scales = scale.to_le_bytes().to_vec();
+        self.contents.insert((tensor, layer), Content { encoding: layout::ENCODING_Q4, rows, cols, values, scales });
         Ok(())
     }
 
@@ -259,7 +318,8 @@ impl ImageWriter {
         words[header::BYTES] = bytes as u32;
         words[header::SECTIONS] = self.contents.len() as u32;
         words[header::LAYOUT] = self.packing.id();
-        words[header::QUANTIZATION] = layout::QUANTIZATION_Q8;
+        let int4 = self.contents.values().any(|content| content.encoding == layout::ENCODING_Q4);
+        words[header::QUANTIZATION] = if int4 { layout::QUANTIZATION_Q4 } else { layout::QUANTIZATION_Q8 };
         words[header::D_MODEL] = dims.d_model as u32;
         words[header::N_LAYERS] = dims.n_layers as u32;
         words[header::N_HEADS] = dims.n_heads as u32;

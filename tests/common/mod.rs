@@ -3,7 +3,7 @@
 #![allow(dead_code)] // every test file uses a part
 
 use thumbformer::image::layout::{header, section};
-use thumbformer::image::{ImageWriter, TokenizerKind, TokenizerTables};
+use thumbformer::image::{ImageWriter, Int4, TokenizerKind, TokenizerTables};
 use thumbformer::{Dims, Packing, Tensor};
 
 /// Numbers that look random and are the same in every run (xorshift, Marsaglia 2003).
@@ -44,6 +44,8 @@ pub struct Shape {
     pub max_seq: usize,
     pub tied: bool,
     pub tokenizer: bool,
+    /// int4 matrices in the layers.
+    pub int4: bool,
 }
 
 /// Shapes with and without everything that a loop could get wrong: groups of heads, heads that do not divide `d_model`,
@@ -60,6 +62,7 @@ pub const SHAPES: [Shape; 5] = [
         max_seq: 24,
         tied: true,
         tokenizer: true,
+        int4: false,
     },
     Shape {
         d_model: 13,
@@ -72,6 +75,7 @@ pub const SHAPES: [Shape; 5] = [
         max_seq: 9,
         tied: false,
         tokenizer: false,
+        int4: true,
     },
     Shape {
         d_model: 1,
@@ -84,6 +88,7 @@ pub const SHAPES: [Shape; 5] = [
         max_seq: 1,
         tied: true,
         tokenizer: false,
+        int4: false,
     },
     Shape {
         d_model: 32,
@@ -96,6 +101,7 @@ pub const SHAPES: [Shape; 5] = [
         max_seq: 40,
         tied: false,
         tokenizer: true,
+        int4: false,
     },
     Shape {
         d_model: 10,
@@ -108,6 +114,7 @@ pub const SHAPES: [Shape; 5] = [
         max_seq: 130,
         tied: true,
         tokenizer: false,
+        int4: true,
     },
 ];
 
@@ -122,6 +129,11 @@ pub fn image(shape: &Shape, seed: u64) -> Vec<u32> {
         if rows == 1 && matches!(tensor, Tensor::AttentionNorm | Tensor::MlpNorm | Tensor::FinalNorm) {
             let gains: Vec<f32> = random.floats(cols, 0.5).iter().map(|gain| gain + 1.0).collect();
             writer.vector(tensor, layer, &gains).expect("a vector");
+        } else if shape.int4 && !matches!(tensor, Tensor::Embedding | Tensor::Head) {
+            let integers = (0..rows * cols).map(|_| (random.word() % 15) as i8 - 7).collect();
+            let group_scales = (0..rows * Int4::groups(cols)).map(|_| (random.word() % 256) as u8).collect();
+            let scale = 1.5 / (cols as f32).sqrt() / 7.0 / 255.0;
+            writer.int4(tensor, layer, &Int4 { rows, cols, integers, group_scales, scale }).expect("an int4 matrix");
         } else {
             let weights = random.floats(rows * cols, 1.5 / (cols as f32).sqrt());
             writer.matrix(tensor, layer, rows, cols, &weights).expect("a matrix");

@@ -29,6 +29,10 @@ impl Backend for Dsp {
         matvec(weights, cols, x, Some(multipliers), out);
     }
 
+    fn dots_q4(_packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
+        super::int4::dots_q4(Packing::M4, weights, cols, halves(x), out);
+    }
+
     fn largest(x: &[i32]) -> u32 {
         let (fours, rest) = x.as_chunks::<4>();
         if fours.is_empty() {

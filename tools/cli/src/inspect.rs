@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 use std::fmt;
-use thumbformer::image::layout::{ENCODING_I16, ENCODING_Q8, VERSION, scale_bytes};
+use thumbformer::image::layout::{ENCODING_I16, ENCODING_Q4, ENCODING_Q8, VERSION, scale_bytes};
 use thumbformer::{Dims, Model};
 
 /// All numbers of an image; bytes unless a name says otherwise.
@@ -40,7 +40,7 @@ pub struct Section {
     pub tensor: String,
     /// Its layer.
     pub layer: usize,
-    /// `int8`, `int16` or `table`.
+    /// `int8`, `int4`, `int16` or `table`.
     pub encoding: &'static str,
     /// Rows and columns.
     pub shape: [usize; 2],
@@ -77,18 +77,21 @@ pub struct Macs {
 /// Looks at an image with a state for `max_seq` tokens.
 pub fn inspect(model: &Model<'_>, max_seq: usize) -> Report {
     let (dims, image) = (model.dims(), model.image());
-    let mut parameters = 0;
+    let (mut parameters, mut some_int4) = (0, false);
     let sections = (0..image.sections()).map(|index| {
         let section = image.section(index);
         let name = format!("{:?}", section.tensor);
+        let int4 = section.encoding == ENCODING_Q4;
+        some_int4 |= int4;
         let is_weight =
-            section.encoding == ENCODING_Q8 || section.encoding == ENCODING_I16 && !name.starts_with("Rotary");
+            int4 || section.encoding == ENCODING_Q8 || section.encoding == ENCODING_I16 && !name.starts_with("Rotary");
         parameters += if is_weight { section.rows * section.cols } else { 0 };
         Section {
             tensor: name,
             layer: section.layer,
             encoding: match section.encoding {
                 ENCODING_Q8 => "int8",
+                ENCODING_Q4 => "int4",
                 ENCODING_I16 => "int16",
                 _ => "table",
             },
@@ -101,7 +104,7 @@ pub fn inspect(model: &Model<'_>, max_seq: usize) -> Report {
     Report {
         version: VERSION,
         packing: image.packing().name(),
-        quantization: "int8",
+        quantization: if some_int4 { "int4 and int8" } else { "int8" },
         dims: named(dims),
         sections,
         parameters,
