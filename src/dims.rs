@@ -41,6 +41,10 @@ pub const MAX_WIDTH: usize = 65_536;
 /// Largest context: beyond it the softmax would have fewer than 9 bits for a probability.
 pub const MAX_CONTEXT: usize = 32_768;
 
+/// Most tokens that go through the network together, and as many as do unless one says otherwise: what the kernels of the M4
+/// take at a time.
+pub const MAX_BATCH: usize = 4;
+
 impl Dims {
     /// The dimensions of a decoder with the usual attention scale.
     ///
@@ -125,7 +129,7 @@ impl Dims {
         self.n_kv_heads * self.head_dim
     }
 
-    /// Words of projections and other vectors in fixed point that one forward pass needs at a time.
+    /// Words of projections and other vectors in fixed point that one token needs at a time.
     pub const fn scratch(&self) -> usize {
         const fn padded(rows: usize) -> usize {
             rows.next_multiple_of(arch::PACKED_ROWS)
@@ -136,10 +140,12 @@ impl Dims {
         if padded(self.d_model) > widest { padded(self.d_model) } else { widest }
     }
 
-    /// Words of the quantized activations: the widest vector that meets a matrix.
+    /// Words of a token's quantized activations: the widest vector that meets a matrix, or a query in 16 bits.
     pub const fn activation_words(&self) -> usize {
         let widest = if self.d_ff > self.d_model { self.d_ff } else { self.d_model };
-        arch::activation_words(if self.attention_width() > widest { self.attention_width() } else { widest })
+        let widest = if self.attention_width() > widest { self.attention_width() } else { widest };
+        let (activations, query) = (arch::activation_words(widest), self.head_dim.div_ceil(4) * 2);
+        if activations > query { activations } else { query }
     }
 
     /// Words of one row of attention scores.
@@ -163,12 +169,9 @@ impl Dims {
         self.vocab.next_multiple_of(arch::PACKED_ROWS)
     }
 
-    /// Words of a session's whole state for a context of `max_seq` tokens.
-    pub const fn state_words(&self, max_seq: usize) -> usize {
-        self.d_model
-            + self.head_dim / 2
-            + self.scratch()
-            + self.activation_words()
+    /// Words of a session's whole state for a context of `max_seq` tokens, `batch` of which go through the network together.
+    pub const fn state_words(&self, max_seq: usize, batch: usize) -> usize {
+        batch * (self.d_model + self.head_dim / 2 + self.scratch() + self.activation_words())
             + Self::score_words(max_seq)
             + self.cache_words(max_seq)
             + self.logit_words()

@@ -3,7 +3,7 @@
 use crate::arch;
 use crate::block::RmsNorm;
 use crate::error::Error;
-use crate::kernels::matrix::matvec;
+use crate::kernels::matrix::matmul;
 use crate::observe::{Observer, Point, Vector};
 use crate::state::Scratch;
 use crate::weights::Matrix;
@@ -29,9 +29,9 @@ impl Head<'_> {
         let not_finite = Error::NotFinite { layer: self.n_layers };
         let input = self.norm.forward(x, scratch, Point::FinalNorm, 0, observer).ok_or(not_finite)?;
         // The logits are computed as integers where they will lie as floats.
-        let integers = arch::float_words(logits);
-        let scale =
-            matvec(arch::integers_mut(integers), &self.matrix, scratch.activations, &input).ok_or(not_finite)?.scale;
+        let integers = arch::integers_mut(arch::float_words(logits));
+        let mut products = matmul(integers, &self.matrix, scratch.activations, &input).ok_or(not_finite)?;
+        let scale = products.token(0).ok_or(not_finite)?.scale;
         for logit in &mut *logits {
             *logit = logit.to_bits().cast_signed() as f32 * scale;
         }

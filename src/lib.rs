@@ -45,7 +45,7 @@ pub mod text;
 mod weights;
 
 pub use arch::{BACKEND, PACKING, Packing};
-pub use dims::{Dims, MAX_CONTEXT, MAX_WIDTH};
+pub use dims::{Dims, MAX_BATCH, MAX_CONTEXT, MAX_WIDTH};
 pub use error::{Error, Tensor};
 pub use logits_crc::LogitsCrc;
 pub use model::{Model, Session};

@@ -3,15 +3,16 @@
 /// Includes an image, checks it at compile time and makes a module with its model and the type of its state.
 ///
 /// ```text
-/// thumbformer::model!(pub mod story = "story.tbf", max_seq = 256, ram <= 160 * 1024);
+/// thumbformer::model!(pub mod story = "story.tbf", max_seq = 256, batch = 4, ram <= 160 * 1024);
 /// ```
 /// gives `story::MODEL` ([`Model`](crate::Model)), `story::State` (all memory of a session; `size_of` is what it costs),
 /// `story::MAX_SEQ` and `story::IMAGE_BYTES`. The path is relative to the file that the macro stands in. Without `max_seq` the
-/// state has room for the model's whole context; without `ram` any size will do. A damaged image, an unsupported version, a
+/// state has room for the model's whole context; without `batch` the tokens of a prompt go through the network
+/// [`MAX_BATCH`](crate::MAX_BATCH) at a time (fewer take less memory); without `ram` any size will do. A damaged image, an unsupported version, a
 /// context longer than the model's and a state beyond the RAM budget each stop the build with a sentence that says so.
 #[macro_export]
 macro_rules! model {
-    ($vis:vis mod $name:ident = $path:literal $(, max_seq = $max_seq:expr)? $(, ram <= $ram:expr)? $(,)?) => {
+    ($vis:vis mod $name:ident = $path:literal $(, max_seq = $max_seq:expr)? $(, batch = $batch:expr)? $(, ram <= $ram:expr)? $(,)?) => {
         #[doc = concat!("The model in `", $path, "`.")]
         $vis mod $name {
             const BYTES: &[u8] = include_bytes!($path);
@@ -33,24 +34,26 @@ macro_rules! model {
             };
 
             #[allow(unused_mut, unused_assignments)]
-            const LIMITS: (usize, usize) = {
-                let (mut max_seq, mut ram) = (MODEL.dims().max_seq, usize::MAX);
+            const LIMITS: (usize, usize, usize) = {
+                let (mut max_seq, mut batch, mut ram) = (MODEL.dims().max_seq, $crate::MAX_BATCH, usize::MAX);
                 $(max_seq = $max_seq;)?
+                $(batch = $batch;)?
                 $(ram = $ram;)?
                 assert!(max_seq > 0, "max_seq must be at least 1");
                 assert!(max_seq <= MODEL.dims().max_seq, "max_seq is longer than the model's own context");
-                (max_seq, ram)
+                assert!(batch > 0 && batch <= $crate::MAX_BATCH, "batch must be 1 to MAX_BATCH");
+                (max_seq, batch, ram)
             };
 
             /// Longest sequence that the state has room for, in tokens.
             pub const MAX_SEQ: usize = LIMITS.0;
 
             /// All memory that a session of this model needs.
-            pub type State = $crate::State<{ MAX_SEQ }, { MODEL.dims().state_words(MAX_SEQ) }>;
+            pub type State = $crate::State<{ MAX_SEQ }, { LIMITS.1 }, { MODEL.dims().state_words(MAX_SEQ, LIMITS.1) }>;
 
             const _: () = assert!(
-                size_of::<State>() <= LIMITS.1,
-                "the state of this model does not fit the RAM budget: lower max_seq or raise the budget"
+                size_of::<State>() <= LIMITS.2,
+                "the state of this model does not fit the RAM budget: lower max_seq or batch, or raise the budget"
             );
         }
     };

@@ -85,13 +85,13 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Sends one token through the network: `x = embedding; x = block(x) …; logits = head(x)`.
+    /// Sends a batch of tokens, neighbours in the sequence, through the network: `x = embedding; x = block(x) …; logits = head(x)`.
     ///
-    /// The head, the widest matrix of a small model, is left out for prompt tokens whose logits nobody reads.
+    /// The head, the widest matrix of a small model, sees the last token only, and none of a prompt whose logits nobody reads.
     #[inline(never)]
     fn forward(
         &self,
-        token: u16,
+        tokens: &[u16],
         position: usize,
         memory: &mut Memory<'_>,
         wants_logits: bool,
@@ -99,22 +99,24 @@ impl<'a> Model<'a> {
     ) -> Result<(), Error> {
         let dims = &self.image.dims;
         let max_seq = memory.max_seq;
-        if position >= max_seq || position >= dims.max_seq {
-            return Err(Error::CacheFull { max_seq: max_seq.min(dims.max_seq) });
-        }
-        let (Parts { stream: x, rotation, mut scratch, cache }, logits) = memory.parts(dims)?;
+        let (Parts { stream, rotations, mut scratch, cache }, logits) = memory.parts(dims)?;
+        let x = stream.get_mut(..tokens.len() * dims.d_model).unwrap_or(&mut []);
+        let rotations = rotations.get_mut(..tokens.len() * dims.head_dim).unwrap_or(&mut []);
         let fine = self.image.vector(Tensor::RotaryFine, 0);
         let coarse = self.image.vector(Tensor::RotaryCoarse, 0);
-        block::rotation(rotation, &fine, &coarse, self.image.rotary_fine, position);
-
-        embed(x, &self.image.matrix(Tensor::Embedding, 0), token)?;
-        observer.vector(Point::Embedding, 0, &Vector::Floats(x));
+        let embedding = self.image.matrix(Tensor::Embedding, 0);
+        let places = x.chunks_exact_mut(dims.d_model.max(1)).zip(rotations.chunks_exact_mut(dims.head_dim.max(1)));
+        for (index, (&token, (x, rotation))) in tokens.iter().zip(places).enumerate() {
+            block::rotation(rotation, &fine, &coarse, self.image.rotary_fine, position + index);
+            embed(x, &embedding, token)?;
+            observer.vector(Point::Embedding, 0, &Vector::Floats(x));
+        }
         let caches = cache.chunks_exact_mut(dims.layer_cache_words(max_seq).max(1));
         for (layer, cache) in caches.take(dims.n_layers).enumerate() {
-            let place = Place { layer, position, max_seq, rotation };
+            let place = Place { layer, position, max_seq, rotations };
             self.block(layer).forward(x, cache, &place, &mut scratch, observer)?;
         }
-        if wants_logits {
+        if wants_logits && let Some(x) = x.chunks_exact(dims.d_model.max(1)).next_back() {
             self.head().forward(x, &mut scratch, logits, observer)?;
         }
         Ok(())
@@ -144,34 +146,47 @@ impl Session<'_, '_> {
     /// # Errors
     /// As [`decode`](Session::decode).
     pub fn decode_observed(&mut self, token: u16, observer: &mut impl Observer) -> Result<&mut [f32], Error> {
-        self.append(token, true, observer)?;
+        self.append(&[token], observer)
+    }
+
+    /// Appends the tokens of a prompt and returns the logits after the last one, `[vocab]`: bit for bit those of as many calls of
+    /// [`decode`](Session::decode), in fewer steps, as several tokens go through the network together.
+    ///
+    /// # Errors
+    /// [`Error::EmptyPrompt`], and as [`decode`](Session::decode).
+    pub fn prefill(&mut self, tokens: &[u16]) -> Result<&mut [f32], Error> {
+        self.append(tokens, &mut Nobody)
+    }
+
+    fn append(&mut self, tokens: &[u16], observer: &mut impl Observer) -> Result<&mut [f32], Error> {
         let vocab = self.model.dims().vocab;
+        if tokens.is_empty() {
+            return Err(Error::EmptyPrompt);
+        }
+        // All that can be refused is refused before anything is stored.
+        if tokens.len() > self.remaining() {
+            return Err(Error::CacheFull { max_seq: self.position + self.remaining() });
+        }
+        if let Some(&token) = tokens.iter().find(|&&token| usize::from(token) >= vocab) {
+            return Err(Error::TokenOutOfVocabulary { token: token.into(), vocab: vocab as u32 });
+        }
+        let batches = tokens.chunks(self.memory.batch.max(1));
+        let last = batches.len().saturating_sub(1);
+        let start = self.position;
+        for (index, batch) in batches.enumerate() {
+            match self.model.forward(batch, self.position, &mut self.memory, index == last, observer) {
+                Ok(()) => self.position += batch.len(),
+                Err(error) => {
+                    // Layers before the faulty one have stored keys and values already, and may have changed their exponents.
+                    let forget = matches!(error, Error::NotFinite { .. } | Error::ScoresTooLarge { .. });
+                    self.position = if forget { 0 } else { start };
+                    return Err(error);
+                }
+            }
+        }
         let (_, logits) = self.memory.parts(self.model.dims())?;
         let found = logits.len();
         logits.get_mut(..vocab).ok_or(Error::StateTooSmall { expected: vocab, found })
-    }
-
-    fn append(&mut self, token: u16, wants_logits: bool, observer: &mut impl Observer) -> Result<(), Error> {
-        let result = self.model.forward(token, self.position, &mut self.memory, wants_logits, observer);
-        match result {
-            Ok(()) => self.position += 1,
-            // Layers before the faulty one have stored keys and values already, and may have changed their exponents.
-            Err(Error::NotFinite { .. } | Error::ScoresTooLarge { .. }) => self.position = 0,
-            Err(_) => {}
-        }
-        result
-    }
-
-    /// Appends the tokens of a prompt and returns the logits after the last one, `[vocab]`.
-    ///
-    /// # Errors
-    /// [`Error::EmptyPrompt`], and as [`decode`](Session::decode); tokens before a refused one stay appended.
-    pub fn prefill(&mut self, tokens: &[u16]) -> Result<&mut [f32], Error> {
-        let (&last, prompt) = tokens.split_last().ok_or(Error::EmptyPrompt)?;
-        for &token in prompt {
-            self.append(token, false, &mut Nobody)?;
-        }
-        self.decode(last)
     }
 
     /// Number of tokens so far, which is the position of the next one.

@@ -1,7 +1,7 @@
 //! The working memory: `State` owns it as a fixed-size array (firmware), `HostState` as a `Vec` (tools), `Memory` lends it.
 //!
 //! ```text
-//! State<MAX_SEQ, WORDS> ──────┐
+//! State<…, WORDS> ────────────┐
 //!                             ├─► Memory<'_> ──► Session ──► forward pass: stream | scratch | KV cache | logits
 //! HostState (feature `std`) ──┘
 //! ```
@@ -9,15 +9,15 @@
 //! `size_of::<State>()` is all the memory that inference needs, and it lies in `.bss`.
 
 use crate::arch;
-use crate::dims::Dims;
+use crate::dims::{Dims, MAX_BATCH};
 use crate::error::Error;
 
-/// The working memory of one session, owned: a context of `MAX_SEQ` tokens in `WORDS` words.
-pub struct State<const MAX_SEQ: usize, const WORDS: usize> {
+/// The working memory of one session, owned: a context of `MAX_SEQ` tokens, `BATCH` at a time, in `WORDS` words.
+pub struct State<const MAX_SEQ: usize, const BATCH: usize, const WORDS: usize> {
     words: [u32; WORDS],
 }
 
-impl<const MAX_SEQ: usize, const WORDS: usize> State<MAX_SEQ, WORDS> {
+impl<const MAX_SEQ: usize, const BATCH: usize, const WORDS: usize> State<MAX_SEQ, BATCH, WORDS> {
     /// All zeros, so that a `static` of this type takes no flash.
     pub const fn new() -> Self {
         State { words: [0; WORDS] }
@@ -25,11 +25,11 @@ impl<const MAX_SEQ: usize, const WORDS: usize> State<MAX_SEQ, WORDS> {
 
     /// Lends the memory to a session.
     pub const fn memory(&mut self) -> Memory<'_> {
-        Memory { max_seq: MAX_SEQ, words: &mut self.words }
+        Memory { max_seq: MAX_SEQ, batch: BATCH, words: &mut self.words }
     }
 }
 
-impl<const MAX_SEQ: usize, const WORDS: usize> Default for State<MAX_SEQ, WORDS> {
+impl<const MAX_SEQ: usize, const BATCH: usize, const WORDS: usize> Default for State<MAX_SEQ, BATCH, WORDS> {
     fn default() -> Self {
         Self::new()
     }
@@ -38,15 +38,16 @@ impl<const MAX_SEQ: usize, const WORDS: usize> Default for State<MAX_SEQ, WORDS>
 /// The working memory of one session, lent as a slice: what the engine is compiled for, once for all models.
 pub struct Memory<'s> {
     pub(crate) max_seq: usize,
+    pub(crate) batch: usize,
     words: &'s mut [u32],
 }
 
 /// The parts of a session's memory.
 pub(crate) struct Parts<'s> {
-    /// The residual stream, `[d_model]`.
+    /// The residual stream, `[batch, d_model]`.
     pub(crate) stream: &'s mut [f32],
-    /// This position's rotary angles, `[head_dim]`.
-    pub(crate) rotation: &'s mut [i16],
+    /// The positions' rotary angles, `[batch, head_dim]`.
+    pub(crate) rotations: &'s mut [i16],
     pub(crate) scratch: Scratch<'s>,
     /// Keys and values of all layers.
     pub(crate) cache: &'s mut [u32],
@@ -54,9 +55,9 @@ pub(crate) struct Parts<'s> {
 
 /// What a part of a block may use while it runs; nothing in it outlives the call.
 pub(crate) struct Scratch<'s> {
-    /// Projections in fixed point.
+    /// Projections in fixed point, of a batch.
     pub(crate) integers: &'s mut [i32],
-    /// The vector that meets a matrix, as int8.
+    /// The vectors that meet a matrix, as int8, of a batch.
     pub(crate) activations: &'s mut [u32],
     /// One row of scores, then weights, `[max_seq]`.
     pub(crate) scores: &'s mut [u32],
@@ -68,19 +69,20 @@ impl Memory<'_> {
     /// # Errors
     /// [`Error::StateTooSmall`] when it has another size than the model needs.
     pub(crate) fn parts(&mut self, dims: &Dims) -> Result<(Parts<'_>, &mut [f32]), Error> {
-        let (expected, found) = (dims.state_words(self.max_seq), self.words.len());
+        let batch = self.batch;
+        let (expected, found) = (dims.state_words(self.max_seq, batch), self.words.len());
         let wrong = Error::StateTooSmall { expected, found };
-        if expected != found {
+        if expected != found || batch == 0 || batch > MAX_BATCH {
             return Err(wrong);
         }
         let mut rest = &mut *self.words;
-        let stream = arch::floats_mut(take(&mut rest, dims.d_model).or(Err(wrong))?);
-        let rotation = arch::halves_mut(take(&mut rest, dims.head_dim / 2).or(Err(wrong))?);
-        let integers = arch::integers_mut(take(&mut rest, dims.scratch()).or(Err(wrong))?);
-        let activations = take(&mut rest, dims.activation_words()).or(Err(wrong))?;
+        let stream = arch::floats_mut(take(&mut rest, batch * dims.d_model).or(Err(wrong))?);
+        let rotations = arch::halves_mut(take(&mut rest, batch * dims.head_dim / 2).or(Err(wrong))?);
+        let integers = arch::integers_mut(take(&mut rest, batch * dims.scratch()).or(Err(wrong))?);
+        let activations = take(&mut rest, batch * dims.activation_words()).or(Err(wrong))?;
         let scores = take(&mut rest, Dims::score_words(self.max_seq)).or(Err(wrong))?;
         let cache = take(&mut rest, dims.cache_words(self.max_seq)).or(Err(wrong))?;
-        let parts = Parts { stream, rotation, scratch: Scratch { integers, activations, scores }, cache };
+        let parts = Parts { stream, rotations, scratch: Scratch { integers, activations, scores }, cache };
         Ok((parts, arch::floats_mut(rest)))
     }
 }
@@ -100,25 +102,32 @@ pub use host::HostState;
 #[cfg(feature = "std")]
 mod host {
     use super::Memory;
-    use crate::dims::Dims;
+    use crate::dims::{Dims, MAX_BATCH};
     use std::vec;
     use std::vec::Vec;
 
     /// The working memory of one session on the host, sized at run time.
     pub struct HostState {
         max_seq: usize,
+        batch: usize,
         words: Vec<u32>,
     }
 
     impl HostState {
         /// Memory for a context of `max_seq` tokens.
         pub fn new(dims: &Dims, max_seq: usize) -> Self {
-            HostState { max_seq, words: vec![0; dims.state_words(max_seq)] }
+            Self::with_batch(dims, max_seq, MAX_BATCH)
+        }
+
+        /// Memory for a context of `max_seq` tokens, `batch` of which go through the network together (1 to [`MAX_BATCH`]).
+        pub fn with_batch(dims: &Dims, max_seq: usize, batch: usize) -> Self {
+            let batch = batch.clamp(1, MAX_BATCH);
+            HostState { max_seq, batch, words: vec![0; dims.state_words(max_seq, batch)] }
         }
 
         /// Lends the memory to a session.
         pub fn memory(&mut self) -> Memory<'_> {
-            Memory { max_seq: self.max_seq, words: &mut self.words }
+            Memory { max_seq: self.max_seq, batch: self.batch, words: &mut self.words }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use thumbformer::image::layout::section;
 use thumbformer::state::HostState;
 use thumbformer::text::{Sampler, Sampling, argmax};
-use thumbformer::{Error, Model, Tensor};
+use thumbformer::{Error, MAX_BATCH, Model, Tensor};
 
 static IMAGES: LazyLock<Vec<Vec<u32>>> = LazyLock::new(|| SHAPES.iter().map(|shape| image(shape, 1)).collect());
 
@@ -21,7 +21,7 @@ fn config(cases: u32) -> ProptestConfig {
 fn use_model(model: &Model<'_>, tokens: &[u16], text: &str) {
     let dims = *model.dims();
     // Larger ones are left to the parser's own tests: their state would take gigabytes.
-    if dims.state_words(8) > 1 << 22 {
+    if dims.state_words(8, MAX_BATCH) > 1 << 22 {
         return;
     }
     let mut state = HostState::new(&dims, 8);

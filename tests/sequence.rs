@@ -6,7 +6,7 @@ use common::{Random, SHAPES, Shape, image, repair, set_integer, set_multiplier, 
 use thumbformer::observe::{AttentionRow, Observer, Point, Vector};
 use thumbformer::state::HostState;
 use thumbformer::text::{Sampler, Sampling};
-use thumbformer::{Error, Model, State, Tensor};
+use thumbformer::{Error, MAX_BATCH, Model, State, Tensor};
 
 fn tokens(shape: &Shape, count: usize, seed: u64) -> Vec<u16> {
     let mut random = Random::new(seed);
@@ -32,7 +32,8 @@ fn prefill_gives_the_bits_of_decoding_token_by_token() {
         let tokens = tokens(shape, shape.max_seq, 1);
         let expected = decoded(&model, &tokens, shape.max_seq);
         for length in 1..=tokens.len() {
-            let mut state = HostState::new(model.dims(), shape.max_seq);
+            // Every number of tokens at a time, and prompts that are no multiple of it.
+            let mut state = HostState::with_batch(model.dims(), shape.max_seq, 1 + length % MAX_BATCH);
             let mut session = model.session(state.memory());
             let found = bits(session.prefill(&tokens[..length]).expect("a prompt that fits"));
             assert!(found == expected[length - 1], "{shape:?}: a prompt of {length} tokens");
@@ -148,14 +149,14 @@ fn a_state_for_a_longer_context_than_the_model_s_is_full_at_the_model_s() {
 fn a_state_of_fixed_arrays_gives_the_bits_of_one_on_the_heap() {
     // Two layers of two heads: keys and values of 24 tokens by 4 bytes, a mantissa of two bytes each, an exponent each.
     const CACHE: usize = 2 * 2 * (24 + 24 + 12 + 12 + 1);
-    // Stream, rotation, projections (queries, keys, values, outputs), int8 of the widest vector, scores, logits.
-    const WORDS: usize = 16 + 2 + (2 * 16 + 2 * 8) + 32 / 2 + 24 / 2 + CACHE + 300;
+    // Of three tokens stream, rotation, projections (queries, keys, values, outputs), int8 of the widest vector; scores, logits.
+    const WORDS: usize = 3 * (16 + 2 + (2 * 16 + 2 * 8) + 32 / 2) + 24 / 2 + CACHE + 300;
     let shape = &SHAPES[0];
     let words = image(shape, 1);
     let model = Model::parse(&words).expect("a model");
-    assert_eq!((model.dims().cache_words(24), model.dims().state_words(24)), (CACHE, WORDS));
+    assert_eq!((model.dims().cache_words(24), model.dims().state_words(24, 3)), (CACHE, WORDS));
     let tokens = tokens(shape, 24, 7);
-    let mut state = State::<24, WORDS>::new();
+    let mut state = State::<24, 3, WORDS>::new();
     // The second time with what the first one left behind.
     for _ in 0..2 {
         let mut session = model.session(state.memory());
@@ -164,31 +165,39 @@ fn a_state_of_fixed_arrays_gives_the_bits_of_one_on_the_heap() {
         }
         assert_eq!(session.decode(0).expect_err("full"), Error::CacheFull { max_seq: 24 });
     }
-    let mut wrong = State::<24, { WORDS - 1 }>::new();
+    let mut wrong = State::<24, 3, { WORDS - 1 }>::new();
     let error = model.session(wrong.memory()).decode(0).expect_err("a word is missing");
     assert_eq!(error, Error::StateTooSmall { expected: WORDS, found: WORDS - 1 });
 }
 
 #[test]
-fn a_prompt_that_fails_keeps_the_tokens_before_the_fault_and_no_others() {
+fn a_prompt_that_is_refused_leaves_the_session_where_it_was() {
     let shape = &SHAPES[0];
     let words = image(shape, 1);
     let model = Model::parse(&words).expect("a model");
     let expected = decoded(&model, &[4, 5, 6, 7], 8);
     let beyond = Error::TokenOutOfVocabulary { token: 300, vocab: 300 };
-    for (prompt, kept) in [(&[300][..], 0), (&[4, 300], 1), (&[4, 5, 300, 6], 2), (&[4, 5, 6, 300], 3)] {
-        let mut state = HostState::new(model.dims(), 8);
-        let mut session = model.session(state.memory());
-        assert_eq!(session.prefill(prompt).expect_err("beyond the vocabulary"), beyond);
-        assert_eq!(session.position(), kept, "{prompt:?}");
-        for (&token, expected) in [4, 5, 6, 7].iter().zip(&expected).skip(kept) {
-            assert!(bits(session.decode(token).expect("fits")) == *expected, "{prompt:?}");
+    let full = Error::CacheFull { max_seq: 4 };
+    for (prompt, error) in [
+        (&[300][..], beyond),
+        (&[4, 300], beyond),
+        (&[5, 300, 6], beyond),
+        (&[4, 5, 6, 7, 8], full),
+        (&[4, 5, 6, 7, 300], full),
+    ] {
+        for before in 0..3 {
+            let mut state = HostState::new(model.dims(), 4);
+            let mut session = model.session(state.memory());
+            for &token in &[4, 5, 6][..before] {
+                assert!(session.decode(token).is_ok());
+            }
+            let error = if before + prompt.len() > 4 { full } else { error };
+            assert_eq!(session.prefill(prompt).expect_err("refused"), error, "{prompt:?}");
+            assert_eq!(session.position(), before, "{prompt:?}");
+            let rest = bits(session.prefill(&[4, 5, 6, 7][before..]).expect("fits"));
+            assert!(rest == expected[3], "{prompt:?}");
         }
     }
-    let mut state = HostState::new(model.dims(), 3);
-    let mut session = model.session(state.memory());
-    assert_eq!(session.prefill(&[4, 5, 6, 7]).expect_err("one too many"), Error::CacheFull { max_seq: 3 });
-    assert_eq!(session.position(), 3);
 }
 
 /// A token whose computation breaks off in the middle has already stored keys and values of the layers before, so the
@@ -217,7 +226,7 @@ fn a_token_that_breaks_off_inside_the_network_ends_the_sequence_and_leaves_no_tr
     let model = Model::parse(&words).expect("finite scales are accepted");
     let tokens = [4, 5, 6, 7];
     let expected = decoded(&model, &tokens, 4);
-    let mut state = HostState::new(model.dims(), 4);
+    let mut state = HostState::new(model.dims(), 5);
     let mut session = model.session(state.memory());
     for length in 1..=tokens.len() {
         for (&token, expected) in tokens[..length].iter().zip(&expected) {

@@ -81,11 +81,41 @@ pub(crate) trait Backend {
         scale_rows(out, multipliers);
     }
 
+    /// [`matvec_q8`](Backend::matvec_q8) for several vectors at a time.
+    ///
+    /// # Shapes
+    /// `x`: `[vectors, cols]`; `out`: `[vectors, rows]`, as many padded rows as there are multipliers.
+    #[inline]
+    fn matmul_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
+        if out.len() == multipliers.len() {
+            return Self::matvec_q8(packing, weights, cols, x, multipliers, out);
+        }
+        let words = words_of::<Self>(cols);
+        for (x, out) in x.chunks_exact(words.max(1)).zip(out.chunks_exact_mut(multipliers.len().max(1))) {
+            Self::matvec_q8(packing, weights, cols, x, multipliers, out);
+        }
+    }
+
     /// `out[r] = sum over groups of scale[r][g] * sum(w[r][c] * x[c])` of an int4 matrix; below 2^29.
     ///
     /// # Shapes
     /// As of `dots_q8`, at most [`MAX_COLUMNS_Q4`] columns.
     fn dots_q4(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]);
+
+    /// [`dots_q4`](Backend::dots_q4) for several vectors at a time.
+    ///
+    /// # Shapes
+    /// `x`: `[vectors, cols]`; `out`: `[vectors, rows]`, rows padded.
+    #[inline]
+    fn matmul_q4(packing: Packing, weights: &[u32], cols: usize, x: &[u32], rows: usize, out: &mut [i32]) {
+        if out.len() == rows {
+            return Self::dots_q4(packing, weights, cols, x, out);
+        }
+        let words = words_of::<Self>(cols);
+        for (x, out) in x.chunks_exact(words.max(1)).zip(out.chunks_exact_mut(rows.max(1))) {
+            Self::dots_q4(packing, weights, cols, x, out);
+        }
+    }
 
     /// A number that no magnitude exceeds: the largest, or one more.
     #[inline]
@@ -168,12 +198,19 @@ fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
     }
 }
 
-/// Activations are padded with zeros to a multiple of this many.
-pub(crate) const COLUMNS: usize = 32;
+/// Words of so many activations of a backend, padded with zeros as the columns of a matrix are.
+const fn words_of<B: Backend + ?Sized>(count: usize) -> usize {
+    count.next_multiple_of(PACKED_COLUMNS) / 4 * size_of::<B::Activation>()
+}
 
-/// Words that hold so many padded activations in every backend.
+/// Words of so many activations of this build's backend.
+pub(crate) const fn activation_stride(count: usize) -> usize {
+    words_of::<Native>(count)
+}
+
+/// Words that have room for so many activations of every backend, so that all machines agree on the size of a state.
 pub(crate) const fn activation_words(count: usize) -> usize {
-    count.next_multiple_of(COLUMNS) / 2
+    count.next_multiple_of(PACKED_COLUMNS) / 2
 }
 
 /// The packing that this build's kernels read; `None`: every one.

@@ -6,8 +6,8 @@ extern crate std;
 use super::plain::dots_q8;
 use super::scalar::Scalar;
 use super::{
-    Backend, COLUMNS, GROUP, Native, PACKED_COLUMNS, PACKED_ROWS, Packing, block_words, first_group,
-    groups as groups_of, pack_q4, pack_q8, words_q4,
+    Backend, GROUP, Native, PACKED_COLUMNS, PACKED_ROWS, Packing, block_words, first_group, groups as groups_of,
+    pack_q4, pack_q8, words_q4,
 };
 use proptest::prelude::*;
 use std::vec;
@@ -33,7 +33,7 @@ fn product() -> impl Strategy<Value = (usize, usize, Vec<i8>, Vec<i8>)> {
 /// Activations as a backend wants them, padded.
 fn activations(x: &[i8], bytes: usize) -> Vec<u32> {
     let mut raw: Vec<u8> = x.iter().flat_map(|&x| i16::from(x).to_le_bytes().into_iter().take(bytes)).collect();
-    raw.resize(x.len().next_multiple_of(COLUMNS) * bytes, 0);
+    raw.resize(x.len().next_multiple_of(PACKED_COLUMNS) * bytes, 0);
     raw.as_chunks::<4>().0.iter().map(|&word| u32::from_le_bytes(word)).collect()
 }
 

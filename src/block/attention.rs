@@ -11,11 +11,11 @@
 use super::Place;
 use super::cache::HeadCache;
 use crate::arch::{self, Backend, Native, PACKED_ROWS};
-use crate::dims::Dims;
+use crate::dims::{Dims, MAX_BATCH};
 use crate::error::Error;
 use crate::kernels::fixed::{Fixed, power_of_two};
-use crate::kernels::matrix::matvec;
-use crate::kernels::quantize::{NO_EXPONENT, Quantized, quantize};
+use crate::kernels::matrix::{Batch, Products, matmul};
+use crate::kernels::quantize::{NO_EXPONENT, quantize};
 use crate::kernels::softmax::{Query, Values, value_bits};
 use crate::observe::{AttentionRow, Observer, Point};
 use crate::state::{Scratch, take};
@@ -35,48 +35,103 @@ pub(crate) struct Attention<'a> {
 }
 
 impl Attention<'_> {
-    /// Stores the token's key and value and gathers, over all heads, what is added to the stream, `[d_model]`.
+    /// Token by token, stores key and value and gathers, over all heads, what is added to the stream, `[tokens, d_model]`.
+    ///
+    /// Matrices take the batch as a whole; tokens meet one after the other, so that a batch gives the bits of single tokens.
     ///
     /// # Shapes
-    /// `input: [d_model]`, in the scratch's activations; `cache`: this layer's part of the KV cache.
+    /// `input: [tokens, d_model]`, in the scratch's activations; `cache`: this layer's part of the KV cache.
     pub(crate) fn forward<'s>(
         &self,
-        input: &Quantized,
+        input: &Batch,
         cache: &mut [u32],
         place: &Place<'_>,
         scratch: &'s mut Scratch<'_>,
         observer: &mut impl Observer,
-    ) -> Result<Fixed<'s>, Error> {
+    ) -> Result<Products<'s>, Error> {
         let not_finite = Error::NotFinite { layer: place.layer };
-        let head_dim = self.dims.head_dim.max(1);
+        let (tokens, width) = (input.tokens(), self.query.rows.max(1));
         let Scratch { integers, activations, scores } = scratch;
         let mut rest = &mut **integers;
-        let query = take(&mut rest, self.query.rows.next_multiple_of(PACKED_ROWS))?;
-        let key = take(&mut rest, self.key.rows.next_multiple_of(PACKED_ROWS))?;
-        let value = take(&mut rest, self.value.rows.next_multiple_of(PACKED_ROWS))?;
-        let gathered = take(&mut rest, self.query.rows)?;
+        let query = take(&mut rest, tokens * self.query.rows.next_multiple_of(PACKED_ROWS))?;
+        let key = take(&mut rest, tokens * self.key.rows.next_multiple_of(PACKED_ROWS))?;
+        let value = take(&mut rest, tokens * self.value.rows.next_multiple_of(PACKED_ROWS))?;
+        let all_gathered = take(&mut rest, tokens * self.query.rows)?;
 
-        let mut query = matvec(query, &self.query, activations, input).ok_or(not_finite)?;
-        let mut key = matvec(key, &self.key, activations, input).ok_or(not_finite)?;
-        let value = matvec(value, &self.value, activations, input).ok_or(not_finite)?;
-        rotate(&mut query, place.rotation);
-        rotate(&mut key, place.rotation);
-        observer.vector(Point::Query, place.layer, &query.observed());
-        observer.vector(Point::Key, place.layer, &key.observed());
-        observer.vector(Point::Value, place.layer, &value.observed());
+        let mut query = matmul(query, &self.query, activations, input).ok_or(not_finite)?;
+        let mut key = matmul(key, &self.key, activations, input).ok_or(not_finite)?;
+        let mut value = matmul(value, &self.value, activations, input).ok_or(not_finite)?;
+        let mut exponents = [NO_EXPONENT; MAX_BATCH];
+        let rotations = place.rotations.chunks_exact(self.dims.head_dim.max(1));
+        let outputs = all_gathered.chunks_exact_mut(width).zip(&mut exponents);
+        for ((token, rotation), (gathered, exponent)) in rotations.enumerate().zip(outputs) {
+            let (mut query, mut key) = (query.token(token).ok_or(not_finite)?, key.token(token).ok_or(not_finite)?);
+            let mut value = value.token(token).ok_or(not_finite)?;
+            rotate(&mut query, rotation);
+            rotate(&mut key, rotation);
+            observer.vector(Point::Query, place.layer, &query.observed());
+            observer.vector(Point::Key, place.layer, &key.observed());
+            observer.vector(Point::Value, place.layer, &value.observed());
+            let position = place.position + token;
+            *exponent = self.remember(position, &mut key, &mut value, cache, place).ok_or(not_finite)?;
+            let head_scratch = (&mut **activations, &mut **scores);
+            self.look(position, query, cache, *exponent, gathered, place, head_scratch, observer)?;
+            let gathered = Fixed { integers: gathered, scale: power_of_two((*exponent).into()) };
+            observer.vector(Point::Gathered, place.layer, &gathered.observed());
+        }
+        let mut gathered = all_gathered.chunks_exact_mut(width).zip(exponents);
+        let gathered = Batch::new(width, tokens, activations, |_, words| {
+            let (integers, exponent) = gathered.next()?;
+            quantize(&Fixed { integers, scale: power_of_two(exponent.into()) }, words)
+        });
+        let out = take(&mut &mut **integers, tokens * self.output.rows.next_multiple_of(PACKED_ROWS))?;
+        matmul(out, &self.output, activations, &gathered.ok_or(not_finite)?).ok_or(not_finite)
+    }
 
-        // All values first: what the heads gather is brought to the largest exponent of all of them.
+    /// Stores a token's key and value and returns the largest exponent of all heads' values, to which what the heads gather is
+    /// brought; `None` when a value is not finite.
+    ///
+    /// # Shapes
+    /// `key`, `value`: `[n_kv_heads * head_dim]`.
+    fn remember(
+        &self,
+        position: usize,
+        key: &mut Fixed<'_>,
+        value: &mut Fixed<'_>,
+        cache: &mut [u32],
+        place: &Place<'_>,
+    ) -> Option<i16> {
+        let head_dim = self.dims.head_dim.max(1);
         let bits = value_bits(self.dims.max_seq);
         let mut exponent = NO_EXPONENT;
         let token = key.integers.chunks_exact_mut(head_dim).zip(value.integers.chunks_exact_mut(head_dim));
         let caches = HeadCache::heads(cache, head_dim, place.max_seq);
         for (mut cache, (head_key, head_value)) in caches.zip(token) {
-            let mut head_key = Fixed { integers: head_key, ..key };
-            let mut head_value = Fixed { integers: head_value, ..value };
-            cache.store(place.position, &mut head_key, &mut head_value, bits).ok_or(not_finite)?;
+            let mut head_key = Fixed { integers: head_key, scale: key.scale };
+            let mut head_value = Fixed { integers: head_value, scale: value.scale };
+            cache.store(position, &mut head_key, &mut head_value, bits)?;
             exponent = exponent.max(cache.value_exponent());
         }
-        // Query heads come in groups that share a key/value head.
+        Some(exponent)
+    }
+
+    /// Gathers what a token sees, head by head, in units of `2^exponent`. Query heads come in groups that share a key/value head.
+    ///
+    /// # Shapes
+    /// `query`, `gathered`: `[n_heads * head_dim]`.
+    #[allow(clippy::too_many_arguments)] // the parts of one formula
+    fn look(
+        &self,
+        position: usize,
+        query: Fixed<'_>,
+        cache: &mut [u32],
+        exponent: i16,
+        gathered: &mut [i32],
+        place: &Place<'_>,
+        (words, scores): (&mut [u32], &mut [u32]),
+        observer: &mut impl Observer,
+    ) -> Result<(), Error> {
+        let head_dim = self.dims.head_dim.max(1);
         let group = (self.dims.n_heads / self.dims.n_kv_heads.max(1)).max(1);
         let group_width = (group * head_dim).max(1);
         let heads = query.integers.chunks_exact_mut(group_width);
@@ -85,17 +140,13 @@ impl Attention<'_> {
         let mut head = 0;
         for ((cache, queries), outputs) in caches.zip(heads).zip(outputs) {
             for (integers, out) in queries.chunks_exact_mut(head_dim).zip(outputs.chunks_exact_mut(head_dim)) {
-                let mut query = Fixed { integers, ..query };
-                let head_scratch = (&mut **activations, &mut **scores);
-                self.attend(&mut query, &cache, exponent, out, head, place, head_scratch, observer)?;
+                let mut query = Fixed { integers, scale: query.scale };
+                let head_scratch = (&mut *words, &mut *scores);
+                self.attend(position, &mut query, &cache, exponent, out, head, place, head_scratch, observer)?;
                 head += 1;
             }
         }
-        let gathered = Fixed { integers: gathered, scale: power_of_two(exponent.into()) };
-        observer.vector(Point::Gathered, place.layer, &gathered.observed());
-        let gathered = quantize(&gathered, activations).ok_or(not_finite)?;
-        let out = take(&mut &mut **integers, self.output.rows.next_multiple_of(PACKED_ROWS))?;
-        matvec(out, &self.output, activations, &gathered).ok_or(not_finite)
+        Ok(())
     }
 
     /// One head: `out = softmax(query · keys * attention_scale) · values` over the tokens so far, in units of `2^exponent`.
@@ -105,6 +156,7 @@ impl Attention<'_> {
     #[allow(clippy::too_many_arguments)] // the parts of one formula
     fn attend(
         &self,
+        position: usize,
         query: &mut Fixed<'_>,
         cache: &HeadCache<'_>,
         exponent: i16,
@@ -114,7 +166,7 @@ impl Attention<'_> {
         (words, scores): (&mut [u32], &mut [u32]),
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
-        let tokens = place.position + 1;
+        let tokens = position + 1;
         let full = Error::CacheFull { max_seq: place.max_seq };
         let too_large = Error::ScoresTooLarge { layer: place.layer };
         let scores = arch::halves_mut(scores).get_mut(..tokens.next_multiple_of(4)).ok_or(full)?;

@@ -35,18 +35,19 @@ pub(crate) struct Block<'a> {
 /// Where in the model and in the sequence the computation stands.
 pub(crate) struct Place<'a> {
     pub(crate) layer: usize,
+    /// Of the first token of the batch.
     pub(crate) position: usize,
     /// Longest sequence that the cache has room for.
     pub(crate) max_seq: usize,
-    /// Cosines, then sines, of this position's rotary angles, `[head_dim]`, 15 fraction bits.
-    pub(crate) rotation: &'a [i16],
+    /// For each token of the batch cosines, then sines, of its rotary angles, `[tokens, head_dim]`, 15 fraction bits.
+    pub(crate) rotations: &'a [i16],
 }
 
 impl Block<'_> {
-    /// Sends the stream of one token through the block.
+    /// Sends the streams of a batch of tokens, neighbours in the sequence, through the block.
     ///
     /// # Shapes
-    /// `x: [d_model]`; `cache`: this layer's part of the KV cache.
+    /// `x: [tokens, d_model]`; `cache`: this layer's part of the KV cache.
     pub(crate) fn forward(
         &self,
         x: &mut [f32],
@@ -55,19 +56,25 @@ impl Block<'_> {
         scratch: &mut Scratch<'_>,
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
-        let layer = place.layer;
+        let (layer, width) = (place.layer, self.mlp.down.rows.max(1));
         let not_finite = Error::NotFinite { layer };
         let normed =
             self.attention_norm.forward(x, scratch, Point::AttentionNorm, layer, observer).ok_or(not_finite)?;
-        let branch = self.attention.forward(&normed, cache, place, scratch, observer)?;
-        observer.vector(Point::AttentionOutput, layer, &branch.observed());
-        add(x, &branch);
+        let mut branch = self.attention.forward(&normed, cache, place, scratch, observer)?;
+        for (token, x) in x.chunks_exact_mut(width).enumerate() {
+            let branch = branch.token(token).ok_or(not_finite)?;
+            observer.vector(Point::AttentionOutput, layer, &branch.observed());
+            add(x, &branch);
+        }
 
         let normed = self.mlp_norm.forward(x, scratch, Point::MlpNorm, layer, observer).ok_or(not_finite)?;
-        let branch = self.mlp.forward(&normed, place, scratch, observer)?;
-        observer.vector(Point::MlpOutput, layer, &branch.observed());
-        add(x, &branch);
-        observer.vector(Point::Output, layer, &Vector::Floats(x));
+        let mut branch = self.mlp.forward(&normed, place, scratch, observer)?;
+        for (token, x) in x.chunks_exact_mut(width).enumerate() {
+            let branch = branch.token(token).ok_or(not_finite)?;
+            observer.vector(Point::MlpOutput, layer, &branch.observed());
+            add(x, &branch);
+            observer.vector(Point::Output, layer, &Vector::Floats(x));
+        }
         Ok(())
     }
 }

@@ -8,7 +8,8 @@
 
 use crate::arch::mul_wide;
 use crate::kernels::fixed::Fixed;
-use crate::kernels::quantize::{Quantized, quantize, to_block};
+use crate::kernels::matrix::Batch;
+use crate::kernels::quantize::{quantize, to_block};
 use crate::observe::{Observer, Point};
 use crate::state::Scratch;
 use crate::weights::Vector;
@@ -21,19 +22,33 @@ pub(crate) struct RmsNorm<'a> {
 }
 
 impl RmsNorm<'_> {
-    /// Leaves the normed stream in the scratch's activations; `None` when a value is not finite.
+    /// Leaves the normed streams in the scratch's activations; `None` when a value is not finite.
     ///
     /// # Shapes
-    /// `stream: [d_model]`.
+    /// `streams: [tokens, d_model]`.
     pub(crate) fn forward(
         &self,
-        stream: &[f32],
+        streams: &[f32],
         scratch: &mut Scratch<'_>,
         point: Point,
         layer: usize,
         observer: &mut impl Observer,
-    ) -> Option<Quantized> {
-        let integers = scratch.integers.get_mut(..stream.len())?;
+    ) -> Option<Batch> {
+        let width = self.gain.integers.len().max(1);
+        let mut streams = streams.chunks_exact(width);
+        let integers = scratch.integers.get_mut(..width)?;
+        Batch::new(width, streams.len(), scratch.activations, |_, words| {
+            let normed = self.normed(streams.next()?, integers)?;
+            observer.vector(point, layer, &normed.observed());
+            quantize(&normed, words)
+        })
+    }
+
+    /// One stream, normed, in fixed point.
+    ///
+    /// # Shapes
+    /// `stream`, `integers`: `[d_model]`.
+    fn normed<'i>(&self, stream: &[f32], integers: &'i mut [i32]) -> Option<Fixed<'i>> {
         let block = to_block(stream, integers)?;
         // 15 bits of each value: the sum of 65536 squares fits 46.
         let squares = integers.iter().map(|&x| u64::from((x >> 8).unsigned_abs().pow(2))).sum::<u64>();
@@ -45,8 +60,6 @@ impl RmsNorm<'_> {
         for (x, &gain) in integers.iter_mut().zip(self.gain.integers) {
             *x = mul_wide(*x, gain);
         }
-        let normed = Fixed { integers, scale: self.gain.scale * 256.0 * inverse };
-        observer.vector(point, layer, &normed.observed());
-        quantize(&normed, scratch.activations)
+        Some(Fixed { integers, scale: self.gain.scale * 256.0 * inverse })
     }
 }

@@ -351,6 +351,11 @@ impl<'a> Image<'a> {
     pub(crate) const fn vector(&self, tensor: Tensor, layer: usize) -> Vector<'a> {
         let found = self.section(self.index_of(tensor) + layer * LAYER_TENSORS.len());
         let integers = arch::halves(self.table_at(found.offset, found.bytes));
+        // An odd number of them is padded to whole words.
+        let integers = match integers.split_at_checked(found.rows * found.cols) {
+            Some((integers, _)) => integers,
+            None => integers,
+        };
         Vector { integers, scale: self.scale(&found) }
     }
 

@@ -1,31 +1,97 @@
-//! Matrix times vector: exact integer dot products, scaled by integers as far as a row or a group has a scale of its own.
+//! Matrix times a batch of vectors: exact integer dot products, scaled by integers as far as a row or a group has a scale of its
+//! own.
+//!
+//! ```text
+//! int8 vectors, a scale each ─┐
+//! int8 or int4 matrix ────────┴─► fixed point, a scale each
+//! ```
 
 use super::fixed::Fixed;
-use super::quantize::{HUGE, Quantized};
-use crate::arch::{Backend, Native, PACKED_ROWS};
+use super::quantize::HUGE;
+use crate::arch::{self, Backend, Native, PACKED_ROWS};
+use crate::dims::MAX_BATCH;
 use crate::weights::{Kind, Matrix};
 
-/// `y = w · x`; integers below 2^29.
+/// The scales of a batch of int8 vectors, which lie one after the other in the scratch's activations.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batch {
+    scales: [f32; MAX_BATCH],
+    tokens: usize,
+}
+
+impl Batch {
+    /// Makes a batch: `quantize` is called for each token with its words and returns the scale.
+    ///
+    /// # Shapes
+    /// `words`: room for `tokens` vectors `[width]`.
+    #[inline]
+    pub(crate) fn new(
+        width: usize,
+        tokens: usize,
+        words: &mut [u32],
+        mut quantize: impl FnMut(usize, &mut [u32]) -> Option<f32>,
+    ) -> Option<Batch> {
+        let mut scales = [0.0; MAX_BATCH];
+        let words = words.chunks_exact_mut(arch::activation_stride(width).max(1));
+        for ((token, scale), words) in scales.iter_mut().enumerate().take(tokens).zip(words) {
+            *scale = quantize(token, words)?;
+        }
+        Some(Batch { scales, tokens })
+    }
+
+    /// Number of vectors.
+    pub(crate) const fn tokens(&self) -> usize {
+        self.tokens
+    }
+}
+
+/// A batch of vectors in fixed point: the rows of a matrix times each of the batch.
+pub(crate) struct Products<'a> {
+    /// `[tokens, stride]`.
+    integers: &'a mut [i32],
+    rows: usize,
+    stride: usize,
+    /// What was multiplied, for its scales.
+    batch: Batch,
+    /// Scale of the matrix.
+    unit: f32,
+}
+
+impl Products<'_> {
+    /// The vector of one token, `[rows]`; `None` beyond the batch, and when its unit is beyond all reason.
+    #[inline]
+    pub(crate) fn token(&mut self, token: usize) -> Option<Fixed<'_>> {
+        let scale = *self.batch.scales.get(token)? * self.unit;
+        let usable = scale <= HUGE;
+        if !usable {
+            return None;
+        }
+        let integers = self.integers.chunks_exact_mut(self.stride.max(1)).nth(token)?;
+        Some(Fixed { integers: integers.get_mut(..self.rows)?, scale })
+    }
+}
+
+/// `y = w · x` for each vector of a batch; integers below 2^29.
 ///
 /// int8: `y[r] = sum(w[r][c] * x[c]) * multipliers[r] / 2^16`; int4: `y[r] = sum over groups of scale[r][g] * sum(w[r][c] * x[c])`.
 ///
-/// `None` when the unit is beyond all reason, or `y` has no room for the padded rows.
+/// `None` when `y` has no room for the padded rows.
 ///
 /// # Shapes
-/// `w: [rows, cols]`, `x: [cols]` in `words`, `y`: padded rows, of which the first `rows` are handed back.
+/// `w: [rows, cols]`; `x: [tokens, cols]` in `words`; `y: [tokens, padded rows]`.
 #[inline]
-pub(crate) fn matvec<'y>(y: &'y mut [i32], w: &Matrix<'_>, words: &[u32], x: &Quantized) -> Option<Fixed<'y>> {
-    let y = y.get_mut(..w.rows.next_multiple_of(PACKED_ROWS))?;
+pub(crate) fn matmul<'y>(y: &'y mut [i32], w: &Matrix<'_>, words: &[u32], x: &Batch) -> Option<Products<'y>> {
+    let stride = w.rows.next_multiple_of(PACKED_ROWS);
+    let y = y.get_mut(..x.tokens * stride)?;
     let unit = match w.kind {
         Kind::Int8 { multipliers } => {
-            Native::matvec_q8(w.packing, w.words, w.width, words, multipliers, y);
+            Native::matmul_q8(w.packing, w.words, w.width, words, multipliers, y);
             w.scale * 65_536.0
         }
         Kind::Int4 => {
-            Native::dots_q4(w.packing, w.words, w.width, words, y);
+            Native::matmul_q4(w.packing, w.words, w.width, words, stride, y);
             w.scale
         }
     };
-    let scale = unit * x.scale;
-    (scale <= HUGE).then_some(Fixed { integers: y.get_mut(..w.rows)?, scale })
+    Some(Products { integers: y, rows: w.rows, stride, batch: *x, unit })
 }

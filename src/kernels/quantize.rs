@@ -6,20 +6,12 @@
 //! ```
 
 use super::fixed::{Fixed, Ratio, exponent, power_of_two};
-use crate::arch::{Backend, COLUMNS, Native, activations};
+use crate::arch::{Backend, Native, PACKED_COLUMNS, activations};
 
 /// Vectors whose largest magnitude is below this are zero: keeps every reciprocal finite and every product normal.
 pub(crate) const TINY: f32 = 1e-30;
 /// Vectors whose largest magnitude is above this are refused: keeps every product of two scales finite.
 pub(crate) const HUGE: f32 = 1e30;
-
-/// An int8 vector that meets a matrix, and its scale: `value = integer * scale`, integers in -127..=127.
-///
-/// The integers lie in the words that it was quantized into, as the backend wants them, padded with zeros.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Quantized {
-    pub(crate) scale: f32,
-}
 
 /// The largest magnitude; `None` when a value is NaN, infinite or beyond all reason.
 pub(crate) fn max_abs(x: &[f32]) -> Option<f32> {
@@ -72,13 +64,14 @@ fn scaled(value: f32, shift: i32) -> i32 {
     (magnitude ^ sign) - sign
 }
 
-/// Quantizes a vector in fixed point: the largest magnitude becomes 127, all are rounded to nearest.
+/// Quantizes a vector in fixed point: the largest magnitude becomes 127, all are rounded to nearest. Returns the scale:
+/// `value = integer * scale`.
 ///
-/// `None` when the scale is not finite or the words have no room.
+/// The integers, -127..=127, lie in the words as the backend wants them, padded with zeros. `None` when the scale is not finite or the words have no room.
 ///
 /// # Shapes
 /// `x`: `[n]`; `words`: room for `n`, padded.
-pub(crate) fn quantize(x: &Fixed<'_>, words: &mut [u32]) -> Option<Quantized> {
+pub(crate) fn quantize(x: &Fixed<'_>, words: &mut [u32]) -> Option<f32> {
     let len = x.integers.len();
     let max = Native::largest(x.integers);
     // NaN is not in order with anything.
@@ -88,12 +81,11 @@ pub(crate) fn quantize(x: &Fixed<'_>, words: &mut [u32]) -> Option<Quantized> {
     }
     let ratio = Ratio::new(127.0 / max as f32, max)?;
     let (integers, padding) = activations(words).split_at_mut_checked(len)?;
-    let padding = padding.get_mut(..len.next_multiple_of(COLUMNS) - len)?;
+    let padding = padding.get_mut(..len.next_multiple_of(PACKED_COLUMNS) - len)?;
     Native::rescale(x.integers, ratio, integers);
     // Kernels read whole blocks of columns.
     padding.fill(0);
-    let scale = if x.scale < TINY { 0.0 } else { x.scale / ratio.value() };
-    Some(Quantized { scale })
+    Some(if x.scale < TINY { 0.0 } else { x.scale / ratio.value() })
 }
 
 /// The scale of a cached vector, `mantissa * 2^exponent`: small enough a mantissa for one multiplication of 16 bits.
@@ -179,11 +171,11 @@ mod tests {
             let mut words = [u32::MAX; 70];
             let largest = Native::largest(&integers);
             let fixed = Fixed { integers: &mut integers, scale: 0.5 };
-            let quantized = quantize(&fixed, &mut words).unwrap();
+            let scale = quantize(&fixed, &mut words).unwrap();
             let found: Vec<i32> = activations(&mut words).iter().take(x.len()).map(|&q| q.into()).collect();
             for (&integer, &value) in found.iter().zip(&x) {
-                let error = (integer as f32 * quantized.scale - value as f32 * 0.5).abs();
-                prop_assert!(integer.abs() <= 127 && error <= quantized.scale * 0.502, "{integer} for {value}");
+                let error = (integer as f32 * scale - value as f32 * 0.5).abs();
+                prop_assert!(integer.abs() <= 127 && error <= scale * 0.502, "{integer} for {value}");
             }
             let most = found.iter().map(|q| q.abs()).max().unwrap();
             prop_assert!(largest < 128 || most == 127 || most == 126, "{most}");
@@ -211,7 +203,7 @@ mod tests {
         assert_eq!(integers, [0, 0]);
         let mut words = [u32::MAX; 16];
         let zeros = quantize(&Fixed { integers: &mut integers, scale: 1.0 }, &mut words).unwrap();
-        assert!(words[0] == 0 && zeros.scale > 0.0);
+        assert!(words[0] == 0 && zeros > 0.0);
         let mut many = [3; 70];
         assert!(quantize(&Fixed { integers: &mut many, scale: 1.0 }, &mut words[..5]).is_none(), "no room");
         assert_eq!(Scale::covering(0.0, 7, 10), Some(Scale { mantissa: 0, exponent: 7 }));

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use std::fmt;
 use thumbformer::image::layout::{ENCODING_I16, ENCODING_Q4, ENCODING_Q8, VERSION, scale_bytes};
-use thumbformer::{Dims, Model};
+use thumbformer::{Dims, MAX_BATCH, Model};
 
 /// All numbers of an image; bytes unless a name says otherwise.
 #[derive(Clone, Debug, Serialize)]
@@ -124,7 +124,7 @@ pub fn inspect(model: &Model<'_>, max_seq: usize) -> Report {
 pub fn ram(dims: &Dims, max_seq: usize) -> Ram {
     let kv_cache = 4 * dims.cache_words(max_seq);
     let rest = 4 * (Dims::score_words(max_seq) + dims.logit_words());
-    let total = 4 * dims.state_words(max_seq);
+    let total = 4 * dims.state_words(max_seq, MAX_BATCH);
     Ram { kv_cache, activations: total - kv_cache - rest, rest, total }
 }
 
