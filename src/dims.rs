@@ -7,8 +7,9 @@
 use crate::arch;
 use crate::block::head_words;
 use crate::error::Error;
+use crate::options::{Input, Mask, Options, Positions};
 
-/// The dimensions of a decoder, as its image declares them.
+/// The dimensions of a model, as its image declares them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Dims {
@@ -24,14 +25,16 @@ pub struct Dims {
     pub head_dim: usize,
     /// Width of the MLP's hidden layer.
     pub d_ff: usize,
-    /// Number of tokens.
+    /// Number of tokens; 0 where the stream itself goes in and comes out.
     pub vocab: usize,
     /// Longest context that the model was trained for, in tokens.
     pub max_seq: usize,
-    /// Added to the mean square in every norm.
+    /// Added to the mean square (LayerNorm: to the variance) in every norm.
     pub norm_eps: f32,
     /// Factor of the attention scores, `1 / sqrt(head_dim)` for most models.
     pub attention_scale: f32,
+    /// What is computed with these dimensions.
+    pub options: Options,
 }
 
 /// Largest width of any vector: keeps every int32 accumulator of int8 products from overflowing (127 * 128 * 65536 < 2^31)
@@ -46,7 +49,7 @@ pub const MAX_CONTEXT: usize = 32_768;
 pub const MAX_BATCH: usize = 4;
 
 impl Dims {
-    /// The dimensions of a decoder with the usual attention scale.
+    /// The dimensions of a decoder of the Llama family with the usual attention scale.
     ///
     /// # Errors
     /// [`Error::Dimension`] names the first value that is zero, too large or does not fit the others.
@@ -63,8 +66,20 @@ impl Dims {
         norm_eps: f32,
     ) -> Result<Dims, Error> {
         let attention_scale = 1.0 / libm::sqrtf(head_dim as f32);
-        let dims =
-            Dims { d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff, vocab, max_seq, norm_eps, attention_scale };
+        let options = Options::LLAMA;
+        let dims = Dims {
+            d_model,
+            n_layers,
+            n_heads,
+            n_kv_heads,
+            head_dim,
+            d_ff,
+            vocab,
+            max_seq,
+            norm_eps,
+            attention_scale,
+            options,
+        };
         match dims.check() {
             Ok(()) => Ok(dims),
             Err(error) => Err(error),
@@ -90,7 +105,11 @@ impl Dims {
             // A query's sum of magnitudes is bounded with this: see `kernels::softmax`.
             ("head_dim", self.head_dim, 512),
             ("d_ff", self.d_ff, MAX_WIDTH),
-            ("vocab", self.vocab, MAX_WIDTH - 1),
+            (
+                "vocab",
+                if self.has_tokens() { self.vocab } else { self.vocab + 1 },
+                if self.has_tokens() { MAX_WIDTH - 1 } else { 1 },
+            ),
             ("max_seq", self.max_seq, MAX_CONTEXT),
         ];
         let mut i = 0;
@@ -103,7 +122,7 @@ impl Dims {
         if !self.n_heads.is_multiple_of(self.n_kv_heads) {
             return Err(Error::Dimension { name: "n_kv_heads", found: self.n_kv_heads as u32 });
         }
-        if !self.head_dim.is_multiple_of(2) {
+        if self.is_rotary() && !self.head_dim.is_multiple_of(2) {
             return Err(Error::Dimension { name: "head_dim", found: self.head_dim as u32 });
         }
         if self.attention_width() > MAX_WIDTH {
@@ -117,6 +136,31 @@ impl Dims {
             return Err(Error::Dimension { name: "attention_scale", found: self.attention_scale.to_bits() });
         }
         Ok(())
+    }
+
+    /// Whether tokens go in, not the stream itself.
+    pub(crate) const fn has_tokens(&self) -> bool {
+        matches!(self.options.input, Input::Tokens)
+    }
+
+    /// Whether queries and keys are rotated.
+    pub(crate) const fn is_rotary(&self) -> bool {
+        matches!(self.options.positions, Positions::Rotary)
+    }
+
+    /// Whether a token sees the tokens before it and no others.
+    pub(crate) const fn is_causal(&self) -> bool {
+        matches!(self.options.mask, Mask::Causal)
+    }
+
+    /// Words of a position's rotary angles.
+    pub(crate) const fn rotation_words(&self) -> usize {
+        if self.is_rotary() { self.head_dim / 2 } else { 0 }
+    }
+
+    /// Words of a token's stream in the state; 0 where it is the caller's.
+    pub(crate) const fn stream_words(&self) -> usize {
+        if self.has_tokens() { self.d_model } else { 0 }
     }
 
     /// Width of the concatenated heads, `n_heads * head_dim`.
@@ -135,7 +179,7 @@ impl Dims {
             rows.next_multiple_of(arch::PACKED_ROWS)
         }
         let attention = 2 * padded(self.attention_width()) + 2 * padded(self.kv_width());
-        let mlp = 2 * padded(self.d_ff);
+        let mlp = if self.options.gated { 2 * padded(self.d_ff) } else { padded(self.d_ff) };
         let widest = if attention > mlp { attention } else { mlp };
         if padded(self.d_model) > widest { padded(self.d_model) } else { widest }
     }
@@ -159,9 +203,9 @@ impl Dims {
         self.n_kv_heads * head_words(self.head_dim, max_seq)
     }
 
-    /// Words of the KV cache of all layers for a context of `max_seq` tokens.
+    /// Words of the KV cache for a context of `max_seq` tokens: of all layers where later tokens look at it, else of one.
     pub const fn cache_words(&self, max_seq: usize) -> usize {
-        self.n_layers * self.layer_cache_words(max_seq)
+        if self.is_causal() { self.n_layers * self.layer_cache_words(max_seq) } else { self.layer_cache_words(max_seq) }
     }
 
     /// Words of the logits, padded.
@@ -171,7 +215,7 @@ impl Dims {
 
     /// Words of a session's whole state for a context of `max_seq` tokens, `batch` of which go through the network together.
     pub const fn state_words(&self, max_seq: usize, batch: usize) -> usize {
-        batch * (self.d_model + self.head_dim / 2 + self.scratch() + self.activation_words())
+        batch * (self.stream_words() + self.rotation_words() + self.scratch() + self.activation_words())
             + Self::score_words(max_seq)
             + self.cache_words(max_seq)
             + self.logit_words()
@@ -181,7 +225,7 @@ impl Dims {
     /// the head included, attention scores not.
     pub const fn weight_macs(&self) -> usize {
         let attention = 2 * self.d_model * (self.attention_width() + self.kv_width());
-        let mlp = 3 * self.d_model * self.d_ff;
+        let mlp = if self.options.gated { 3 } else { 2 } * self.d_model * self.d_ff;
         self.n_layers * (attention + mlp) + self.vocab * self.d_model
     }
 

@@ -11,7 +11,7 @@ use core::fmt;
 pub enum Tensor {
     /// Token embedding, `[vocab, d_model]`.
     Embedding = 1,
-    /// Gain of the norm before attention, `[d_model]`.
+    /// Gain of the norm before attention (post-LN: after it), `[d_model]`.
     AttentionNorm = 2,
     /// Query projection, `[n_heads * head_dim, d_model]`.
     Query = 3,
@@ -21,15 +21,15 @@ pub enum Tensor {
     Value = 5,
     /// Output projection of attention, `[d_model, n_heads * head_dim]`.
     AttentionOutput = 6,
-    /// Gain of the norm before the MLP, `[d_model]`.
+    /// Gain of the norm before the MLP (post-LN: after it), `[d_model]`.
     MlpNorm = 7,
-    /// Gate projection of the gated MLP, `[d_ff, d_model]`.
+    /// Gate projection of a gated MLP, `[d_ff, d_model]`; absent in a plain one.
     Gate = 8,
     /// Up projection of the MLP, `[d_ff, d_model]`.
     Up = 9,
     /// Down projection of the MLP, `[d_model, d_ff]`.
     Down = 10,
-    /// Gain of the norm before the head, `[d_model]`.
+    /// Gain of the norm after the last block, `[d_model]`; optional.
     FinalNorm = 11,
     /// Output head, `[vocab, d_model]`; absent when it is tied to the embedding.
     Head = 12,
@@ -47,6 +47,33 @@ pub enum Tensor {
     Characters = 18,
     /// Tokenizer: pairs that merge, `[n, 2]`, sorted by pair.
     Merges = 19,
+    /// Bias of the norm before attention, `[d_model]`; optional, as all biases are.
+    AttentionNormBias = 20,
+    /// Bias of the query projection, `[n_heads * head_dim]`.
+    QueryBias = 21,
+    /// Bias of the key projection, `[n_kv_heads * head_dim]`.
+    KeyBias = 22,
+    /// Bias of the value projection, `[n_kv_heads * head_dim]`.
+    ValueBias = 23,
+    /// Bias of the output projection, `[d_model]`.
+    AttentionOutputBias = 24,
+    /// Bias of the norm before the MLP, `[d_model]`.
+    MlpNormBias = 25,
+    /// Bias of the gate projection, `[d_ff]`.
+    GateBias = 26,
+    /// Bias of the up projection, `[d_ff]`.
+    UpBias = 27,
+    /// Bias of the down projection, `[d_model]`.
+    DownBias = 28,
+    /// Bias of the final norm, `[d_model]`.
+    FinalNormBias = 29,
+    /// Bias of the head, `[vocab]`.
+    HeadBias = 30,
+}
+
+impl Tensor {
+    /// One more than the largest number.
+    pub(crate) const COUNT: usize = 31;
 }
 
 /// Everything that can go wrong in the core, with the facts that say where.
@@ -152,6 +179,18 @@ pub enum Error {
         /// The size of the vocabulary.
         vocab: u32,
     },
+    /// The model takes another kind of input than the function that was called.
+    WrongInput {
+        /// What it takes.
+        expected: &'static str,
+    },
+    /// A buffer of streams does not consist of whole tokens.
+    StreamLength {
+        /// Width of a token's stream.
+        d_model: usize,
+        /// Numbers in the buffer.
+        found: usize,
+    },
     /// The context is full: no further token fits the KV cache.
     CacheFull {
         /// Tokens that the cache holds.
@@ -233,6 +272,8 @@ impl Error {
                 "the image is packed for other cores; convert it with `--pack host`"
             }
             Error::TokenOutOfVocabulary { .. } => "the token is not in the vocabulary; use this image's own tokenizer",
+            Error::WrongInput { .. } => "the model takes another kind of input; call the function for it",
+            Error::StreamLength { .. } => "the buffer does not consist of whole tokens; make it [seq, d_model]",
             Error::CacheFull { .. } => {
                 "the context is full; end here, reset the session, or build with a larger max_seq"
             }
@@ -283,6 +324,8 @@ impl fmt::Display for Error {
             Error::TokenOutOfVocabulary { token, vocab } => {
                 write!(f, "token {token}, vocabulary of {vocab}: ")?;
             }
+            Error::WrongInput { expected } => write!(f, "it takes {expected}: ")?,
+            Error::StreamLength { d_model, found } => write!(f, "d_model {d_model}, found {found} numbers: ")?,
             Error::CacheFull { max_seq } => write!(f, "{max_seq} tokens: ")?,
             Error::NotFinite { layer } | Error::ScoresTooLarge { layer } => write!(f, "layer {layer}: ")?,
             Error::PromptTooLong { max } => write!(f, "room for {max} symbols: ")?,

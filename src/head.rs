@@ -1,18 +1,19 @@
 //! From the stream to the logits: the final norm and one matrix, which may be the embedding again (Press & Wolf 2017).
 
 use crate::arch;
-use crate::block::RmsNorm;
+use crate::block::Norm;
 use crate::error::Error;
-use crate::kernels::matrix::matmul;
+use crate::kernels::matrix::{Batch, linear};
+use crate::kernels::quantize::quantize_stream;
 use crate::observe::{Observer, Point, Vector};
 use crate::state::Scratch;
-use crate::weights::Matrix;
+use crate::weights::Linear;
 
 /// Final norm and output matrix.
 pub(crate) struct Head<'a> {
-    pub(crate) norm: RmsNorm<'a>,
+    pub(crate) norm: Option<Norm<'a>>,
     /// `[vocab, d_model]`.
-    pub(crate) matrix: Matrix<'a>,
+    pub(crate) matrix: Linear<'a>,
     pub(crate) n_layers: usize,
 }
 
@@ -27,15 +28,19 @@ impl Head<'_> {
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
         let not_finite = Error::NotFinite { layer: self.n_layers };
-        let input = self.norm.forward(x, scratch, Point::FinalNorm, 0, observer).ok_or(not_finite)?;
+        let input = match &self.norm {
+            Some(norm) => norm.forward(x, scratch, Point::FinalNorm, 0, observer),
+            None => Batch::new(x.len(), 1, scratch.activations, |_, words| quantize_stream(x, scratch.integers, words)),
+        };
+        let input = input.ok_or(not_finite)?;
         // The logits are computed as integers where they will lie as floats.
         let integers = arch::integers_mut(arch::float_words(logits));
-        let mut products = matmul(integers, &self.matrix, scratch.activations, &input).ok_or(not_finite)?;
+        let mut products = linear(integers, &self.matrix, scratch.activations, &input).ok_or(not_finite)?;
         let scale = products.token(0).ok_or(not_finite)?.scale;
         for logit in &mut *logits {
             *logit = logit.to_bits().cast_signed() as f32 * scale;
         }
-        observer.vector(Point::Logits, 0, &Vector::Floats(logits.get(..self.matrix.rows).unwrap_or(&[])));
+        observer.vector(Point::Logits, 0, &Vector::Floats(logits.get(..self.matrix.rows()).unwrap_or(&[])));
         Ok(())
     }
 }

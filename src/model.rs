@@ -1,7 +1,7 @@
 //! The whole network: embedding, blocks, head; and the session that walks a sequence through it.
 
 use crate::arch::PACKING;
-use crate::block::{self, Attention, Block, Mlp, Place, RmsNorm};
+use crate::block::{self, Attention, Block, Mlp, Norm, Place};
 use crate::dims::Dims;
 use crate::embed::embed;
 use crate::error::{Error, Tensor};
@@ -55,34 +55,44 @@ impl<'a> Model<'a> {
         Session { model: *self, memory, position: 0 }
     }
 
+    fn norm(&'a self, gain: Tensor, bias: Tensor, layer: usize) -> Norm<'a> {
+        let (image, dims) = (&self.image, &self.image.dims);
+        Norm {
+            kind: dims.options.norm,
+            gain: image.vector(gain, layer),
+            bias: image.optional_vector(bias, layer),
+            eps: dims.norm_eps,
+        }
+    }
+
     fn block(&'a self, layer: usize) -> Block<'a> {
-        let image = &self.image;
-        let norm = |tensor| RmsNorm { gain: image.vector(tensor, layer), eps: image.dims.norm_eps };
+        let (image, dims) = (&self.image, &self.image.dims);
         Block {
-            attention_norm: norm(Tensor::AttentionNorm),
+            dims,
+            attention_norm: self.norm(Tensor::AttentionNorm, Tensor::AttentionNormBias, layer),
             attention: Attention {
-                dims: &image.dims,
-                query: image.matrix(Tensor::Query, layer),
-                key: image.matrix(Tensor::Key, layer),
-                value: image.matrix(Tensor::Value, layer),
-                output: image.matrix(Tensor::AttentionOutput, layer),
+                dims,
+                query: image.linear(Tensor::Query, Tensor::QueryBias, layer),
+                key: image.linear(Tensor::Key, Tensor::KeyBias, layer),
+                value: image.linear(Tensor::Value, Tensor::ValueBias, layer),
+                output: image.linear(Tensor::AttentionOutput, Tensor::AttentionOutputBias, layer),
             },
-            mlp_norm: norm(Tensor::MlpNorm),
+            mlp_norm: self.norm(Tensor::MlpNorm, Tensor::MlpNormBias, layer),
             mlp: Mlp {
-                gate: image.matrix(Tensor::Gate, layer),
-                up: image.matrix(Tensor::Up, layer),
-                down: image.matrix(Tensor::Down, layer),
+                activation: dims.options.activation,
+                gate: image.has(Tensor::Gate).then(|| image.linear(Tensor::Gate, Tensor::GateBias, layer)),
+                up: image.linear(Tensor::Up, Tensor::UpBias, layer),
+                down: image.linear(Tensor::Down, Tensor::DownBias, layer),
             },
         }
     }
 
-    fn head(&self) -> Head<'a> {
-        let image = &self.image;
-        Head {
-            norm: RmsNorm { gain: image.vector(Tensor::FinalNorm, 0), eps: image.dims.norm_eps },
-            matrix: image.matrix(Tensor::Head, 0),
-            n_layers: image.dims.n_layers,
-        }
+    fn final_norm(&'a self) -> Option<Norm<'a>> {
+        self.image.has(Tensor::FinalNorm).then(|| self.norm(Tensor::FinalNorm, Tensor::FinalNormBias, 0))
+    }
+
+    fn head(&'a self) -> Head<'a> {
+        Head { norm: self.final_norm(), matrix: self.image.head(), n_layers: self.image.dims.n_layers }
     }
 
     /// Sends a batch of tokens, neighbours in the sequence, through the network: `x = embedding; x = block(x) …; logits = head(x)`.
@@ -101,23 +111,69 @@ impl<'a> Model<'a> {
         let max_seq = memory.max_seq;
         let (Parts { stream, rotations, mut scratch, cache }, logits) = memory.parts(dims)?;
         let x = stream.get_mut(..tokens.len() * dims.d_model).unwrap_or(&mut []);
-        let rotations = rotations.get_mut(..tokens.len() * dims.head_dim).unwrap_or(&mut []);
-        let fine = self.image.vector(Tensor::RotaryFine, 0);
-        let coarse = self.image.vector(Tensor::RotaryCoarse, 0);
         let embedding = self.image.matrix(Tensor::Embedding, 0);
-        let places = x.chunks_exact_mut(dims.d_model.max(1)).zip(rotations.chunks_exact_mut(dims.head_dim.max(1)));
-        for (index, (&token, (x, rotation))) in tokens.iter().zip(places).enumerate() {
-            block::rotation(rotation, &fine, &coarse, self.image.rotary_fine, position + index);
+        for (&token, x) in tokens.iter().zip(x.chunks_exact_mut(dims.d_model.max(1))) {
             embed(x, &embedding, token)?;
             observer.vector(Point::Embedding, 0, &Vector::Floats(x));
         }
+        self.rotations(rotations, position, tokens.len());
+        let place = Place { layer: 0, position, length: 0, max_seq, rotations, head_dim: dims.head_dim };
         let caches = cache.chunks_exact_mut(dims.layer_cache_words(max_seq).max(1));
         for (layer, cache) in caches.take(dims.n_layers).enumerate() {
-            let place = Place { layer, position, max_seq, rotations };
-            self.block(layer).forward(x, cache, &place, &mut scratch, observer)?;
+            self.block(layer).forward(x, cache, &Place { layer, ..place }, &mut scratch, observer)?;
         }
         if wants_logits && let Some(x) = x.chunks_exact(dims.d_model.max(1)).next_back() {
             self.head().forward(x, &mut scratch, logits, observer)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the rotations of neighbouring positions, if the model has rotary positions.
+    fn rotations(&self, rotations: &mut [i16], position: usize, tokens: usize) {
+        let dims = &self.image.dims;
+        if !dims.is_rotary() {
+            return;
+        }
+        let fine = self.image.vector(Tensor::RotaryFine, 0);
+        let coarse = self.image.vector(Tensor::RotaryCoarse, 0);
+        for (index, rotation) in rotations.chunks_exact_mut(dims.head_dim.max(1)).take(tokens).enumerate() {
+            block::rotation(rotation, &fine, &coarse, self.image.rotary_fine, position + index);
+        }
+    }
+
+    /// Sends a sequence whose tokens all see each other through the blocks, in place.
+    ///
+    /// In each block first every token leaves its key and value, then each looks at all of them.
+    ///
+    /// # Shapes
+    /// `x: [seq, d_model]`.
+    #[inline(never)]
+    fn encode(&self, x: &mut [f32], memory: &mut Memory<'_>, observer: &mut impl Observer) -> Result<(), Error> {
+        let dims = &self.image.dims;
+        let (max_seq, width) = (memory.max_seq, dims.d_model.max(1));
+        let batch = memory.batch.max(1) * width;
+        let (Parts { rotations, mut scratch, cache, .. }, _) = memory.parts(dims)?;
+        let length = x.len() / width;
+        for layer in 0..dims.n_layers {
+            let block = self.block(layer);
+            for storing in [true, false] {
+                for (index, x) in x.chunks_mut(batch).enumerate() {
+                    let (position, tokens) = (index * batch / width, x.len() / width);
+                    self.rotations(rotations, position, tokens);
+                    let place = Place { layer, position, length, max_seq, rotations, head_dim: dims.head_dim };
+                    if storing {
+                        block.store(x, cache, &place, &mut scratch, observer)?;
+                    } else {
+                        block.forward(x, cache, &place, &mut scratch, observer)?;
+                    }
+                }
+            }
+        }
+        if let Some(norm) = self.final_norm() {
+            for x in x.chunks_exact_mut(width) {
+                norm.in_place(x, &mut scratch).ok_or(Error::NotFinite { layer: dims.n_layers })?;
+                observer.vector(Point::FinalNorm, 0, &Vector::Floats(x));
+            }
         }
         Ok(())
     }
@@ -158,8 +214,48 @@ impl Session<'_, '_> {
         self.append(tokens, &mut Nobody)
     }
 
+    /// Sends a whole sequence through the blocks of a model whose input is the stream itself, in place.
+    ///
+    /// # Shapes
+    /// `streams: [seq, d_model]`, at least one token and no more than the state has room for.
+    ///
+    /// # Errors
+    /// [`Error::WrongInput`] for another kind of model; [`Error::EmptyPrompt`]; [`Error::CacheFull`] for a longer sequence;
+    /// [`Error::StreamLength`] when it does not consist of whole tokens; and as [`decode`](Session::decode), after which the
+    /// streams are worth nothing.
+    pub fn encode(&mut self, streams: &mut [f32]) -> Result<(), Error> {
+        self.encode_observed(streams, &mut Nobody)
+    }
+
+    /// Like [`encode`](Session::encode), with somebody looking on.
+    ///
+    /// # Errors
+    /// As [`encode`](Session::encode).
+    pub fn encode_observed(&mut self, streams: &mut [f32], observer: &mut impl Observer) -> Result<(), Error> {
+        let dims = self.model.dims();
+        if dims.has_tokens() || dims.is_causal() {
+            return Err(Error::WrongInput { expected: "tokens: `decode` and `prefill`" });
+        }
+        let (width, found) = (dims.d_model.max(1), streams.len());
+        if streams.is_empty() {
+            return Err(Error::EmptyPrompt);
+        }
+        if !found.is_multiple_of(width) {
+            return Err(Error::StreamLength { d_model: width, found });
+        }
+        let max_seq = self.memory.max_seq.min(dims.max_seq);
+        if found / width > max_seq {
+            return Err(Error::CacheFull { max_seq });
+        }
+        self.model.encode(streams, &mut self.memory, observer)
+    }
+
     fn append(&mut self, tokens: &[u16], observer: &mut impl Observer) -> Result<&mut [f32], Error> {
-        let vocab = self.model.dims().vocab;
+        let dims = self.model.dims();
+        let vocab = dims.vocab;
+        if !dims.has_tokens() || !dims.is_causal() {
+            return Err(Error::WrongInput { expected: "streams: `encode`" });
+        }
         if tokens.is_empty() {
             return Err(Error::EmptyPrompt);
         }

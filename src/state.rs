@@ -76,8 +76,8 @@ impl Memory<'_> {
             return Err(wrong);
         }
         let mut rest = &mut *self.words;
-        let stream = arch::floats_mut(take(&mut rest, batch * dims.d_model).or(Err(wrong))?);
-        let rotations = arch::halves_mut(take(&mut rest, batch * dims.head_dim / 2).or(Err(wrong))?);
+        let stream = arch::floats_mut(take(&mut rest, batch * dims.stream_words()).or(Err(wrong))?);
+        let rotations = arch::halves_mut(take(&mut rest, batch * dims.rotation_words()).or(Err(wrong))?);
         let integers = arch::integers_mut(take(&mut rest, batch * dims.scratch()).or(Err(wrong))?);
         let activations = take(&mut rest, batch * dims.activation_words()).or(Err(wrong))?;
         let scores = take(&mut rest, Dims::score_words(self.max_seq)).or(Err(wrong))?;

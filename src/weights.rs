@@ -80,3 +80,18 @@ pub(crate) struct Vector<'a> {
     pub(crate) integers: &'a [i16],
     pub(crate) scale: f32,
 }
+
+/// A projection: `w · x + bias`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Linear<'a> {
+    pub(crate) matrix: Matrix<'a>,
+    /// `[rows]`.
+    pub(crate) bias: Option<Vector<'a>>,
+}
+
+impl Linear<'_> {
+    /// Number of outputs.
+    pub(crate) const fn rows(&self) -> usize {
+        self.matrix.rows
+    }
+}

@@ -38,7 +38,7 @@ fn every_single_flipped_bit_is_refused() {
         let (found, bytes) = (words[bit / 32], 4 * words.len() as u32);
         let expected = match bit / 32 {
             header::MAGIC => Error::NotAnImage { found },
-            header::VERSION => Error::Version { expected: 2, found },
+            header::VERSION => Error::Version { expected: 3, found },
             header::BYTES => Error::Length { expected: found, found: bytes },
             _ => match error(&words) {
                 Error::Checksum { expected, found } if expected != found && words.ends_with(&[expected]) => {
@@ -115,7 +115,7 @@ fn an_image_cut_off_anywhere_is_refused() {
         let error = error(&words[..length]);
         match length {
             0 => assert_eq!(error, Error::NotAnImage { found: 0 }),
-            1 => assert_eq!(error, Error::Version { expected: 2, found: 0 }),
+            1 => assert_eq!(error, Error::Version { expected: 3, found: 0 }),
             2 => assert_eq!(error, Error::Length { expected: 0, found: 8 }),
             _ => assert_eq!(error, Error::Length { expected: 4 * words.len() as u32, found: 4 * length as u32 }),
         }
@@ -188,19 +188,22 @@ fn a_header_that_cannot_be_computed_with_is_refused_by_name() {
     let unsupported = |field, found| Error::Unsupported { field, found };
     let table = [
         (header::MAGIC, 7, Error::NotAnImage { found: 7 }),
-        (header::VERSION, 1, Error::Version { expected: 2, found: 1 }),
+        (header::VERSION, 1, Error::Version { expected: 3, found: 1 }),
         (header::LAYOUT, 5, unsupported("layout id", 5)),
         (header::LAYOUT, 0, unsupported("layout id", 0)),
         (header::QUANTIZATION, 4, unsupported("quantization", 4)),
-        (header::NORM, 2, unsupported("norm", 2)),
-        (header::NORM_PLACE, 2, unsupported("norm placement", 2)),
-        (header::MLP, 2, unsupported("mlp", 2)),
-        (header::ACTIVATION, 2, unsupported("activation", 2)),
-        (header::POSITIONS, 2, unsupported("positions", 2)),
-        (header::HEAD, 2, unsupported("head", 2)),
+        (header::NORM, 3, unsupported("norm", 3)),
+        (header::NORM_PLACE, 3, unsupported("norm placement", 3)),
+        (header::ACTIVATION, 5, unsupported("activation", 5)),
+        (header::MASK, 3, unsupported("mask", 3)),
+        (header::POSITIONS, 3, unsupported("positions", 3)),
+        (header::INPUT, 3, unsupported("input", 3)),
+        (header::TENSORS, 1, unsupported("tensors", 1)),
+        (header::TENSORS_HIGH, 1, unsupported("tensors", sound()[header::TENSORS])),
+        (header::TENSORS, sound()[header::TENSORS] & !(1 << 4), Error::MissingTensor { tensor: Tensor::Key, layer: 0 }),
         (header::TOKENIZER, 3, unsupported("tokenizer", 3)),
         (header::TOKENIZER_FLAGS, 2, unsupported("tokenizer flags", 2)),
-        (header::END_2 + 1, 1, unsupported("header word without a name", 1)),
+        (header::TENSORS_HIGH + 1, 1, unsupported("header word without a name", 1)),
         (header::WORDS - 1, 1, unsupported("header word without a name", 1)),
         (header::BOS, 300, unsupported("bos token", 300)),
         (header::END, 70_000, unsupported("end token", 70_000)),
@@ -262,9 +265,9 @@ fn dimensions_that_do_not_fit_the_tensors_are_refused() {
 fn a_dimension_that_does_not_fit_is_refused_at_the_first_tensor_that_shows_it() {
     let shape = |tensor, expected, found| Error::ShapeMismatch { tensor, layer: 0, expected, found };
     let missing = |tensor, layer| Error::MissingTensor { tensor, layer };
-    let sections = sound()[header::SECTIONS];
+    let (sections, tensors) = (sound()[header::SECTIONS], sound()[header::TENSORS]);
     let too_wide = Error::Dimension { name: "n_heads * head_dim", found: 256 * 512 };
-    let table: [(&[(usize, u32)], Error); 11] = [
+    let table: [(&[(usize, u32)], Error); 14] = [
         (&[(header::D_MODEL, 18)], shape(Tensor::Embedding, (300, 18), (300, 16))),
         (&[(header::VOCAB, 301)], shape(Tensor::Embedding, (301, 16), (300, 16))),
         (&[(header::HEAD_DIM, 6)], shape(Tensor::Query, (24, 16), (16, 16))),
@@ -273,8 +276,11 @@ fn a_dimension_that_does_not_fit_is_refused_at_the_first_tensor_that_shows_it() 
         (&[(header::MAX_SEQ, 25)], shape(Tensor::RotaryCoarse, (7, 4), (6, 4))),
         (&[(header::N_LAYERS, 1)], missing(Tensor::FinalNorm, 0)),
         (&[(header::N_LAYERS, 3)], missing(Tensor::AttentionNorm, 2)),
-        (&[(header::HEAD, 1)], missing(Tensor::Head, 0)),
-        (&[(header::TOKENIZER, 0)], Error::Unsupported { field: "sections", found: sections }),
+        (&[(header::TENSORS, tensors | 1 << 12)], missing(Tensor::Head, 0)),
+        (&[(header::TENSORS, tensors & !(1 << 8))], missing(Tensor::Up, 0)),
+        (&[(header::TENSORS, tensors | 1 << 25)], Error::Unsupported { field: "tensors", found: tensors | 1 << 25 }),
+        (&[(header::TOKENIZER, 0)], Error::Unsupported { field: "tensors", found: tensors }),
+        (&[(header::SECTIONS, sections - 1)], Error::Unsupported { field: "sections", found: sections - 1 }),
         (&[(header::N_HEADS, 256), (header::HEAD_DIM, 512)], too_wide),
     ];
     for (changes, expected) in table {

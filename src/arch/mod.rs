@@ -11,6 +11,7 @@
 
 #![allow(unsafe_code)]
 
+mod activation;
 mod cast;
 #[cfg(thumbformer_backend = "dsp")]
 mod dsp;
@@ -25,12 +26,12 @@ mod plain;
 #[cfg(feature = "portable-simd")]
 mod portable;
 mod scalar;
-mod silu;
 #[cfg(thumbformer_small)]
 mod small;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use activation::{ACTIVATION_BITS, GELU_TAIL, GELU_TANH_TAIL, LARGEST_TAIL, SILU_TAIL, Tail, activation};
 pub(crate) use cast::{
     bytes, float_words, floats_mut, halves, halves_mut, integers_mut, signed_bytes, signed_bytes_mut, words,
 };
@@ -42,7 +43,6 @@ pub(crate) use multiply::{Ratio, bit_length, exponent, mul_wide, power_of_two};
 pub use pack::{pack_q4, pack_q8};
 pub use packing::{COLUMNS as PACKED_COLUMNS, Packing, ROWS as PACKED_ROWS, words_q8};
 pub(crate) use scalar::probability;
-pub(crate) use silu::{LARGEST_TAIL, SILU_BITS, silu};
 
 #[cfg(thumbformer_backend = "dsp")]
 pub(crate) use dsp::Dsp as Native;
@@ -146,14 +146,23 @@ pub(crate) trait Backend {
         x.iter().map(|x| (x.unsigned_abs() >> 7) + 1).sum()
     }
 
-    /// `gate[i] = (silu(gate[i] * ratio) >> shifts.0) * (up[i] >> shifts.1)`, the argument and the result of SiLU with
-    /// [`SILU_BITS`] fraction bits.
+    /// `x[i] = f(x[i] * ratio)`, the argument and the result of the activation `f` with [`ACTIVATION_BITS`] fraction bits.
     ///
-    /// The ratio keeps the argument below 2^13, the shifts each factor within 14 bits and a sign.
+    /// The ratio keeps the argument below 2^13.
     #[inline]
-    fn silu_times(gate: &mut [i32], up: &[i32], ratio: Ratio, shifts: (u32, u32)) {
+    fn activate(x: &mut [i32], ratio: Ratio, tail: &Tail) {
+        for x in x {
+            *x = activation(ratio.apply(*x), tail);
+        }
+    }
+
+    /// `gate[i] = (f(gate[i] * ratio) >> shifts.0) * (up[i] >> shifts.1)`, as [`activate`](Backend::activate).
+    ///
+    /// The shifts keep each factor within 14 bits and a sign.
+    #[inline]
+    fn activate_times(gate: &mut [i32], up: &[i32], ratio: Ratio, shifts: (u32, u32), tail: &Tail) {
         for (gate, &up) in gate.iter_mut().zip(up) {
-            *gate = (silu(ratio.apply(*gate)) >> shifts.0) * (up >> shifts.1);
+            *gate = (activation(ratio.apply(*gate), tail) >> shifts.0) * (up >> shifts.1);
         }
     }
 

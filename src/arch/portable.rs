@@ -7,7 +7,7 @@
 //! Loops are written out by hand over named sums: arrays of accumulators collapse to memory at opt-level "s".
 
 use super::scalar::Scalar;
-use super::{Backend, Packing, Ratio, plain, signed_bytes, silu};
+use super::{Backend, Packing, Ratio, Tail, activation, plain, signed_bytes};
 use core::simd::cmp::SimdOrd;
 use core::simd::num::{SimdInt, SimdUint};
 use core::simd::{Simd, i8x8, i8x16, i16x8, i32x4, u16x8};
@@ -77,6 +77,19 @@ fn exp2_negative(x: u16x8) -> u16x8 {
     let power = Simd::splat(22_642) - high(fraction, power);
     let power = Simd::splat(32_765) - high(fraction, power);
     power >> (x >> Simd::splat(8)).simd_min(Simd::splat(15))
+}
+
+/// `activation` of four numbers.
+#[inline(always)]
+fn activated(x: i32x4, tail: &Tail) -> i32x4 {
+    const STEP: i32 = (activation::ACTIVATION_BITS - activation::STEP_BITS) as i32;
+    let magnitude = x.abs();
+    let index = (magnitude >> Simd::splat(STEP)).simd_min(Simd::splat(activation::END as i32));
+    let words = Simd::<u32, 4>::gather_or_default(tail, index.cast::<usize>());
+    let fraction = magnitude & Simd::splat((1 << STEP) - 1);
+    let slope = words.cast::<i32>() >> Simd::splat(16);
+    let tail = (words & Simd::splat(0xffff)).cast::<i32>() + ((slope * fraction) >> Simd::splat(STEP));
+    (x & !(x >> Simd::splat(31))) - tail
 }
 
 impl Backend for Portable {
@@ -150,25 +163,25 @@ impl Backend for Portable {
         sum
     }
 
-    fn silu_times(gate: &mut [i32], up: &[i32], ratio: Ratio, shifts: (u32, u32)) {
+    fn activate(x: &mut [i32], ratio: Ratio, tail: &Tail) {
+        let (vectors, rest) = x.as_chunks_mut::<4>();
+        let scale = Rescale::new(ratio);
+        for x in vectors {
+            *x = activated(scale.apply(i32x4::from_array(*x)), tail).to_array();
+        }
+        Scalar::activate(rest, ratio, tail);
+    }
+
+    fn activate_times(gate: &mut [i32], up: &[i32], ratio: Ratio, shifts: (u32, u32), tail: &Tail) {
         let (vectors, rest) = gate.as_chunks_mut::<4>();
         let (up_vectors, up_rest) = up.as_chunks::<4>();
         let scale = Rescale::new(ratio);
-        let step = silu::SILU_BITS - silu::STEP_BITS;
         let (gate_shift, up_shift) = (Simd::splat(shifts.0.cast_signed()), Simd::splat(shifts.1.cast_signed()));
         for (gate, &up) in vectors.iter_mut().zip(up_vectors) {
-            let x = scale.apply(i32x4::from_array(*gate));
-            let magnitude = x.abs();
-            let index = (magnitude >> Simd::splat(step.cast_signed())).simd_min(Simd::splat(silu::END as i32));
-            let words = Simd::<u32, 4>::gather_or_default(&silu::SILU_TAIL, index.cast::<usize>());
-            let fraction = magnitude & Simd::splat((1 << step) - 1);
-            let slope = words.cast::<i32>() >> Simd::splat(16);
-            let tail =
-                (words & Simd::splat(0xffff)).cast::<i32>() + ((slope * fraction) >> Simd::splat(step.cast_signed()));
-            let silu = (x & !(x >> Simd::splat(31))) - tail;
-            *gate = ((silu >> gate_shift) * (i32x4::from_array(up) >> up_shift)).to_array();
+            let x = activated(scale.apply(i32x4::from_array(*gate)), tail);
+            *gate = ((x >> gate_shift) * (i32x4::from_array(up) >> up_shift)).to_array();
         }
-        Scalar::silu_times(rest, up_rest, ratio, shifts);
+        Scalar::activate_times(rest, up_rest, ratio, shifts, tail);
     }
 
     fn rotate(low: &mut [i32], high: &mut [i32], cosines: &[i16], sines: &[i16]) {

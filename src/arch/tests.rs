@@ -6,8 +6,8 @@ extern crate std;
 use super::plain::dots_q8;
 use super::scalar::Scalar;
 use super::{
-    Backend, GROUP, Native, PACKED_COLUMNS, PACKED_ROWS, Packing, block_words, first_group, groups as groups_of,
-    pack_q4, pack_q8, words_q4,
+    Backend, GELU_TAIL, GROUP, Native, PACKED_COLUMNS, PACKED_ROWS, Packing, SILU_TAIL, block_words, first_group,
+    groups as groups_of, pack_q4, pack_q8, words_q4,
 };
 use proptest::prelude::*;
 use std::vec;
@@ -192,8 +192,12 @@ macro_rules! equals_scalar {
                     // The product of both must fit.
                     let shifts = (shifts.0 + 12, shifts.1 + 4);
                     let (mut expected, mut found) = (low.clone(), low.clone());
-                    Scalar::silu_times(&mut expected, &high, ratio, shifts);
-                    <$backend>::silu_times(&mut found, &high, ratio, shifts);
+                    Scalar::activate_times(&mut expected, &high, ratio, shifts, &SILU_TAIL);
+                    <$backend>::activate_times(&mut found, &high, ratio, shifts, &SILU_TAIL);
+                    prop_assert_eq!(found, expected);
+                    let (mut expected, mut found) = (low.clone(), low.clone());
+                    Scalar::activate(&mut expected, ratio, &GELU_TAIL);
+                    <$backend>::activate(&mut found, ratio, &GELU_TAIL);
                     prop_assert_eq!(found, expected);
                     let (cosines, sines): (Vec<i16>, Vec<i16>) = rows.iter().map(|row| (row.2, row.3)).unzip();
                     let (mut expected, mut found) = ((low.clone(), high.clone()), (low, high));

@@ -6,7 +6,7 @@
 //!         └─► value ──────────► cache ─► head h-1 ──────────┘
 //! ```
 //! Heads attend side by side; `n_heads / n_kv_heads` query heads share one key/value head (Ainslie et al. 2023). The mask
-//! is causal by construction: the cache holds the tokens up to this one and no others.
+//! is which tokens the cache holds when a token looks: those up to itself (causal), or the whole sequence.
 
 use super::Place;
 use super::cache::HeadCache;
@@ -14,30 +14,32 @@ use crate::arch::{self, Backend, Native, PACKED_ROWS};
 use crate::dims::{Dims, MAX_BATCH};
 use crate::error::Error;
 use crate::kernels::fixed::{Fixed, power_of_two};
-use crate::kernels::matrix::{Batch, Products, matmul};
+use crate::kernels::matrix::{Batch, Products, linear};
 use crate::kernels::quantize::{NO_EXPONENT, quantize};
 use crate::kernels::softmax::{Query, Values, value_bits};
 use crate::observe::{AttentionRow, Observer, Point};
 use crate::state::{Scratch, take};
-use crate::weights::{Matrix, Vector};
+use crate::weights::{Linear, Vector};
 
-/// Multi-head attention with rotary positions.
+/// Multi-head attention.
 pub(crate) struct Attention<'a> {
     pub(crate) dims: &'a Dims,
     /// `[n_heads * head_dim, d_model]`.
-    pub(crate) query: Matrix<'a>,
+    pub(crate) query: Linear<'a>,
     /// `[n_kv_heads * head_dim, d_model]`.
-    pub(crate) key: Matrix<'a>,
+    pub(crate) key: Linear<'a>,
     /// `[n_kv_heads * head_dim, d_model]`.
-    pub(crate) value: Matrix<'a>,
+    pub(crate) value: Linear<'a>,
     /// `[d_model, n_heads * head_dim]`.
-    pub(crate) output: Matrix<'a>,
+    pub(crate) output: Linear<'a>,
 }
 
 impl Attention<'_> {
-    /// Token by token, stores key and value and gathers, over all heads, what is added to the stream, `[tokens, d_model]`.
+    /// Gathers, over all heads, what is added to the streams, `[tokens, d_model]`.
     ///
-    /// Matrices take the batch as a whole; tokens meet one after the other, so that a batch gives the bits of single tokens.
+    /// Matrices take the batch as a whole. Under a causal mask the tokens meet one after the other: each stores its key and value
+    /// and then looks, so that a batch gives the bits of single tokens. Without, all of the sequence was
+    /// [stored](Attention::store) before.
     ///
     /// # Shapes
     /// `input: [tokens, d_model]`, in the scratch's activations; `cache`: this layer's part of the KV cache.
@@ -50,32 +52,32 @@ impl Attention<'_> {
         observer: &mut impl Observer,
     ) -> Result<Products<'s>, Error> {
         let not_finite = Error::NotFinite { layer: place.layer };
-        let (tokens, width) = (input.tokens(), self.query.rows.max(1));
+        let (tokens, width) = (input.tokens(), self.query.rows().max(1));
         let Scratch { integers, activations, scores } = scratch;
         let mut rest = &mut **integers;
-        let query = take(&mut rest, tokens * self.query.rows.next_multiple_of(PACKED_ROWS))?;
-        let key = take(&mut rest, tokens * self.key.rows.next_multiple_of(PACKED_ROWS))?;
-        let value = take(&mut rest, tokens * self.value.rows.next_multiple_of(PACKED_ROWS))?;
-        let all_gathered = take(&mut rest, tokens * self.query.rows)?;
-
-        let mut query = matmul(query, &self.query, activations, input).ok_or(not_finite)?;
-        let mut key = matmul(key, &self.key, activations, input).ok_or(not_finite)?;
-        let mut value = matmul(value, &self.value, activations, input).ok_or(not_finite)?;
+        let query = take(&mut rest, tokens * self.query.rows().next_multiple_of(PACKED_ROWS))?;
+        let mut query = linear(query, &self.query, activations, input).ok_or(not_finite)?;
+        let all_gathered = take(&mut rest, tokens * self.query.rows())?;
+        let mut own = if self.dims.is_causal() {
+            Some(self.keys_and_values(input, rest, activations).ok_or(not_finite)?)
+        } else {
+            None
+        };
         let mut exponents = [NO_EXPONENT; MAX_BATCH];
-        let rotations = place.rotations.chunks_exact(self.dims.head_dim.max(1));
-        let outputs = all_gathered.chunks_exact_mut(width).zip(&mut exponents);
-        for ((token, rotation), (gathered, exponent)) in rotations.enumerate().zip(outputs) {
-            let (mut query, mut key) = (query.token(token).ok_or(not_finite)?, key.token(token).ok_or(not_finite)?);
-            let mut value = value.token(token).ok_or(not_finite)?;
+        let outputs = all_gathered.chunks_exact_mut(width).zip(&mut exponents).take(tokens);
+        for (token, (gathered, exponent)) in outputs.enumerate() {
+            let mut query = query.token(token).ok_or(not_finite)?;
+            let rotation = place.rotation(token);
             rotate(&mut query, rotation);
-            rotate(&mut key, rotation);
             observer.vector(Point::Query, place.layer, &query.observed());
-            observer.vector(Point::Key, place.layer, &key.observed());
-            observer.vector(Point::Value, place.layer, &value.observed());
             let position = place.position + token;
-            *exponent = self.remember(position, &mut key, &mut value, cache, place).ok_or(not_finite)?;
+            *exponent = match &mut own {
+                Some(own) => self.remember(position, own, token, cache, place, observer).ok_or(not_finite)?,
+                None => self.largest_exponent(cache, place),
+            };
+            let seen = if self.dims.is_causal() { position + 1 } else { place.length };
             let head_scratch = (&mut **activations, &mut **scores);
-            self.look(position, query, cache, *exponent, gathered, place, head_scratch, observer)?;
+            self.look(seen, query, cache, *exponent, gathered, place, head_scratch, observer)?;
             let gathered = Fixed { integers: gathered, scale: power_of_two((*exponent).into()) };
             observer.vector(Point::Gathered, place.layer, &gathered.observed());
         }
@@ -84,29 +86,62 @@ impl Attention<'_> {
             let (integers, exponent) = gathered.next()?;
             quantize(&Fixed { integers, scale: power_of_two(exponent.into()) }, words)
         });
-        let out = take(&mut &mut **integers, tokens * self.output.rows.next_multiple_of(PACKED_ROWS))?;
-        matmul(out, &self.output, activations, &gathered.ok_or(not_finite)?).ok_or(not_finite)
+        let out = take(&mut &mut **integers, tokens * self.output.rows().next_multiple_of(PACKED_ROWS))?;
+        linear(out, &self.output, activations, &gathered.ok_or(not_finite)?).ok_or(not_finite)
+    }
+
+    /// Stores the keys and values of a batch, for tokens that see later ones.
+    ///
+    /// # Shapes
+    /// As of [`forward`](Attention::forward).
+    pub(crate) fn store(
+        &self,
+        input: &Batch,
+        cache: &mut [u32],
+        place: &Place<'_>,
+        scratch: &mut Scratch<'_>,
+        observer: &mut impl Observer,
+    ) -> Option<()> {
+        let mut own = self.keys_and_values(input, scratch.integers, scratch.activations)?;
+        for token in 0..input.tokens() {
+            self.remember(place.position + token, &mut own, token, cache, place, observer)?;
+        }
+        Some(())
+    }
+
+    /// Keys and values of a batch, `[tokens, n_kv_heads * head_dim]`.
+    fn keys_and_values<'s>(
+        &self,
+        input: &Batch,
+        mut rest: &'s mut [i32],
+        activations: &[u32],
+    ) -> Option<[Products<'s>; 2]> {
+        let key = take(&mut rest, input.tokens() * self.key.rows().next_multiple_of(PACKED_ROWS)).ok()?;
+        let value = take(&mut rest, input.tokens() * self.value.rows().next_multiple_of(PACKED_ROWS)).ok()?;
+        Some([linear(key, &self.key, activations, input)?, linear(value, &self.value, activations, input)?])
     }
 
     /// Stores a token's key and value and returns the largest exponent of all heads' values, to which what the heads gather is
     /// brought; `None` when a value is not finite.
-    ///
-    /// # Shapes
-    /// `key`, `value`: `[n_kv_heads * head_dim]`.
     fn remember(
         &self,
         position: usize,
-        key: &mut Fixed<'_>,
-        value: &mut Fixed<'_>,
+        [keys, values]: &mut [Products<'_>; 2],
+        token: usize,
         cache: &mut [u32],
         place: &Place<'_>,
+        observer: &mut impl Observer,
     ) -> Option<i16> {
+        let (mut key, value) = (keys.token(token)?, values.token(token)?);
+        rotate(&mut key, place.rotation(token));
+        observer.vector(Point::Key, place.layer, &key.observed());
+        observer.vector(Point::Value, place.layer, &value.observed());
         let head_dim = self.dims.head_dim.max(1);
         let bits = value_bits(self.dims.max_seq);
         let mut exponent = NO_EXPONENT;
-        let token = key.integers.chunks_exact_mut(head_dim).zip(value.integers.chunks_exact_mut(head_dim));
+        let heads = key.integers.chunks_exact_mut(head_dim).zip(value.integers.chunks_exact_mut(head_dim));
         let caches = HeadCache::heads(cache, head_dim, place.max_seq);
-        for (mut cache, (head_key, head_value)) in caches.zip(token) {
+        for (mut cache, (head_key, head_value)) in caches.zip(heads) {
             let mut head_key = Fixed { integers: head_key, scale: key.scale };
             let mut head_value = Fixed { integers: head_value, scale: value.scale };
             cache.store(position, &mut head_key, &mut head_value, bits)?;
@@ -115,14 +150,20 @@ impl Attention<'_> {
         Some(exponent)
     }
 
-    /// Gathers what a token sees, head by head, in units of `2^exponent`. Query heads come in groups that share a key/value head.
+    /// The largest exponent of all heads' values.
+    fn largest_exponent(&self, cache: &mut [u32], place: &Place<'_>) -> i16 {
+        let caches = HeadCache::heads(cache, self.dims.head_dim, place.max_seq);
+        caches.map(|cache| cache.value_exponent()).max().unwrap_or(NO_EXPONENT)
+    }
+
+    /// Gathers what a token sees of the first `tokens` of the cache, head by head, in units of `2^exponent`. Query heads come in groups that share a key/value head.
     ///
     /// # Shapes
     /// `query`, `gathered`: `[n_heads * head_dim]`.
     #[allow(clippy::too_many_arguments)] // the parts of one formula
     fn look(
         &self,
-        position: usize,
+        tokens: usize,
         query: Fixed<'_>,
         cache: &mut [u32],
         exponent: i16,
@@ -142,21 +183,21 @@ impl Attention<'_> {
             for (integers, out) in queries.chunks_exact_mut(head_dim).zip(outputs.chunks_exact_mut(head_dim)) {
                 let mut query = Fixed { integers, scale: query.scale };
                 let head_scratch = (&mut *words, &mut *scores);
-                self.attend(position, &mut query, &cache, exponent, out, head, place, head_scratch, observer)?;
+                self.attend(tokens, &mut query, &cache, exponent, out, head, place, head_scratch, observer)?;
                 head += 1;
             }
         }
         Ok(())
     }
 
-    /// One head: `out = softmax(query · keys * attention_scale) · values` over the tokens so far, in units of `2^exponent`.
+    /// One head: `out = softmax(query · keys * attention_scale) · values` over the first `tokens` of the cache, in units of `2^exponent`.
     ///
     /// # Shapes
     /// `query`, `out`: `[head_dim]`.
     #[allow(clippy::too_many_arguments)] // the parts of one formula
     fn attend(
         &self,
-        position: usize,
+        tokens: usize,
         query: &mut Fixed<'_>,
         cache: &HeadCache<'_>,
         exponent: i16,
@@ -166,7 +207,6 @@ impl Attention<'_> {
         (words, scores): (&mut [u32], &mut [u32]),
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
-        let tokens = position + 1;
         let full = Error::CacheFull { max_seq: place.max_seq };
         let too_large = Error::ScoresTooLarge { layer: place.layer };
         let scores = arch::halves_mut(scores).get_mut(..tokens.next_multiple_of(4)).ok_or(full)?;
@@ -189,8 +229,11 @@ impl Attention<'_> {
 /// Rotates every head's pairs `(i, i + head_dim / 2)` by the position's angles (Su et al. 2021).
 ///
 /// # Shapes
-/// `heads`: any number of heads `[head_dim]`; `rotation`: `[head_dim]`, cosines, then sines.
+/// `heads`: any number of heads `[head_dim]`; `rotation`: `[head_dim]`, cosines, then sines; empty: nothing is rotated.
 fn rotate(heads: &mut Fixed<'_>, rotation: &[i16]) {
+    if rotation.is_empty() {
+        return;
+    }
     let half = rotation.len() / 2;
     let (cosines, sines) = rotation.split_at_checked(half).unwrap_or((&[], &[]));
     for head in heads.integers.chunks_exact_mut(rotation.len().max(1)) {

@@ -1,28 +1,33 @@
 //! The MLP: the map. It treats every token alone, so it has no cache and no positions.
 //!
 //! ```text
-//! int8 ─┬─► gate ─► SiLU ─┐
-//!       └─► up ──────────► × ─► quantize ─► down ─► branch
+//! gated: int8 ─┬─► gate ─► f ─┐
+//!              └─► up ───────► × ─► quantize ─► down ─► branch
+//! plain: int8 ────► up ────► f ───► quantize ─► down ─► branch
 //! ```
 
 use super::Place;
-use crate::arch::{Backend, LARGEST_TAIL, Native, PACKED_ROWS, SILU_BITS};
+use crate::arch::{
+    ACTIVATION_BITS, Backend, GELU_TAIL, GELU_TANH_TAIL, LARGEST_TAIL, Native, PACKED_ROWS, SILU_TAIL, Tail,
+};
 use crate::error::Error;
 use crate::kernels::fixed::{Fixed, Ratio, bit_length, power_of_two};
-use crate::kernels::matrix::{Batch, Products, matmul};
+use crate::kernels::matrix::{Batch, Products, linear};
 use crate::kernels::quantize::quantize;
 use crate::observe::{Observer, Point};
+use crate::options::Activation;
 use crate::state::{Scratch, take};
-use crate::weights::Matrix;
+use crate::weights::Linear;
 
-/// SwiGLU (Shazeer 2020): `down(silu(gate(x)) * up(x))`.
+/// `down(f(up(x)))`, or with a gate `down(f(gate(x)) * up(x))` (Shazeer 2020).
 pub(crate) struct Mlp<'a> {
+    pub(crate) activation: Activation,
     /// `[d_ff, d_model]`.
-    pub(crate) gate: Matrix<'a>,
+    pub(crate) gate: Option<Linear<'a>>,
     /// `[d_ff, d_model]`.
-    pub(crate) up: Matrix<'a>,
+    pub(crate) up: Linear<'a>,
     /// `[d_model, d_ff]`.
-    pub(crate) down: Matrix<'a>,
+    pub(crate) down: Linear<'a>,
 }
 
 /// Bits of each factor of a hidden value, so that their product fits 30.
@@ -38,40 +43,87 @@ impl Mlp<'_> {
         observer: &mut impl Observer,
     ) -> Result<Products<'s>, Error> {
         let not_finite = Error::NotFinite { layer: place.layer };
+        let rows = input.tokens() * self.up.rows().next_multiple_of(PACKED_ROWS);
         let mut rest = &mut *scratch.integers;
-        let gate = take(&mut rest, input.tokens() * self.gate.rows.next_multiple_of(PACKED_ROWS))?;
-        let up = take(&mut rest, input.tokens() * self.up.rows.next_multiple_of(PACKED_ROWS))?;
-        let mut gate = matmul(gate, &self.gate, scratch.activations, input).ok_or(not_finite)?;
-        let mut up = matmul(up, &self.up, scratch.activations, input).ok_or(not_finite)?;
-        let hidden = Batch::new(self.gate.rows, input.tokens(), scratch.activations, |token, words| {
-            let (gate, up) = (gate.token(token)?, up.token(token)?);
-            observer.vector(Point::Gate, place.layer, &gate.observed());
-            observer.vector(Point::Up, place.layer, &up.observed());
-            let hidden = gated(gate, &up)?;
+        let up = take(&mut rest, rows)?;
+        let mut up = linear(up, &self.up, scratch.activations, input).ok_or(not_finite)?;
+        let mut gate = match &self.gate {
+            Some(gate) => Some(linear(take(&mut rest, rows)?, gate, scratch.activations, input).ok_or(not_finite)?),
+            None => None,
+        };
+        let hidden = Batch::new(self.up.rows(), input.tokens(), scratch.activations, |token, words| {
+            let up = up.token(token)?;
+            let hidden = match &mut gate {
+                Some(gate) => {
+                    let gate = gate.token(token)?;
+                    observer.vector(Point::Gate, place.layer, &gate.observed());
+                    observer.vector(Point::Up, place.layer, &up.observed());
+                    gated(self.activation, gate, &up)?
+                }
+                None => {
+                    observer.vector(Point::Up, place.layer, &up.observed());
+                    activated(self.activation, up)?
+                }
+            };
             observer.vector(Point::Hidden, place.layer, &hidden.observed());
             quantize(&hidden, words)
         });
         let hidden = hidden.ok_or(not_finite)?;
-        let rows = self.down.rows.next_multiple_of(PACKED_ROWS);
-        let out = take(&mut &mut *scratch.integers, input.tokens() * rows)?;
-        matmul(out, &self.down, scratch.activations, &hidden).ok_or(not_finite)
+        let rows = input.tokens() * self.down.rows().next_multiple_of(PACKED_ROWS);
+        let out = take(&mut &mut *scratch.integers, rows)?;
+        linear(out, &self.down, scratch.activations, &hidden).ok_or(not_finite)
     }
 }
 
-/// `silu(gate) * up`, in place of the gate; `None` when a scale is beyond all reason.
+/// The tail of an activation; `None` for one that has none.
+fn tail(activation: Activation) -> Option<&'static Tail> {
+    match activation {
+        Activation::Silu => Some(&SILU_TAIL),
+        Activation::Gelu => Some(&GELU_TAIL),
+        Activation::GeluTanh => Some(&GELU_TANH_TAIL),
+        Activation::Relu => None,
+    }
+}
+
+/// `f(x)`, in place; `None` when a scale is beyond all reason.
+///
+/// # Shapes
+/// `x: [d_ff]`.
+fn activated(activation: Activation, mut x: Fixed<'_>) -> Option<Fixed<'_>> {
+    let Some(tail) = tail(activation) else {
+        x.integers.iter_mut().for_each(|x| *x = (*x).max(0));
+        return Some(x);
+    };
+    let one = power_of_two(ACTIVATION_BITS.cast_signed());
+    let to_real = Ratio::new(x.scale * one, Native::largest(x.integers))?;
+    Native::activate(x.integers, to_real, tail);
+    x.scale = 1.0 / one;
+    Some(x)
+}
+
+/// `f(gate) * up`, in place of the gate; `None` when a scale is beyond all reason.
 ///
 /// # Shapes
 /// `gate`, `up`: `[d_ff]`.
-fn gated<'g>(gate: Fixed<'g>, up: &Fixed<'_>) -> Option<Fixed<'g>> {
+fn gated<'g>(activation: Activation, gate: Fixed<'g>, up: &Fixed<'_>) -> Option<Fixed<'g>> {
     let (gate_bound, up_bound) = (Native::largest(gate.integers), Native::largest(up.integers));
-    let one = power_of_two(SILU_BITS.cast_signed());
-    let to_real = Ratio::new(gate.scale * one, gate_bound)?;
-    // SiLU's result is no larger than its argument, or than the largest tail.
-    let largest = to_real.apply(gate_bound.cast_signed()).cast_unsigned().max(LARGEST_TAIL);
     let shift = |largest: u32| (bit_length(largest) - FACTOR_BITS).max(0);
-    let (gate_shift, up_shift) = (shift(largest), shift(up_bound));
+    let up_shift = shift(up_bound);
+    let Some(tail) = tail(activation) else {
+        let gate_shift = shift(gate_bound);
+        for (gate, &up) in gate.integers.iter_mut().zip(up.integers.iter()) {
+            *gate = ((*gate).max(0) >> gate_shift) * (up >> up_shift);
+        }
+        let scale = gate.scale * up.scale * power_of_two(gate_shift + up_shift);
+        return Some(Fixed { integers: gate.integers, scale });
+    };
+    let one = power_of_two(ACTIVATION_BITS.cast_signed());
+    let to_real = Ratio::new(gate.scale * one, gate_bound)?;
+    // The result is no larger than its argument, or than the largest tail.
+    let largest = to_real.apply(gate_bound.cast_signed()).cast_unsigned().max(LARGEST_TAIL);
+    let gate_shift = shift(largest);
     let shifts = (gate_shift.cast_unsigned(), up_shift.cast_unsigned());
-    Native::silu_times(gate.integers, up.integers, to_real, shifts);
+    Native::activate_times(gate.integers, up.integers, to_real, shifts, tail);
     let scale = up.scale / one * power_of_two(gate_shift + up_shift);
     Some(Fixed { integers: gate.integers, scale })
 }

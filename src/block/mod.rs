@@ -1,13 +1,15 @@
-//! The transformer block, pre-LN (Xiong et al. 2020):
+//! The transformer block (Vaswani et al. 2017), pre-LN (Xiong et al. 2020) or post-LN:
 //!
 //! ```text
-//!         ┌────────────── branch ──────────────┐    ┌──────────── branch ─────────────┐
+//! pre:    ┌────────────── branch ──────────────┐    ┌──────────── branch ─────────────┐
 //! x ──┬───┤ norm ─► attention (reduce tokens)  ├─ + ┬ norm ─► mlp (map one token)     ├─ + ──► x
 //!     └───┴──────────────── stream ────────────┴────┴──────────── stream ─────────────┴────
+//! post: x ──┬─► attention ─► + ─► norm ──┬─► mlp ─► + ─► norm ──► x
+//!           └────────────────┘           └──────────┘
 //! ```
 //! `x = x + attention(norm(x))`, then `x = x + mlp(norm(x))`. The residual stream `x` stays in `f32` from the embedding to
-//! the head and nothing but addition ever touches it: it is never normalised in place and never quantized. A branch computes
-//! in integers, from its norm to its last matrix.
+//! the head and nothing but addition ever touches it: it is never normalised in place and never quantized; in a post-LN
+//! block, `x = norm(x + attention(x))`, every norm rewrites it. A branch computes in integers, from its norm to its last matrix.
 
 mod attention;
 mod cache;
@@ -17,30 +19,48 @@ mod norm;
 pub(crate) use attention::{Attention, rotation};
 pub(crate) use cache::head_words;
 pub(crate) use mlp::Mlp;
-pub(crate) use norm::RmsNorm;
+pub(crate) use norm::Norm;
 
+use crate::dims::Dims;
 use crate::error::Error;
 use crate::kernels::float::add;
-use crate::observe::{Observer, Point, Vector};
+use crate::kernels::matrix::{Batch, Products};
+use crate::kernels::quantize::quantize_stream;
+use crate::observe::{Nobody, Observer, Point, Vector};
+use crate::options::NormPlace;
 use crate::state::Scratch;
 
 /// One block's weights.
 pub(crate) struct Block<'a> {
-    pub(crate) attention_norm: RmsNorm<'a>,
+    pub(crate) dims: &'a Dims,
+    pub(crate) attention_norm: Norm<'a>,
     pub(crate) attention: Attention<'a>,
-    pub(crate) mlp_norm: RmsNorm<'a>,
+    pub(crate) mlp_norm: Norm<'a>,
     pub(crate) mlp: Mlp<'a>,
 }
 
 /// Where in the model and in the sequence the computation stands.
+#[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub(crate) layer: usize,
     /// Of the first token of the batch.
     pub(crate) position: usize,
+    /// Tokens of the sequence that is seen as a whole; without meaning under a causal mask.
+    pub(crate) length: usize,
     /// Longest sequence that the cache has room for.
     pub(crate) max_seq: usize,
-    /// For each token of the batch cosines, then sines, of its rotary angles, `[tokens, head_dim]`, 15 fraction bits.
+    /// For each token of the batch cosines, then sines, of its rotary angles, `[tokens, head_dim]`, 15 fraction bits; empty without
+    /// rotary positions.
     pub(crate) rotations: &'a [i16],
+    /// Width of a rotation.
+    pub(crate) head_dim: usize,
+}
+
+impl Place<'_> {
+    /// The rotation of one token of the batch.
+    fn rotation(&self, token: usize) -> &[i16] {
+        self.rotations.chunks_exact(self.head_dim.max(1)).nth(token).unwrap_or(&[])
+    }
 }
 
 impl Block<'_> {
@@ -56,25 +76,86 @@ impl Block<'_> {
         scratch: &mut Scratch<'_>,
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
-        let (layer, width) = (place.layer, self.mlp.down.rows.max(1));
+        let layer = place.layer;
         let not_finite = Error::NotFinite { layer };
-        let normed =
-            self.attention_norm.forward(x, scratch, Point::AttentionNorm, layer, observer).ok_or(not_finite)?;
-        let mut branch = self.attention.forward(&normed, cache, place, scratch, observer)?;
-        for (token, x) in x.chunks_exact_mut(width).enumerate() {
-            let branch = branch.token(token).ok_or(not_finite)?;
-            observer.vector(Point::AttentionOutput, layer, &branch.observed());
-            add(x, &branch);
-        }
+        let input = self.input(x, &self.attention_norm, Point::AttentionNorm, layer, scratch, observer);
+        let mut branch = self.attention.forward(&input.ok_or(not_finite)?, cache, place, scratch, observer)?;
+        add_branch(x, &mut branch, Point::AttentionOutput, layer, observer).ok_or(not_finite)?;
+        self.after(x, &self.attention_norm, scratch).ok_or(not_finite)?;
 
-        let normed = self.mlp_norm.forward(x, scratch, Point::MlpNorm, layer, observer).ok_or(not_finite)?;
-        let mut branch = self.mlp.forward(&normed, place, scratch, observer)?;
-        for (token, x) in x.chunks_exact_mut(width).enumerate() {
-            let branch = branch.token(token).ok_or(not_finite)?;
-            observer.vector(Point::MlpOutput, layer, &branch.observed());
-            add(x, &branch);
+        let input = self.input(x, &self.mlp_norm, Point::MlpNorm, layer, scratch, observer);
+        let mut branch = self.mlp.forward(&input.ok_or(not_finite)?, place, scratch, observer)?;
+        add_branch(x, &mut branch, Point::MlpOutput, layer, observer).ok_or(not_finite)?;
+        self.after(x, &self.mlp_norm, scratch).ok_or(not_finite)?;
+        for x in x.chunks_exact(self.dims.d_model.max(1)) {
             observer.vector(Point::Output, layer, &Vector::Floats(x));
         }
         Ok(())
     }
+
+    /// Stores keys and values of a batch whose tokens are seen by those before them; see [`Attention::store`].
+    ///
+    /// # Shapes
+    /// As of [`forward`](Block::forward).
+    pub(crate) fn store(
+        &self,
+        x: &[f32],
+        cache: &mut [u32],
+        place: &Place<'_>,
+        scratch: &mut Scratch<'_>,
+        observer: &mut impl Observer,
+    ) -> Result<(), Error> {
+        let not_finite = Error::NotFinite { layer: place.layer };
+        // The norm is seen by an observer when the tokens look.
+        let input = self.input(x, &self.attention_norm, Point::AttentionNorm, place.layer, scratch, &mut Nobody);
+        self.attention.store(&input.ok_or(not_finite)?, cache, place, scratch, observer).ok_or(not_finite)
+    }
+
+    /// What a branch begins with, in the scratch's activations.
+    fn input(
+        &self,
+        x: &[f32],
+        norm: &Norm<'_>,
+        point: Point,
+        layer: usize,
+        scratch: &mut Scratch<'_>,
+        observer: &mut impl Observer,
+    ) -> Option<Batch> {
+        match self.dims.options.norm_place {
+            NormPlace::Pre => norm.forward(x, scratch, point, layer, observer),
+            NormPlace::Post => {
+                let width = self.dims.d_model.max(1);
+                let mut streams = x.chunks_exact(width);
+                Batch::new(width, streams.len(), scratch.activations, |_, words| {
+                    quantize_stream(streams.next()?, scratch.integers, words)
+                })
+            }
+        }
+    }
+
+    /// What becomes of the stream after a branch was added.
+    fn after(&self, x: &mut [f32], norm: &Norm<'_>, scratch: &mut Scratch<'_>) -> Option<()> {
+        if self.dims.options.norm_place == NormPlace::Post {
+            for x in x.chunks_exact_mut(self.dims.d_model.max(1)) {
+                norm.in_place(x, scratch)?;
+            }
+        }
+        Some(())
+    }
+}
+
+/// `x = x + branch`; `None` when a value is not finite.
+fn add_branch(
+    x: &mut [f32],
+    branch: &mut Products<'_>,
+    point: Point,
+    layer: usize,
+    observer: &mut impl Observer,
+) -> Option<()> {
+    for (token, x) in x.chunks_exact_mut(branch.rows().max(1)).enumerate() {
+        let branch = branch.token(token)?;
+        observer.vector(point, layer, &branch.observed());
+        add(x, &branch);
+    }
+    Some(())
 }

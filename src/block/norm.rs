@@ -1,4 +1,4 @@
-//! Norms: what a branch sees of the stream. They read the stream and hand the branch int8, never in place.
+//! Norms: what a branch sees of the stream (pre-LN), or what becomes of the stream after a branch (post-LN).
 //!
 //! ```text
 //! stream, f32 ──► block fixed point ─┬─► sum of squares ──────────────► one scale ─┐
@@ -6,22 +6,27 @@
 //! ```
 //! The norm itself only changes the scale: integers that are as large as int8 allows are the same with or without it.
 
-use crate::arch::mul_wide;
-use crate::kernels::fixed::Fixed;
+use crate::arch::{Backend, Native, mul_wide};
+use crate::kernels::fixed::{Fixed, bit_length, power_of_two};
 use crate::kernels::matrix::Batch;
 use crate::kernels::quantize::{quantize, to_block};
 use crate::observe::{Observer, Point};
+use crate::options;
 use crate::state::Scratch;
 use crate::weights::Vector;
 
-/// RMSNorm (Zhang & Sennrich 2019): `gain * x / sqrt(mean(x^2) + eps)`.
-pub(crate) struct RmsNorm<'a> {
+/// RMSNorm (Zhang & Sennrich 2019): `gain * x / sqrt(mean(x^2) + eps)`, or LayerNorm (Ba et al. 2016):
+/// `gain * (x - mean(x)) / sqrt(variance(x) + eps) + bias`.
+pub(crate) struct Norm<'a> {
+    pub(crate) kind: options::Norm,
     /// `[d_model]`.
     pub(crate) gain: Vector<'a>,
+    /// `[d_model]`.
+    pub(crate) bias: Option<Vector<'a>>,
     pub(crate) eps: f32,
 }
 
-impl RmsNorm<'_> {
+impl Norm<'_> {
     /// Leaves the normed streams in the scratch's activations; `None` when a value is not finite.
     ///
     /// # Shapes
@@ -44,15 +49,30 @@ impl RmsNorm<'_> {
         })
     }
 
+    /// Norms a stream in place, as post-LN does; `None` when a value is not finite.
+    ///
+    /// # Shapes
+    /// `stream: [d_model]`.
+    pub(crate) fn in_place(&self, stream: &mut [f32], scratch: &mut Scratch<'_>) -> Option<()> {
+        let normed = self.normed(stream, scratch.integers.get_mut(..stream.len())?)?;
+        for (x, &integer) in stream.iter_mut().zip(normed.integers.iter()) {
+            *x = integer as f32 * normed.scale;
+        }
+        Some(())
+    }
+
     /// One stream, normed, in fixed point.
     ///
     /// # Shapes
     /// `stream`, `integers`: `[d_model]`.
     fn normed<'i>(&self, stream: &[f32], integers: &'i mut [i32]) -> Option<Fixed<'i>> {
         let block = to_block(stream, integers)?;
-        // 15 bits of each value: the sum of 65536 squares fits 46.
-        let squares = integers.iter().map(|&x| u64::from((x >> 8).unsigned_abs().pow(2))).sum::<u64>();
-        let unit = block * 256.0;
+        let (shift, unit) = match self.kind {
+            // 15 bits of each value: the sum of 65536 squares fits 46.
+            options::Norm::Rms => (8, block * 256.0),
+            options::Norm::Layer => center(integers, block),
+        };
+        let squares = integers.iter().map(|&x| u64::from((x >> shift).unsigned_abs().pow(2))).sum::<u64>();
         let mean = squares as f32 / integers.len().max(1) as f32;
         // In two steps, each of which stays clear of subnormals for every norm that has an effect.
         let eps = if unit > 0.0 { self.eps / unit / unit } else { 0.0 };
@@ -60,6 +80,25 @@ impl RmsNorm<'_> {
         for (x, &gain) in integers.iter_mut().zip(self.gain.integers) {
             *x = mul_wide(*x, gain);
         }
-        Some(Fixed { integers, scale: self.gain.scale * 256.0 * inverse })
+        // The integers are in units of 2^-shift of those that were squared, and the gain's multiplication divided by 2^16.
+        let mut normed = Fixed { integers, scale: self.gain.scale * power_of_two(16 - shift) * inverse };
+        if let Some(bias) = &self.bias {
+            normed.scale = normed.add(bias.integers, bias.scale)?;
+        }
+        Some(normed)
     }
+}
+
+/// Takes the mean off; returns by how many bits the integers are to be shifted before they are squared, and the unit after it.
+///
+/// What is left can be much smaller than the mean was, so it is brought up to the 24 bits that it had.
+fn center(integers: &mut [i32], block: f32) -> (i32, f32) {
+    let sum = integers.iter().map(|&x| i64::from(x)).sum::<i64>();
+    let mean = (sum / integers.len().max(1) as i64) as i32;
+    integers.iter_mut().for_each(|x| *x -= mean);
+    // Below 2^24: a shift to the left by 23 at most.
+    let left = (24 - bit_length(Native::largest(integers))).max(0);
+    integers.iter_mut().for_each(|x| *x <<= left);
+    // 15 bits of each value are squared.
+    (9, block * power_of_two(9 - left))
 }

@@ -1,11 +1,11 @@
-//! Offsets and values of the image format, version 2. The picture is in [`crate::image`].
+//! Offsets and values of the image format, version 3. The picture is in [`crate::image`].
 
 use crate::arch;
 
 /// `TBFM` as a little-endian word: the first four bytes of every image.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"TBFM");
 /// The format version that this crate reads and writes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Header words, by index.
 pub mod header {
@@ -41,19 +41,19 @@ pub mod header {
     pub const NORM_EPS: usize = 14;
     /// [`crate::Dims::attention_scale`], the bits of an `f32`.
     pub const ATTENTION_SCALE: usize = 15;
-    /// Kind of norm: 1 RMSNorm.
+    /// [`crate::Norm`].
     pub const NORM: usize = 16;
-    /// Where the norm stands: 1 pre-LN.
+    /// [`crate::NormPlace`].
     pub const NORM_PLACE: usize = 17;
-    /// Kind of MLP: 1 gated.
-    pub const MLP: usize = 18;
-    /// Activation: 1 SiLU.
-    pub const ACTIVATION: usize = 19;
-    /// Positions: 1 rotary, pairs `(i, i + head_dim / 2)`.
+    /// [`crate::Activation`].
+    pub const ACTIVATION: usize = 18;
+    /// [`crate::Mask`].
+    pub const MASK: usize = 19;
+    /// [`crate::Positions`].
     pub const POSITIONS: usize = 20;
-    /// Head: 0 tied to the embedding, 1 a matrix of its own.
-    pub const HEAD: usize = 21;
-    /// Rows of the fine rotary table.
+    /// [`crate::Input`].
+    pub const INPUT: usize = 21;
+    /// Rows of the fine rotary table; 0 without rotary positions.
     pub const ROTARY_FINE: usize = 22;
     /// Tokenizer: 0 none, 1 byte-level BPE, 2 BPE over characters with bytes as fallback.
     pub const TOKENIZER: usize = 23;
@@ -65,8 +65,12 @@ pub mod header {
     pub const END: usize = 26;
     /// Second token that ends a text, or [`super::NO_TOKEN`].
     pub const END_2: usize = 27;
+    /// Which tensors there are: bit `n` for the tensor of number `n`, the low half of 64.
+    pub const TENSORS: usize = 28;
+    /// The high half.
+    pub const TENSORS_HIGH: usize = 29;
     /// Number of header words; the words up to here that have no name are zero.
-    pub const WORDS: usize = 32;
+    pub const WORDS: usize = 40;
 }
 
 /// Words of an entry in the section table, by index.

@@ -7,13 +7,13 @@
 //!                      Image<'a> ──► matrix(i), vector(i), table(i): views without a copy
 //! ```
 //!
-//! # Format, version 2
+//! # Format, version 3
 //! Little-endian. The unit is the 32-bit word, so that an image that is stored as `[u32; N]` is aligned by its type.
 //!
 //! | bytes | what |
 //! |---|---|
-//! | `0..128` | header, 32 words: [`layout::header`] |
-//! | `128..128 + 32 n` | section table, 8 words for each of `n` sections: [`layout::section`] |
+//! | `0..160` | header, 40 words: [`layout::header`] |
+//! | `160..160 + 32 n` | section table, 8 words for each of `n` sections: [`layout::section`] |
 //! | … | sections, each at a multiple of 16 bytes, zeros between |
 //! | last 4 | CRC-32 (ISO-HDLC, as zlib and PNG) of all bytes before it |
 //!
@@ -21,17 +21,19 @@
 //! sections · 4 layout id (how matrices are packed: 1 host, 2 M4, 3 M55, 4 M0; see
 //! [`Packing`](crate::Packing)) · 5 quantization (1: int8, 2: int8 and int4) ·
 //! 6 `d_model` · 7 `n_layers` · 8 `n_heads` · 9 `n_kv_heads` · 10 `head_dim` · 11 `d_ff` · 12 `vocab` · 13 `max_seq` ·
-//! 14 `norm_eps` (f32 bits) · 15 attention scale (f32 bits) · 16 norm (1 RMSNorm) · 17 norm placement (1 pre-LN) ·
-//! 18 MLP (1 gated) · 19 activation (1 SiLU) · 20 positions (1 rotary) · 21 head (0 tied, 1 separate) · 22 rows of the
-//! fine rotary table · 23 tokenizer (0 none, 1 bytes, 2 characters) · 24 tokenizer flags (bit 0: space before the text) ·
-//! 25 BOS token · 26, 27 end tokens (`u32::MAX`: none) · 28–31 zero.
+//! 14 `norm_eps` (f32 bits) · 15 attention scale (f32 bits) · 16 [`Norm`](crate::Norm) · 17 [`NormPlace`](crate::NormPlace) ·
+//! 18 [`Activation`](crate::Activation) · 19 [`Mask`](crate::Mask) · 20 [`Positions`](crate::Positions) ·
+//! 21 [`Input`](crate::Input) · 22 rows of the fine rotary table or 0 · 23 tokenizer (0 none, 1 bytes, 2 characters) ·
+//! 24 tokenizer flags (bit 0: space before the text) · 25 BOS token · 26, 27 end tokens (`u32::MAX`: none) · 28, 29 which
+//! tensors there are, a bit for each number of [`Tensor`](crate::Tensor) · 30–39 zero.
 //!
 //! Section entry, word by word: 0 tensor (the numbers of [`Tensor`](crate::Tensor)) · 1 layer · 2 encoding (1 int8
 //! matrix, 2 `i16` vector, 3 table, 4 int4 matrix) · 3 rows · 4 columns · 5 byte offset · 6 bytes · 7 byte offset of the scales or 0.
 //!
-//! Sections come in this order: embedding; for each layer attention norm, query, key, value, attention output, MLP norm,
-//! gate, up, down; final norm; head unless tied; rotary fine and coarse; and with a tokenizer piece offsets, piece bytes,
-//! byte tokens, characters, merges.
+//! Sections come in this order, those that are absent left out: embedding; for each layer attention norm, query, key, value,
+//! attention output, MLP norm, gate, up, down, each followed by its bias; final norm and its bias; head and its bias; rotary
+//! fine and coarse; piece offsets, piece bytes, byte tokens, characters, merges. Without a head the embedding is the head;
+//! without a gate the MLP is a plain one.
 //!
 //! * **int8 matrix** `[rows, cols]`: integers in -127..=127, rows padded with zeros to a multiple of 4, columns to a multiple
 //!   of 16, in the image's packing. Its scales are one `f32` and an `i16` multiplier in 0..=32767 for each padded row:
@@ -40,7 +42,7 @@
 //!   scale of 8 bits; where the padded columns are 16 more than a multiple of 32, the first group has 16. Four rows of a
 //!   group are 16 words of integers (8 of a half group), in the image's packing, and a word of their four scales. The matrix
 //!   has one `f32`: `weight = integer * scale of the group * scale`.
-//! * **`i16` vector** (gains of norms, rotary tables): 16-bit integers, padded to whole words, and one `f32` scale.
+//! * **`i16` vector** (gains, biases, rotary tables): 16-bit integers, padded to whole words, and one `f32` scale.
 //! * **Rotary tables** (Su et al. 2021): the angle of position `p = coarse * F + fine` is the sum of two angles, so two
 //!   small tables replace one of `max_seq` rows: row `i` of the fine table holds `cos` and `sin` of
 //!   `i * theta^(-2j / head_dim)` for `j` in `0..head_dim / 2`, row `i` of the coarse table the same for `i * F`; in units of
@@ -49,12 +51,14 @@
 //!   characters `[n, 2]` = (code point, token), sorted; merges `[n, 2]` = (`left << 16 | right`, `merged << 16 | rank`),
 //!   sorted; the lowest rank merges first, the leftmost among equals.
 
+mod header;
 pub mod layout;
 mod parse;
+mod tensors;
 #[cfg(feature = "std")]
 mod write;
 
-pub(crate) use parse::CRC;
+pub(crate) use header::CRC;
 pub use parse::{Image, Section, TokenizerKind};
 #[cfg(feature = "std")]
 pub use write::{ImageWriter, Int4, TokenizerTables, bytes};

@@ -2,12 +2,13 @@
 //!
 //! Everything here is `const fn`: the compiler runs it on an included image, the host tools at run time.
 
+use super::header::{envelope, read_header};
 use super::layout::{self, header, section};
+use super::tensors::Contents;
 use crate::arch::{self, Packing};
 use crate::dims::Dims;
 use crate::error::{Error, Tensor};
-use crate::weights::{Kind, Matrix, Vector};
-use crc::{CRC_32_ISO_HDLC, Crc};
+use crate::weights::{Kind, Linear, Matrix, Vector};
 
 /// `?` for const functions.
 macro_rules! check {
@@ -53,11 +54,11 @@ pub struct Section {
 /// A checked image: dimensions and views of its sections.
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
-    words: &'a [u32],
+    pub(super) words: &'a [u32],
     pub(crate) dims: Dims,
-    packing: Packing,
-    quantization: u32,
-    pub(crate) separate_head: bool,
+    pub(super) packing: Packing,
+    pub(super) quantization: u32,
+    pub(super) contents: Contents,
     pub(crate) rotary_fine: usize,
     pub(crate) tokenizer: Option<TokenizerKind>,
     pub(crate) prefix_space: bool,
@@ -65,31 +66,10 @@ pub struct Image<'a> {
     pub(crate) ends: [u32; 2],
 }
 
-/// The tensors of a layer in their order.
-pub(crate) const LAYER_TENSORS: [Tensor; 9] = [
-    Tensor::AttentionNorm,
-    Tensor::Query,
-    Tensor::Key,
-    Tensor::Value,
-    Tensor::AttentionOutput,
-    Tensor::MlpNorm,
-    Tensor::Gate,
-    Tensor::Up,
-    Tensor::Down,
-];
-const TOKENIZER_TENSORS: [Tensor; 5] =
-    [Tensor::PieceOffsets, Tensor::PieceBytes, Tensor::ByteTokens, Tensor::Characters, Tensor::Merges];
-
 /// The word at `index`, or 0 beyond the end (which no check lets pass).
-const fn word(words: &[u32], index: usize) -> u32 {
+pub(super) const fn word(words: &[u32], index: usize) -> u32 {
     if index < words.len() { words[index] } else { 0 }
 }
-
-/// Offsets are 32 bits of bytes.
-const MAX_WORDS: usize = u32::MAX as usize / 4;
-
-/// CRC-32 as zlib and PNG compute it.
-pub(crate) const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 impl<'a> Image<'a> {
     /// Checks an image and lends its views.
@@ -100,6 +80,12 @@ impl<'a> Image<'a> {
         check!(envelope(words));
         let image = check!(read_header(words));
         check!(image.dims.check());
+        if let Some(tensor) = image.contents.missing(&image.dims.options) {
+            return Err(Error::MissingTensor { tensor, layer: 0 });
+        }
+        if image.contents.superfluous(&image.dims.options) {
+            return Err(Error::Unsupported { field: "tensors", found: word(words, header::TENSORS) });
+        }
         let mut index = 0;
         while index < image.sections() {
             check!(image.check_section(index));
@@ -111,10 +97,9 @@ impl<'a> Image<'a> {
         Ok(image)
     }
 
-    /// Number of sections that the header's options ask for.
+    /// Number of sections that the header announces.
     pub const fn sections(&self) -> usize {
-        let tokenizer = if self.tokenizer.is_some() { TOKENIZER_TENSORS.len() } else { 0 };
-        self.after_layers() + 1 + self.separate_head as usize + 2 + tokenizer
+        self.contents.sections(self.dims.n_layers)
     }
 
     /// Bytes of the whole image.
@@ -127,70 +112,48 @@ impl<'a> Image<'a> {
         word(self.words, self.words.len() - 1)
     }
 
-    const fn after_layers(&self) -> usize {
-        1 + LAYER_TENSORS.len() * self.dims.n_layers
+    /// Index of a tensor's section.
+    const fn index_of(&self, tensor: Tensor, layer: usize) -> usize {
+        self.contents.index_of(tensor, layer, self.dims.n_layers)
     }
 
-    /// Index of a tensor's section; of layer 0 for tensors of the layers.
-    pub(crate) const fn index_of(&self, tensor: Tensor) -> usize {
-        let number = tensor as usize;
-        match tensor {
-            Tensor::Embedding => 0,
-            Tensor::FinalNorm => self.after_layers(),
-            Tensor::Head if self.separate_head => self.after_layers() + 1,
-            Tensor::Head => 0,
-            _ if number < Tensor::FinalNorm as usize => number - Tensor::AttentionNorm as usize + 1,
-            _ => self.after_layers() + 1 + self.separate_head as usize + number - Tensor::RotaryFine as usize,
-        }
-    }
-
-    /// What the dimensions demand of the section at `index`: tensor, layer, encoding, rows, columns (0: any number).
-    const fn demand(&self, index: usize) -> (Tensor, usize, u32, usize, usize) {
+    /// What the dimensions demand of a tensor: encoding, rows, columns (0: any number).
+    const fn demand(&self, tensor: Tensor) -> (u32, usize, usize) {
         let dims = &self.dims;
         let (d, attention, kv) = (dims.d_model, dims.attention_width(), dims.kv_width());
         const Q8: u32 = layout::ENCODING_Q8;
         const I16: u32 = layout::ENCODING_I16;
         const RAW: u32 = layout::ENCODING_RAW;
-        if index == 0 {
-            return (Tensor::Embedding, 0, Q8, dims.vocab, d);
-        }
-        if index < self.after_layers() {
-            let layer = (index - 1) / LAYER_TENSORS.len();
-            let tensor = LAYER_TENSORS[(index - 1) % LAYER_TENSORS.len()];
-            let (encoding, rows, cols) = match tensor {
-                Tensor::Query => (Q8, attention, d),
-                Tensor::Key | Tensor::Value => (Q8, kv, d),
-                Tensor::AttentionOutput => (Q8, d, attention),
-                Tensor::Gate | Tensor::Up => (Q8, dims.d_ff, d),
-                Tensor::Down => (Q8, d, dims.d_ff),
-                _ => (I16, 1, d),
-            };
-            return (tensor, layer, encoding, rows, cols);
-        }
-        let rest = index - self.after_layers();
-        if rest == 0 {
-            return (Tensor::FinalNorm, 0, I16, 1, d);
-        }
-        if rest == 1 && self.separate_head {
-            return (Tensor::Head, 0, Q8, dims.vocab, d);
-        }
-        match rest - 1 - self.separate_head as usize {
-            0 => (Tensor::RotaryFine, 0, I16, self.rotary_fine, dims.head_dim),
+        match tensor {
+            Tensor::Embedding | Tensor::Head => (Q8, dims.vocab, d),
+            Tensor::Query => (Q8, attention, d),
+            Tensor::Key | Tensor::Value => (Q8, kv, d),
+            Tensor::AttentionOutput => (Q8, d, attention),
+            Tensor::Gate | Tensor::Up => (Q8, dims.d_ff, d),
+            Tensor::Down => (Q8, d, dims.d_ff),
+            Tensor::AttentionNorm | Tensor::MlpNorm | Tensor::FinalNorm => (I16, 1, d),
+            Tensor::AttentionNormBias | Tensor::MlpNormBias | Tensor::FinalNormBias => (I16, 1, d),
+            Tensor::AttentionOutputBias | Tensor::DownBias => (I16, 1, d),
+            Tensor::QueryBias => (I16, 1, attention),
+            Tensor::KeyBias | Tensor::ValueBias => (I16, 1, kv),
+            Tensor::GateBias | Tensor::UpBias => (I16, 1, dims.d_ff),
+            Tensor::HeadBias => (I16, 1, dims.vocab),
+            Tensor::RotaryFine => (I16, self.rotary_fine, dims.head_dim),
             // Parsing refused a table of no rows; `if` tells the compiler, which else would keep a panic.
-            1 if self.rotary_fine > 0 => {
-                (Tensor::RotaryCoarse, 0, I16, dims.max_seq.div_ceil(self.rotary_fine), dims.head_dim)
+            Tensor::RotaryCoarse if self.rotary_fine > 0 => {
+                (I16, dims.max_seq.div_ceil(self.rotary_fine), dims.head_dim)
             }
-            1 => (Tensor::RotaryCoarse, 0, I16, 0, dims.head_dim),
-            2 => (Tensor::PieceOffsets, 0, RAW, 1, dims.vocab + 1),
-            3 => (Tensor::PieceBytes, 0, RAW, 1, 0),
-            4 => (Tensor::ByteTokens, 0, RAW, 1, 256),
-            5 => (Tensor::Characters, 0, RAW, 0, 2),
-            _ => (Tensor::Merges, 0, RAW, 0, 2),
+            Tensor::RotaryCoarse => (I16, 0, dims.head_dim),
+            Tensor::PieceOffsets => (RAW, 1, dims.vocab + 1),
+            Tensor::PieceBytes => (RAW, 1, 0),
+            Tensor::ByteTokens => (RAW, 1, 256),
+            Tensor::Characters | Tensor::Merges => (RAW, 0, 2),
         }
     }
 
     const fn check_section(&self, index: usize) -> Result<(), Error> {
-        let (tensor, layer, encoding, rows, cols) = self.demand(index);
+        let (tensor, layer) = self.contents.at(index, self.dims.n_layers);
+        let (encoding, rows, cols) = self.demand(tensor);
         let layer_number = layer as u32;
         let entry = header::WORDS + index * section::WORDS;
         if word(self.words, entry + section::TENSOR) != tensor as u32
@@ -250,7 +213,7 @@ impl<'a> Image<'a> {
         let mut i = 0;
         match found.tensor {
             Tensor::PieceOffsets => {
-                let bytes = self.section(self.index_of(Tensor::PieceBytes)).cols as u32;
+                let bytes = self.find(Tensor::PieceBytes, 0).cols as u32;
                 while i < table.len() {
                     if table[i] > bytes || (i > 0 && table[i] < table[i - 1]) {
                         return Some(i);
@@ -297,8 +260,20 @@ impl<'a> Image<'a> {
 
     /// The entry at `index` of the section table.
     pub const fn section(&self, index: usize) -> Section {
-        let (tensor, layer, ..) = self.demand(index);
-        let entry = header::WORDS + index * section::WORDS;
+        let (tensor, layer) = self.contents.at(index, self.dims.n_layers);
+        self.entry(index, tensor, layer)
+    }
+
+    /// The entry of a tensor; one of zeros when it is absent.
+    #[inline]
+    const fn find(&self, tensor: Tensor, layer: usize) -> Section {
+        self.entry(self.index_of(tensor, layer), tensor, layer)
+    }
+
+    #[inline]
+    const fn entry(&self, index: usize, tensor: Tensor, layer: usize) -> Section {
+        // An absent tensor's index is beyond the image, where all words are zero.
+        let entry = header::WORDS.saturating_add(index.saturating_mul(section::WORDS));
         Section {
             tensor,
             layer,
@@ -323,13 +298,13 @@ impl<'a> Image<'a> {
 
     /// A table of words.
     pub(crate) const fn table(&self, tensor: Tensor) -> &'a [u32] {
-        let found = self.section(self.index_of(tensor));
+        let found = self.find(tensor, 0);
         self.table_at(found.offset, found.bytes)
     }
 
     /// The bytes that all tokens print, one after the other.
     pub(crate) const fn piece_bytes(&self) -> &'a [u8] {
-        let cols = self.section(self.index_of(Tensor::PieceBytes)).cols;
+        let cols = self.find(Tensor::PieceBytes, 0).cols;
         match arch::bytes(self.table(Tensor::PieceBytes)).split_at_checked(cols) {
             Some((bytes, _)) => bytes,
             None => &[],
@@ -349,7 +324,7 @@ impl<'a> Image<'a> {
 
     /// A vector or table of 16-bit integers.
     pub(crate) const fn vector(&self, tensor: Tensor, layer: usize) -> Vector<'a> {
-        let found = self.section(self.index_of(tensor) + layer * LAYER_TENSORS.len());
+        let found = self.find(tensor, layer);
         let integers = arch::halves(self.table_at(found.offset, found.bytes));
         // An odd number of them is padded to whole words.
         let integers = match integers.split_at_checked(found.rows * found.cols) {
@@ -359,9 +334,30 @@ impl<'a> Image<'a> {
         Vector { integers, scale: self.scale(&found) }
     }
 
+    /// A vector that may be absent.
+    pub(crate) const fn optional_vector(&self, tensor: Tensor, layer: usize) -> Option<Vector<'a>> {
+        if self.contents.has(tensor) { Some(self.vector(tensor, layer)) } else { None }
+    }
+
+    /// A matrix with its bias.
+    pub(crate) const fn linear(&self, tensor: Tensor, bias: Tensor, layer: usize) -> Linear<'a> {
+        Linear { matrix: self.matrix(tensor, layer), bias: self.optional_vector(bias, layer) }
+    }
+
+    /// Whether the image holds a tensor.
+    pub(crate) const fn has(&self, tensor: Tensor) -> bool {
+        self.contents.has(tensor)
+    }
+
+    /// The output matrix, which may be the embedding again (Press & Wolf 2017).
+    pub(crate) const fn head(&self) -> Linear<'a> {
+        let tensor = if self.contents.has(Tensor::Head) { Tensor::Head } else { Tensor::Embedding };
+        self.linear(tensor, Tensor::HeadBias, 0)
+    }
+
     /// A quantized matrix.
     pub(crate) const fn matrix(&self, tensor: Tensor, layer: usize) -> Matrix<'a> {
-        let found = self.section(self.index_of(tensor) + layer * LAYER_TENSORS.len());
+        let found = self.find(tensor, layer);
         Matrix {
             rows: found.rows,
             cols: found.cols,
@@ -381,115 +377,4 @@ impl<'a> Image<'a> {
     pub const fn packing(&self) -> Packing {
         self.packing
     }
-}
-
-/// Magic, version, length and CRC: what must hold before any other word means anything.
-const fn envelope(words: &[u32]) -> Result<(), Error> {
-    let found = if words.len() > MAX_WORDS { u32::MAX } else { 4 * words.len() as u32 };
-    if word(words, header::MAGIC) != layout::MAGIC {
-        return Err(Error::NotAnImage { found: word(words, header::MAGIC) });
-    }
-    if word(words, header::VERSION) != layout::VERSION {
-        return Err(Error::Version { expected: layout::VERSION, found: word(words, header::VERSION) });
-    }
-    let expected = word(words, header::BYTES);
-    let aligned = (expected as usize).is_multiple_of(layout::ALIGNMENT);
-    if expected != found || !aligned || words.len() <= header::WORDS || words.len() > MAX_WORDS {
-        return Err(Error::Length { expected, found });
-    }
-    let Some((covered, _)) = words.split_at_checked(words.len() - 1) else {
-        return Err(Error::Length { expected, found });
-    };
-    let stored = word(words, words.len() - 1);
-    let computed = CRC.checksum(arch::bytes(covered));
-    if stored != computed {
-        return Err(Error::Checksum { expected: stored, found: computed });
-    }
-    Ok(())
-}
-
-/// Dimensions and options; every option that this version lacks is refused by name.
-const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error> {
-    let options = [
-        ("norm", header::NORM, 1),
-        ("norm placement", header::NORM_PLACE, 1),
-        ("mlp", header::MLP, 1),
-        ("activation", header::ACTIVATION, 1),
-        ("positions", header::POSITIONS, 1),
-    ];
-    let mut i = 0;
-    while i < options.len() {
-        let (field, index, known) = options[i];
-        if word(words, index) != known {
-            return Err(Error::Unsupported { field, found: word(words, index) });
-        }
-        i += 1;
-    }
-    let quantization = word(words, header::QUANTIZATION);
-    if !matches!(quantization, layout::QUANTIZATION_Q8 | layout::QUANTIZATION_Q4) {
-        return Err(Error::Unsupported { field: "quantization", found: quantization });
-    }
-    let head = word(words, header::HEAD);
-    if head > 1 {
-        return Err(Error::Unsupported { field: "head", found: head });
-    }
-    let tokenizer = match word(words, header::TOKENIZER) {
-        0 => None,
-        1 => Some(TokenizerKind::Bytes),
-        2 => Some(TokenizerKind::Characters),
-        found => return Err(Error::Unsupported { field: "tokenizer", found }),
-    };
-    let flags = word(words, header::TOKENIZER_FLAGS);
-    if flags > 1 {
-        return Err(Error::Unsupported { field: "tokenizer flags", found: flags });
-    }
-    // Words without a name are zero: a later option must not be overlooked.
-    let mut i = header::END_2 + 1;
-    while i < header::WORDS {
-        if word(words, i) != 0 {
-            return Err(Error::Unsupported { field: "header word without a name", found: word(words, i) });
-        }
-        i += 1;
-    }
-    let specials = [("bos token", header::BOS), ("end token", header::END), ("second end token", header::END_2)];
-    let mut i = 0;
-    while i < specials.len() {
-        let (field, index) = specials[i];
-        let token = word(words, index);
-        if token != layout::NO_TOKEN && token >= word(words, header::VOCAB) {
-            return Err(Error::Unsupported { field, found: token });
-        }
-        i += 1;
-    }
-    let rotary_fine = word(words, header::ROTARY_FINE);
-    if rotary_fine == 0 {
-        return Err(Error::Dimension { name: "rows of the fine rotary table", found: rotary_fine });
-    }
-    let dims = Dims {
-        d_model: word(words, header::D_MODEL) as usize,
-        n_layers: word(words, header::N_LAYERS) as usize,
-        n_heads: word(words, header::N_HEADS) as usize,
-        n_kv_heads: word(words, header::N_KV_HEADS) as usize,
-        head_dim: word(words, header::HEAD_DIM) as usize,
-        d_ff: word(words, header::D_FF) as usize,
-        vocab: word(words, header::VOCAB) as usize,
-        max_seq: word(words, header::MAX_SEQ) as usize,
-        norm_eps: f32::from_bits(word(words, header::NORM_EPS)),
-        attention_scale: f32::from_bits(word(words, header::ATTENTION_SCALE)),
-    };
-    let Some(packing) = Packing::from_id(word(words, header::LAYOUT)) else {
-        return Err(Error::Unsupported { field: "layout id", found: word(words, header::LAYOUT) });
-    };
-    Ok(Image {
-        words,
-        dims,
-        packing,
-        quantization,
-        separate_head: head == 1,
-        rotary_fine: rotary_fine as usize,
-        tokenizer,
-        prefix_space: flags == 1,
-        bos: word(words, header::BOS),
-        ends: [word(words, header::END), word(words, header::END_2)],
-    })
 }

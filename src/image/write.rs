@@ -1,7 +1,9 @@
 //! Making an image on the host: rounds float weights to int8, takes int4 matrices as they are, lays the sections out, and parses what it made.
 
+use super::header::CRC;
 use super::layout::{self, header, section};
-use super::parse::{CRC, Image, TokenizerKind};
+use super::parse::{Image, TokenizerKind};
+use super::tensors::{Contents, bit};
 use crate::arch::{self, Packing};
 use crate::dims::Dims;
 use crate::error::{Error, Tensor};
@@ -70,7 +72,6 @@ struct Content {
 pub struct ImageWriter {
     dims: Dims,
     packing: Packing,
-    separate_head: bool,
     rotary_fine: usize,
     tokenizer: u32,
     tokenizer_flags: u32,
@@ -81,14 +82,13 @@ pub struct ImageWriter {
 }
 
 impl ImageWriter {
-    /// Begins an image of a pre-LN decoder with RMSNorm, rotary positions and SwiGLU, with weights packed for some cores.
+    /// Begins an image of a model with these dimensions and options, with weights packed for some cores.
     pub fn new(dims: Dims, packing: Packing) -> ImageWriter {
         // Two tables of about the square root of the context each.
         let rotary_fine = 1 << (usize::BITS - dims.max_seq.leading_zeros()).div_ceil(2).saturating_sub(1);
         ImageWriter {
             dims,
             packing,
-            separate_head: false,
             rotary_fine,
             tokenizer: 0,
             tokenizer_flags: 0,
@@ -129,9 +129,6 @@ impl ImageWriter {
             integers.extend(row.iter().map(|&weight| if multiplier > 0.0 { integer(weight) } else { 0 }));
             multipliers.push(multiplier as i16);
         }
-        if tensor == Tensor::Head {
-            self.separate_head = true;
-        }
         let packed = arch::pack_q8(self.packing, rows, cols, &integers);
         multipliers.resize(rows.next_multiple_of(arch::PACKED_ROWS), 0);
         let scales = scale.to_le_bytes().into_iter().chain(multipliers.iter().flat_map(|m| m.to_le_bytes())).collect();
@@ -157,9 +154,6 @@ impl ImageWriter {
         let bad = bad.or_else(|| (scale != 0.0 && !(scale.is_normal() && scale > 0.0)).then_some(0));
         if let Some(index) = bad {
             return Err(Error::BadValue { tensor, layer: layer_number, index: index as u32 });
-        }
-        if tensor == Tensor::Head {
-            self.separate_head = true;
         }
         let packed = arch::pack_q4(self.packing, rows, cols, integers, group_scales);
         let values = packed.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -278,12 +272,9 @@ impl ImageWriter {
     /// # Errors
     /// What [`Image::parse`] finds: a missing tensor, a wrong shape.
     pub fn finish(self) -> Result<Vec<u32>, Error> {
+        let order = Contents::new(self.present());
         let mut contents: Vec<(&(Tensor, usize), &Content)> = self.contents.iter().collect();
-        contents.sort_by_key(|((tensor, layer), _)| match tensor {
-            Tensor::Embedding => (0, 0, *tensor),
-            _ if *tensor < Tensor::FinalNorm => (1, *layer, *tensor),
-            _ => (2, 0, *tensor),
-        });
+        contents.sort_by_key(|((tensor, layer), _)| order.index_of(*tensor, *layer, self.dims.n_layers));
         let mut bytes = vec![0_u8; 4 * (header::WORDS + section::WORDS * contents.len())];
         for (index, (key, content)) in contents.into_iter().enumerate() {
             let offset = append(&mut bytes, &content.values);
@@ -310,6 +301,11 @@ impl ImageWriter {
         Ok(words)
     }
 
+    /// The tensors that were added.
+    fn present(&self) -> u64 {
+        self.contents.keys().map(|(tensor, _)| bit(*tensor)).fold(0, |set, bit| set | bit)
+    }
+
     fn header(&self, bytes: usize) -> [u32; header::WORDS] {
         let dims = &self.dims;
         let mut words = [0; header::WORDS];
@@ -330,11 +326,16 @@ impl ImageWriter {
         words[header::MAX_SEQ] = dims.max_seq as u32;
         words[header::NORM_EPS] = dims.norm_eps.to_bits();
         words[header::ATTENTION_SCALE] = dims.attention_scale.to_bits();
-        for option in [header::NORM, header::NORM_PLACE, header::MLP, header::ACTIVATION, header::POSITIONS] {
-            words[option] = 1;
-        }
-        words[header::HEAD] = u32::from(self.separate_head);
-        words[header::ROTARY_FINE] = self.rotary_fine as u32;
+        let options = &dims.options;
+        words[header::NORM] = options.norm as u32;
+        words[header::NORM_PLACE] = options.norm_place as u32;
+        words[header::ACTIVATION] = options.activation as u32;
+        words[header::MASK] = options.mask as u32;
+        words[header::POSITIONS] = options.positions as u32;
+        words[header::INPUT] = options.input as u32;
+        words[header::TENSORS] = self.present() as u32;
+        words[header::TENSORS_HIGH] = (self.present() >> 32) as u32;
+        words[header::ROTARY_FINE] = if dims.is_rotary() { self.rotary_fine as u32 } else { 0 };
         words[header::TOKENIZER] = self.tokenizer;
         words[header::TOKENIZER_FLAGS] = self.tokenizer_flags;
         words[header::BOS] = self.bos;

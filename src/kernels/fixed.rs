@@ -7,6 +7,8 @@
 //! number and two shifts. The multiplication is `mul_wide`, which is one instruction on a core with DSP (`SMULWB`), two on
 //! an M3, and seven on an M0+.
 
+use super::quantize::TINY;
+use crate::arch::{Backend, Native};
 pub(crate) use crate::arch::{Ratio, bit_length, exponent, power_of_two};
 use crate::observe::Vector;
 
@@ -18,6 +20,35 @@ pub(crate) struct Fixed<'a> {
 }
 
 impl Fixed<'_> {
+    /// Adds a vector of 16-bit integers in units of `scale`, as exactly as the coarser of both units allows; returns the scale of
+    /// the sum, `None` when a scale is beyond all reason.
+    ///
+    /// The sum keeps this vector's unit, unless the other's is so much larger that it would not fit.
+    ///
+    /// # Shapes
+    /// `other`: as many as the integers.
+    pub(crate) fn add(&mut self, other: &[i16], scale: f32) -> Option<f32> {
+        const LARGEST: u32 = 1 << 15;
+        if scale < TINY {
+            return Some(self.scale);
+        }
+        // Of an infinite quotient nothing is kept, as of one beyond 12 bits: 15 bits times it fit 27.
+        let quotient = scale / self.scale;
+        if quotient < 4096.0 {
+            let ratio = Ratio::new(quotient, LARGEST)?;
+            for (x, &other) in self.integers.iter_mut().zip(other) {
+                *x += ratio.apply(other.into());
+            }
+            return Some(self.scale);
+        }
+        let bound = Native::largest(self.integers);
+        let ratio = Ratio::new(self.scale / scale, bound)?;
+        for (x, &other) in self.integers.iter_mut().zip(other) {
+            *x = ratio.apply(*x) + i32::from(other);
+        }
+        Some(scale)
+    }
+
     /// The vector as an observer sees it.
     pub(crate) fn observed(&self) -> Vector<'_> {
         Vector::Fixed { integers: self.integers, scale: self.scale }

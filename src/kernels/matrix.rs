@@ -10,7 +10,7 @@ use super::fixed::Fixed;
 use super::quantize::HUGE;
 use crate::arch::{self, Backend, Native, PACKED_ROWS};
 use crate::dims::MAX_BATCH;
-use crate::weights::{Kind, Matrix};
+use crate::weights::{Kind, Linear, Matrix, Vector};
 
 /// The scales of a batch of int8 vectors, which lie one after the other in the scratch's activations.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +69,35 @@ impl Products<'_> {
         let integers = self.integers.chunks_exact_mut(self.stride.max(1)).nth(token)?;
         Some(Fixed { integers: integers.get_mut(..self.rows)?, scale })
     }
+
+    /// Outputs of the matrix.
+    pub(crate) const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Adds a bias to every vector; `None` when a unit is beyond all reason.
+    fn add(&mut self, bias: &Vector<'_>) -> Option<()> {
+        let mut scales = [0.0; MAX_BATCH];
+        for (token, scale) in scales.iter_mut().enumerate().take(self.batch.tokens) {
+            *scale = self.token(token)?.add(bias.integers, bias.scale)?;
+        }
+        self.batch.scales = scales;
+        self.unit = 1.0;
+        Some(())
+    }
+}
+
+/// `y = w · x + bias` for each vector of a batch; `None` when a unit is beyond all reason, or `y` has no room for the padded rows.
+///
+/// # Shapes
+/// As of [`matmul`].
+#[inline]
+pub(crate) fn linear<'y>(y: &'y mut [i32], linear: &Linear<'_>, words: &[u32], x: &Batch) -> Option<Products<'y>> {
+    let mut products = matmul(y, &linear.matrix, words, x)?;
+    if let Some(bias) = &linear.bias {
+        products.add(bias)?;
+    }
+    Some(products)
 }
 
 /// `y = w · x` for each vector of a batch; integers below 2^29.

@@ -88,6 +88,16 @@ pub(crate) fn quantize(x: &Fixed<'_>, words: &mut [u32]) -> Option<f32> {
     Some(if x.scale < TINY { 0.0 } else { x.scale / ratio.value() })
 }
 
+/// Quantizes a stream as it is, for a branch that begins without a norm.
+///
+/// # Shapes
+/// `x: [n]`; `integers`: at least as many; `words`: room for `n`, padded.
+pub(crate) fn quantize_stream(x: &[f32], integers: &mut [i32], words: &mut [u32]) -> Option<f32> {
+    let integers = integers.get_mut(..x.len())?;
+    let scale = to_block(x, integers)?;
+    quantize(&Fixed { integers, scale }, words)
+}
+
 /// The scale of a cached vector, `mantissa * 2^exponent`: small enough a mantissa for one multiplication of 16 bits.
 ///
 /// All vectors of a head share an exponent, which grows when a larger vector comes: `crate::block`'s cache.

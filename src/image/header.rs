@@ -1,0 +1,139 @@
+//! The image's first words: the envelope, then dimensions and options, each refused by name when this version lacks it.
+
+use super::layout::{self, header};
+use super::parse::{Image, TokenizerKind, word};
+use super::tensors::{Contents, TOKENIZER, bit};
+use crate::arch::{self, Packing};
+use crate::dims::Dims;
+use crate::error::{Error, Tensor};
+use crate::options::{Activation, Input, Mask, Norm, NormPlace, Options, Positions};
+use crc::{CRC_32_ISO_HDLC, Crc};
+
+/// Offsets are 32 bits of bytes.
+const MAX_WORDS: usize = u32::MAX as usize / 4;
+
+/// CRC-32 as zlib and PNG compute it.
+pub(crate) const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+
+/// Magic, version, length and CRC: what must hold before any other word means anything.
+pub(super) const fn envelope(words: &[u32]) -> Result<(), Error> {
+    let found = if words.len() > MAX_WORDS { u32::MAX } else { 4 * words.len() as u32 };
+    if word(words, header::MAGIC) != layout::MAGIC {
+        return Err(Error::NotAnImage { found: word(words, header::MAGIC) });
+    }
+    if word(words, header::VERSION) != layout::VERSION {
+        return Err(Error::Version { expected: layout::VERSION, found: word(words, header::VERSION) });
+    }
+    let expected = word(words, header::BYTES);
+    let aligned = (expected as usize).is_multiple_of(layout::ALIGNMENT);
+    if expected != found || !aligned || words.len() <= header::WORDS || words.len() > MAX_WORDS {
+        return Err(Error::Length { expected, found });
+    }
+    let Some((covered, _)) = words.split_at_checked(words.len() - 1) else {
+        return Err(Error::Length { expected, found });
+    };
+    let stored = word(words, words.len() - 1);
+    let computed = CRC.checksum(arch::bytes(covered));
+    if stored != computed {
+        return Err(Error::Checksum { expected: stored, found: computed });
+    }
+    Ok(())
+}
+
+/// Dimensions and options; every option that this version lacks is refused by name.
+pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error> {
+    let options = match read_options(words) {
+        Ok(options) => options,
+        Err(error) => return Err(error),
+    };
+    let quantization = word(words, header::QUANTIZATION);
+    if !matches!(quantization, layout::QUANTIZATION_Q8 | layout::QUANTIZATION_Q4) {
+        return Err(Error::Unsupported { field: "quantization", found: quantization });
+    }
+    let tokenizer = match word(words, header::TOKENIZER) {
+        0 => None,
+        1 => Some(TokenizerKind::Bytes),
+        2 => Some(TokenizerKind::Characters),
+        found => return Err(Error::Unsupported { field: "tokenizer", found }),
+    };
+    let flags = word(words, header::TOKENIZER_FLAGS);
+    if flags > 1 {
+        return Err(Error::Unsupported { field: "tokenizer flags", found: flags });
+    }
+    // Words without a name are zero: a later option must not be overlooked.
+    let mut i = header::TENSORS_HIGH + 1;
+    while i < header::WORDS {
+        if word(words, i) != 0 {
+            return Err(Error::Unsupported { field: "header word without a name", found: word(words, i) });
+        }
+        i += 1;
+    }
+    let specials = [("bos token", header::BOS), ("end token", header::END), ("second end token", header::END_2)];
+    let mut i = 0;
+    while i < specials.len() {
+        let (field, index) = specials[i];
+        let token = word(words, index);
+        if token != layout::NO_TOKEN && token >= word(words, header::VOCAB) {
+            return Err(Error::Unsupported { field, found: token });
+        }
+        i += 1;
+    }
+    let present = word(words, header::TENSORS) as u64 | (word(words, header::TENSORS_HIGH) as u64) << 32;
+    let tables = present & TOKENIZER;
+    if present >> Tensor::COUNT != 0 || present & 1 != 0 || tables != if tokenizer.is_some() { TOKENIZER } else { 0 } {
+        return Err(Error::Unsupported { field: "tensors", found: word(words, header::TENSORS) });
+    }
+    let rotary_fine = word(words, header::ROTARY_FINE);
+    if (rotary_fine == 0) == matches!(options.positions, Positions::Rotary) {
+        return Err(Error::Dimension { name: "rows of the fine rotary table", found: rotary_fine });
+    }
+    let dims = Dims {
+        d_model: word(words, header::D_MODEL) as usize,
+        n_layers: word(words, header::N_LAYERS) as usize,
+        n_heads: word(words, header::N_HEADS) as usize,
+        n_kv_heads: word(words, header::N_KV_HEADS) as usize,
+        head_dim: word(words, header::HEAD_DIM) as usize,
+        d_ff: word(words, header::D_FF) as usize,
+        vocab: word(words, header::VOCAB) as usize,
+        max_seq: word(words, header::MAX_SEQ) as usize,
+        norm_eps: f32::from_bits(word(words, header::NORM_EPS)),
+        attention_scale: f32::from_bits(word(words, header::ATTENTION_SCALE)),
+        options,
+    };
+    let Some(packing) = Packing::from_id(word(words, header::LAYOUT)) else {
+        return Err(Error::Unsupported { field: "layout id", found: word(words, header::LAYOUT) });
+    };
+    Ok(Image {
+        words,
+        dims,
+        packing,
+        quantization,
+        contents: Contents::new(present),
+        rotary_fine: rotary_fine as usize,
+        tokenizer,
+        prefix_space: flags == 1,
+        bos: word(words, header::BOS),
+        ends: [word(words, header::END), word(words, header::END_2)],
+    })
+}
+
+/// The options of a header; each that this version lacks is refused by name.
+const fn read_options(words: &[u32]) -> Result<Options, Error> {
+    macro_rules! option {
+        ($type:ident, $field:literal, $index:ident) => {
+            match $type::from_id(word(words, header::$index)) {
+                Some(option) => option,
+                None => return Err(Error::Unsupported { field: $field, found: word(words, header::$index) }),
+            }
+        };
+    }
+    Ok(Options {
+        norm: option!(Norm, "norm", NORM),
+        norm_place: option!(NormPlace, "norm placement", NORM_PLACE),
+        activation: option!(Activation, "activation", ACTIVATION),
+        mask: option!(Mask, "mask", MASK),
+        positions: option!(Positions, "positions", POSITIONS),
+        gated: word(words, header::TENSORS) as u64 & bit(Tensor::Gate) != 0,
+        input: option!(Input, "input", INPUT),
+    })
+}

@@ -1,0 +1,214 @@
+//! Which tensors an image holds and where each stands in the section table: one order for all models, from which some are left
+//! out.
+//!
+//! ```text
+//! header: a bit for each tensor ──► Contents ──► index of a tensor's section, and the tensor of an index
+//! ```
+
+use crate::error::Tensor;
+use crate::options::{Input, Norm, Options, Positions};
+
+/// All tensors in the order of the section table: before the layers, of each layer, after the layers.
+const ORDER: [&[Tensor]; 3] = [
+    &[Tensor::Embedding],
+    &[
+        Tensor::AttentionNorm,
+        Tensor::AttentionNormBias,
+        Tensor::Query,
+        Tensor::QueryBias,
+        Tensor::Key,
+        Tensor::KeyBias,
+        Tensor::Value,
+        Tensor::ValueBias,
+        Tensor::AttentionOutput,
+        Tensor::AttentionOutputBias,
+        Tensor::MlpNorm,
+        Tensor::MlpNormBias,
+        Tensor::Gate,
+        Tensor::GateBias,
+        Tensor::Up,
+        Tensor::UpBias,
+        Tensor::Down,
+        Tensor::DownBias,
+    ],
+    &[
+        Tensor::FinalNorm,
+        Tensor::FinalNormBias,
+        Tensor::Head,
+        Tensor::HeadBias,
+        Tensor::RotaryFine,
+        Tensor::RotaryCoarse,
+        Tensor::PieceOffsets,
+        Tensor::PieceBytes,
+        Tensor::ByteTokens,
+        Tensor::Characters,
+        Tensor::Merges,
+    ],
+];
+
+/// A tensor's bit in the header.
+pub(crate) const fn bit(tensor: Tensor) -> u64 {
+    1 << (tensor as u32)
+}
+
+const fn bits(tensors: &[Tensor]) -> u64 {
+    let (mut set, mut i) = (0, 0);
+    while i < tensors.len() {
+        set |= bit(tensors[i]);
+        i += 1;
+    }
+    set
+}
+
+/// A tokenizer's tables.
+pub(crate) const TOKENIZER: u64 =
+    bits(&[Tensor::PieceOffsets, Tensor::PieceBytes, Tensor::ByteTokens, Tensor::Characters, Tensor::Merges]);
+const LAYER: u64 = bits(ORDER[1]);
+const ROTARY: u64 = bits(&[Tensor::RotaryFine, Tensor::RotaryCoarse]);
+
+/// The place of a tensor that is not there.
+const ABSENT: u8 = u8::MAX;
+
+/// The tensors of an image.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contents {
+    present: u64,
+    /// The place of each tensor, by its number, among those of its part of the order.
+    places: [u8; Tensor::COUNT],
+    /// Tensors before the layers, of a layer, after the layers.
+    counts: [usize; 3],
+}
+
+impl Contents {
+    pub(crate) const fn new(present: u64) -> Contents {
+        let mut contents = Contents { present, places: [ABSENT; Tensor::COUNT], counts: [0; 3] };
+        let mut part = 0;
+        while part < ORDER.len() {
+            let mut i = 0;
+            while i < ORDER[part].len() {
+                let tensor = ORDER[part][i];
+                if present & bit(tensor) != 0 {
+                    contents.places[tensor as usize] = contents.counts[part] as u8;
+                    contents.counts[part] += 1;
+                }
+                i += 1;
+            }
+            part += 1;
+        }
+        contents
+    }
+
+    pub(crate) const fn has(&self, tensor: Tensor) -> bool {
+        self.present & bit(tensor) != 0
+    }
+
+    /// Number of sections.
+    pub(crate) const fn sections(&self, n_layers: usize) -> usize {
+        self.counts[0] + self.counts[1] * n_layers + self.counts[2]
+    }
+
+    /// Index of a tensor's section; beyond all of them when it is absent.
+    #[inline]
+    pub(crate) const fn index_of(&self, tensor: Tensor, layer: usize, n_layers: usize) -> usize {
+        let number = tensor as usize;
+        let place = if number < self.places.len() { self.places[number] } else { ABSENT };
+        if place == ABSENT {
+            return usize::MAX;
+        }
+        let set = bit(tensor);
+        let part = if set & LAYER != 0 {
+            self.counts[0] + layer * self.counts[1]
+        } else if matches!(tensor, Tensor::Embedding) {
+            0
+        } else {
+            self.counts[0] + n_layers * self.counts[1]
+        };
+        part + place as usize
+    }
+
+    /// The tensor and the layer of a section.
+    pub(crate) const fn at(&self, index: usize, n_layers: usize) -> (Tensor, usize) {
+        let [before, per_layer, _] = self.counts;
+        let after = before + per_layer * n_layers;
+        let (part, place, layer) = if index < before {
+            (0, index, 0)
+        } else if index < after && per_layer > 0 {
+            (1, (index - before) % per_layer, (index - before) / per_layer)
+        } else {
+            (2, index.saturating_sub(after), 0)
+        };
+        let mut i = 0;
+        while i < ORDER[part].len() {
+            let tensor = ORDER[part][i];
+            let number = tensor as usize;
+            if number < self.places.len() && self.places[number] as usize == place && self.has(tensor) {
+                return (tensor, layer);
+            }
+            i += 1;
+        }
+        (Tensor::Embedding, 0)
+    }
+
+    /// The first tensor that these options need and that is not there.
+    pub(crate) const fn missing(&self, options: &Options) -> Option<Tensor> {
+        let missing = needed(options) & !self.present;
+        self.first(missing)
+    }
+
+    /// Whether there is a tensor that means nothing with these options.
+    pub(crate) const fn superfluous(&self, options: &Options) -> bool {
+        self.present & !allowed(options) != 0
+    }
+
+    const fn first(&self, set: u64) -> Option<Tensor> {
+        let mut part = 0;
+        while part < ORDER.len() {
+            let mut i = 0;
+            while i < ORDER[part].len() {
+                if set & bit(ORDER[part][i]) != 0 {
+                    return Some(ORDER[part][i]);
+                }
+                i += 1;
+            }
+            part += 1;
+        }
+        None
+    }
+}
+
+/// Tensors that every model with these options has.
+const fn needed(options: &Options) -> u64 {
+    let mut set = bits(&[
+        Tensor::AttentionNorm,
+        Tensor::Query,
+        Tensor::Key,
+        Tensor::Value,
+        Tensor::AttentionOutput,
+        Tensor::MlpNorm,
+        Tensor::Up,
+        Tensor::Down,
+    ]);
+    if matches!(options.input, Input::Tokens) {
+        set |= bit(Tensor::Embedding);
+    }
+    if matches!(options.positions, Positions::Rotary) {
+        set |= ROTARY;
+    }
+    set
+}
+
+/// Tensors that a model with these options can have.
+const fn allowed(options: &Options) -> u64 {
+    let norm_biases = bits(&[Tensor::AttentionNormBias, Tensor::MlpNormBias, Tensor::FinalNormBias]);
+    let mut set = LAYER | bits(&[Tensor::FinalNorm, Tensor::FinalNormBias]);
+    if matches!(options.input, Input::Tokens) {
+        set |= bits(&[Tensor::Embedding, Tensor::Head, Tensor::HeadBias]) | TOKENIZER;
+    }
+    if matches!(options.positions, Positions::Rotary) {
+        set |= ROTARY;
+    }
+    if matches!(options.norm, Norm::Rms) {
+        set &= !norm_biases;
+    }
+    set
+}
