@@ -5,9 +5,9 @@
 //! keys, query ──► scores ──► weigh ──► weighted_sums                            what one head costs
 //! ```
 
-#[cfg(feature = "std")]
-pub use crate::arch::pack_q8;
 use crate::arch::{self, Backend, Native, Packing};
+#[cfg(feature = "std")]
+pub use crate::arch::{pack_q4, pack_q8};
 
 /// Words that hold so many activations.
 pub const fn activation_words(count: usize) -> usize {
@@ -57,4 +57,75 @@ pub fn weight(score: i16, max: i16, mantissa: i16) -> (i16, u32) {
 /// The weighted sums of all values.
 pub fn weighted_sums(values: &[u32], stride: usize, weights: &[i16], sums: &mut [i32]) {
     Native::weighted_sums(values, stride, weights, sums);
+}
+
+/// Tokens of the encoder block that is measured.
+pub const ENCODER_TOKENS: usize = 64;
+
+/// Numbers from -1 to 1 that look random and are the same everywhere (xorshift, Marsaglia 2003).
+struct Random(u32);
+
+impl Random {
+    fn float(&mut self) -> f32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        // 24 bits: exact in a float.
+        (self.0 >> 8) as f32 / 8_388_608.0 - 1.0
+    }
+}
+
+/// The streams that go into the encoder block, `[64, 64]`.
+pub fn encoder_streams(streams: &mut [f32]) {
+    let mut random = Random(1);
+    for x in streams {
+        *x = random.float() + random.float();
+    }
+}
+
+/// The encoder block that is measured, with random weights: 64 tokens, `d_model` 64, 4 heads, hidden 256, LayerNorm, GELU, a bias
+/// everywhere.
+#[cfg(feature = "std")]
+pub fn encoder(packing: Packing) -> std::vec::Vec<u32> {
+    use crate::error::Tensor;
+    use std::vec::Vec;
+    const D: usize = 64;
+    const FF: usize = 256;
+    let mut dims = crate::Dims::new(D, 1, 4, 4, D / 4, FF, 1, ENCODER_TOKENS, 1e-5).expect("dimensions of a decoder");
+    dims.vocab = 0;
+    dims.options = crate::Options::ENCODER;
+    let mut writer = crate::image::ImageWriter::new(dims, packing);
+    let mut random = Random(2);
+    let mut floats = |count: usize, scale: f32, offset: f32| -> Vec<f32> {
+        (0..count).map(|_| random.float() * scale + offset).collect()
+    };
+    for (tensor, bias, rows, cols) in [
+        (Tensor::Query, Tensor::QueryBias, D, D),
+        (Tensor::Key, Tensor::KeyBias, D, D),
+        (Tensor::Value, Tensor::ValueBias, D, D),
+        (Tensor::AttentionOutput, Tensor::AttentionOutputBias, D, D),
+        (Tensor::Up, Tensor::UpBias, FF, D),
+        (Tensor::Down, Tensor::DownBias, D, FF),
+    ] {
+        let weights = floats(rows * cols, 1.7 / (cols as f32).sqrt(), 0.0);
+        writer.matrix(tensor, 0, rows, cols, &weights).expect("finite weights");
+        writer.vector(bias, 0, &floats(rows, 0.1, 0.0)).expect("finite weights");
+    }
+    for (gain, bias) in [(Tensor::AttentionNorm, Tensor::AttentionNormBias), (Tensor::MlpNorm, Tensor::MlpNormBias)] {
+        writer.vector(gain, 0, &floats(D, 0.3, 1.0)).expect("finite weights");
+        writer.vector(bias, 0, &floats(D, 0.1, 0.0)).expect("finite weights");
+    }
+    writer.finish().expect("an image")
+}
+
+/// The bits that come out of the encoder block: their CRC-32.
+#[cfg(feature = "std")]
+pub fn encoder_crc32() -> u32 {
+    let words = encoder(arch::PACKING.unwrap_or(Packing::Host));
+    let model = crate::Model::parse(&words).expect("an image");
+    let mut state = crate::state::HostState::new(model.dims(), ENCODER_TOKENS);
+    let mut streams = std::vec![0.0; ENCODER_TOKENS * model.dims().d_model];
+    encoder_streams(&mut streams);
+    model.session(state.memory()).encode(&mut streams).expect("a sound model");
+    crate::LogitsCrc::new().update(&streams)
 }

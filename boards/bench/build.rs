@@ -30,6 +30,11 @@ fn main() {
     let model = format!("thumbformer::model!(mod story = {image:?}, max_seq = 256);\n");
     std::fs::write(out.join("model.rs"), model).expect("OUT_DIR is writable");
 
+    let image = out.join("encoder.tbf");
+    std::fs::write(&image, thumbformer::image::bytes(&bench::encoder(packing))).expect("OUT_DIR is writable");
+    let model = format!("thumbformer::model!(mod encoder = {:?});\n", image);
+    std::fs::write(out.join("encoder.rs"), model).expect("OUT_DIR is writable");
+
     let mut state = 1_u64;
     let mut next = || {
         // Xorshift (Marsaglia 2003): the same numbers in every build.

@@ -6,6 +6,7 @@
 #![no_std]
 #![deny(unsafe_code)]
 
+use core::sync::atomic::{AtomicU32, Ordering};
 use cortex_m::peripheral::SYST;
 use cortex_m::peripheral::syst::SystClkSource;
 use thumbformer::Packing;
@@ -31,6 +32,14 @@ pub struct Counter(());
 
 const RELOAD: u32 = 0x00ff_ffff;
 
+/// How often the counter has run out: once in about ten million instructions.
+static OVERFLOWS: AtomicU32 = AtomicU32::new(0);
+
+#[cortex_m_rt::exception]
+fn SysTick() {
+    OVERFLOWS.store(OVERFLOWS.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
 impl Counter {
     /// Starts the counter; ends the program with code 2 when it does not count instructions.
     pub fn start() -> Counter {
@@ -38,6 +47,7 @@ impl Counter {
             peripherals.SYST.set_clock_source(SystClkSource::Core);
             peripherals.SYST.set_reload(RELOAD);
             peripherals.SYST.clear_current();
+            peripherals.SYST.enable_interrupt();
             peripherals.SYST.enable_counter();
         }
         let counter = Counter(());
@@ -52,24 +62,26 @@ impl Counter {
     }
 
     /// Ticks of SysTick so far, in instructions.
-    pub fn instructions(&self, ticks: u32) -> u32 {
+    pub fn instructions(&self, ticks: u64) -> u32 {
         // 64 ns are so many ticks at 25, 20 and 32 MHz.
         let (numerator, denominator) = match env!("THUMBFORMER_MACHINE").as_bytes() {
             b"an505" => (25, 32),
             b"an547" => (125, 256),
             _ => (5, 8),
         };
-        (u64::from(ticks) * numerator).div_ceil(denominator) as u32
+        (ticks * numerator).div_ceil(denominator) as u32
     }
 
-    /// The counter's value: instructions since the start, modulo about ten million.
-    pub fn now(&self) -> u32 {
-        RELOAD - SYST::get_current()
-    }
-
-    /// Ticks between two values.
-    pub fn between(&self, start: u32, end: u32) -> u32 {
-        end.wrapping_sub(start) & RELOAD
+    /// Ticks since the start.
+    pub fn now(&self) -> u64 {
+        loop {
+            let overflows = OVERFLOWS.load(Ordering::Relaxed);
+            let current = SYST::get_current();
+            // Not while the counter ran out between the two.
+            if OVERFLOWS.load(Ordering::Relaxed) == overflows {
+                return u64::from(overflows) * (u64::from(RELOAD) + 1) + u64::from(RELOAD - current);
+            }
+        }
     }
 
     /// Instructions of one call: of two, less those of one, so that the reading itself does not count.
@@ -80,6 +92,6 @@ impl Counter {
         call();
         call();
         let end = self.now();
-        self.instructions(self.between(middle, end) - self.between(start, middle))
+        self.instructions((end - middle).saturating_sub(middle - start))
     }
 }

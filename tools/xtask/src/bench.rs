@@ -106,6 +106,33 @@ pub fn model_with(core: Core, variables: &[(&'static str, &str)]) -> Result<Vec<
     Ok(tokens)
 }
 
+/// The encoder block on a core.
+#[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
+pub struct Encoder {
+    /// The core.
+    #[serde(default)]
+    pub core: String,
+    /// Of the whole block.
+    pub instructions: u32,
+    /// Of the result.
+    pub crc32: u32,
+    /// Whether the host computes the same bits.
+    #[serde(default)]
+    pub exact: bool,
+}
+
+/// The encoder block on one core.
+///
+/// # Errors
+/// When the firmware cannot be built or run.
+pub fn encoder(core: Core) -> Result<Encoder> {
+    let mut lines: Vec<Encoder> = lines(core, "encoder", &[])?;
+    let mut encoder = lines.pop().context("the encoder printed nothing")?;
+    encoder.core = core.name();
+    encoder.exact = encoder.crc32 == thumbformer::bench::encoder_crc32();
+    Ok(encoder)
+}
+
 /// All cores where none is named.
 fn or_all(cores: &[Core]) -> Vec<Core> {
     if cores.is_empty() { Core::value_variants().to_vec() } else { cores.to_vec() }
@@ -141,15 +168,37 @@ pub fn device(cores: &[Core], json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Prints the model's tokens on these cores, or on all.
+/// Prints the model's tokens and the encoder block on these cores, or on all.
 ///
 /// # Errors
-/// When a core cannot be measured.
+/// When a core cannot be measured, or computes other bits than the host.
 pub fn models(cores: &[Core], json: bool) -> Result<()> {
+    let cores = or_all(cores);
+    tokens(&cores, json)?;
+    if !json {
+        println!("\ncore    encoder block, instructions  as the host");
+    }
+    let mut wrong = 0;
+    for core in cores {
+        let encoder = encoder(core)?;
+        wrong += u32::from(!encoder.exact);
+        if json {
+            println!("{}", serde_json::to_string(&encoder)?);
+        } else {
+            let Encoder { core, instructions, exact, .. } = encoder;
+            println!("{core:<7} {instructions:>27}  {}", if exact { "yes" } else { "NO" });
+        }
+    }
+    ensure!(wrong == 0, "{wrong} cores compute other bits than the host");
+    Ok(())
+}
+
+/// Prints the model's tokens.
+fn tokens(cores: &[Core], json: bool) -> Result<()> {
     if !json {
         println!("core    position instructions embedding    matrix attention norms, activations  sampling");
     }
-    for core in or_all(cores) {
+    for &core in cores {
         for token in model(core)? {
             if json {
                 println!("{}", serde_json::to_string(&token)?);
