@@ -78,7 +78,7 @@ pub(crate) trait Backend {
     #[inline]
     fn matvec_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
         Self::dots_q8(packing, weights, cols, x, out);
-        scale_rows(out, multipliers);
+        Self::scale_rows(out, multipliers);
     }
 
     /// [`matvec_q8`](Backend::matvec_q8) for several vectors at a time.
@@ -140,6 +140,34 @@ pub(crate) trait Backend {
         }
     }
 
+    /// `x[i] = x[i] * multipliers[i] / 2^16`, rounded down.
+    #[inline]
+    fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
+        for (x, &multiplier) in x.iter_mut().zip(multipliers) {
+            *x = mul_wide(*x, multiplier);
+        }
+    }
+
+    /// `x[i] = x[i] + other[i] * ratio`, the product rounded; the ratio is for integers of 15 bits and a sign.
+    #[inline]
+    fn add_scaled(x: &mut [i32], other: &[i16], ratio: Ratio) {
+        for (x, &other) in x.iter_mut().zip(other) {
+            *x += ratio.apply(other.into());
+        }
+    }
+
+    /// `sum((x[i] >> shift)^2)`; what is squared has 15 bits and a sign.
+    #[inline]
+    fn squares(x: &[i32], shift: u32) -> u64 {
+        x.iter().map(|&x| u64::from((x >> shift).unsigned_abs().pow(2))).sum()
+    }
+
+    /// The sum.
+    #[inline]
+    fn sum(x: &[i32]) -> i64 {
+        x.iter().map(|&x| i64::from(x)).sum()
+    }
+
     /// `sum(|x[i]| / 128 + 1)`: in these units the magnitudes of 512 numbers of 29 bits fit a word.
     #[inline]
     fn magnitudes(x: &[i32]) -> u32 {
@@ -197,14 +225,6 @@ pub(crate) trait Backend {
     /// # Shapes
     /// `values: [sums, stride]` int8, `stride` a multiple of 4; `weights: [tokens]`, padded with zeros to a multiple of 4.
     fn weighted_sums(values: &[u32], stride: usize, weights: &[i16], sums: &mut [i32]);
-}
-
-/// `x[i] = x[i] * multipliers[i] / 2^16`, rounded down.
-#[inline]
-fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
-    for (x, &multiplier) in x.iter_mut().zip(multipliers) {
-        *x = mul_wide(*x, multiplier);
-    }
 }
 
 /// Words of so many activations of a backend, padded with zeros as the columns of a matrix are.

@@ -112,13 +112,47 @@ impl Backend for Portable {
 
     fn matvec_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
         Self::dots_q8(packing, weights, cols, x, out);
-        let (vectors, rest) = out.as_chunks_mut::<4>();
+        Self::scale_rows(out, multipliers);
+    }
+
+    fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
+        let (vectors, rest) = x.as_chunks_mut::<4>();
         let (multiplier_vectors, multiplier_rest) = multipliers.as_chunks::<4>();
-        for (out, &multipliers) in vectors.iter_mut().zip(multiplier_vectors) {
+        for (x, &multipliers) in vectors.iter_mut().zip(multiplier_vectors) {
             let multipliers = Simd::<i16, 4>::from_array(multipliers).cast::<i32>();
-            *out = mul_wide(i32x4::from_array(*out), multipliers).to_array();
+            *x = mul_wide(i32x4::from_array(*x), multipliers).to_array();
         }
-        super::scale_rows(rest, multiplier_rest);
+        Scalar::scale_rows(rest, multiplier_rest);
+    }
+
+    fn add_scaled(x: &mut [i32], other: &[i16], ratio: Ratio) {
+        let (vectors, rest) = x.as_chunks_mut::<4>();
+        let (other_vectors, other_rest) = other.as_chunks::<4>();
+        // Of 15 bits by 29: the product of the shifted multiplier is the same.
+        let multiplier = Simd::splat(i32::from(ratio.multiplier) << ratio.left);
+        let scale = Rescale::new(ratio);
+        for (x, &other) in vectors.iter_mut().zip(other_vectors) {
+            let other = Simd::<i16, 4>::from_array(other).cast::<i32>();
+            *x = (i32x4::from_array(*x) + ((mul_wide(multiplier, other) + scale.half) >> scale.right)).to_array();
+        }
+        Scalar::add_scaled(rest, other_rest, ratio);
+    }
+
+    fn squares(x: &[i32], shift: u32) -> u64 {
+        let (vectors, rest) = x.as_chunks::<4>();
+        let mut sum = Scalar::squares(rest, shift);
+        for &x in vectors {
+            let x = i32x4::from_array(x) >> Simd::splat(shift.cast_signed());
+            // Four squares of 30 bits: without a sign they fit a word.
+            sum += u64::from((x * x).cast::<u32>().reduce_sum());
+        }
+        sum
+    }
+
+    fn sum(x: &[i32]) -> i64 {
+        let (vectors, rest) = x.as_chunks::<4>();
+        let sums = vectors.iter().map(|&x| i32x4::from_array(x).cast::<i64>().reduce_sum());
+        sums.sum::<i64>() + Scalar::sum(rest)
     }
 
     fn dots_q4(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {

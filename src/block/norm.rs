@@ -6,7 +6,7 @@
 //! ```
 //! The norm itself only changes the scale: integers that are as large as int8 allows are the same with or without it.
 
-use crate::arch::{Backend, Native, mul_wide};
+use crate::arch::{Backend, Native};
 use crate::kernels::fixed::{Fixed, bit_length, power_of_two};
 use crate::kernels::matrix::Batch;
 use crate::kernels::quantize::{quantize, to_block};
@@ -72,14 +72,12 @@ impl Norm<'_> {
             options::Norm::Rms => (8, block * 256.0),
             options::Norm::Layer => center(integers, block),
         };
-        let squares = integers.iter().map(|&x| u64::from((x >> shift).unsigned_abs().pow(2))).sum::<u64>();
+        let squares = Native::squares(integers, shift.cast_unsigned());
         let mean = squares as f32 / integers.len().max(1) as f32;
         // In two steps, each of which stays clear of subnormals for every norm that has an effect.
         let eps = if unit > 0.0 { self.eps / unit / unit } else { 0.0 };
         let inverse = if mean + eps > 0.0 { 1.0 / libm::sqrtf(mean + eps) } else { 0.0 };
-        for (x, &gain) in integers.iter_mut().zip(self.gain.integers) {
-            *x = mul_wide(*x, gain);
-        }
+        Native::scale_rows(integers, self.gain.integers);
         // The integers are in units of 2^-shift of those that were squared, and the gain's multiplication divided by 2^16.
         let mut normed = Fixed { integers, scale: self.gain.scale * power_of_two(16 - shift) * inverse };
         if let Some(bias) = &self.bias {
@@ -93,8 +91,7 @@ impl Norm<'_> {
 ///
 /// What is left can be much smaller than the mean was, so it is brought up to the 24 bits that it had.
 fn center(integers: &mut [i32], block: f32) -> (i32, f32) {
-    let sum = integers.iter().map(|&x| i64::from(x)).sum::<i64>();
-    let mean = (sum / integers.len().max(1) as i64) as i32;
+    let mean = (Native::sum(integers) / integers.len().max(1) as i64) as i32;
     integers.iter_mut().for_each(|x| *x -= mean);
     // Below 2^24: a shift to the left by 23 at most.
     let left = (24 - bit_length(Native::largest(integers))).max(0);

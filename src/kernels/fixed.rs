@@ -36,9 +36,7 @@ impl Fixed<'_> {
         let quotient = scale / self.scale;
         if quotient < 4096.0 {
             let ratio = Ratio::new(quotient, LARGEST)?;
-            for (x, &other) in self.integers.iter_mut().zip(other) {
-                *x += ratio.apply(other.into());
-            }
+            Native::add_scaled(self.integers, other, ratio);
             return Some(self.scale);
         }
         let bound = Native::largest(self.integers);

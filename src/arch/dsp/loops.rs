@@ -20,6 +20,7 @@ macro_rules! extension {
         ""
     };
 }
+pub(super) use extension;
 
 /// Four rows by eight columns: 27 instructions for 32 products.
 macro_rules! eight_columns {

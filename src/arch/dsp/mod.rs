@@ -7,11 +7,13 @@
 //! The loops are in `loops`; what is here checks every length, so that they need no bounds.
 
 mod loops;
+mod vectors;
 
 use super::exp2::TABLE;
 use super::scalar::Scalar;
 use super::{Backend, Packing, Ratio, halves};
 use loops::{largest_fours, rescale_fours, row_pairs, scaled_dots_8, weigh_fours, weighted_sums_4};
+use vectors::{add_fours, scale_fours};
 
 /// The DSP backend.
 pub(crate) struct Dsp;
@@ -55,6 +57,33 @@ impl Backend for Dsp {
             unsafe { rescale_fours(fours.as_ptr().cast(), out_fours.as_mut_ptr().cast(), count, shifts, multiplier) };
         }
         out_rest.iter_mut().zip(rest).for_each(|(out, &x)| *out = ratio.apply(x) as i16);
+    }
+
+    fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
+        let (fours, rest) = x.as_chunks_mut::<4>();
+        let (multiplier_fours, multiplier_rest) = multipliers.as_chunks::<4>();
+        let count = fours.len().min(multiplier_fours.len());
+        if count > 0 {
+            // SAFETY: `count` is not 0; the loop reads and writes four integers and reads four halves for each of it, which both
+            // slices hold. Words of halves are read with LDR, which takes any alignment on these cores.
+            unsafe { scale_fours(fours.as_mut_ptr().cast(), multiplier_fours.as_ptr().cast(), count) };
+        }
+        Scalar::scale_rows(rest, multiplier_rest);
+    }
+
+    fn add_scaled(x: &mut [i32], other: &[i16], ratio: Ratio) {
+        let (fours, rest) = x.as_chunks_mut::<4>();
+        let (other_fours, other_rest) = other.as_chunks::<4>();
+        let count = fours.len().min(other_fours.len());
+        if count > 0 {
+            // As exact as shifting the other number: that has 16 bits, the product with the shifted multiplier is the same.
+            let multiplier = i32::from(ratio.multiplier) << ratio.left;
+            // SAFETY: as in `scale_rows`.
+            unsafe {
+                add_fours(fours.as_mut_ptr().cast(), other_fours.as_ptr().cast(), count, ratio.right, multiplier);
+            };
+        }
+        Scalar::add_scaled(rest, other_rest, ratio);
     }
 
     fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
@@ -122,7 +151,7 @@ fn matvec(weights: &[u32], cols: usize, x: &[u32], multipliers: Option<&[i16]>, 
     if !sound || !enough || 2 * x.len() < cols || weights.len() / blocks < cols {
         // No image that is packed in another way is accepted.
         super::plain::dots_q8(Packing::M4, weights, cols, halves(x), out);
-        return super::scale_rows(out, multipliers.unwrap_or(&[]));
+        return Dsp::scale_rows(out, multipliers.unwrap_or(&[]));
     }
     if cols <= LONGEST {
         let multipliers = multipliers.map_or(core::ptr::null(), <[i16]>::as_ptr);
@@ -145,7 +174,7 @@ fn matvec(weights: &[u32], cols: usize, x: &[u32], multipliers: Option<&[i16]>, 
             out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
         }
     }
-    super::scale_rows(out, multipliers.unwrap_or(&[]));
+    Dsp::scale_rows(out, multipliers.unwrap_or(&[]));
 }
 
 /// Columns that the sums of a pair of rows have room for: 127 * 127 * 512 * 257 < 2^31.
