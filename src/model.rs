@@ -1,7 +1,7 @@
 //! The whole network: embedding, blocks, head; and the session that walks a sequence through it.
 
 use crate::arch::PACKING;
-use crate::block::{self, Attention, Block, Mlp, Norm, Place};
+use crate::block::{self, Attention, Block, Layout, Mlp, Norm, Place};
 use crate::dims::Dims;
 use crate::embed::embed;
 use crate::error::{Error, Tensor};
@@ -117,7 +117,8 @@ impl<'a> Model<'a> {
             observer.vector(Point::Embedding, 0, &Vector::Floats(x));
         }
         self.rotations(rotations, position, tokens.len());
-        let place = Place { layer: 0, position, length: 0, max_seq, rotations, head_dim: dims.head_dim };
+        let layout = Layout::of(dims.head_dim, max_seq, dims.max_seq);
+        let place = Place { layer: 0, position, length: 0, max_seq, layout, rotations, head_dim: dims.head_dim };
         let caches = cache.chunks_exact_mut(dims.layer_cache_words(max_seq).max(1));
         for (layer, cache) in caches.take(dims.n_layers).enumerate() {
             self.block(layer).forward(x, cache, &Place { layer, ..place }, &mut scratch, observer)?;
@@ -154,13 +155,14 @@ impl<'a> Model<'a> {
         let batch = memory.batch.max(1) * width;
         let (Parts { rotations, mut scratch, cache, .. }, _) = memory.parts(dims)?;
         let length = x.len() / width;
+        let layout = Layout::of(dims.head_dim, max_seq, dims.max_seq);
         for layer in 0..dims.n_layers {
             let block = self.block(layer);
             for storing in [true, false] {
                 for (index, x) in x.chunks_mut(batch).enumerate() {
                     let (position, tokens) = (index * batch / width, x.len() / width);
                     self.rotations(rotations, position, tokens);
-                    let place = Place { layer, position, length, max_seq, rotations, head_dim: dims.head_dim };
+                    let place = Place { layer, position, length, max_seq, layout, rotations, head_dim: dims.head_dim };
                     if storing {
                         block.store(x, cache, &place, &mut scratch, observer)?;
                     } else {

@@ -128,12 +128,14 @@ impl Backend for Portable {
     fn add_scaled(x: &mut [i32], other: &[i16], ratio: Ratio) {
         let (vectors, rest) = x.as_chunks_mut::<4>();
         let (other_vectors, other_rest) = other.as_chunks::<4>();
-        // Of 15 bits by 29: the product of the shifted multiplier is the same.
-        let multiplier = Simd::splat(i32::from(ratio.multiplier) << ratio.left);
+        // Of 15 bits by 29, halves apart: the product of the shifted multiplier is the same.
+        let multiplier = i32::from(ratio.multiplier) << ratio.left;
+        let (upper, lower) = (Simd::splat(multiplier >> 16), Simd::splat(multiplier & 0xffff));
         let scale = Rescale::new(ratio);
         for (x, &other) in vectors.iter_mut().zip(other_vectors) {
             let other = Simd::<i16, 4>::from_array(other).cast::<i32>();
-            *x = (i32x4::from_array(*x) + ((mul_wide(multiplier, other) + scale.half) >> scale.right)).to_array();
+            let product = other * upper + ((other * lower) >> Simd::splat(16));
+            *x = (i32x4::from_array(*x) + ((product + scale.half) >> scale.right)).to_array();
         }
         Scalar::add_scaled(rest, other_rest, ratio);
     }

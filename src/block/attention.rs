@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::kernels::fixed::{Fixed, power_of_two};
 use crate::kernels::matrix::{Batch, Products, linear};
 use crate::kernels::quantize::{NO_EXPONENT, quantize};
-use crate::kernels::softmax::{Query, Values, value_bits};
+use crate::kernels::softmax::{Query, Values};
 use crate::observe::{AttentionRow, Observer, Point};
 use crate::state::{Scratch, take};
 use crate::weights::{Linear, Vector};
@@ -137,14 +137,13 @@ impl Attention<'_> {
         observer.vector(Point::Key, place.layer, &key.observed());
         observer.vector(Point::Value, place.layer, &value.observed());
         let head_dim = self.dims.head_dim.max(1);
-        let bits = value_bits(self.dims.max_seq);
         let mut exponent = NO_EXPONENT;
         let heads = key.integers.chunks_exact_mut(head_dim).zip(value.integers.chunks_exact_mut(head_dim));
-        let caches = HeadCache::heads(cache, head_dim, place.max_seq);
+        let caches = HeadCache::heads(cache, &place.layout);
         for (mut cache, (head_key, head_value)) in caches.zip(heads) {
             let mut head_key = Fixed { integers: head_key, scale: key.scale };
             let mut head_value = Fixed { integers: head_value, scale: value.scale };
-            cache.store(position, &mut head_key, &mut head_value, bits)?;
+            cache.store(position, &mut head_key, &mut head_value)?;
             exponent = exponent.max(cache.value_exponent());
         }
         Some(exponent)
@@ -152,7 +151,7 @@ impl Attention<'_> {
 
     /// The largest exponent of all heads' values.
     fn largest_exponent(&self, cache: &mut [u32], place: &Place<'_>) -> i16 {
-        let caches = HeadCache::heads(cache, self.dims.head_dim, place.max_seq);
+        let caches = HeadCache::heads(cache, &place.layout);
         caches.map(|cache| cache.value_exponent()).max().unwrap_or(NO_EXPONENT)
     }
 
@@ -177,7 +176,7 @@ impl Attention<'_> {
         let group_width = (group * head_dim).max(1);
         let heads = query.integers.chunks_exact_mut(group_width);
         let outputs = gathered.chunks_exact_mut(group_width);
-        let caches = HeadCache::heads(cache, head_dim, place.max_seq);
+        let caches = HeadCache::heads(cache, &place.layout);
         let mut head = 0;
         for ((cache, queries), outputs) in caches.zip(heads).zip(outputs) {
             for (integers, out) in queries.chunks_exact_mut(head_dim).zip(outputs.chunks_exact_mut(head_dim)) {
@@ -212,7 +211,7 @@ impl Attention<'_> {
         let scores = arch::halves_mut(scores).get_mut(..tokens.next_multiple_of(4)).ok_or(full)?;
         let key_mantissas = cache.key_mantissas.get(..tokens).ok_or(full)?;
         let mantissas = cache.value_mantissas.get(..tokens).ok_or(full)?;
-        let words = arch::halves_mut(words).get_mut(..cache.width).ok_or(full)?;
+        let words = arch::halves_mut(words).get_mut(..cache.layout.width).ok_or(full)?;
 
         // 2^x is cheaper than e^x: log2(e) is folded into the query, as the attention scale is.
         let factor = self.dims.attention_scale * core::f32::consts::LOG2_E;
@@ -220,7 +219,7 @@ impl Attention<'_> {
         let scores = query.scores(cache.keys, key_mantissas, scores);
         observer.attention(place.layer, head, &AttentionRow { scores: &scores });
         let values =
-            Values { integers: cache.values, stride: cache.stride, mantissas, bits: value_bits(self.dims.max_seq) };
+            Values { integers: cache.values, stride: cache.layout.stride, mantissas, bits: cache.layout.value_bits };
         let spare = i32::from(exponent) - i32::from(cache.value_exponent());
         scores.weighted_sums(&values, spare, out).ok_or(Error::NotFinite { layer: place.layer })
     }

@@ -11,12 +11,45 @@
 use crate::arch::{self, Backend, Native};
 use crate::kernels::fixed::{Fixed, Ratio};
 use crate::kernels::quantize::{NO_EXPONENT, Scale};
-use crate::kernels::softmax::KEY_BITS;
+use crate::kernels::softmax::{KEY_BITS, value_bits};
+use crate::state::take;
 
 /// Words of one head's part of the cache.
 pub(crate) const fn head_words(head_dim: usize, max_seq: usize) -> usize {
-    let stride = max_seq.next_multiple_of(4);
-    (max_seq * head_dim.next_multiple_of(4) + head_dim * stride) / 4 + 2 * (stride / 2) + 1
+    Layout::new(head_dim, max_seq).words
+}
+
+/// How a head's part of the cache is cut, computed once for all heads and layers.
+#[derive(Clone, Copy)]
+pub(crate) struct Layout {
+    /// Words of a head.
+    words: usize,
+    /// Words of its keys.
+    keys: usize,
+    /// Words of its values.
+    values: usize,
+    /// `head_dim`, padded to a multiple of 4.
+    pub(crate) width: usize,
+    /// `max_seq`, padded to a multiple of 4.
+    pub(crate) stride: usize,
+    /// Bits of a value's mantissa.
+    pub(crate) value_bits: i32,
+}
+
+impl Layout {
+    pub(crate) const fn new(head_dim: usize, max_seq: usize) -> Layout {
+        let (width, stride) = (head_dim.next_multiple_of(4), max_seq.next_multiple_of(4));
+        let (keys, values) = (max_seq * width / 4, head_dim * stride / 4);
+        let words = keys + values + 2 * (stride / 2) + 1;
+        Layout { words, keys, values, width, stride, value_bits: 0 }
+    }
+
+    /// The layout for a state of `max_seq` tokens of a model whose longest context is `context`.
+    pub(crate) const fn of(head_dim: usize, max_seq: usize, context: usize) -> Layout {
+        let mut layout = Layout::new(head_dim, max_seq);
+        layout.value_bits = value_bits(context);
+        layout
+    }
 }
 
 /// One key/value head's part of the cache.
@@ -31,30 +64,20 @@ pub(crate) struct HeadCache<'c> {
     pub(crate) value_mantissas: &'c mut [i16],
     /// Of keys and of values.
     exponents: &'c mut [i16],
-    /// `head_dim`, padded to a multiple of 4.
-    pub(crate) width: usize,
-    /// `max_seq`, padded to a multiple of 4.
-    pub(crate) stride: usize,
+    pub(crate) layout: &'c Layout,
 }
 
 impl<'c> HeadCache<'c> {
     /// The heads of a layer's cache, in order.
-    pub(crate) fn heads(layer: &'c mut [u32], head_dim: usize, max_seq: usize) -> impl Iterator<Item = HeadCache<'c>> {
-        let (width, stride) = (head_dim.next_multiple_of(4), max_seq.next_multiple_of(4));
-        layer.chunks_exact_mut(head_words(head_dim, max_seq).max(1)).filter_map(move |head| {
-            let (keys, rest) = head.split_at_mut_checked(max_seq * width / 4)?;
-            let (values, rest) = rest.split_at_mut_checked(head_dim * stride / 4)?;
-            let (key_mantissas, rest) = rest.split_at_mut_checked(stride / 2)?;
-            let (value_mantissas, exponents) = rest.split_at_mut_checked(stride / 2)?;
-            Some(HeadCache {
-                keys,
-                values,
-                key_mantissas: arch::halves_mut(key_mantissas),
-                value_mantissas: arch::halves_mut(value_mantissas),
-                exponents: arch::halves_mut(exponents),
-                width,
-                stride,
-            })
+    pub(crate) fn heads(mut layer: &'c mut [u32], layout: &'c Layout) -> impl Iterator<Item = HeadCache<'c>> {
+        core::iter::from_fn(move || {
+            let mut head = take(&mut layer, layout.words).ok()?;
+            let keys = take(&mut head, layout.keys).ok()?;
+            let values = take(&mut head, layout.values).ok()?;
+            let key_mantissas = arch::halves_mut(take(&mut head, layout.stride / 2).ok()?);
+            let value_mantissas = arch::halves_mut(take(&mut head, layout.stride / 2).ok()?);
+            let exponents = arch::halves_mut(head);
+            Some(HeadCache { keys, values, key_mantissas, value_mantissas, exponents, layout })
         })
     }
 
@@ -72,26 +95,23 @@ impl<'c> HeadCache<'c> {
     ///
     /// # Shapes
     /// `key`, `value`: `[head_dim]`.
-    pub(crate) fn store(
-        &mut self,
-        position: usize,
-        key: &mut Fixed<'_>,
-        value: &mut Fixed<'_>,
-        value_bits: i32,
-    ) -> Option<()> {
+    pub(crate) fn store(&mut self, position: usize, key: &mut Fixed<'_>, value: &mut Fixed<'_>) -> Option<()> {
         let [key_exponent, value_exponent] = self.exponents else { return None };
         let mantissas = self.key_mantissas.get_mut(..=position)?;
         let ratio = store_scale(key, mantissas, key_exponent, KEY_BITS)?;
-        let row = arch::signed_bytes_mut(self.keys).chunks_exact_mut(self.width.max(1)).nth(position)?;
-        let (row, padding) = row.split_at_mut_checked(key.integers.len())?;
+        let row = arch::signed_bytes_mut(self.keys).get_mut(position * self.layout.width..)?;
+        let (row, rest) = row.split_at_mut_checked(key.integers.len())?;
+        let padding = rest.get_mut(..self.layout.width - row.len())?;
         Native::rescale_in_place(key.integers, ratio);
         for (integer, &value) in row.iter_mut().zip(key.integers.iter()) {
             *integer = value as i8;
         }
-        padding.fill(0);
+        if !padding.is_empty() {
+            padding.fill(0);
+        }
         let mantissas = self.value_mantissas.get_mut(..=position)?;
-        let ratio = store_scale(value, mantissas, value_exponent, value_bits)?;
-        let column = arch::signed_bytes_mut(self.values).iter_mut().skip(position).step_by(self.stride.max(1));
+        let ratio = store_scale(value, mantissas, value_exponent, self.layout.value_bits)?;
+        let column = arch::signed_bytes_mut(self.values).iter_mut().skip(position).step_by(self.layout.stride.max(1));
         Native::rescale_in_place(value.integers, ratio);
         for (integer, &value) in column.zip(value.integers.iter()) {
             *integer = value as i8;

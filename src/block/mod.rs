@@ -17,7 +17,7 @@ mod mlp;
 mod norm;
 
 pub(crate) use attention::{Attention, rotation};
-pub(crate) use cache::head_words;
+pub(crate) use cache::{Layout, head_words};
 pub(crate) use mlp::Mlp;
 pub(crate) use norm::Norm;
 
@@ -49,6 +49,8 @@ pub(crate) struct Place<'a> {
     pub(crate) length: usize,
     /// Longest sequence that the cache has room for.
     pub(crate) max_seq: usize,
+    /// How the cache is cut into heads.
+    pub(crate) layout: Layout,
     /// For each token of the batch cosines, then sines, of its rotary angles, `[tokens, head_dim]`, 15 fraction bits; empty without
     /// rotary positions.
     pub(crate) rotations: &'a [i16],

@@ -84,7 +84,9 @@ pub(crate) fn quantize(x: &Fixed<'_>, words: &mut [u32]) -> Option<f32> {
     let padding = padding.get_mut(..len.next_multiple_of(PACKED_COLUMNS) - len)?;
     Native::rescale(x.integers, ratio, integers);
     // Kernels read whole blocks of columns.
-    padding.fill(0);
+    if !padding.is_empty() {
+        padding.fill(0);
+    }
     Some(if x.scale < TINY { 0.0 } else { x.scale / ratio.value() })
 }
 

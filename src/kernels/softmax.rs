@@ -66,7 +66,9 @@ impl<'a> Query<'a> {
         for (integer, &value) in used.iter_mut().zip(query.integers.iter()) {
             *integer = value as i16;
         }
-        padding.fill(0);
+        if !padding.is_empty() {
+            padding.fill(0);
+        }
         Some(Query { integers, left })
     }
 
@@ -104,7 +106,9 @@ impl Scores<'_> {
     #[inline]
     pub(crate) fn weighted_sums(self, values: &Values<'_>, spare_exponent: i32, out: &mut [i32]) -> Option<()> {
         let (scores, padding) = self.scores.split_at_mut_checked(self.tokens)?;
-        padding.fill(0);
+        if !padding.is_empty() {
+            padding.fill(0);
+        }
         let sum = Native::weigh(scores, self.max, self.left, values.mantissas);
         Native::weighted_sums(values.integers, values.stride, self.scores, out);
         // |out| <= 127 * sum(w) and w <= p * 2^(bits - 16).
