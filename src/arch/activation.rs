@@ -11,12 +11,13 @@ pub(crate) const ACTIVATION_BITS: u32 = 16;
 /// Distance of the table's points: 2^-4.
 pub(super) const STEP_BITS: u32 = 4;
 /// Arguments from here on have no tail.
-pub(super) const END: usize = 12 << STEP_BITS;
+const END: usize = 12 << STEP_BITS;
 /// The largest value of any tail, in fixed point.
 pub(crate) const LARGEST_TAIL: u32 = 18_252;
 
-/// Each word: the value at a point in the low half, the difference to the next point in the high half.
-pub(crate) type Tail = [u32; END + 1];
+/// Each word: the value at a point in the low half, the difference to the next point in the high half; zeros from the end on, as
+/// far as a place of 8 bits reaches.
+pub(crate) type Tail = [u32; 256];
 
 /// `e^x` for small `x`, by its series.
 const fn exp(x: f64) -> f64 {
@@ -31,7 +32,7 @@ const fn table(values: &[f64; END]) -> Tail {
         rounded[i] = (values[i] * 65_536.0 + 0.5) as u16;
         i += 1;
     }
-    let mut table = [0; END + 1];
+    let mut table = [0; 256];
     let mut i = 0;
     while i < END {
         let slope = rounded[i + 1].wrapping_sub(rounded[i]);
@@ -116,7 +117,7 @@ pub(crate) static GELU_TANH_TAIL: Tail = {
 pub(crate) fn activation(x: i32, tail: &Tail) -> i32 {
     let magnitude = x.unsigned_abs();
     let shift = ACTIVATION_BITS - STEP_BITS;
-    let word = tail[((magnitude >> shift) as usize).min(END)];
+    let word = tail[((magnitude >> shift) as usize).min(255)];
     let fraction = (magnitude & ((1 << shift) - 1)).cast_signed();
     let slope = word.cast_signed() >> 16;
     let tail = (word & 0xffff).cast_signed() + ((slope * fraction) >> shift);

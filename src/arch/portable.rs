@@ -84,7 +84,7 @@ fn exp2_negative(x: u16x8) -> u16x8 {
 fn activated(x: i32x4, tail: &Tail) -> i32x4 {
     const STEP: i32 = (activation::ACTIVATION_BITS - activation::STEP_BITS) as i32;
     let magnitude = x.abs();
-    let index = (magnitude >> Simd::splat(STEP)).simd_min(Simd::splat(activation::END as i32));
+    let index = (magnitude >> Simd::splat(STEP)).simd_min(Simd::splat(255));
     let words = Simd::<u32, 4>::gather_or_default(tail, index.cast::<usize>());
     let fraction = magnitude & Simd::splat((1 << STEP) - 1);
     let slope = words.cast::<i32>() >> Simd::splat(16);

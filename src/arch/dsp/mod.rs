@@ -6,14 +6,15 @@
 //! ```
 //! The loops are in `loops`; what is here checks every length, so that they need no bounds.
 
+mod batch;
 mod loops;
 mod vectors;
 
 use super::exp2::TABLE;
 use super::scalar::Scalar;
-use super::{Backend, Packing, Ratio, halves};
+use super::{Backend, Packing, Ratio, Tail, halves};
 use loops::{largest_fours, rescale_fours, row_pairs, scaled_dots_8, weigh_fours, weighted_sums_4};
-use vectors::{add_fours, scale_fours};
+use vectors::{activate_all, activate_times_all, add_fours, scale_fours};
 
 /// The DSP backend.
 pub(crate) struct Dsp;
@@ -29,6 +30,48 @@ impl Backend for Dsp {
 
     fn matvec_q8(_packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
         matvec(weights, cols, x, Some(multipliers), out);
+    }
+
+    fn matmul_q8(_packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
+        let rows = multipliers.len();
+        if out.len() == rows {
+            return matvec(weights, cols, x, Some(multipliers), out);
+        }
+        let sound = cols.is_multiple_of(16) && cols > 0 && rows.is_multiple_of(4) && rows > 0;
+        let sound = sound && weights.len() / cols >= rows / 4;
+        // One vector after the other where four are not to be had.
+        let (vectors, step) = (out.len() / rows.max(1), (cols / 2).max(1));
+        let fours = if sound && x.len() >= vectors * step { vectors / 4 } else { 0 };
+        let (four_x, x) = x.split_at_checked(fours * 4 * step).unwrap_or((&[], x));
+        let (four_out, out) = out.split_at_mut_checked(fours * 4 * rows).unwrap_or((&mut [], &mut []));
+        for (x, out) in four_x.chunks_exact(4 * step).zip(four_out.chunks_exact_mut((4 * rows).max(1))) {
+            // SAFETY: columns, rows and the lengths of all slices were just found to be as it wants them.
+            unsafe { batch::four_vectors_q8(weights, cols, x, rows, out) };
+            out.chunks_exact_mut(rows.max(1)).for_each(|out| Dsp::scale_rows(out, multipliers));
+        }
+        for (x, out) in x.chunks_exact(step).zip(out.chunks_exact_mut(rows.max(1))) {
+            matvec(weights, cols, x, Some(multipliers), out);
+        }
+    }
+
+    fn activate(x: &mut [i32], ratio: Ratio, tail: &Tail) {
+        if !x.is_empty() {
+            let shifts = ratio.left | ratio.right << 8;
+            // SAFETY: the loop reads and writes `x.len()` integers, which is not 0, and reads the table below 256 words.
+            unsafe { activate_all(x.as_mut_ptr(), x.len(), shifts, ratio.multiplier.into(), tail.as_ptr()) };
+        }
+    }
+
+    fn activate_times(gate: &mut [i32], up: &[i32], ratio: Ratio, shifts: (u32, u32), tail: &Tail) {
+        let count = gate.len().min(up.len());
+        if count > 0 {
+            let all = ratio.left | ratio.right << 8 | (shifts.0 & 31) << 16 | (shifts.1 & 31) << 24;
+            // SAFETY: the loop reads and writes `count` integers, which is not 0, of `gate`, reads as many of `up`, and reads the
+            // table below 256 words.
+            unsafe {
+                activate_times_all(gate.as_mut_ptr(), up.as_ptr(), count, all, ratio.multiplier.into(), tail.as_ptr());
+            };
+        }
     }
 
     fn dots_q4(_packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
