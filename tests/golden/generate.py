@@ -84,6 +84,11 @@ def activations(model, tokens):
             found[name] = output[0].detach().clone()
         return hook
 
+    def keep_input(name):
+        def hook(_module, inputs):
+            found[name] = inputs[0][0].detach().clone()
+        return hook
+
     inner = model.model
     hooks = [inner.embed_tokens.register_forward_hook(keep("embedding")), inner.norm.register_forward_hook(keep("final_norm"))]
     for index, layer in enumerate(inner.layers):
@@ -92,6 +97,8 @@ def activations(model, tokens):
                               (layer.self_attn.o_proj, "attention.output"), (layer.post_attention_layernorm, "mlp_norm"),
                               (layer.mlp, "mlp.output"), (layer, "output")]:
             hooks.append(module.register_forward_hook(keep(here + point)))
+        for module, point in [(layer.self_attn.o_proj, "attention.gathered"), (layer.mlp.down_proj, "mlp.hidden")]:
+            hooks.append(module.register_forward_pre_hook(keep_input(here + point)))
 
     # Rotated queries and keys are no module's output: listen to the function instead.
     original = modeling_llama.apply_rotary_pos_emb

@@ -61,7 +61,7 @@ pub enum Error {
 
     /// The architecture is not one that is computed here.
     #[error(
-        "{}: architecture `{found}` is not supported; use one of {supported} (pre-LN, RMSNorm, rotary positions, SwiGLU)",
+        "{}: architecture `{found}` is not supported (its tensors: {tensors}); use one of {supported}, or write the weights in this project's own layout",
         path.display()
     )]
     Architecture {
@@ -71,6 +71,8 @@ pub enum Error {
         found: String,
         /// The names accepted.
         supported: String,
+        /// The tensors that could not be placed, with `N` for layers' numbers.
+        tensors: String,
     },
 
     /// A setting would change the computation and is not supported, or contradicts another one.
@@ -103,7 +105,7 @@ pub enum Error {
 
     /// The file has a tensor that the supported architectures do not use, so ignoring it would change the result.
     #[error(
-        "{}: tensor `{tensor}` {shape:?} has no place in this architecture; leaving it out would change the result, so export a plain Llama-family model without it",
+        "{}: tensor `{tensor}` {shape:?} has no place in this architecture (others without a place: {others}); leaving it out would change the result, so export the model without it",
         path.display()
     )]
     UnexpectedTensor {
@@ -113,6 +115,8 @@ pub enum Error {
         tensor: String,
         /// Its shape.
         shape: Vec<usize>,
+        /// Further tensors of this kind, with `N` for layers' numbers.
+        others: String,
     },
 
     /// A tensor has another shape than the configuration implies.

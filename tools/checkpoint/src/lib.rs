@@ -8,82 +8,73 @@
 //! [`Tokenizer`], is refused by name. A checkpoint that loads is computed completely by the formulas in
 //! `thumbformer-reference`.
 
+mod assemble;
+mod config;
 mod error;
 mod huggingface;
 mod llama2c;
 mod tensor;
 mod tokenizer;
+mod weights;
 
 use std::path::{Path, PathBuf};
 
+pub use config::{Activation, Config, Input, Mask, Norm, NormPlace, PoolerActivation, Pooling, Positions};
 pub use error::Error;
 pub use tensor::Tensor;
 pub use tokenizer::{Merge, Tokenizer, TokenizerKind};
 
-/// The numbers that define the network.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Config {
-    /// Width of the residual stream.
-    pub d_model: usize,
-    /// Number of blocks.
-    pub n_layers: usize,
-    /// Query heads.
-    pub n_heads: usize,
-    /// Key and value heads; `n_heads` is a multiple of it.
-    pub n_kv_heads: usize,
-    /// Width of one head; even, and not always `d_model / n_heads`.
-    pub head_dim: usize,
-    /// Hidden width of the MLP.
-    pub d_ff: usize,
-    /// Number of token ids.
-    pub vocab: usize,
-    /// Longest context, in tokens.
-    pub max_seq: usize,
-    /// The epsilon inside every RMSNorm.
-    pub norm_eps: f32,
-    /// Base of the rotary frequencies: pair `i` turns by `position * rope_theta^(-2 i / head_dim)`.
-    pub rope_theta: f64,
-    /// The head uses the embedding's matrix.
-    pub tied_head: bool,
-    /// The token that begins a text.
-    pub bos: Option<u32>,
-    /// The tokens that end a text.
-    pub eos: Vec<u32>,
-}
-
-impl Config {
-    /// Width of all query heads together.
-    pub fn q_width(&self) -> usize {
-        self.n_heads * self.head_dim
-    }
-
-    /// Width of all key (or value) heads together.
-    pub fn kv_width(&self) -> usize {
-        self.n_kv_heads * self.head_dim
-    }
-}
-
-/// The weights of one block. Matrices are `[out, in]`.
+/// The weights of one block. Matrices are `[out, in]`; what is `None` is not there, and adds nothing.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Weights of the norm before the attention: `[d_model]`.
+    /// Weights of the attention's norm: `[d_model]`; before the attention or after it ([`NormPlace`]).
     pub attention_norm: Tensor,
+    /// Its bias, only with [`Norm::Layer`]: `[d_model]`.
+    pub attention_norm_bias: Option<Tensor>,
     /// Query projection: `[n_heads * head_dim, d_model]`; rotary pairs are rows `i` and `i + head_dim / 2` of a head.
     pub wq: Tensor,
+    /// Its bias: `[n_heads * head_dim]`.
+    pub bq: Option<Tensor>,
     /// Key projection: `[n_kv_heads * head_dim, d_model]`; rotary pairs as in `wq`.
     pub wk: Tensor,
+    /// Its bias: `[n_kv_heads * head_dim]`.
+    pub bk: Option<Tensor>,
     /// Value projection: `[n_kv_heads * head_dim, d_model]`.
     pub wv: Tensor,
+    /// Its bias: `[n_kv_heads * head_dim]`.
+    pub bv: Option<Tensor>,
     /// Output projection: `[d_model, n_heads * head_dim]`.
     pub wo: Tensor,
-    /// Weights of the norm before the MLP: `[d_model]`.
+    /// Its bias: `[d_model]`.
+    pub bo: Option<Tensor>,
+    /// Weights of the MLP's norm: `[d_model]`; before the MLP or after it ([`NormPlace`]).
     pub mlp_norm: Tensor,
-    /// SwiGLU gate: `[d_ff, d_model]`; SiLU is applied to its output.
-    pub gate: Tensor,
-    /// SwiGLU up projection: `[d_ff, d_model]`.
+    /// Its bias, only with [`Norm::Layer`]: `[d_model]`.
+    pub mlp_norm_bias: Option<Tensor>,
+    /// The gate of a gated MLP, `down(activation(gate(x)) * up(x))` (Shazeer 2020, "GLU Variants Improve Transformer"):
+    /// `[d_ff, d_model]`. `None`: a plain MLP, `down(activation(up(x)))`.
+    pub gate: Option<Tensor>,
+    /// Its bias: `[d_ff]`.
+    pub gate_bias: Option<Tensor>,
+    /// Up projection: `[d_ff, d_model]`.
     pub up: Tensor,
+    /// Its bias: `[d_ff]`.
+    pub up_bias: Option<Tensor>,
     /// Down projection: `[d_model, d_ff]`.
     pub down: Tensor,
+    /// Its bias: `[d_model]`.
+    pub down_bias: Option<Tensor>,
+}
+
+/// A layer between pooling and head: `activation(weight x + bias)`.
+#[derive(Clone, Debug)]
+pub struct Pooler {
+    /// Its matrix: `[d_model, d_model]`.
+    pub weight: Tensor,
+    /// Its bias: `[d_model]`.
+    pub bias: Option<Tensor>,
+    /// The function of its output.
+    pub activation: PoolerActivation,
 }
 
 /// A float checkpoint, complete and checked: every shape agrees with [`Config`] and every weight is finite.
@@ -95,14 +86,31 @@ pub struct Checkpoint {
     pub architecture: String,
     /// The numbers that define the network.
     pub config: Config,
-    /// Token embedding: `[vocab, d_model]`.
+    /// Embedding: `[vocab, d_model]` for tokens, `[d_model, n_features]` for frames.
     pub embedding: Tensor,
+    /// Bias of a frame's embedding: `[d_model]`.
+    pub embedding_bias: Option<Tensor>,
+    /// The learned vector before the sequence, only with [`Pooling::Class`]: `[d_model]`.
+    pub class_token: Option<Tensor>,
+    /// What is added to the embedding, exactly with [`Positions::Table`]: `[max_seq, d_model]`.
+    pub positions: Option<Tensor>,
+    /// Weights of a norm between embedding and first block: `[d_model]`.
+    pub embedding_norm: Option<Tensor>,
+    /// Its bias: `[d_model]`.
+    pub embedding_norm_bias: Option<Tensor>,
     /// The blocks, first to last.
     pub layers: Vec<Layer>,
     /// Weights of the norm after the last block: `[d_model]`.
-    pub final_norm: Tensor,
-    /// Output head: `[vocab, d_model]`; `None` when it is tied to the embedding.
+    pub final_norm: Option<Tensor>,
+    /// Its bias: `[d_model]`.
+    pub final_norm_bias: Option<Tensor>,
+    /// The layer between pooling and head, only where there is a pooling.
+    pub pooler: Option<Pooler>,
+    /// Output head: `[n_outputs, d_model]`. `None` when it is tied to the embedding ([`Config::tied_head`]), or when
+    /// there is none and the network's output is what the head would read.
     pub head: Option<Tensor>,
+    /// Its bias: `[n_outputs]`.
+    pub head_bias: Option<Tensor>,
     /// The tokenizer, where one was found.
     pub tokenizer: Option<Tokenizer>,
 }
@@ -138,19 +146,42 @@ impl Checkpoint {
 
     /// Number of weights, a tied head counted once.
     pub fn parameters(&self) -> usize {
-        let layers = self.layers.iter().flat_map(Layer::tensors);
-        [Some(&self.embedding), Some(&self.final_norm), self.head.as_ref()]
-            .into_iter()
-            .flatten()
-            .chain(layers)
-            .map(|tensor| tensor.data.len())
-            .sum()
+        let pooler = self.pooler.iter().flat_map(|pooler| [Some(&pooler.weight), pooler.bias.as_ref()]);
+        [
+            Some(&self.embedding),
+            self.embedding_bias.as_ref(),
+            self.class_token.as_ref(),
+            self.positions.as_ref(),
+            self.embedding_norm.as_ref(),
+            self.embedding_norm_bias.as_ref(),
+            self.final_norm.as_ref(),
+            self.final_norm_bias.as_ref(),
+            self.head.as_ref(),
+            self.head_bias.as_ref(),
+        ]
+        .into_iter()
+        .chain(pooler)
+        .flatten()
+        .chain(self.layers.iter().flat_map(Layer::tensors))
+        .map(|tensor| tensor.data.len())
+        .sum()
     }
 }
 
 impl Layer {
-    /// All nine tensors, in the order of the computation.
-    pub fn tensors(&self) -> [&Tensor; 9] {
-        [&self.attention_norm, &self.wq, &self.wk, &self.wv, &self.wo, &self.mlp_norm, &self.gate, &self.up, &self.down]
+    /// All tensors that are there, in the order of the computation.
+    pub fn tensors(&self) -> Vec<&Tensor> {
+        let parts: [(Option<&Tensor>, &Option<Tensor>); 9] = [
+            (Some(&self.attention_norm), &self.attention_norm_bias),
+            (Some(&self.wq), &self.bq),
+            (Some(&self.wk), &self.bk),
+            (Some(&self.wv), &self.bv),
+            (Some(&self.wo), &self.bo),
+            (Some(&self.mlp_norm), &self.mlp_norm_bias),
+            (self.gate.as_ref(), &self.gate_bias),
+            (Some(&self.up), &self.up_bias),
+            (Some(&self.down), &self.down_bias),
+        ];
+        parts.into_iter().flat_map(|(weight, bias)| [weight, bias.as_ref()]).flatten().collect()
     }
 }

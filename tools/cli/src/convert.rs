@@ -5,7 +5,7 @@ use std::path::Path;
 use thumbformer::image::{ImageWriter, TokenizerKind, TokenizerTables};
 use thumbformer::{Dims, Packing, Tensor};
 use thumbformer_checkpoint as checkpoint;
-use thumbformer_checkpoint::Checkpoint;
+use thumbformer_checkpoint::{Activation, Checkpoint, Input, Mask, Norm, NormPlace, Pooling, Positions};
 
 /// What an image is made for.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +47,7 @@ pub fn packing(name: &str) -> Result<Packing> {
 /// What the image cannot express, by name.
 pub fn convert(checkpoint: &Checkpoint, settings: Settings, progress: &mut dyn FnMut(&str)) -> Result<Vec<u32>> {
     let config = &checkpoint.config;
+    let plain = Plain::of(checkpoint)?;
     let max_seq = settings.max_seq.unwrap_or(config.max_seq);
     if max_seq > config.max_seq {
         bail!("--max-seq {max_seq}: the checkpoint was trained for a context of {}; give no more", config.max_seq);
@@ -80,15 +81,15 @@ pub fn convert(checkpoint: &Checkpoint, settings: Settings, progress: &mut dyn F
         add(Tensor::Value, index, &layer.wv)?;
         add(Tensor::AttentionOutput, index, &layer.wo)?;
         add(Tensor::MlpNorm, index, &layer.mlp_norm)?;
-        add(Tensor::Gate, index, &layer.gate)?;
+        add(Tensor::Gate, index, plain.gates[index])?;
         add(Tensor::Up, index, &layer.up)?;
         add(Tensor::Down, index, &layer.down)?;
     }
-    add(Tensor::FinalNorm, 0, &checkpoint.final_norm)?;
+    add(Tensor::FinalNorm, 0, plain.final_norm)?;
     if let Some(head) = &checkpoint.head {
         add(Tensor::Head, 0, head)?;
     }
-    writer.rotary(config.rope_theta);
+    writer.rotary(plain.theta);
     if config.eos.len() > 2 {
         bail!(
             "{}: eos_token_id has {} tokens, an image holds 2; keep those that end a text in config.json",
@@ -114,6 +115,65 @@ pub fn convert(checkpoint: &Checkpoint, settings: Settings, progress: &mut dyn F
     }
     writer.finish().with_context(|| format!("{}", checkpoint.source.display()))
 }
+
+/// What every network that the engine computes has.
+struct Plain<'a> {
+    theta: f64,
+    gates: Vec<&'a checkpoint::Tensor>,
+    final_norm: &'a checkpoint::Tensor,
+}
+
+impl<'a> Plain<'a> {
+    /// Refuses, by name, every option that the engine does not compute yet.
+    fn of(checkpoint: &'a Checkpoint) -> Result<Self> {
+        let config = &checkpoint.config;
+        let usual_scale = (config.attention_scale * (config.head_dim as f64).sqrt() - 1.0).abs() < 1e-6;
+        let options = [
+            ("norm", format!("{:?}", config.norm), config.norm == Norm::Rms),
+            ("norm_place", format!("{:?}", config.norm_place), config.norm_place == NormPlace::Pre),
+            ("activation", format!("{:?}", config.activation), config.activation == Activation::Silu),
+            ("mask", format!("{:?}", config.mask), config.mask == Mask::Causal),
+            ("input", format!("{:?}", config.input), config.input == Input::Tokens),
+            ("pooling", format!("{:?}", config.pooling), config.pooling == Pooling::None),
+            ("attention_scale", config.attention_scale.to_string(), usual_scale),
+            ("n_outputs", config.n_outputs.to_string(), config.n_outputs == config.vocab),
+            ("head", "None".into(), config.tied_head || checkpoint.head.is_some()),
+        ];
+        let source = checkpoint.source.display();
+        if let Some((option, found, _)) = options.iter().find(|(.., computed)| !computed) {
+            bail!("{source}: {option} = {found} is not computed by the engine yet; {NEXT}");
+        }
+        let around = [
+            &checkpoint.embedding_bias,
+            &checkpoint.class_token,
+            &checkpoint.positions,
+            &checkpoint.embedding_norm,
+            &checkpoint.embedding_norm_bias,
+            &checkpoint.final_norm_bias,
+            &checkpoint.head_bias,
+        ];
+        let biases = checkpoint.layers.iter().flat_map(|layer| {
+            let norms = [&layer.attention_norm_bias, &layer.mlp_norm_bias];
+            let attention = [&layer.bq, &layer.bk, &layer.bv, &layer.bo];
+            norms.into_iter().chain(attention).chain([&layer.gate_bias, &layer.up_bias, &layer.down_bias])
+        });
+        if let Some(tensor) = around.into_iter().chain(biases).flatten().next() {
+            bail!("{source}: {} is not computed by the engine yet; {NEXT}", tensor.name);
+        }
+        let Positions::Rotary { theta } = config.positions else {
+            bail!("{source}: positions = {:?} is not computed by the engine yet; {NEXT}", config.positions);
+        };
+        let gates: Vec<_> = checkpoint.layers.iter().filter_map(|layer| layer.gate.as_ref()).collect();
+        match &checkpoint.final_norm {
+            Some(final_norm) if gates.len() == config.n_layers => Ok(Plain { theta, gates, final_norm }),
+            Some(_) => bail!("{source}: an MLP without a gate is not computed by the engine yet; {NEXT}"),
+            None => bail!("{source}: no final norm: not computed by the engine yet; {NEXT}"),
+        }
+    }
+}
+
+/// What to do about an option that the engine lacks.
+const NEXT: &str = "convert a model of the Llama family";
 
 /// Writes an image to a file: whole or not at all.
 ///

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use thumbformer::Model;
-use thumbformer_checkpoint::{Checkpoint, Tensor};
+use thumbformer_checkpoint::{Checkpoint, Positions, Tensor};
 use thumbformer_cli::convert::{Settings, convert};
 use thumbformer_cli::verify::{Bounds, Report, Selection, documents, verify};
 
@@ -52,10 +52,10 @@ fn every_kind_of_disturbed_image_misses_a_bound() {
         ("attention's output is left out", |c| scale(&mut c.layers[3].wo, 0.0)),
         ("gate and up are swapped", |c| {
             let layer = &mut c.layers[4];
-            std::mem::swap(&mut layer.gate.data, &mut layer.up.data);
+            std::mem::swap(layer.gate.as_mut().expect("a gate"), &mut layer.up);
         }),
         ("rows of the embedding are shifted", |c| c.embedding.data.rotate_left(64)),
-        ("the rotation is another one", |c| c.config.rope_theta = 500.0),
+        ("the rotation is another one", |c| c.config.positions = Positions::Rotary { theta: 500.0 }),
         ("two layers are swapped", |c| c.layers.swap(1, 2)),
     ];
     for (what, disturb) in table {

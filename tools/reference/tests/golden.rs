@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
-use thumbformer_checkpoint::Checkpoint;
+use thumbformer_checkpoint::{Checkpoint, Positions};
 use thumbformer_reference::Reference;
 
 const BOUND: f64 = 1e-4;
@@ -87,7 +87,7 @@ fn the_reference_agrees_with_pytorch_at_every_named_point_of_every_layer() {
         let checkpoint = load(&format!("{model}/checkpoint"));
         let vectors = Vectors::read(&format!("{model}/activations.safetensors"));
         let points = vectors.tensors().names().len();
-        assert_eq!(points, 4 + 9 * checkpoint.config.n_layers, "{model}: tokens, 3 around the blocks, 9 in each");
+        assert_eq!(points, 4 + 11 * checkpoint.config.n_layers, "{model}: tokens, 3 around the blocks, 11 in each");
         match compare(&checkpoint, &vectors) {
             Ok(worst) => println!("{model}: {points} points, worst relative error {worst:.1e}"),
             Err(wrong) => panic!("{model} differs from PyTorch, first at\n{wrong}"),
@@ -100,7 +100,7 @@ fn the_golden_models_cover_both_kinds_of_head_grouping_and_width() {
     let (grouped, plain) = (load("llama/checkpoint").config, load("llama_untied/checkpoint").config);
     assert!(grouped.tied_head && grouped.n_kv_heads < grouped.n_heads);
     assert!(!plain.tied_head && plain.n_kv_heads == plain.n_heads && plain.q_width() != plain.d_model);
-    assert!(grouped.norm_eps != plain.norm_eps && grouped.rope_theta != plain.rope_theta);
+    assert!(grouped.norm_eps != plain.norm_eps && grouped.positions != plain.positions);
 }
 
 /// One weight of a part, to be changed by a test.
@@ -109,7 +109,7 @@ type Weight = fn(&mut Checkpoint) -> &mut f32;
 #[test]
 fn one_changed_weight_is_found_at_the_first_point_that_it_reaches() {
     let vectors = Vectors::read("llama/activations.safetensors");
-    let cases: [(&str, Weight); 8] = [
+    let cases: [(&str, Weight); 9] = [
         // Column 5 of the row of token 1, the sequence's first.
         ("embedding", |c| &mut c.embedding.data[32 + 5]),
         ("layers.0.attention_norm", |c| &mut c.layers[0].attention_norm.data[3]),
@@ -117,8 +117,9 @@ fn one_changed_weight_is_found_at_the_first_point_that_it_reaches() {
         ("layers.1.attention.k", |c| &mut c.layers[1].wk.data[7]),
         ("layers.2.attention.v", |c| &mut c.layers[2].wv.data[7]),
         ("layers.2.attention.output", |c| &mut c.layers[2].wo.data[7]),
-        ("layers.1.mlp.output", |c| &mut c.layers[1].gate.data[7]),
-        ("final_norm", |c| &mut c.final_norm.data[31]),
+        ("layers.1.mlp.hidden", |c| &mut c.layers[1].gate.as_mut().unwrap().data[7]),
+        ("layers.1.mlp.output", |c| &mut c.layers[1].down.data[7]),
+        ("final_norm", |c| &mut c.final_norm.as_mut().unwrap().data[31]),
     ];
     for (point, weight) in cases {
         let mut checkpoint = load("llama/checkpoint");
@@ -132,7 +133,7 @@ fn one_changed_weight_is_found_at_the_first_point_that_it_reaches() {
 fn a_changed_rotary_base_or_epsilon_is_found() {
     let vectors = Vectors::read("llama_untied/activations.safetensors");
     let mut checkpoint = load("llama_untied/checkpoint");
-    checkpoint.config.rope_theta = 10000.0;
+    checkpoint.config.positions = Positions::Rotary { theta: 10000.0 };
     assert!(compare(&checkpoint, &vectors).unwrap_err().starts_with("layers.0.attention.q:"));
     let mut checkpoint = load("llama_untied/checkpoint");
     checkpoint.config.norm_eps = 1e-3;

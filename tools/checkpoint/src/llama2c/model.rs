@@ -11,7 +11,8 @@
 use std::path::Path;
 
 use super::{Cursor, read};
-use crate::{Checkpoint, Config, Error, Layer, Tensor};
+use crate::assemble::{Network, Parts};
+use crate::{Activation, Checkpoint, Config, Error, Input, Layer, Mask, Norm, NormPlace, Pooling, Positions, Tensor};
 
 const MAGIC: u32 = 0x616b_3432;
 const HEADER_V0: usize = 28;
@@ -84,28 +85,29 @@ impl Weights {
         let mut parts = (wq, wk, wv, wo, gate, down, up);
         let norms = self.attention_norm.into_iter().zip(self.mlp_norm);
         let layers = norms.map_while(|(attention_norm, mlp_norm)| {
-            Some(Layer {
-                attention_norm,
-                wq: adjacent_to_halves(parts.0.next()?, config.head_dim),
-                wk: adjacent_to_halves(parts.1.next()?, config.head_dim),
-                wv: parts.2.next()?,
-                wo: parts.3.next()?,
-                mlp_norm,
-                gate: parts.4.next()?,
-                down: parts.5.next()?,
-                up: parts.6.next()?,
-            })
+            Some(Layer::from(Parts {
+                attention_norm: (attention_norm, None),
+                q: (adjacent_to_halves(parts.0.next()?, config.head_dim), None),
+                k: (adjacent_to_halves(parts.1.next()?, config.head_dim), None),
+                v: (parts.2.next()?, None),
+                o: (parts.3.next()?, None),
+                mlp_norm: (mlp_norm, None),
+                gate: Some((parts.4.next()?, None)),
+                down: (parts.5.next()?, None),
+                up: (parts.6.next()?, None),
+            }))
         });
-        Checkpoint {
-            source: path.into(),
-            architecture: "llama2.c".into(),
+        let network = Network {
             layers: layers.collect(),
-            config,
-            embedding: self.embedding,
-            final_norm: self.final_norm,
-            head: self.head,
-            tokenizer: None,
-        }
+            embedding: (self.embedding, None),
+            class_token: None,
+            positions: None,
+            embedding_norm: None,
+            final_norm: Some((self.final_norm, None)),
+            pooler: None,
+            head: self.head.map(|head| (head, None)),
+        };
+        network.into_checkpoint(path, "llama2.c", config)
     }
 }
 
@@ -269,8 +271,16 @@ fn config(path: &Path, sizes: [i32; 7], tied_head: bool) -> Result<Config, Error
         d_ff,
         vocab,
         max_seq,
+        norm: Norm::Rms,
+        norm_place: NormPlace::Pre,
         norm_eps: 1e-5,
-        rope_theta: 10000.0,
+        activation: Activation::Silu,
+        mask: Mask::Causal,
+        positions: Positions::Rotary { theta: 10000.0 },
+        input: Input::Tokens,
+        pooling: Pooling::None,
+        attention_scale: Config::usual_scale(head_dim),
+        n_outputs: vocab,
         tied_head,
         // The format's tokenizers have BOS at 1 and EOS at 2. Its training texts are joined by BOS alone, so BOS
         // ends a text too.

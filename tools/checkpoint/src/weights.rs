@@ -7,71 +7,62 @@ use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
 
-use crate::{Checkpoint, Config, Error, Layer, Tensor};
+use crate::assemble::Affine;
+use crate::{Error, Tensor};
 
-/// Reads all weights that `config` asks for.
-pub(super) fn load(folder: &Path, architecture: String, config: Config) -> Result<Checkpoint, Error> {
-    let path = folder.join("model.safetensors");
-    if !path.is_file() {
-        return Err(no_weights(folder, path));
-    }
-    let bytes = std::fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(&path, &bytes, &error.to_string()))?;
-    let mut reader = Reader { path, file, used: BTreeSet::new() };
-
-    let (d, vocab) = (config.d_model, config.vocab);
-    let embedding = reader.take("model.embed_tokens.weight", &[vocab, d])?;
-    let layers = (0..config.n_layers).map(|index| layer(&mut reader, &config, index)).collect::<Result<_, _>>()?;
-    let final_norm = reader.take("model.norm.weight", &[d])?;
-    let head = head(&mut reader, &config, &embedding)?;
-    reader.finish()?;
-    Ok(Checkpoint { source: folder.into(), architecture, config, embedding, layers, final_norm, head, tokenizer: None })
-}
-
-fn layer(reader: &mut Reader<'_>, config: &Config, index: usize) -> Result<Layer, Error> {
-    let (d, q, kv, ff) = (config.d_model, config.q_width(), config.kv_width(), config.d_ff);
-    let mut take = |part: &str, shape: &[usize]| reader.take(&format!("model.layers.{index}.{part}.weight"), shape);
-    Ok(Layer {
-        attention_norm: take("input_layernorm", &[d])?,
-        wq: take("self_attn.q_proj", &[q, d])?,
-        wk: take("self_attn.k_proj", &[kv, d])?,
-        wv: take("self_attn.v_proj", &[kv, d])?,
-        wo: take("self_attn.o_proj", &[d, q])?,
-        mlp_norm: take("post_attention_layernorm", &[d])?,
-        gate: take("mlp.gate_proj", &[ff, d])?,
-        up: take("mlp.up_proj", &[ff, d])?,
-        down: take("mlp.down_proj", &[d, ff])?,
-    })
-}
-
-/// The separate head. Some exporters write a tied head out again: that copy must be one.
-fn head(reader: &mut Reader<'_>, config: &Config, embedding: &Tensor) -> Result<Option<Tensor>, Error> {
-    const NAME: &str = "lm_head.weight";
-    let shape = [config.vocab, config.d_model];
-    if !config.tied_head {
-        return reader.take(NAME, &shape).map(Some);
-    }
-    if reader.file.tensor(NAME).is_ok() && reader.take(NAME, &shape)?.data != embedding.data {
-        return Err(Error::Setting {
-            path: reader.path.with_file_name("config.json"),
-            key: "tie_word_embeddings".into(),
-            found: "true, but `lm_head.weight` differs from the embedding".into(),
-            expected: "false, or equal tensors".into(),
-            next: "set it to what the model was trained with".into(),
-        });
-    }
-    Ok(None)
-}
-
-struct Reader<'a> {
+/// The bytes of a folder's `model.safetensors`.
+pub(crate) struct WeightsFile {
     path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl WeightsFile {
+    /// Reads the file.
+    pub(crate) fn read(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join("model.safetensors");
+        if !path.is_file() {
+            return Err(no_weights(folder, path));
+        }
+        let bytes = std::fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        Ok(Self { path, bytes })
+    }
+
+    /// Its tensors, none of them used yet.
+    pub(crate) fn reader(&self) -> Result<Reader<'_>, Error> {
+        let path = self.path.clone();
+        let file = SafeTensors::deserialize(&self.bytes);
+        let file = file.map_err(|error| damaged(&path, &self.bytes, &error.to_string()))?;
+        Ok(Reader { path, file, used: BTreeSet::new() })
+    }
+}
+
+/// Whether the matrices of a kind have biases.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bias {
+    /// None has: one in the file has no place.
+    Absent,
+    /// All have: a missing one is an error.
+    Required,
+}
+
+impl Bias {
+    #[expect(dead_code, reason = "for the importers of the next commit")]
+    /// As a setting says.
+    pub(crate) fn of(present: bool) -> Self {
+        if present { Bias::Required } else { Bias::Absent }
+    }
+}
+
+/// Takes tensors out of a file, and knows which were taken.
+pub(crate) struct Reader<'a> {
+    pub(crate) path: PathBuf,
     file: SafeTensors<'a>,
     used: BTreeSet<String>,
 }
 
 impl Reader<'_> {
     /// One tensor of known name and shape.
-    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
+    pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
         let view = self.file.tensor(name).map_err(|_| self.missing(name))?;
         if view.shape() != shape {
             return Err(Error::Shape {
@@ -83,6 +74,21 @@ impl Reader<'_> {
         }
         self.used.insert(name.into());
         Tensor::finite(&self.path, name.into(), shape.into(), self.floats(name, &view)?)
+    }
+
+    /// `name.weight` of this shape, and `name.bias`, which is as long as the weight's first dimension.
+    pub(crate) fn affine(&mut self, name: &str, shape: &[usize], bias: Bias) -> Result<Affine, Error> {
+        let weight = self.take(&format!("{name}.weight"), shape)?;
+        let bias = match bias {
+            Bias::Absent => None,
+            Bias::Required => Some(self.take(&format!("{name}.bias"), &shape[..1])?),
+        };
+        Ok((weight, bias))
+    }
+
+    /// Whether the file has a tensor of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.file.tensor(name).is_ok()
     }
 
     fn floats(&self, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, Error> {
@@ -120,16 +126,38 @@ impl Reader<'_> {
         }
     }
 
-    /// Every tensor must have been used, but for constants that old exporters saved with the weights.
-    fn finish(self) -> Result<(), Error> {
-        let unused = self.file.iter().filter(|(name, _)| !self.used.contains(*name));
-        match unused.filter(|(name, _)| !name.ends_with("rotary_emb.inv_freq")).min_by_key(|(name, _)| name.to_string())
-        {
-            None => Ok(()),
-            Some((name, view)) => {
-                Err(Error::UnexpectedTensor { path: self.path, tensor: name.into(), shape: view.shape().into() })
-            }
+    /// All names, for a message.
+    pub(crate) fn names(&self) -> String {
+        summary(self.file.names().into_iter())
+    }
+
+    /// Every tensor must have been used, but for constants that exporters save with the weights.
+    pub(crate) fn finish(self) -> Result<(), Error> {
+        let used = |name: &str| self.used.contains(name) || name.ends_with("rotary_emb.inv_freq");
+        let mut unused: Vec<_> = self.file.iter().filter(|(name, _)| !used(name)).collect();
+        unused.sort_by_key(|(name, _)| name.to_string());
+        match unused.as_slice() {
+            [] => Ok(()),
+            [(name, view), others @ ..] => Err(Error::UnexpectedTensor {
+                path: self.path.clone(),
+                tensor: name.to_string(),
+                shape: view.shape().into(),
+                others: summary(others.iter().map(|(name, _)| *name)),
+            }),
         }
+    }
+}
+
+/// Names for a message: each once, with `N` for every number, in order, up to a dozen.
+pub(crate) fn summary<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let number = |part: &'a str| if part.bytes().all(|byte| byte.is_ascii_digit()) { "N" } else { part };
+    let patterns: BTreeSet<String> =
+        names.map(|name| name.split('.').map(number).collect::<Vec<_>>().join(".")).collect();
+    let shown: Vec<&str> = patterns.iter().take(12).map(String::as_str).collect();
+    match patterns.len() {
+        0 => "none".into(),
+        count if count > 12 => format!("{} and {} more", shown.join(", "), count - 12),
+        _ => shown.join(", "),
     }
 }
 

@@ -1,4 +1,5 @@
-//! `config.json`: the numbers, and every setting that would change the computation.
+//! The Llama family: its `config.json`, where every setting that would change the computation is looked at, and the
+//! names of its tensors.
 //!
 //! Two spellings are read: `rope_theta` and `rope_scaling` at the top level, and the newer `rope_parameters`.
 //! A setting that is absent has the default of transformers' `LlamaConfig`.
@@ -8,11 +9,12 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::read_text;
-use crate::{Config, Error};
+use crate::assemble::{Network, Parts};
+use crate::weights::{Bias, Reader, WeightsFile};
+use crate::{Activation, Checkpoint, Config, Error, Input, Layer, Mask, Norm, NormPlace, Pooling, Positions, Tensor};
 
 /// Architectures whose computation is exactly the one described in [`Config`].
-const SUPPORTED: [&str; 2] = ["llama", "mistral"];
+pub(super) const SUPPORTED: [&str; 2] = ["llama", "mistral"];
 
 /// Larger than any dimension of a model for a microcontroller, small enough that no product overflows 64 bits.
 const LARGEST: usize = 1 << 20;
@@ -57,27 +59,68 @@ fn default_eos() -> Option<OneOrMany> {
     Some(OneOrMany::One(2))
 }
 
-/// The architecture's name and its numbers.
-pub(super) fn load(path: &Path) -> Result<(String, Config), Error> {
-    let text = read_text(path)?;
-    let json = |source| Error::Json { path: path.into(), source };
-    // The name comes first: another architecture lacks the keys of this one, and "missing key" would mislead.
-    let value: Value = serde_json::from_str(&text).map_err(json)?;
-    if let Some(found) = value.get("model_type").and_then(Value::as_str) {
-        check_architecture(path, found)?;
-    }
-    let raw: Raw = serde_json::from_value(value).map_err(json)?;
+/// Reads a folder whose `config.json` is `value`.
+pub(super) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+    let raw: Raw = serde_json::from_value(value).map_err(|source| Error::Json { path: path.into(), source })?;
     check_settings(path, &raw)?;
     let config = numbers(path, &raw)?;
     check_numbers(path, &config)?;
-    Ok((raw.model_type, config))
+
+    let file = WeightsFile::read(folder)?;
+    let mut reader = file.reader()?;
+    let (d, vocab) = (config.d_model, config.vocab);
+    let embedding = reader.affine("model.embed_tokens", &[vocab, d], Bias::Absent)?;
+    let layers = (0..config.n_layers).map(|index| layer(&mut reader, &config, index)).collect::<Result<_, _>>()?;
+    let final_norm = Some(reader.affine("model.norm", &[d], Bias::Absent)?);
+    let head = head(&mut reader, &config, &embedding.0)?.map(|head| (head, None));
+    reader.finish()?;
+    let network = Network {
+        embedding,
+        class_token: None,
+        positions: None,
+        embedding_norm: None,
+        layers,
+        final_norm,
+        pooler: None,
+        head,
+    };
+    Ok(network.into_checkpoint(folder, &raw.model_type, config))
 }
 
-fn check_architecture(path: &Path, found: &str) -> Result<(), Error> {
-    if SUPPORTED.contains(&found) {
-        return Ok(());
+fn layer(reader: &mut Reader<'_>, config: &Config, index: usize) -> Result<Layer, Error> {
+    let (d, q, kv, ff) = (config.d_model, config.q_width(), config.kv_width(), config.d_ff);
+    let mut take =
+        |part: &str, shape: &[usize]| reader.affine(&format!("model.layers.{index}.{part}"), shape, Bias::Absent);
+    Ok(Layer::from(Parts {
+        attention_norm: take("input_layernorm", &[d])?,
+        q: take("self_attn.q_proj", &[q, d])?,
+        k: take("self_attn.k_proj", &[kv, d])?,
+        v: take("self_attn.v_proj", &[kv, d])?,
+        o: take("self_attn.o_proj", &[d, q])?,
+        mlp_norm: take("post_attention_layernorm", &[d])?,
+        gate: Some(take("mlp.gate_proj", &[ff, d])?),
+        up: take("mlp.up_proj", &[ff, d])?,
+        down: take("mlp.down_proj", &[d, ff])?,
+    }))
+}
+
+/// The separate head. Some exporters write a tied head out again: that copy must be one.
+fn head(reader: &mut Reader<'_>, config: &Config, embedding: &Tensor) -> Result<Option<Tensor>, Error> {
+    const NAME: &str = "lm_head.weight";
+    let shape = [config.vocab, config.d_model];
+    if !config.tied_head {
+        return reader.take(NAME, &shape).map(Some);
     }
-    Err(Error::Architecture { path: path.into(), found: found.into(), supported: SUPPORTED.join(", ") })
+    if reader.has(NAME) && reader.take(NAME, &shape)?.data != embedding.data {
+        return Err(Error::Setting {
+            path: reader.path.with_file_name("config.json"),
+            key: "tie_word_embeddings".into(),
+            found: "true, but `lm_head.weight` differs from the embedding".into(),
+            expected: "false, or equal tensors".into(),
+            next: "set it to what the model was trained with".into(),
+        });
+    }
+    Ok(None)
 }
 
 /// Builds the error for one setting.
@@ -94,11 +137,8 @@ fn setting(path: &Path, key: &str, found: impl ToString, expected: &str, next: &
 /// Refuses every setting that changes the computation and has no place in [`Config`].
 fn check_settings(path: &Path, raw: &Raw) -> Result<(), Error> {
     if let Some(found) = raw.architectures.iter().flatten().find(|name| !name.ends_with("ForCausalLM")) {
-        return Err(Error::Architecture {
-            path: path.into(),
-            found: found.clone(),
-            supported: "LlamaForCausalLM".into(),
-        });
+        let next = "export the language model, as LlamaForCausalLM";
+        return Err(setting(path, "architectures", found, "a name that ends with ForCausalLM", next));
     }
     let retrain = "train the model without it";
     let rules: [(&str, &[Value], &str, &str); 7] = [
@@ -184,18 +224,27 @@ fn numbers(path: &Path, raw: &Raw) -> Result<Config, Error> {
         let expected = format!("a multiple of num_attention_heads ({})", raw.num_attention_heads);
         return Err(setting(path, "hidden_size", raw.hidden_size, &expected, "or give head_dim explicitly"));
     }
+    let head_dim = raw.head_dim.unwrap_or(derived);
     let nested = raw.rest.get("rope_parameters").and_then(|rope| rope.get("rope_theta")).and_then(Value::as_f64);
     Ok(Config {
         d_model: raw.hidden_size,
         n_layers: raw.num_hidden_layers,
         n_heads: raw.num_attention_heads,
         n_kv_heads: raw.num_key_value_heads.unwrap_or(raw.num_attention_heads),
-        head_dim: raw.head_dim.unwrap_or(derived),
+        head_dim,
         d_ff: raw.intermediate_size,
         vocab: raw.vocab_size,
         max_seq: raw.max_position_embeddings.unwrap_or(2048),
+        norm: Norm::Rms,
+        norm_place: NormPlace::Pre,
         norm_eps: raw.rms_norm_eps.unwrap_or(1e-6) as f32,
-        rope_theta: nested.or(raw.rope_theta).unwrap_or(10000.0),
+        activation: Activation::Silu,
+        mask: Mask::Causal,
+        positions: Positions::Rotary { theta: nested.or(raw.rope_theta).unwrap_or(10000.0) },
+        input: Input::Tokens,
+        pooling: Pooling::None,
+        attention_scale: Config::usual_scale(head_dim),
+        n_outputs: raw.vocab_size,
         tied_head: raw.tie_word_embeddings.unwrap_or(false),
         bos: raw.bos_token_id,
         eos: match &raw.eos_token_id {
@@ -234,8 +283,10 @@ fn check_numbers(path: &Path, config: &Config) -> Result<(), Error> {
     if !(config.norm_eps.is_finite() && config.norm_eps > 0.0) {
         return Err(setting(path, "rms_norm_eps", config.norm_eps, "a positive number", next));
     }
-    if !(config.rope_theta.is_finite() && config.rope_theta > 0.0) {
-        return Err(setting(path, "rope_theta", config.rope_theta, "a positive number", next));
+    if let Positions::Rotary { theta } = config.positions
+        && !(theta.is_finite() && theta > 0.0)
+    {
+        return Err(setting(path, "rope_theta", theta, "a positive number", next));
     }
     let below = format!("below vocab_size ({})", config.vocab);
     for (key, id) in

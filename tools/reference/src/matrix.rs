@@ -1,0 +1,98 @@
+//! The few operations on rows of numbers that a network consists of.
+
+use thumbformer_checkpoint::Tensor;
+
+/// Rows of equal width: a weight matrix `[out, in]`, or a sequence of vectors `[seq, width]`.
+#[derive(Clone)]
+pub(crate) struct Matrix {
+    pub(crate) width: usize,
+    pub(crate) data: Vec<f64>,
+}
+
+/// `weight x + bias`.
+#[derive(Clone)]
+pub(crate) struct Linear {
+    pub(crate) weight: Matrix,
+    bias: Option<Vec<f64>>,
+}
+
+impl Linear {
+    pub(crate) fn new(weight: &Tensor, bias: &Option<Tensor>) -> Self {
+        Self { weight: Matrix::from(weight), bias: bias.as_ref().map(vector) }
+    }
+
+    /// Every row of `x` through the projection `[out, in]`.
+    pub(crate) fn apply(&self, x: &Matrix) -> Matrix {
+        let mut out = x.project(&self.weight);
+        if let Some(bias) = &self.bias {
+            out.add_to_every_row(bias);
+        }
+        out
+    }
+}
+
+impl Matrix {
+    pub(crate) fn rows(rows: impl Iterator<Item = Vec<f64>>) -> Self {
+        let rows: Vec<Vec<f64>> = rows.collect();
+        Self { width: rows.first().map_or(0, Vec::len), data: rows.concat() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.data.len() / self.width
+    }
+
+    pub(crate) fn row(&self, index: usize) -> &[f64] {
+        &self.data[index * self.width..(index + 1) * self.width]
+    }
+
+    pub(crate) fn row_mut(&mut self, index: usize) -> &mut [f64] {
+        &mut self.data[index * self.width..(index + 1) * self.width]
+    }
+
+    /// `self * weights^T`: every row through a projection `[out, in]`.
+    pub(crate) fn project(&self, weights: &Matrix) -> Matrix {
+        let outputs = weights.len();
+        let mut data = Vec::with_capacity(self.len() * outputs);
+        for row in self.data.chunks(self.width) {
+            data.extend(weights.data.chunks(weights.width).map(|weights| dot(weights, row)));
+        }
+        Matrix { width: outputs, data }
+    }
+
+    /// Every number through a function.
+    pub(crate) fn map(self, function: impl Fn(f64) -> f64) -> Matrix {
+        Matrix { width: self.width, data: self.data.into_iter().map(function).collect() }
+    }
+
+    pub(crate) fn add_to_every_row(&mut self, other: &[f64]) {
+        for row in self.data.chunks_mut(self.width) {
+            row.iter_mut().zip(other).for_each(|(x, other)| *x += other);
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Matrix) {
+        self.data.iter_mut().zip(&other.data).for_each(|(x, other)| *x += other);
+    }
+}
+
+impl From<&Tensor> for Matrix {
+    fn from(tensor: &Tensor) -> Self {
+        Self { width: tensor.shape.last().copied().unwrap_or(0), data: vector(tensor) }
+    }
+}
+
+pub(crate) fn vector(tensor: &Tensor) -> Vec<f64> {
+    tensor.data.iter().copied().map(f64::from).collect()
+}
+
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// The maximum is taken off first, which changes nothing but keeps `exp` from overflowing.
+pub(crate) fn softmax(x: &mut [f64]) {
+    let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    x.iter_mut().for_each(|x| *x = (*x - max).exp());
+    let sum: f64 = x.iter().sum();
+    x.iter_mut().for_each(|x| *x /= sum);
+}
