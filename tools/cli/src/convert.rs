@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result, bail};
 use std::path::Path;
-use thumbformer::image::{ImageWriter, TokenizerKind, TokenizerTables};
+use thumbformer as engine;
+use thumbformer::image::{ImageWriter, Int4, TokenizerKind, TokenizerTables};
 use thumbformer::{Dims, Packing, Tensor};
 use thumbformer_checkpoint as checkpoint;
-use thumbformer_checkpoint::{Activation, Checkpoint, Input, Mask, Norm, NormPlace, Pooling, Positions};
+use thumbformer_checkpoint::Checkpoint;
 
 /// What an image is made for.
 #[derive(Clone, Copy, Debug)]
@@ -39,61 +40,44 @@ pub fn packing(name: &str) -> Result<Packing> {
     Ok(packing)
 }
 
-/// Makes an image of a checkpoint.
+/// Which matrices of the layers become int4; those that it has no answer for become int8.
+pub type Int4Of<'a> = &'a dyn Fn(usize, Tensor) -> Option<&'a Int4>;
+
+/// Makes an image of a checkpoint, all matrices int8.
 ///
 /// `progress` is called for each tensor.
 ///
 /// # Errors
 /// What the image cannot express, by name.
 pub fn convert(checkpoint: &Checkpoint, settings: Settings, progress: &mut dyn FnMut(&str)) -> Result<Vec<u32>> {
+    convert_with(checkpoint, settings, &|_, _| None, progress)
+}
+
+/// Makes an image of a checkpoint, some matrices int4.
+///
+/// # Errors
+/// As [`convert`].
+pub fn convert_with(
+    checkpoint: &Checkpoint,
+    settings: Settings,
+    int4: Int4Of<'_>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Vec<u32>> {
     let config = &checkpoint.config;
-    let plain = Plain::of(checkpoint)?;
-    let max_seq = settings.max_seq.unwrap_or(config.max_seq);
-    if max_seq > config.max_seq {
-        bail!("--max-seq {max_seq}: the checkpoint was trained for a context of {}; give no more", config.max_seq);
-    }
-    let dims = Dims::new(
-        config.d_model,
-        config.n_layers,
-        config.n_heads,
-        config.n_kv_heads,
-        config.head_dim,
-        config.d_ff,
-        config.vocab,
-        max_seq,
-        config.norm_eps,
-    )
-    .with_context(|| format!("{}", checkpoint.source.display()))?;
-    let mut writer = ImageWriter::new(dims, settings.packing);
-    let mut add = |tensor: Tensor, layer: usize, float: &checkpoint::Tensor| {
-        progress(&float.name);
-        match float.shape[..] {
-            [rows, cols] => writer.matrix(tensor, layer, rows, cols, &float.data),
-            _ => writer.vector(tensor, layer, &float.data),
+    refuse_what_the_engine_lacks(checkpoint)?;
+    let mut writer = ImageWriter::new(dims(checkpoint, settings.max_seq, engine::Input::Tokens)?, settings.packing);
+    add(&mut writer, Tensor::Embedding, 0, &checkpoint.embedding, progress).with_context(|| source(checkpoint))?;
+    blocks(&mut writer, checkpoint, int4, progress)?;
+    let head = [(Tensor::Head, &checkpoint.head), (Tensor::HeadBias, &checkpoint.head_bias)];
+    for (tensor, float) in head {
+        if let Some(float) = float {
+            add(&mut writer, tensor, 0, float, progress).with_context(|| source(checkpoint))?;
         }
-        .with_context(|| format!("{}: {}", checkpoint.source.display(), float.name))
-    };
-    add(Tensor::Embedding, 0, &checkpoint.embedding)?;
-    for (index, layer) in checkpoint.layers.iter().enumerate() {
-        add(Tensor::AttentionNorm, index, &layer.attention_norm)?;
-        add(Tensor::Query, index, &layer.wq)?;
-        add(Tensor::Key, index, &layer.wk)?;
-        add(Tensor::Value, index, &layer.wv)?;
-        add(Tensor::AttentionOutput, index, &layer.wo)?;
-        add(Tensor::MlpNorm, index, &layer.mlp_norm)?;
-        add(Tensor::Gate, index, plain.gates[index])?;
-        add(Tensor::Up, index, &layer.up)?;
-        add(Tensor::Down, index, &layer.down)?;
     }
-    add(Tensor::FinalNorm, 0, plain.final_norm)?;
-    if let Some(head) = &checkpoint.head {
-        add(Tensor::Head, 0, head)?;
-    }
-    writer.rotary(plain.theta);
     if config.eos.len() > 2 {
         bail!(
             "{}: eos_token_id has {} tokens, an image holds 2; keep those that end a text in config.json",
-            checkpoint.source.display(),
+            source(checkpoint),
             config.eos.len()
         );
     }
@@ -113,67 +97,165 @@ pub fn convert(checkpoint: &Checkpoint, settings: Settings, progress: &mut dyn F
         };
         writer.tokenizer(&tables).context("tokenizer")?;
     }
-    writer.finish().with_context(|| format!("{}", checkpoint.source.display()))
+    writer.finish().with_context(|| source(checkpoint))
 }
 
-/// What every network that the engine computes has.
-struct Plain<'a> {
-    theta: f64,
-    gates: Vec<&'a checkpoint::Tensor>,
-    final_norm: &'a checkpoint::Tensor,
+/// Makes an image of a checkpoint's blocks and final norm alone, without embedding and head: the stream goes in and comes out.
+///
+/// # Errors
+/// As [`convert`].
+pub fn convert_blocks(checkpoint: &Checkpoint, settings: Settings, progress: &mut dyn FnMut(&str)) -> Result<Vec<u32>> {
+    let mut dims = dims(checkpoint, settings.max_seq, engine::Input::Stream)?;
+    dims.vocab = 0;
+    let mut writer = ImageWriter::new(dims, settings.packing);
+    blocks(&mut writer, checkpoint, &|_, _| None, progress)?;
+    writer.finish().with_context(|| source(checkpoint))
 }
 
-impl<'a> Plain<'a> {
-    /// Refuses, by name, every option that the engine does not compute yet.
-    fn of(checkpoint: &'a Checkpoint) -> Result<Self> {
-        let config = &checkpoint.config;
-        let usual_scale = (config.attention_scale * (config.head_dim as f64).sqrt() - 1.0).abs() < 1e-6;
-        let options = [
-            ("norm", format!("{:?}", config.norm), config.norm == Norm::Rms),
-            ("norm_place", format!("{:?}", config.norm_place), config.norm_place == NormPlace::Pre),
-            ("activation", format!("{:?}", config.activation), config.activation == Activation::Silu),
-            ("mask", format!("{:?}", config.mask), config.mask == Mask::Causal),
-            ("input", format!("{:?}", config.input), config.input == Input::Tokens),
-            ("pooling", format!("{:?}", config.pooling), config.pooling == Pooling::None),
-            ("attention_scale", config.attention_scale.to_string(), usual_scale),
-            ("n_outputs", config.n_outputs.to_string(), config.n_outputs == config.vocab),
-            ("head", "None".into(), config.tied_head || checkpoint.head.is_some()),
+fn source(checkpoint: &Checkpoint) -> String {
+    checkpoint.source.display().to_string()
+}
+
+/// Dimensions and options of an image.
+fn dims(checkpoint: &Checkpoint, max_seq: Option<usize>, input: engine::Input) -> Result<Dims> {
+    let config = &checkpoint.config;
+    let max_seq = max_seq.unwrap_or(config.max_seq);
+    if max_seq > config.max_seq {
+        bail!("--max-seq {max_seq}: the checkpoint was trained for a context of {}; give no more", config.max_seq);
+    }
+    let mut options = engine::Options::LLAMA;
+    options.norm = match config.norm {
+        checkpoint::Norm::Rms => engine::Norm::Rms,
+        checkpoint::Norm::Layer => engine::Norm::Layer,
+    };
+    options.norm_place = match config.norm_place {
+        checkpoint::NormPlace::Pre => engine::NormPlace::Pre,
+        checkpoint::NormPlace::Post => engine::NormPlace::Post,
+    };
+    options.activation = match config.activation {
+        checkpoint::Activation::Silu => engine::Activation::Silu,
+        checkpoint::Activation::GeluErf => engine::Activation::Gelu,
+        checkpoint::Activation::GeluTanh => engine::Activation::GeluTanh,
+        checkpoint::Activation::Relu => engine::Activation::Relu,
+    };
+    options.mask = match config.mask {
+        checkpoint::Mask::Causal => engine::Mask::Causal,
+        checkpoint::Mask::Bidirectional => engine::Mask::Bidirectional,
+    };
+    options.positions = match config.positions {
+        checkpoint::Positions::Rotary { .. } => engine::Positions::Rotary,
+        checkpoint::Positions::Table | checkpoint::Positions::None => engine::Positions::None,
+    };
+    options.gated = checkpoint.layers.iter().all(|layer| layer.gate.is_some());
+    options.input = input;
+    let &checkpoint::Config { d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff, vocab, norm_eps, .. } = config;
+    // Of blocks alone nobody asks for a vocabulary; the constructor does.
+    let vocab = vocab.max(usize::from(input == engine::Input::Stream));
+    let mut dims =
+        Dims::new(d_model, n_layers, n_heads, n_kv_heads, head_dim + head_dim % 2, d_ff, vocab, max_seq, norm_eps)
+            .with_context(|| source(checkpoint))?;
+    dims.head_dim = head_dim;
+    dims.attention_scale = config.attention_scale as f32;
+    dims.options = options;
+    Ok(dims)
+}
+
+/// Adds one float tensor: a matrix as int8, a vector as 16 bits.
+fn add(
+    writer: &mut ImageWriter,
+    tensor: Tensor,
+    layer: usize,
+    float: &checkpoint::Tensor,
+    progress: &mut dyn FnMut(&str),
+) -> Result<()> {
+    progress(&float.name);
+    match float.shape[..] {
+        [rows, cols] => writer.matrix(tensor, layer, rows, cols, &float.data),
+        _ => writer.vector(tensor, layer, &float.data),
+    }
+    .with_context(|| float.name.clone())
+}
+
+/// Adds the blocks, the final norm and the rotary tables.
+fn blocks(
+    writer: &mut ImageWriter,
+    checkpoint: &Checkpoint,
+    int4: Int4Of<'_>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<()> {
+    for (index, layer) in checkpoint.layers.iter().enumerate() {
+        let tensors = [
+            (Tensor::AttentionNorm, Some(&layer.attention_norm)),
+            (Tensor::AttentionNormBias, layer.attention_norm_bias.as_ref()),
+            (Tensor::Query, Some(&layer.wq)),
+            (Tensor::QueryBias, layer.bq.as_ref()),
+            (Tensor::Key, Some(&layer.wk)),
+            (Tensor::KeyBias, layer.bk.as_ref()),
+            (Tensor::Value, Some(&layer.wv)),
+            (Tensor::ValueBias, layer.bv.as_ref()),
+            (Tensor::AttentionOutput, Some(&layer.wo)),
+            (Tensor::AttentionOutputBias, layer.bo.as_ref()),
+            (Tensor::MlpNorm, Some(&layer.mlp_norm)),
+            (Tensor::MlpNormBias, layer.mlp_norm_bias.as_ref()),
+            (Tensor::Gate, layer.gate.as_ref()),
+            (Tensor::GateBias, layer.gate_bias.as_ref()),
+            (Tensor::Up, Some(&layer.up)),
+            (Tensor::UpBias, layer.up_bias.as_ref()),
+            (Tensor::Down, Some(&layer.down)),
+            (Tensor::DownBias, layer.down_bias.as_ref()),
         ];
-        let source = checkpoint.source.display();
-        if let Some((option, found, _)) = options.iter().find(|(.., computed)| !computed) {
-            bail!("{source}: {option} = {found} is not computed by the engine yet; {NEXT}");
-        }
-        let around = [
-            &checkpoint.embedding_bias,
-            &checkpoint.class_token,
-            &checkpoint.positions,
-            &checkpoint.embedding_norm,
-            &checkpoint.embedding_norm_bias,
-            &checkpoint.final_norm_bias,
-            &checkpoint.head_bias,
-        ];
-        let biases = checkpoint.layers.iter().flat_map(|layer| {
-            let norms = [&layer.attention_norm_bias, &layer.mlp_norm_bias];
-            let attention = [&layer.bq, &layer.bk, &layer.bv, &layer.bo];
-            norms.into_iter().chain(attention).chain([&layer.gate_bias, &layer.up_bias, &layer.down_bias])
-        });
-        if let Some(tensor) = around.into_iter().chain(biases).flatten().next() {
-            bail!("{source}: {} is not computed by the engine yet; {NEXT}", tensor.name);
-        }
-        let Positions::Rotary { theta } = config.positions else {
-            bail!("{source}: positions = {:?} is not computed by the engine yet; {NEXT}", config.positions);
-        };
-        let gates: Vec<_> = checkpoint.layers.iter().filter_map(|layer| layer.gate.as_ref()).collect();
-        match &checkpoint.final_norm {
-            Some(final_norm) if gates.len() == config.n_layers => Ok(Plain { theta, gates, final_norm }),
-            Some(_) => bail!("{source}: an MLP without a gate is not computed by the engine yet; {NEXT}"),
-            None => bail!("{source}: no final norm: not computed by the engine yet; {NEXT}"),
+        for (tensor, float) in tensors {
+            let Some(float) = float else { continue };
+            match int4(index, tensor) {
+                Some(matrix) => {
+                    progress(&float.name);
+                    writer.int4(tensor, index, matrix).with_context(|| float.name.clone())
+                }
+                None => add(writer, tensor, index, float, progress),
+            }
+            .with_context(|| source(checkpoint))?;
         }
     }
+    let norm = [(Tensor::FinalNorm, &checkpoint.final_norm), (Tensor::FinalNormBias, &checkpoint.final_norm_bias)];
+    for (tensor, float) in norm {
+        if let Some(float) = float {
+            add(writer, tensor, 0, float, progress).with_context(|| source(checkpoint))?;
+        }
+    }
+    if let checkpoint::Positions::Rotary { theta } = checkpoint.config.positions {
+        writer.rotary(theta);
+    }
+    Ok(())
+}
+
+/// Refuses, by name, what a checkpoint has and the engine does not compute yet.
+fn refuse_what_the_engine_lacks(checkpoint: &Checkpoint) -> Result<()> {
+    let config = &checkpoint.config;
+    let options = [
+        ("mask", format!("{:?}", config.mask), config.mask == checkpoint::Mask::Causal),
+        ("input", format!("{:?}", config.input), config.input == checkpoint::Input::Tokens),
+        ("pooling", format!("{:?}", config.pooling), config.pooling == checkpoint::Pooling::None),
+        ("n_outputs", config.n_outputs.to_string(), config.n_outputs == config.vocab),
+        ("head", "None".into(), config.tied_head || checkpoint.head.is_some()),
+    ];
+    if let Some((option, found, _)) = options.iter().find(|(.., computed)| !computed) {
+        bail!("{}: {option} = {found} is not computed by the engine yet; {NEXT}", source(checkpoint));
+    }
+    let around = [
+        &checkpoint.embedding_bias,
+        &checkpoint.class_token,
+        &checkpoint.positions,
+        &checkpoint.embedding_norm,
+        &checkpoint.embedding_norm_bias,
+    ];
+    if let Some(tensor) = around.into_iter().flatten().next() {
+        bail!("{}: {} is not computed by the engine yet; {NEXT}", source(checkpoint), tensor.name);
+    }
+    Ok(())
 }
 
 /// What to do about an option that the engine lacks.
-const NEXT: &str = "convert a model of the Llama family";
+const NEXT: &str = "convert a decoder with rotary positions or none";
 
 /// Writes an image to a file: whole or not at all.
 ///
