@@ -9,9 +9,14 @@ use crate::arch::{self, Backend, Native, Packing};
 #[cfg(feature = "std")]
 pub use crate::arch::{pack_q4, pack_q8};
 
-/// Words that hold so many activations.
+/// Words that have room for so many activations on every core.
 pub const fn activation_words(count: usize) -> usize {
     arch::activation_words(count)
+}
+
+/// Words of so many activations on this core.
+pub const fn activation_stride(count: usize) -> usize {
+    arch::activation_stride(count)
 }
 
 /// Writes activations as this build's kernels want them.
@@ -31,6 +36,21 @@ pub fn dots(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut
 /// An int8 matrix times a vector, scaled by row: what the engine calls.
 pub fn matvec(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
     Native::matvec_q8(packing, weights, cols, x, multipliers, out);
+}
+
+/// An int8 matrix times several vectors, `[vectors, cols]`, scaled by row.
+pub fn matmul(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
+    Native::matmul_q8(packing, weights, cols, x, multipliers, out);
+}
+
+/// An int4 matrix times several vectors, scaled by group.
+pub fn matmul_int4(packing: Packing, weights: &[u32], cols: usize, x: &[u32], rows: usize, out: &mut [i32]) {
+    Native::matmul_q4(packing, weights, cols, x, rows, out);
+}
+
+/// The group of a column of an int4 matrix.
+pub const fn group(cols: usize, col: usize) -> usize {
+    arch::group(cols, col)
 }
 
 /// What [`matvec`] makes of a dot product.

@@ -49,9 +49,14 @@ fn main() {
         let integers: Vec<i8> = (0..rows * cols).map(|_| (next() % 255) as i8).map(|i| i.max(-127)).collect();
         let multipliers: Vec<i16> = (0..rows).map(|_| (next() % 32_768) as i16).collect();
         let packed = bench::pack_q8(packing, rows, cols, &integers);
+        let int4: Vec<i8> = (0..rows * cols).map(|_| (next() % 15) as i8 - 7).collect();
+        let groups = thumbformer::image::Int4::groups(cols);
+        let group_scales: Vec<u8> = (0..rows * groups).map(|_| (next() % 256) as u8).collect();
+        let int4_packed = bench::pack_q4(packing, rows, cols, &int4, &group_scales);
         writeln!(
             code,
-            "    Matrix {{ rows: {rows}, cols: {cols}, integers: &{integers:?}, packed: &{packed:?}, multipliers: &{multipliers:?} }},"
+            "    Matrix {{ rows: {rows}, cols: {cols}, integers: &{integers:?}, packed: &{packed:?}, multipliers: &{multipliers:?}, \
+             int4: &{int4:?}, group_scales: &{group_scales:?}, int4_packed: &{int4_packed:?} }},"
         )
         .expect("a string grows");
     }

@@ -20,6 +20,11 @@ pub const fn first_group(cols: usize) -> usize {
     if cols.is_multiple_of(GROUP) { GROUP } else { COLUMNS }
 }
 
+/// The group of a column of a matrix with so many columns.
+pub const fn group(cols: usize, col: usize) -> usize {
+    (col + GROUP - first_group(cols.next_multiple_of(COLUMNS))) / GROUP
+}
+
 /// Words of four rows with so many padded columns: nibbles, and a byte for the scale of each row and group.
 pub(crate) const fn block_words(cols: usize) -> usize {
     cols / 2 + cols.div_ceil(GROUP)

@@ -54,8 +54,7 @@ impl Int4 {
 
     /// The group of a column.
     pub const fn group(cols: usize, col: usize) -> usize {
-        let first = arch::first_group(cols.next_multiple_of(arch::PACKED_COLUMNS));
-        (col + arch::GROUP - first) / arch::GROUP
+        arch::group(cols, col)
     }
 }
 

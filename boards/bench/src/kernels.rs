@@ -19,6 +19,7 @@ struct Row {
     rows: usize,
     cols: usize,
     /// Multiply-accumulates, or elements.
+    batch: usize,
     macs: usize,
     instructions: u32,
     exact: bool,
@@ -26,9 +27,9 @@ struct Row {
 
 impl Row {
     fn print(&self) {
-        let Row { kernel, quant, rows, cols, macs, instructions, exact } = self;
+        let Row { kernel, quant, rows, cols, batch, macs, instructions, exact } = self;
         semihosting::println!(
-            "{{\"kernel\":\"{kernel}\",\"quant\":\"{quant}\",\"rows\":{rows},\"cols\":{cols},\"batch\":1,\
+            "{{\"kernel\":\"{kernel}\",\"quant\":\"{quant}\",\"rows\":{rows},\"cols\":{cols},\"batch\":{batch},\
              \"instructions\":{instructions},\"macs\":{macs},\"exact\":{exact}}}"
         );
     }
@@ -50,7 +51,13 @@ impl Random {
 
 const LARGEST: usize = 512;
 const TOKENS: usize = 256;
-const HEAD: usize = 8;
+/// Widths of a head: the default language model's, the encoder block's, and a wide one.
+const HEADS: [usize; 3] = [8, 16, WIDEST];
+const WIDEST: usize = 32;
+/// Vectors at a time, as in prefill and encoders.
+const BATCH: usize = 16;
+/// Largest matrix, in outputs, that a batch goes through.
+const BATCH_ROWS: usize = 256;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
@@ -58,42 +65,83 @@ fn main() -> ! {
     for matrix in MATRICES {
         matvec(&counter, matrix);
     }
-    attention(&counter);
+    for width in HEADS {
+        attention(&counter, width);
+    }
     semihosting::process::exit(0)
 }
 
 fn matvec(counter: &Counter, matrix: &Matrix) {
-    let Matrix { rows, cols, integers, packed, multipliers } = *matrix;
+    let Matrix { rows, cols, integers, packed, multipliers, int4, group_scales, int4_packed } = *matrix;
     let mut random = Random(rows as u32);
-    let mut raw = [0_i8; LARGEST];
-    let x = raw.get_mut(..cols).unwrap_or(&mut []);
+    let mut raw = [0_i8; BATCH * LARGEST];
+    let batch = if rows <= BATCH_ROWS && cols <= LARGEST / 2 { BATCH } else { 1 };
+    let x = raw.get_mut(..batch * cols).unwrap_or(&mut []);
     x.iter_mut().for_each(|x| *x = random.int8());
-    let mut words = [0_u32; kernels::activation_words(LARGEST)];
-    kernels::activations(x, &mut words);
-    let mut buffer = [0_i32; LARGEST];
-    let out = buffer.get_mut(..rows).unwrap_or(&mut []);
-    let dot = |row: &[i8]| row.iter().zip(&*x).map(|(&w, &x)| i32::from(w) * i32::from(x)).sum::<i32>();
+    // The emulated machines have megabytes for the stack.
+    let mut words = [0_u32; BATCH * kernels::activation_words(LARGEST)];
+    let mut sums = [0_i32; BATCH * BATCH_ROWS];
+    let stride = kernels::activation_stride(cols);
+    for (words, x) in words.chunks_exact_mut(stride).zip(x.chunks_exact(cols)) {
+        kernels::activations(x, words);
+    }
+    let dot = |row: &[i8], x: &[i8]| row.iter().zip(x).map(|(&w, &x)| i32::from(w) * i32::from(x)).sum::<i32>();
+    let scaled = |row: usize, x: &[i8]| {
+        let dot = dot(integers.get(row * cols..(row + 1) * cols).unwrap_or(&[]), x);
+        kernels::scaled(dot, multipliers.get(row).copied().unwrap_or(0))
+    };
+    let groups = group_scales.len() / rows;
+    let by_group = |row: usize, x: &[i8]| {
+        let products = x.iter().enumerate().map(|(col, &x)| {
+            let scale = group_scales.get(row * groups + kernels::group(cols, col)).copied().unwrap_or(0);
+            i32::from(int4.get(row * cols + col).copied().unwrap_or(0)) * i32::from(x) * i32::from(scale)
+        });
+        products.sum::<i32>()
+    };
+    let x = &*x;
+    let exact = |sums: &[i32], value: &dyn Fn(usize, &[i8]) -> i32| {
+        x.chunks_exact(cols)
+            .zip(sums.chunks_exact(rows))
+            .all(|(x, sums)| sums.iter().enumerate().all(|(row, &sum)| sum == value(row, x)))
+    };
     let macs = rows * cols;
-    let instructions = counter.measure(|| kernels::dots(black_box(PACKING), black_box(packed), cols, &words, out));
-    let exact = integers.chunks_exact(cols).zip(&*out).all(|(row, &found)| dot(row) == found);
-    Row { kernel: "dots", quant: "q8", rows, cols, macs, instructions, exact }.print();
+    let one = sums.get_mut(..rows).unwrap_or(&mut []);
+    let instructions = counter.measure(|| kernels::dots(black_box(PACKING), black_box(packed), cols, &words, one));
+    let exact_dots = exact(one, &|row, x| dot(integers.get(row * cols..(row + 1) * cols).unwrap_or(&[]), x));
+    Row { kernel: "dots", quant: "q8", rows, cols, batch: 1, macs, instructions, exact: exact_dots }.print();
     let instructions = counter.measure(|| {
-        kernels::matvec(black_box(PACKING), black_box(packed), cols, &words, multipliers, out);
+        kernels::matvec(black_box(PACKING), black_box(packed), cols, &words, multipliers, one);
     });
-    let exact = integers
-        .chunks_exact(cols)
-        .zip(multipliers)
-        .zip(&*out)
-        .all(|((row, &multiplier), &found)| kernels::scaled(dot(row), multiplier) == found);
-    Row { kernel: "matvec", quant: "q8", rows, cols, macs, instructions, exact }.print();
+    Row { kernel: "matvec", quant: "q8", rows, cols, batch: 1, macs, instructions, exact: exact(one, &scaled) }.print();
+    let instructions = counter.measure(|| {
+        kernels::matmul_int4(black_box(PACKING), black_box(int4_packed), cols, &words, rows, one);
+    });
+    Row { kernel: "matvec", quant: "q4", rows, cols, batch: 1, macs, instructions, exact: exact(one, &by_group) }
+        .print();
+    if batch == 1 {
+        return;
+    }
+    let all = sums.get_mut(..batch * rows).unwrap_or(&mut []);
+    let macs = batch * rows * cols;
+    let words = words.get(..batch * stride).unwrap_or(&[]);
+    let instructions = counter.measure(|| {
+        kernels::matmul(black_box(PACKING), black_box(packed), cols, words, multipliers, all);
+    });
+    Row { kernel: "matmul", quant: "q8", rows, cols, batch, macs, instructions, exact: exact(all, &scaled) }.print();
+    let instructions = counter.measure(|| {
+        kernels::matmul_int4(black_box(PACKING), black_box(int4_packed), cols, words, rows, all);
+    });
+    Row { kernel: "matmul", quant: "q4", rows, cols, batch, macs, instructions, exact: exact(all, &by_group) }.print();
 }
 
-fn attention(counter: &Counter) {
+fn attention(counter: &Counter, width: usize) {
     let mut random = Random(7);
-    let mut keys = [0_u32; TOKENS * HEAD / 4];
+    let mut keys = [0_u32; TOKENS * WIDEST / 4];
+    let keys = keys.get_mut(..TOKENS * width / 4).unwrap_or(&mut []);
     keys.iter_mut()
         .for_each(|word| *word = u32::from_le_bytes(core::array::from_fn(|_| random.int8().cast_unsigned())));
-    let mut query = [0_i16; HEAD];
+    let mut query = [0_i16; WIDEST];
+    let query = query.get_mut(..width).unwrap_or(&mut []);
     query.iter_mut().for_each(|query| *query = (random.next() % 401) as i16 - 200);
     let mut mantissas = [0_i16; TOKENS];
     mantissas.iter_mut().for_each(|mantissa| *mantissa = (random.next() % 1024) as i16);
@@ -101,13 +149,23 @@ fn attention(counter: &Counter) {
     let byte = |words: &[u32], index: usize| (words[index / 4] >> (8 * (index % 4))) as u8 as i8;
 
     let mut max = 0;
-    let instructions = counter.measure(|| max = kernels::scores(black_box(&keys), &mantissas, &query, &mut scores));
+    let instructions = counter.measure(|| max = kernels::scores(black_box(&*keys), &mantissas, query, &mut scores));
     let exact = scores.iter().enumerate().all(|(token, &score)| {
-        let dot = query.iter().enumerate().map(|(i, &q)| i32::from(q) * i32::from(byte(&keys, HEAD * token + i))).sum();
+        let dot = query.iter().enumerate().map(|(i, &q)| i32::from(q) * i32::from(byte(keys, width * token + i))).sum();
         kernels::scaled(dot, mantissas[token]) == i32::from(score)
     });
     let exact = exact && scores.iter().max() == Some(&max);
-    Row { kernel: "scores", quant: "q8", rows: TOKENS, cols: HEAD, macs: TOKENS * HEAD, instructions, exact }.print();
+    Row {
+        kernel: "scores",
+        quant: "q8",
+        rows: TOKENS,
+        cols: width,
+        batch: 1,
+        macs: TOKENS * width,
+        instructions,
+        exact,
+    }
+    .print();
 
     let before = scores;
     mantissas.iter_mut().for_each(|mantissa| *mantissa = (random.next() % 32_768) as i16);
@@ -127,14 +185,16 @@ fn attention(counter: &Counter) {
     });
     let exact = exact && expected == sum;
     let instructions = instructions.saturating_sub(copy);
-    Row { kernel: "softmax", quant: "q15", rows: 1, cols: TOKENS, macs: TOKENS, instructions, exact }.print();
+    Row { kernel: "softmax", quant: "q15", rows: 1, cols: TOKENS, batch: 1, macs: TOKENS, instructions, exact }.print();
 
-    let mut sums = [0_i32; HEAD];
-    let instructions = counter.measure(|| kernels::weighted_sums(black_box(&keys), TOKENS, &scores, &mut sums));
+    let mut sums = [0_i32; WIDEST];
+    let sums = sums.get_mut(..width).unwrap_or(&mut []);
+    let instructions = counter.measure(|| kernels::weighted_sums(black_box(&*keys), TOKENS, &scores, sums));
     let exact = sums.iter().enumerate().all(|(i, &sum)| {
-        let products = scores.iter().enumerate().map(|(t, &w)| i32::from(w) * i32::from(byte(&keys, TOKENS * i + t)));
+        let products = scores.iter().enumerate().map(|(t, &w)| i32::from(w) * i32::from(byte(keys, TOKENS * i + t)));
         products.sum::<i32>() == sum
     });
-    let macs = TOKENS * HEAD;
-    Row { kernel: "weighted_sums", quant: "q8", rows: HEAD, cols: TOKENS, macs, instructions, exact }.print();
+    let macs = TOKENS * width;
+    Row { kernel: "weighted_sums", quant: "q8", rows: width, cols: TOKENS, batch: 1, macs, instructions, exact }
+        .print();
 }

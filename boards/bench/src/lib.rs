@@ -23,6 +23,12 @@ pub struct Matrix {
     pub packed: &'static [u32],
     /// One for each row.
     pub multipliers: &'static [i16],
+    /// Integers in -7..=7, row-major.
+    pub int4: &'static [i8],
+    /// One for each row and group of columns.
+    pub group_scales: &'static [u8],
+    /// The int4 matrix as this core's kernels want it.
+    pub int4_packed: &'static [u32],
 }
 
 include!(concat!(env!("OUT_DIR"), "/cases.rs"));
