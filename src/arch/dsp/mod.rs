@@ -7,12 +7,14 @@
 //! The loops are in `loops`; what is here checks every length, so that they need no bounds.
 
 mod batch;
+mod int4;
+mod int4_batch;
 mod loops;
 mod vectors;
 
 use super::exp2::TABLE;
 use super::scalar::Scalar;
-use super::{Backend, Packing, Ratio, Tail, halves};
+use super::{Backend, GROUP, MAX_COLUMNS_Q4, PACKED_COLUMNS, Packing, Ratio, Tail, block_words, halves};
 use loops::{largest_fours, rescale_fours, row_pairs, scaled_dots_8, weigh_fours, weighted_sums_4};
 use vectors::{activate_all, activate_times_all, add_fours, scale_fours};
 
@@ -75,7 +77,31 @@ impl Backend for Dsp {
     }
 
     fn dots_q4(_packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
-        super::int4::dots_q4(Packing::M4, weights, cols, halves(x), out);
+        let rows = out.len();
+        if fits_q4(weights, cols, x, rows, 1) {
+            // SAFETY: columns, rows and the lengths of all slices were just found to be as it wants them.
+            unsafe { int4::one_vector_q4(weights, cols, x, out) };
+        } else {
+            super::int4::dots_q4(Packing::M4, weights, cols, halves(x), out);
+        }
+    }
+
+    fn matmul_q4(packing: Packing, weights: &[u32], cols: usize, x: &[u32], rows: usize, out: &mut [i32]) {
+        if out.len() == rows {
+            return Self::dots_q4(packing, weights, cols, x, out);
+        }
+        let step = (cols / 2).max(1);
+        let pairs = if cols.is_multiple_of(GROUP) { 2 } else { 1 };
+        for (x, out) in x.chunks(pairs * step).zip(out.chunks_mut((pairs * rows).max(1))) {
+            if out.len() == 2 * rows && fits_q4(weights, cols, x, rows, 2) {
+                // SAFETY: columns, rows and the lengths of all slices were just found to be as it wants them.
+                unsafe { int4_batch::two_vectors_q4(weights, cols / GROUP, x, rows, out) };
+                continue;
+            }
+            for (x, out) in x.chunks_exact(step).zip(out.chunks_exact_mut(rows.max(1))) {
+                Self::dots_q4(packing, weights, cols, x, out);
+            }
+        }
     }
 
     fn largest(x: &[i32]) -> u32 {
@@ -184,6 +210,17 @@ impl Backend for Dsp {
             Scalar::weighted_sums(values, stride, weights, sums);
         }
     }
+}
+
+/// Whether an int4 product of this shape lies within its slices, and within the columns that the kernels are exact for.
+fn fits_q4(weights: &[u32], cols: usize, x: &[u32], rows: usize, vectors: usize) -> bool {
+    let sound = cols > 0 && cols.is_multiple_of(PACKED_COLUMNS) && cols <= MAX_COLUMNS_Q4;
+    let blocks = rows / 4;
+    sound
+        && blocks > 0
+        && rows.is_multiple_of(4)
+        && x.len() >= vectors * cols / 2
+        && weights.len() / block_words(cols) >= blocks
 }
 
 /// Matrix times vector, scaled by row where there are multipliers.
