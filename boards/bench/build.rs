@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use thumbformer::{Packing, bench};
 
 /// Rows and columns of the matrices.
-const SHAPES: [(usize, usize); 5] = [(64, 64), (256, 64), (64, 256), (64, 176), (128, 512)];
+const SHAPES: [(usize, usize); 6] = [(64, 64), (256, 64), (64, 256), (64, 176), (128, 512), (8, 1040)];
 
 fn main() {
     println!("cargo:rerun-if-env-changed=THUMBFORMER_PACK");

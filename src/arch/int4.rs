@@ -91,6 +91,7 @@ pub(crate) fn groups(block: &[u32], cols: usize) -> impl Iterator<Item = &[u32]>
 ///
 /// # Shapes
 /// `weights`: packed, `cols` padded columns; `x`: `[cols]`; `out`: padded rows.
+#[cfg(not(thumbformer_small))]
 pub(crate) fn dots_q4<X: Copy + Into<i32>>(packing: Packing, weights: &[u32], cols: usize, x: &[X], out: &mut [i32]) {
     let blocks = weights.chunks_exact(block_words(cols).max(1));
     let (first, rest) = x.get(..cols).unwrap_or(x).split_at_checked(first_group(cols)).unwrap_or((&[], &[]));

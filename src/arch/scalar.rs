@@ -29,7 +29,7 @@ impl Backend for Scalar {
 
     #[cfg(thumbformer_small)]
     fn dots_q4(_packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
-        super::int4::dots_q4(Packing::M0, weights, cols, super::halves(x), out);
+        super::small::dots_q4(weights, cols, x, out);
     }
 
     #[cfg(not(thumbformer_small))]

@@ -20,10 +20,20 @@ mod armv6m;
 mod armv7m;
 
 #[cfg(not(thumbformer_long_multiply))]
+mod int4_armv6m;
+#[cfg(thumbformer_long_multiply)]
+mod int4_armv7m;
+
+use super::{GROUP, MAX_COLUMNS_Q4, PACKED_COLUMNS, block_words, first_group};
+#[cfg(not(thumbformer_long_multiply))]
 use armv6m::{kernel_q8, prepare_q8};
 #[cfg(thumbformer_long_multiply)]
 use armv7m::{kernel_q8, prepare_q8};
 use core::mem::MaybeUninit;
+#[cfg(not(thumbformer_long_multiply))]
+use int4_armv6m::{kernel_q4, prepare_q4};
+#[cfg(thumbformer_long_multiply)]
+use int4_armv7m::{kernel_q4, prepare_q4};
 
 /// Columns prepared at a time: 1 KiB of the stack, so that the columns of a matrix are not limited by it.
 const CHUNK: usize = 256;
@@ -41,6 +51,8 @@ struct Shape {
     skip: usize,
     /// Offset 8: where the sums end.
     out_end: *const i32,
+    /// Offset 12, int4 only: not 0 when there is one group, of 16 columns.
+    half: usize,
 }
 
 /// `out[r] = sum(w[r][c] * x[c])`; slices that are too short give zeros.
@@ -71,10 +83,81 @@ pub(super) fn dots_q8(weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) 
                 prepared_end: prepared.add(width),
                 skip: (cols - width) * size_of::<u32>(),
                 out_end: out.as_ptr().add(out.len()),
+                half: 0,
             };
             prepare_q8(x.as_ptr().add(start / 2), prepared, shape.prepared_end);
             kernel_q8(weights.as_ptr().add(start), prepared, out.as_mut_ptr(), &raw const shape);
         }
         start += width;
+    }
+}
+
+/// Words of four rows of a group: 16 of weights, 1 of scales.
+const GROUP_WORDS: usize = GROUP / 2 + 1;
+/// Words of a prepared group: two starting values, then 16 pairs of activations.
+const PREPARED_GROUP: usize = GROUP / 2 + 2;
+
+/// `out[r] = sum over groups of scale * sum(w[r][c] * x[c])`; slices that are too short give zeros.
+///
+/// # Shapes
+/// As of [`dots_q8`], at most 2048 columns.
+pub(super) fn dots_q4(weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
+    out.fill(0);
+    let blocks = out.len() / ROWS;
+    let block = block_words(cols);
+    let fits = cols.is_multiple_of(PACKED_COLUMNS)
+        && cols <= MAX_COLUMNS_Q4
+        && out.len().is_multiple_of(ROWS)
+        && x.len() >= cols / 2
+        && blocks.checked_mul(block).is_some_and(|words| weights.len() >= words);
+    if !fits || cols == 0 || blocks == 0 {
+        return;
+    }
+    let mut prepared = [MaybeUninit::<u32>::uninit(); CHUNK / GROUP * PREPARED_GROUP];
+    let prepared = prepared.as_mut_ptr().cast::<u32>();
+    // Columns and words of weights that are done; half a group goes alone.
+    let (mut start, mut done) = (0, 0);
+    while start < cols {
+        let half = start == 0 && first_group(cols) < GROUP;
+        let width = if half { GROUP / 2 } else { (cols - start).min(CHUNK) };
+        let groups = width.div_ceil(GROUP);
+        let words = if half { GROUP / 4 + 1 } else { groups * GROUP_WORDS };
+        // SAFETY: `width` is 16 or a multiple of 32, at most `CHUNK`, so the 18 words written for each group (10 for a half one)
+        // stay inside `prepared`; `start + width <= cols`, so the `width / 2` words read are in `x`; each block of 4 rows has
+        // `block` words of weights, of which the kernel reads `words` from `done` on, and the last block ends at
+        // `blocks * block <= weights.len()`; `out` is not empty and a multiple of 4. Words are aligned.
+        unsafe {
+            let end = prepared.add(if half { GROUP / 4 + 2 } else { groups * PREPARED_GROUP });
+            let shape = Shape {
+                prepared_end: end,
+                skip: (block - words) * size_of::<u32>(),
+                out_end: out.as_ptr().add(out.len()),
+                half: usize::from(half),
+            };
+            if half {
+                prepare_half(x, prepared);
+            } else {
+                prepare_q4(x.as_ptr().add(start / 2), prepared, end);
+            }
+            kernel_q4(weights.as_ptr().add(done), prepared, out.as_mut_ptr(), &raw const shape);
+        }
+        start += width;
+        done += words;
+    }
+}
+
+/// `prepare_q4` of a group of 16 columns.
+///
+/// # Safety
+/// `prepared` has room for 10 words.
+unsafe fn prepare_half(x: &[u32], prepared: *mut u32) {
+    // As a signed sum: a negative lower half borrows from the upper one.
+    let pair = |word: u32| (word as i16 as u32).wrapping_add(word & 0xffff_0000);
+    let pairs = x.iter().take(GROUP / 4).map(|&word| pair(word));
+    let sum = pairs.clone().fold(0, u32::wrapping_add).wrapping_mul(0x1_0001);
+    let start = 0x8000_u32.wrapping_sub(sum.wrapping_mul(8));
+    for (index, word) in [start.wrapping_mul(0x1111), start].into_iter().chain(pairs).enumerate() {
+        // SAFETY: two words and at most eight; the caller says that there is room.
+        unsafe { prepared.add(index).write(word) };
     }
 }
