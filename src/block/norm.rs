@@ -93,9 +93,11 @@ impl Norm<'_> {
 fn center(integers: &mut [i32], block: f32) -> (i32, f32) {
     let mean = (Native::sum(integers) / integers.len().max(1) as i64) as i32;
     integers.iter_mut().for_each(|x| *x -= mean);
-    // Below 2^24: a shift to the left by 23 at most.
-    let left = (24 - bit_length(Native::largest(integers))).max(0);
-    integers.iter_mut().for_each(|x| *x <<= left);
+    // The largest has 23 bits: a mean below an eighth of it leaves as many but one. All are below 2^24.
+    let left = if mean.abs() < 1 << 19 { 0 } else { (24 - bit_length(Native::largest(integers))).max(0) };
+    if left > 0 {
+        integers.iter_mut().for_each(|x| *x <<= left);
+    }
     // 15 bits of each value are squared.
     (9, block * power_of_two(9 - left))
 }

@@ -10,6 +10,7 @@ mod batch;
 mod int4;
 mod int4_batch;
 mod loops;
+mod scores;
 mod vectors;
 
 use super::exp2::TABLE;
@@ -157,24 +158,24 @@ impl Backend for Dsp {
 
     fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
         let tokens = mantissas.len().min(scores.len());
-        let pairs = tokens / 2;
-        let &[q0, q1, q2, q3, q4, q5, q6, q7] = query else {
-            return Scalar::scaled_dots(keys, width, mantissas, query, scores);
+        let (done, max) = match query {
+            &[q0, q1, q2, q3, q4, q5, q6, q7] if width == 8 && keys.len() >= 2 * tokens && tokens >= 2 => {
+                let query = [q0, q2, q1, q3, q4, q6, q5, q7];
+                // SAFETY: there is a pair; the loop reads 4 words of keys and 2 mantissas and writes 2 scores for each, which the
+                // slices were just found to hold, and 8 halves of the query. All pointers are aligned for what lies there;
+                // words of halves are read and written with LDR and STR, which take any alignment on these cores.
+                let max = unsafe {
+                    let scores = scores.as_mut_ptr();
+                    scaled_dots_8(keys.as_ptr(), mantissas.as_ptr(), scores, tokens / 2, query.as_ptr())
+                };
+                (tokens & !1, max)
+            }
+            _ => fours_of_scores(keys, width, mantissas.get(..tokens).unwrap_or(&[]), query, scores),
         };
-        if width != 8 || keys.len() < 2 * tokens || pairs == 0 {
-            return Scalar::scaled_dots(keys, width, mantissas, query, scores);
-        }
-        let query = [q0, q2, q1, q3, q4, q6, q5, q7];
-        // SAFETY: `pairs` is not 0; the loop reads 4 words of keys and 2 mantissas and writes 2 scores for each of `pairs`,
-        // which the slices were just found to hold, and 8 halves of the query. All pointers are aligned for what lies there;
-        // words of halves are read and written with LDR and STR, which take any alignment on these cores.
-        let max =
-            unsafe { scaled_dots_8(keys.as_ptr(), mantissas.as_ptr(), scores.as_mut_ptr(), pairs, query.as_ptr()) };
         let max = (max as i16).max((max >> 16) as i16);
-        let (rest, last) = (2 * pairs, keys.get(4 * pairs..).unwrap_or(&[]));
-        let (mantissas, scores) = (mantissas.get(rest..).unwrap_or(&[]), scores.get_mut(rest..).unwrap_or(&mut []));
-        let natural = [q0, q1, q2, q3, q4, q5, q6, q7];
-        max.max(Scalar::scaled_dots(last, width, mantissas, &natural, scores))
+        let last = keys.get(done * width / 4..).unwrap_or(&[]);
+        let (mantissas, scores) = (mantissas.get(done..).unwrap_or(&[]), scores.get_mut(done..).unwrap_or(&mut []));
+        max.max(Scalar::scaled_dots(last, width, mantissas, query, scores))
     }
 
     fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
@@ -210,6 +211,29 @@ impl Backend for Dsp {
             Scalar::weighted_sums(values, stride, weights, sums);
         }
     }
+}
+
+/// Scores of as many fours of tokens as there are; returns how many tokens that were and the largest scores of each place of a
+/// pair.
+fn fours_of_scores(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> (usize, u32) {
+    // Heads of up to 128 numbers; wider ones are rare and take the plain loop.
+    let mut words = [0; 128 / 2];
+    let (fours, count) = (mantissas.len() / 4, width / 4);
+    let sound = width == query.len() && width.is_multiple_of(4) && 0 < count && 2 * count <= words.len();
+    if !sound || fours == 0 || keys.len() < fours * width || scores.len() < 4 * fours {
+        return (0, 0x8000_8000);
+    }
+    for (words, &[q0, q1, q2, q3]) in words.as_chunks_mut::<2>().0.iter_mut().zip(query.as_chunks::<4>().0) {
+        let pair = |low: i16, high: i16| u32::from(low.cast_unsigned()) | u32::from(high.cast_unsigned()) << 16;
+        *words = [pair(q0, q2), pair(q1, q3)];
+    }
+    let (mantissas, scores) = (mantissas.as_ptr(), scores.as_mut_ptr());
+    let mut shape = scores::Shape { query: words.as_ptr(), count, mantissas, scores, fours };
+    // SAFETY: neither `count` nor `fours` is 0; the loop reads `4 * fours` keys of `count` words, `2 * count` words of the query and
+    // `4 * fours` mantissas and writes as many scores, which the slices were just found to hold. Words of halves are read and
+    // written with LDR and STR, which take any alignment on these cores; those of `shape` are aligned.
+    let max = unsafe { scores::scaled_dots_4(keys.as_ptr(), &raw mut shape, width) };
+    (4 * fours, max)
 }
 
 /// Whether an int4 product of this shape lies within its slices, and within the columns that the kernels are exact for.
