@@ -57,11 +57,9 @@ impl Matrix<'_> {
                 packing.row_q8(self.words, self.width, row, put)
             }
             Kind::Int4 => {
-                let words = arch::block_words(self.width).max(1);
-                let block = self.words.chunks_exact(words).nth(row / arch::PACKED_ROWS)?;
                 let mut count = arch::first_group(self.width);
-                for words in arch::groups(block, self.width) {
-                    let group = packing.group(words);
+                for index in 0..self.width.div_ceil(arch::GROUP) {
+                    let group = packing.group(self.words, self.width, row / arch::PACKED_ROWS, index);
                     let (integers, scale) = group.rows.iter().zip(group.scales).nth(row % arch::PACKED_ROWS)?;
                     for (out, &integer) in out.by_ref().zip(integers.iter().take(count)) {
                         *out = f32::from(i16::from(integer) * i16::from(scale)) * self.scale;

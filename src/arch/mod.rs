@@ -36,8 +36,8 @@ pub(crate) use cast::{
     bytes, float_words, floats_mut, halves, halves_mut, integers_mut, signed_bytes, signed_bytes_mut, words,
 };
 pub(crate) use exp2::{FRACTION_BITS, exp2_negative};
+pub(crate) use int4::block_words;
 pub use int4::{GROUP, MAX_COLUMNS as MAX_COLUMNS_Q4, first_group, group, words_q4};
-pub(crate) use int4::{block_words, groups};
 pub(crate) use multiply::{Ratio, bit_length, exponent, mul_wide, power_of_two};
 #[cfg(feature = "std")]
 pub use pack::{pack_q4, pack_q8};

@@ -73,40 +73,48 @@ pub fn pack_q4(packing: Packing, rows: usize, cols: usize, integers: &[i8], scal
     };
     let nibble = |integer: i8| u32::from(integer.cast_unsigned() & 15);
     let scale = |row: usize, group: usize| if row < rows { scales.get(row * groups + group).copied() } else { None };
-    let mut words = Vec::with_capacity(words_q4(rows, cols) as usize);
-    for block in (0..rows).step_by(ROWS) {
-        let mut start = 0;
-        for group in 0..groups {
-            let count = if group == 0 { first_group(width) } else { GROUP };
-            let end = start + count;
-            match packing {
-                Packing::Host | Packing::M55 => {
-                    let byte = |row: usize, i: usize| {
-                        let (low, high) = (at(row, start + i), at(row, start + count / 2 + i));
-                        nibble(low) | nibble(high) << 4
-                    };
-                    let word = |row: usize, i: usize| (0..4).map(|k| byte(row, i + k) << (8 * k)).sum::<u32>();
-                    words.extend(
-                        (block..block + ROWS)
-                            .flat_map(|r| (0..count / 2).step_by(4).map(move |i| (r, i)))
-                            .map(|(r, i)| word(r, i)),
-                    );
-                }
-                Packing::M4 => {
-                    let half = |col: usize| {
-                        let low: u32 = (0..3).map(|k| nibble(at(block + k, col) + 8) << (4 * k)).sum();
-                        low | nibble(at(block + 3, col)) << 12
-                    };
-                    words.extend((start..end).step_by(2).map(|col| half(col) | half(col + 1) << 16));
-                }
-                Packing::M0 => {
-                    let rows = |col: usize| (0..ROWS).map(|k| nibble(at(block + k, col) + 8) << (4 * k)).sum::<u32>();
-                    words.extend((start..end).step_by(2).map(|col| rows(col + 1) | rows(col) << 16));
-                }
+    let height = rows.next_multiple_of(ROWS);
+    let starts = |group: usize| if group == 0 { 0 } else { first_group(width) + (group - 1) * GROUP };
+    let columns = |group: usize| starts(group)..starts(group) + if group == 0 { first_group(width) } else { GROUP };
+    let mut bytes = Vec::with_capacity(4 * words_q4(rows, cols) as usize);
+    if packing == Packing::M55 {
+        // Full groups first, so that they begin where a block does.
+        let half = usize::from(first_group(width) < GROUP);
+        let mut block = 0;
+        while block < height {
+            let count = if height - block < 8 { 4 } else { 8 };
+            for group in (half..groups).chain(0..half) {
+                let pairs = (block..block + count / 2).flat_map(|row| columns(group).map(move |col| (row, col)));
+                let byte = |(row, col)| 16 * i16::from(at(row + count / 2, col)) + i16::from(at(row, col));
+                bytes.extend(pairs.map(|pair| byte(pair) as u8));
+                bytes.extend((block..block + count).map(|row| scale(row, group).unwrap_or(0)));
             }
-            words.push(u32::from_le_bytes(core::array::from_fn(|k| scale(block + k, group).unwrap_or(0))));
-            start = end;
+            block += count;
         }
     }
-    words
+    for block in (0..if packing == Packing::M55 { 0 } else { height }).step_by(ROWS) {
+        for group in 0..groups {
+            let columns = columns(group);
+            match packing {
+                Packing::Host | Packing::M55 => {
+                    let half = columns.len() / 2;
+                    let pairs =
+                        (block..block + ROWS).flat_map(|row| columns.clone().take(half).map(move |col| (row, col)));
+                    bytes.extend(
+                        pairs.map(|(row, col)| (nibble(at(row, col)) | nibble(at(row, col + half)) << 4) as u8),
+                    );
+                }
+                Packing::M4 => bytes.extend(columns.flat_map(|col| {
+                    let low: u32 = (0..3).map(|k| nibble(at(block + k, col) + 8) << (4 * k)).sum();
+                    ((low | nibble(at(block + 3, col)) << 12) as u16).to_le_bytes()
+                })),
+                Packing::M0 => bytes.extend(columns.step_by(2).flat_map(|col| {
+                    let rows = |col: usize| (0..ROWS).map(|k| nibble(at(block + k, col) + 8) << (4 * k)).sum::<u32>();
+                    (rows(col + 1) | rows(col) << 16).to_le_bytes()
+                })),
+            }
+            bytes.extend((0..ROWS).map(|k| scale(block + k, group).unwrap_or(0)));
+        }
+    }
+    bytes.as_chunks::<4>().0.iter().map(|&word| u32::from_le_bytes(word)).collect()
 }

@@ -26,7 +26,8 @@ pub enum Packing {
     /// `[rows 0 1, columns 0 1] [rows 2 3, columns 0 1] [rows 0 1, columns 2 3] [rows 2 3, columns 2 3]`.
     /// int4: a column of four rows shares 16 bits, `n3 << 12 | (n2 + 8) << 8 | (n1 + 8) << 4 | n0 + 8`.
     M4,
-    /// Cortex-M55, M85: four rows by sixteen columns, row after row: one Helium register each.
+    /// Cortex-M55, M85: four rows by sixteen columns, row after row: one Helium register each. int4: rows `r` and `r + 4` of eight
+    /// (of the last four `r` and `r + 2`) share a byte, `16 * n[r + 4] + n[r]`, a group's columns in order.
     M55,
     /// Cortex-M0, M0+, M3: two rows by two columns in a word, so that one multiplication does two columns of a row; 128 is
     /// added to every byte. For even `r` and `c` the bytes, low to high, are `w[r][c + 1]`, `w[r + 1][c + 1]`, `w[r][c]`,

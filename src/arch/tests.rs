@@ -6,8 +6,8 @@ extern crate std;
 use super::plain::dots_q8;
 use super::scalar::Scalar;
 use super::{
-    Backend, GELU_TAIL, GROUP, Native, PACKED_COLUMNS, PACKED_ROWS, Packing, SILU_TAIL, block_words, first_group,
-    groups as groups_of, pack_q4, pack_q8, words_q4,
+    Backend, GELU_TAIL, GROUP, Native, PACKED_COLUMNS, PACKED_ROWS, Packing, SILU_TAIL, first_group, pack_q4, pack_q8,
+    words_q4,
 };
 use proptest::prelude::*;
 use std::vec;
@@ -106,9 +106,8 @@ macro_rules! equals_scalar {
                         <$backend>::dots_q4(packing, &packed, width, &x_words, &mut out);
                         prop_assert_eq!(&out[..rows], &expected[..]);
                         prop_assert!(out[rows..].iter().all(|&sum| sum == 0));
-                        let words = packed.chunks_exact(block_words(width));
-                        let found = words.flat_map(|block| groups_of(block, width).map(|words| packing.group(words)));
-                        for (index, found) in found.enumerate() {
+                        for index in 0..rows.div_ceil(4) * groups {
+                            let found = packing.group(&packed, width, index / groups, index % groups);
                             let (block, g) = (index / groups * 4, index % groups);
                             let at = |r: usize, c: usize| if r < rows && c < cols { matrix[r * cols + c] } else { 0 };
                             for (k, integers) in found.rows.iter().enumerate() {

@@ -5,26 +5,42 @@
 //! u16x8 · u16x8 ── cast to u32, multiply, >> 16 ───────► VMULH.U16
 //! ```
 //! Loops are written out by hand over named sums: arrays of accumulators collapse to memory at opt-level "s".
+//!
+//! ```text
+//! Portable ─┬─ q8, q4     matrices
+//!           └─ attention  scores of a query, weighted sums of values
+//! ```
+
+mod attention;
+mod q4;
+mod q8;
+#[cfg(test)]
+mod tests;
 
 use super::scalar::Scalar;
 use super::{Backend, Packing, Ratio, Tail, activation, plain, signed_bytes};
 use core::simd::cmp::SimdOrd;
 use core::simd::num::{SimdInt, SimdUint};
-use core::simd::{Simd, i8x8, i8x16, i16x8, i32x4, u16x8};
+use core::simd::{Simd, ToBytes, i8x16, i16x8, i32x4, simd_swizzle, u16x8, u32x4};
 
 /// The portable SIMD backend.
 pub(crate) struct Portable;
 
-/// `sum(w[i] * x[i])` of one vector. Both sides stay sign-unknown, which is what `vmlava.s8` is made from.
+/// Sixteen bytes. Words are known to be aligned, and loads of them reach farther from one address than loads of bytes.
 #[inline(always)]
-fn dot16(w: &[i8; 16], x: i8x16) -> i32 {
-    (i8x16::from_array(*w).cast::<i32>() * x.cast::<i32>()).reduce_sum()
+fn vector(words: [u32; 4]) -> i8x16 {
+    u32x4::from_array(words).to_le_bytes().cast()
 }
 
-/// `sum(w[i] * x[i])` of eight 8-bit and eight 16-bit integers.
+/// `sum(w[i] * x[i])` of one vector. Both sides stay sign-unknown, which is what `vmlava.s8` is made from.
 #[inline(always)]
-fn dot8(w: &[i8; 8], x: i16x8) -> i32 {
-    (i8x8::from_array(*w).cast::<i32>() * x.cast::<i32>()).reduce_sum()
+fn dot(w: i8x16, x: i8x16) -> i32 {
+    let sum = (w.cast::<i32>() * x.cast::<i32>()).reduce_sum();
+    // The compiler makes one sum of the products of two vectors added, which no instruction does: ten times as many of them.
+    // It keeps its hands off a sum that something else is said of.
+    // SAFETY: the product of two numbers of -128..=127 is at most 128 * 128.
+    unsafe { core::hint::assert_unchecked(sum <= 16 * 128 * 128) };
+    sum
 }
 
 /// `a * b / 2^16`.
@@ -79,6 +95,37 @@ fn exp2_negative(x: u16x8) -> u16x8 {
     power >> (x >> Simd::splat(8)).simd_min(Simd::splat(15))
 }
 
+/// A [`Ratio`] for many vectors: the upper half of a product is one instruction, which [`Rescale`] takes six for. A few more
+/// before the first vector, so that it does not pay for heads of eight numbers.
+///
+/// A multiplier that is the same in all turns of a loop the compiler widens to 64 bits before it, and then does not see the
+/// upper half. So neighbours change places in every turn: all are equal, which it must not know.
+struct LongRescale {
+    left: i32x4,
+    /// In the upper half.
+    multiplier: i32x4,
+    half: i32x4,
+    right: i32x4,
+}
+
+impl LongRescale {
+    #[inline(always)]
+    fn new(ratio: Ratio) -> LongRescale {
+        let Rescale { left, multiplier, half, right } = Rescale::new(ratio);
+        let multiplier = *core::hint::black_box(&(multiplier << Simd::splat(16)));
+        LongRescale { left, multiplier, half, right }
+    }
+
+    /// `Ratio::apply`.
+    #[inline(always)]
+    fn apply(&mut self, x: i32x4) -> i32x4 {
+        let x = x << self.left;
+        let product = ((x.cast::<i64>() * self.multiplier.cast::<i64>()) >> Simd::splat(32)).cast::<i32>();
+        self.multiplier = simd_swizzle!(self.multiplier, [1, 0, 3, 2]);
+        (product + self.half) >> self.right
+    }
+}
+
 /// `activation` of four numbers.
 #[inline(always)]
 fn activated(x: i32x4, tail: &Tail) -> i32x4 {
@@ -98,21 +145,30 @@ impl Backend for Portable {
     type Activation = i8;
 
     fn dots_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
-        let x = signed_bytes(x);
-        let (vectors, rest) = x.get(..cols).unwrap_or(x).as_chunks::<16>();
-        if !rest.is_empty() || !matches!(packing, Packing::Host | Packing::M55) {
-            return plain::dots_q8(packing, weights, cols, x, out);
-        }
-        let blocks = weights.chunks_exact(cols.max(1));
-        for (block, out) in blocks.zip(out.as_chunks_mut::<4>().0) {
-            let block = signed_bytes(block).as_chunks::<16>().0;
-            *out = if packing == Packing::M55 { interleaved(block, vectors) } else { rows(block, vectors) };
-        }
+        dots(packing, weights, cols, signed_bytes(x), out);
     }
 
     fn matvec_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
+        // Apart: scaling four sums when they are ready takes more instructions around the loops than it saves.
         Self::dots_q8(packing, weights, cols, x, out);
         Self::scale_rows(out, multipliers);
+    }
+
+    fn matmul_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
+        let rows = multipliers.len();
+        if out.len() == rows {
+            return Self::matvec_q8(packing, weights, cols, x, multipliers, out);
+        }
+        for (x, out) in signed_bytes(x).chunks((2 * cols).max(1)).zip(out.chunks_mut((2 * rows).max(1))) {
+            if packing == Packing::M55 && out.len() == 2 * rows && x.len() == 2 * cols {
+                q8::dots_of_two(weights, cols, x, out);
+            } else {
+                for (x, out) in x.chunks(cols.max(1)).zip(out.chunks_mut(rows.max(1))) {
+                    dots(packing, weights, cols, x, out);
+                }
+            }
+        }
+        out.chunks_exact_mut(rows.max(1)).for_each(|out| Self::scale_rows(out, multipliers));
     }
 
     fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
@@ -158,23 +214,28 @@ impl Backend for Portable {
     }
 
     fn dots_q4(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
-        super::int4::dots_q4(packing, weights, cols, signed_bytes(x), out);
+        match packing {
+            Packing::M55 if cols <= super::MAX_COLUMNS_Q4 => q4::dots(weights, cols, signed_bytes(x), out),
+            _ => super::int4::dots_q4(packing, weights, cols, signed_bytes(x), out),
+        }
     }
 
     fn largest(x: &[i32]) -> u32 {
         let (vectors, rest) = x.as_chunks::<4>();
-        let mut largest = i32x4::splat(0);
+        let (mut most, mut least) = (i32x4::splat(0), i32x4::splat(0));
         for &x in vectors {
             let x = i32x4::from_array(x);
-            largest = largest.simd_max(x ^ (x >> Simd::splat(31)));
+            (most, least) = (most.simd_max(x), least.simd_min(x));
         }
-        (largest.reduce_max().cast_unsigned() + 1).max(Scalar::largest(rest))
+        // The magnitude of a negative number, less one, is its complement.
+        let largest = most.reduce_max().max(!least.reduce_min());
+        (largest.cast_unsigned() + 1).max(Scalar::largest(rest))
     }
 
     fn rescale(x: &[i32], ratio: Ratio, out: &mut [i8]) {
         let (vectors, rest) = x.as_chunks::<4>();
         let (out_vectors, out_rest) = out.as_chunks_mut::<4>();
-        let scale = Rescale::new(ratio);
+        let mut scale = LongRescale::new(ratio);
         for (out, &x) in out_vectors.iter_mut().zip(vectors) {
             *out = scale.apply(i32x4::from_array(x)).cast::<i8>().to_array();
         }
@@ -201,7 +262,7 @@ impl Backend for Portable {
 
     fn activate(x: &mut [i32], ratio: Ratio, tail: &Tail) {
         let (vectors, rest) = x.as_chunks_mut::<4>();
-        let scale = Rescale::new(ratio);
+        let mut scale = LongRescale::new(ratio);
         for x in vectors {
             *x = activated(scale.apply(i32x4::from_array(*x)), tail).to_array();
         }
@@ -211,7 +272,7 @@ impl Backend for Portable {
     fn activate_times(gate: &mut [i32], up: &[i32], ratio: Ratio, shifts: (u32, u32), tail: &Tail) {
         let (vectors, rest) = gate.as_chunks_mut::<4>();
         let (up_vectors, up_rest) = up.as_chunks::<4>();
-        let scale = Rescale::new(ratio);
+        let mut scale = LongRescale::new(ratio);
         let (gate_shift, up_shift) = (Simd::splat(shifts.0.cast_signed()), Simd::splat(shifts.1.cast_signed()));
         for (gate, &up) in vectors.iter_mut().zip(up_vectors) {
             let x = activated(scale.apply(i32x4::from_array(*gate)), tail);
@@ -234,22 +295,7 @@ impl Backend for Portable {
     }
 
     fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
-        let (queries, rest) = query.as_chunks::<8>();
-        if queries.is_empty() || !rest.is_empty() || query.len() != width {
-            return Scalar::scaled_dots(keys, width, mantissas, query, scores);
-        }
-        let keys = signed_bytes(keys).as_chunks::<8>().0;
-        let (eights, rest) =
-            if let [query] = queries { eights(keys, *query, mantissas, scores) } else { (0, i16::MIN) };
-        let mut max = rest;
-        let keys = keys.get(eights..).unwrap_or(&[]).chunks_exact(queries.len());
-        let scores = scores.get_mut(eights..).unwrap_or(&mut []).iter_mut().zip(mantissas.get(eights..).unwrap_or(&[]));
-        for ((score, &mantissa), key) in scores.zip(keys) {
-            let dot = key.iter().zip(queries).map(|(key, &query)| dot8(key, i16x8::from_array(query))).sum();
-            *score = super::mul_wide(dot, mantissa) as i16;
-            max = max.max(*score);
-        }
-        max
+        attention::scaled_dots(keys, width, mantissas, query, scores)
     }
 
     fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
@@ -271,72 +317,22 @@ impl Backend for Portable {
     }
 
     fn weighted_sums(values: &[u32], stride: usize, weights: &[i16], sums: &mut [i32]) {
-        let (vectors, rest) = weights.as_chunks::<8>();
-        let eights = 8 * vectors.len();
-        let tail = |row: &[i8]| {
-            let values = row.get(eights..).unwrap_or(&[]);
-            values.iter().zip(rest).map(|(&value, &weight)| i32::from(value) * i32::from(weight)).sum::<i32>()
-        };
-        let (fours, last) = sums.as_chunks_mut::<4>();
-        let mut rows = signed_bytes(values).chunks_exact(stride.max(1));
-        let mut row = || rows.next().unwrap_or(&[]);
-        for four in fours {
-            let (row0, row1, row2, row3) = (row(), row(), row(), row());
-            let (mut sum0, mut sum1, mut sum2, mut sum3) = (tail(row0), tail(row1), tail(row2), tail(row3));
-            let values = row0.as_chunks::<8>().0.iter().zip(row1.as_chunks::<8>().0);
-            let values = values.zip(row2.as_chunks::<8>().0.iter().zip(row3.as_chunks::<8>().0));
-            // One load of weights for four of values.
-            for (((v0, v1), (v2, v3)), &weights) in values.zip(vectors) {
-                let weights = i16x8::from_array(weights);
-                sum0 += dot8(v0, weights);
-                sum1 += dot8(v1, weights);
-                sum2 += dot8(v2, weights);
-                sum3 += dot8(v3, weights);
-            }
-            *four = [sum0, sum1, sum2, sum3];
-        }
-        for sum in last {
-            let row = row();
-            let products = row.as_chunks::<8>().0.iter().zip(vectors);
-            *sum = tail(row) + products.map(|(values, &weights)| dot8(values, i16x8::from_array(weights))).sum::<i32>();
-        }
+        attention::weighted_sums(values, stride, weights, sums);
     }
 }
 
-/// Scores of eight keys of eight numbers at a time; returns how many there were, and the largest.
-#[inline(always)]
-fn eights(keys: &[[i8; 8]], query: [i16; 8], mantissas: &[i16], scores: &mut [i16]) -> (usize, i16) {
-    let query = i16x8::from_array(query);
-    let mut max = i16x8::splat(i16::MIN);
-    let mut count = 0;
-    let tokens = keys.as_chunks::<8>().0.iter().zip(mantissas.as_chunks::<8>().0);
-    for (([k0, k1, k2, k3, k4, k5, k6, k7], &[m0, m1, m2, m3, m4, m5, m6, m7]), scores) in
-        tokens.zip(scores.as_chunks_mut::<8>().0)
-    {
-        let low = [dot8(k0, query), dot8(k1, query), dot8(k2, query), dot8(k3, query)];
-        let high = [dot8(k4, query), dot8(k5, query), dot8(k6, query), dot8(k7, query)];
-        let low = mul_wide(i32x4::from_array(low), Simd::<i16, 4>::from_array([m0, m1, m2, m3]).cast());
-        let high = mul_wide(i32x4::from_array(high), Simd::<i16, 4>::from_array([m4, m5, m6, m7]).cast());
-        let ([a, b, c, d], [e, f, g, h]) = (low.cast::<i16>().to_array(), high.cast::<i16>().to_array());
-        *scores = [a, b, c, d, e, f, g, h];
-        max = max.simd_max(i16x8::from_array(*scores));
-        count += 8;
-    }
-    (count, max.reduce_max())
-}
-
-/// Four rows by sixteen columns, as `Packing::M55` has them: one load of activations for four of weights.
+/// An int8 matrix times a vector.
 #[inline]
-fn interleaved(block: &[[i8; 16]], x: &[[i8; 16]]) -> [i32; 4] {
-    let (mut sum0, mut sum1, mut sum2, mut sum3) = (0, 0, 0, 0);
-    for ([w0, w1, w2, w3], &x) in block.as_chunks::<4>().0.iter().zip(x) {
-        let x = i8x16::from_array(x);
-        sum0 += dot16(w0, x);
-        sum1 += dot16(w1, x);
-        sum2 += dot16(w2, x);
-        sum3 += dot16(w3, x);
+fn dots(packing: Packing, weights: &[u32], cols: usize, x: &[i8], out: &mut [i32]) {
+    let vectors = x.get(..cols).unwrap_or(x).as_chunks::<16>().0;
+    match packing {
+        Packing::M55 => q8::dots(weights, cols, x, out),
+        Packing::Host if cols.is_multiple_of(16) => {
+            let blocks = weights.chunks_exact(cols.max(1)).zip(out.as_chunks_mut::<4>().0);
+            blocks.for_each(|(block, out)| *out = rows(signed_bytes(block).as_chunks::<16>().0, vectors));
+        }
+        _ => plain::dots_q8(packing, weights, cols, x, out),
     }
-    [sum0, sum1, sum2, sum3]
 }
 
 /// Four rows one after the other, as `Packing::Host` has them.
@@ -345,6 +341,6 @@ fn rows(block: &[[i8; 16]], x: &[[i8; 16]]) -> [i32; 4] {
     let mut rows = block.chunks_exact(x.len().max(1));
     core::array::from_fn(|_| {
         let row = rows.next().unwrap_or(&[]);
-        row.iter().zip(x).map(|(w, &x)| dot16(w, i8x16::from_array(x))).sum()
+        row.iter().zip(x).map(|(&w, &x)| dot(i8x16::from_array(w), i8x16::from_array(x))).sum()
     })
 }
