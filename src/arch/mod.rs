@@ -36,8 +36,11 @@ pub(crate) use cast::{
     bytes, float_words, floats_mut, halves, halves_mut, integers_mut, signed_bytes, signed_bytes_mut, words,
 };
 pub(crate) use exp2::{FRACTION_BITS, exp2_negative};
-pub(crate) use int4::block_words;
-pub use int4::{GROUP, MAX_COLUMNS as MAX_COLUMNS_Q4, first_group, group, words_q4};
+#[cfg(any(thumbformer_backend = "dsp", thumbformer_small, feature = "portable-simd"))]
+use int4::block_words;
+#[cfg(any(feature = "std", feature = "bench"))]
+pub use int4::group;
+pub use int4::{GROUP, MAX_COLUMNS as MAX_COLUMNS_Q4, first_group, words_q4};
 pub(crate) use multiply::{Ratio, bit_length, exponent, mul_wide, power_of_two};
 #[cfg(feature = "std")]
 pub use pack::{pack_q4, pack_q8};
@@ -129,6 +132,22 @@ pub(crate) trait Backend {
     fn rescale(x: &[i32], ratio: Ratio, out: &mut [Self::Activation]) {
         for (out, &x) in out.iter_mut().zip(x) {
             *out = (ratio.apply(x) as i8).into();
+        }
+    }
+
+    /// `out[i] = x[i] * ratio`, rounded; the ratio is such that all results fit 16 bits.
+    #[inline]
+    fn rescale_halves(x: &[i32], ratio: Ratio, out: &mut [i16]) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = ratio.apply(x) as i16;
+        }
+    }
+
+    /// `out[i] = x[i] * ratio`, rounded; the ratio is such that all results fit 8 bits.
+    #[inline]
+    fn rescale_bytes(x: &[i32], ratio: Ratio, out: &mut [i8]) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = ratio.apply(x) as i8;
         }
     }
 

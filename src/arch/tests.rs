@@ -187,6 +187,11 @@ macro_rules! equals_scalar {
                     let mut in_place = x.clone();
                     <$backend>::rescale_in_place(&mut in_place, ratio);
                     prop_assert_eq!(&in_place, &x.iter().map(|&x| ratio.apply(x)).collect::<Vec<i32>>());
+                    let (mut bytes, mut halves) = (vec![0; x.len()], vec![0; x.len()]);
+                    <$backend>::rescale_bytes(&x, ratio, &mut bytes);
+                    <$backend>::rescale_halves(&x, ratio, &mut halves);
+                    prop_assert_eq!(&bytes, &x.iter().map(|&x| ratio.apply(x) as i8).collect::<Vec<i8>>());
+                    prop_assert_eq!(&halves, &x.iter().map(|&x| ratio.apply(x) as i16).collect::<Vec<i16>>());
                     let mut found = vec![<$backend as Backend>::Activation::from(0); x.len()];
                     <$backend>::rescale(&x, ratio, &mut found);
                     let found: Vec<i32> = found.into_iter().map(|x| x.into()).collect();

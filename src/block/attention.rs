@@ -141,9 +141,9 @@ impl Attention<'_> {
         let heads = key.integers.chunks_exact_mut(head_dim).zip(value.integers.chunks_exact_mut(head_dim));
         let caches = HeadCache::heads(cache, &place.layout);
         for (mut cache, (head_key, head_value)) in caches.zip(heads) {
-            let mut head_key = Fixed { integers: head_key, scale: key.scale };
-            let mut head_value = Fixed { integers: head_value, scale: value.scale };
-            cache.store(position, &mut head_key, &mut head_value)?;
+            let head_key = Fixed { integers: head_key, scale: key.scale };
+            let head_value = Fixed { integers: head_value, scale: value.scale };
+            cache.store(position, &head_key, &head_value)?;
             exponent = exponent.max(cache.value_exponent());
         }
         Some(exponent)
@@ -180,9 +180,9 @@ impl Attention<'_> {
         let mut head = 0;
         for ((cache, queries), outputs) in caches.zip(heads).zip(outputs) {
             for (integers, out) in queries.chunks_exact_mut(head_dim).zip(outputs.chunks_exact_mut(head_dim)) {
-                let mut query = Fixed { integers, scale: query.scale };
+                let query = Fixed { integers, scale: query.scale };
                 let head_scratch = (&mut *words, &mut *scores);
-                self.attend(tokens, &mut query, &cache, exponent, out, head, place, head_scratch, observer)?;
+                self.attend(tokens, &query, &cache, exponent, out, head, place, head_scratch, observer)?;
                 head += 1;
             }
         }
@@ -197,7 +197,7 @@ impl Attention<'_> {
     fn attend(
         &self,
         tokens: usize,
-        query: &mut Fixed<'_>,
+        query: &Fixed<'_>,
         cache: &HeadCache<'_>,
         exponent: i16,
         out: &mut [i32],

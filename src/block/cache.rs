@@ -89,32 +89,28 @@ impl<'c> HeadCache<'c> {
         self.exponents.get(1).copied().unwrap_or(NO_EXPONENT)
     }
 
-    /// Quantizes, in place too, and stores the key and the value of the token at `position`; position 0 begins a new sequence.
+    /// Quantizes and stores the key and the value of the token at `position`; position 0 begins a new sequence.
     ///
     /// `None` when a value is not finite or the position is beyond the cache.
     ///
     /// # Shapes
     /// `key`, `value`: `[head_dim]`.
-    pub(crate) fn store(&mut self, position: usize, key: &mut Fixed<'_>, value: &mut Fixed<'_>) -> Option<()> {
+    pub(crate) fn store(&mut self, position: usize, key: &Fixed<'_>, value: &Fixed<'_>) -> Option<()> {
         let [key_exponent, value_exponent] = self.exponents else { return None };
         let mantissas = self.key_mantissas.get_mut(..=position)?;
         let ratio = store_scale(key, mantissas, key_exponent, KEY_BITS)?;
         let row = arch::signed_bytes_mut(self.keys).get_mut(position * self.layout.width..)?;
         let (row, rest) = row.split_at_mut_checked(key.integers.len())?;
         let padding = rest.get_mut(..self.layout.width - row.len())?;
-        Native::rescale_in_place(key.integers, ratio);
-        for (integer, &value) in row.iter_mut().zip(key.integers.iter()) {
-            *integer = value as i8;
-        }
+        Native::rescale_bytes(key.integers, ratio, row);
         if !padding.is_empty() {
             padding.fill(0);
         }
         let mantissas = self.value_mantissas.get_mut(..=position)?;
         let ratio = store_scale(value, mantissas, value_exponent, self.layout.value_bits)?;
-        let column = arch::signed_bytes_mut(self.values).iter_mut().skip(position).step_by(self.layout.stride.max(1));
-        Native::rescale_in_place(value.integers, ratio);
-        for (integer, &value) in column.zip(value.integers.iter()) {
-            *integer = value as i8;
+        let rows = arch::signed_bytes_mut(self.values).chunks_exact_mut(self.layout.stride.max(1));
+        for (row, &value) in rows.zip(value.integers.iter()) {
+            *row.get_mut(position)? = ratio.apply(value) as i8;
         }
         Some(())
     }

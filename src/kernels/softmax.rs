@@ -38,19 +38,14 @@ pub(crate) struct Query<'a> {
 }
 
 impl<'a> Query<'a> {
-    /// Scales a query, in place too, so that a score is in units of 2^-8 of a log2 unit.
+    /// Scales a query, so that a score is in units of 2^-8 of a log2 unit.
     ///
     /// `factor` is what queries are multiplied with (attention scale and log2(e)); `key_exponent` is that of the head's keys.
     /// `None` when scores could be beyond 2^24 log2 units.
     ///
     /// # Shapes
     /// `query: [head_dim]`; `integers: [width]`.
-    pub(crate) fn new(
-        query: &mut Fixed<'_>,
-        factor: f32,
-        key_exponent: i16,
-        integers: &'a mut [i16],
-    ) -> Option<Query<'a>> {
+    pub(crate) fn new(query: &Fixed<'_>, factor: f32, key_exponent: i16, integers: &'a mut [i16]) -> Option<Query<'a>> {
         // In units of 128, so that 512 numbers of 29 bits fit a word; it bounds every magnitude as well.
         let sum = Native::magnitudes(query.integers);
         let bound = if sum < 1 << 22 { sum << 7 } else { Native::largest(query.integers) };
@@ -62,10 +57,7 @@ impl<'a> Query<'a> {
         let ratio = full * power_of_two(-left.cast_signed());
         let ratio = Ratio::new(ratio, bound)?;
         let (used, padding) = integers.split_at_mut_checked(query.integers.len())?;
-        Native::rescale_in_place(query.integers, ratio);
-        for (integer, &value) in used.iter_mut().zip(query.integers.iter()) {
-            *integer = value as i16;
-        }
+        Native::rescale_halves(query.integers, ratio, used);
         if !padding.is_empty() {
             padding.fill(0);
         }

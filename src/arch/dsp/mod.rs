@@ -129,6 +129,10 @@ impl Backend for Dsp {
         out_rest.iter_mut().zip(rest).for_each(|(out, &x)| *out = ratio.apply(x) as i16);
     }
 
+    fn rescale_halves(x: &[i32], ratio: Ratio, out: &mut [i16]) {
+        Self::rescale(x, ratio, out);
+    }
+
     fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
         let (fours, rest) = x.as_chunks_mut::<4>();
         let (multiplier_fours, multiplier_rest) = multipliers.as_chunks::<4>();

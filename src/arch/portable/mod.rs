@@ -154,23 +154,6 @@ impl Backend for Portable {
         Self::scale_rows(out, multipliers);
     }
 
-    fn matmul_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
-        let rows = multipliers.len();
-        if out.len() == rows {
-            return Self::matvec_q8(packing, weights, cols, x, multipliers, out);
-        }
-        for (x, out) in signed_bytes(x).chunks((2 * cols).max(1)).zip(out.chunks_mut((2 * rows).max(1))) {
-            if packing == Packing::M55 && out.len() == 2 * rows && x.len() == 2 * cols {
-                q8::dots_of_two(weights, cols, x, out);
-            } else {
-                for (x, out) in x.chunks(cols.max(1)).zip(out.chunks_mut(rows.max(1))) {
-                    dots(packing, weights, cols, x, out);
-                }
-            }
-        }
-        out.chunks_exact_mut(rows.max(1)).for_each(|out| Self::scale_rows(out, multipliers));
-    }
-
     fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
         let (vectors, rest) = x.as_chunks_mut::<4>();
         let (multiplier_vectors, multiplier_rest) = multipliers.as_chunks::<4>();
@@ -240,6 +223,26 @@ impl Backend for Portable {
             *out = scale.apply(i32x4::from_array(x)).cast::<i8>().to_array();
         }
         out_rest.iter_mut().zip(rest).for_each(|(out, &x)| *out = ratio.apply(x) as i8);
+    }
+
+    fn rescale_halves(x: &[i32], ratio: Ratio, out: &mut [i16]) {
+        let (vectors, rest) = x.as_chunks::<4>();
+        let (out_vectors, out_rest) = out.as_chunks_mut::<4>();
+        let scale = Rescale::new(ratio);
+        for (out, &x) in out_vectors.iter_mut().zip(vectors) {
+            *out = scale.apply(i32x4::from_array(x)).cast::<i16>().to_array();
+        }
+        Scalar::rescale_halves(rest, ratio, out_rest);
+    }
+
+    fn rescale_bytes(x: &[i32], ratio: Ratio, out: &mut [i8]) {
+        let (vectors, rest) = x.as_chunks::<4>();
+        let (out_vectors, out_rest) = out.as_chunks_mut::<4>();
+        let scale = Rescale::new(ratio);
+        for (out, &x) in out_vectors.iter_mut().zip(vectors) {
+            *out = scale.apply(i32x4::from_array(x)).cast::<i8>().to_array();
+        }
+        Scalar::rescale_bytes(rest, ratio, out_rest);
     }
 
     fn rescale_in_place(x: &mut [i32], ratio: Ratio) {

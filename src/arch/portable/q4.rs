@@ -29,6 +29,7 @@ const FOUR_HALF: usize = 9;
 ///
 /// # Shapes
 /// `weights`: packed, `cols` padded columns; `x: [cols]`; `out`: rows, a multiple of 4.
+#[inline(never)] // in another function's registers the sums do not fit
 pub(crate) fn dots(weights: &[u32], cols: usize, x: &[i8], out: &mut [i32]) {
     let words = block_words(cols);
     // In a row the half group comes first, in the words last: so the full ones begin where a block does.

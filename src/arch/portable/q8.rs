@@ -1,10 +1,10 @@
-//! An int8 matrix times one vector, or two of them, on Helium.
+//! An int8 matrix times a vector, on Helium.
 //!
 //! ```text
 //! four rows by sixteen columns ──► one load of activations, four of weights, four VMLAVA.S8
-//! two rows by two vectors ───────► two loads of activations, two of weights, four VMLAVA.S8
 //! ```
-//! Sums of four rows by two vectors would be eight, and `VMLAVA` adds to even registers only: some would go to memory.
+//! Two vectors at a time would spare loads and gain nothing: two rows by two vectors take as many instructions around the loops
+//! as they save, and four rows are more sums than there are even registers, which `VMLAVA` adds to.
 
 use super::{dot, vector};
 use core::simd::{i8x16, i32x4};
@@ -41,31 +41,6 @@ pub(crate) fn dots(weights: &[u32], cols: usize, x: &[i8], out: &mut [i32]) {
     }
 }
 
-/// Two vectors at a time: `out[v][r] = sum(w[r][c] * x[v][c])`.
-///
-/// # Shapes
-/// `weights`: as of [`dots`]; `x: [2, cols]`; `out: [2, rows]`.
-pub(crate) fn dots_of_two(weights: &[u32], cols: usize, x: &[i8], out: &mut [i32]) {
-    let (x, y) = x.split_at_checked(cols).unwrap_or((x, &[]));
-    let (x_out, y_out) = out.split_at_mut(out.len() / 2);
-    match (x.as_chunks::<STEP>(), y.get(..cols).unwrap_or(y).as_chunks::<STEP>()) {
-        ((x, []), (y, [])) if !x.is_empty() && x.len() == y.len() => {
-            let out = x_out.as_chunks_mut::<4>().0.iter_mut().zip(y_out.as_chunks_mut::<4>().0);
-            for (block, (x_out, y_out)) in weights.as_chunks::<STEP>().0.chunks_exact(x.len()).zip(out) {
-                let ([x0, x1], [y0, y1]) = two_rows::<0>(block, x, y);
-                let ([x2, x3], [y2, y3]) = two_rows::<2>(block, x, y);
-                // As vectors, so that they are stored as such.
-                *x_out = i32x4::from_array([x0, x1, x2, x3]).to_array();
-                *y_out = i32x4::from_array([y0, y1, y2, y3]).to_array();
-            }
-        }
-        _ => {
-            dots(weights, cols, x, x_out);
-            dots(weights, cols, y, y_out);
-        }
-    }
-}
-
 /// # Shapes
 /// `block`: four rows of `[turns]`; `x: [turns]`.
 #[inline(always)]
@@ -92,24 +67,4 @@ fn four_rows_by_16(block: &[u32], x: &[[i8; 16]]) -> [i32; 4] {
         add_dots!([sum0 += w0, sum1 += w1, sum2 += w2, sum3 += w3], i8x16::from_array(x));
     }
     [sum0, sum1, sum2, sum3]
-}
-
-/// Rows `FIRST` (0 or 2) and the next one of a block, by two vectors.
-///
-/// # Shapes
-/// `block`: four rows of `[turns]`; `x`, `y`: `[turns]`.
-#[inline(always)]
-fn two_rows<const FIRST: usize>(block: &[[u32; STEP]], x: &[[i8; STEP]], y: &[[i8; STEP]]) -> ([i32; 2], [i32; 2]) {
-    let (mut x_sum0, mut x_sum1, mut y_sum0, mut y_sum1) = (0, 0, 0, 0);
-    for ((block, x), y) in block.iter().zip(x).zip(y) {
-        let (&[w0, w1, w2, w3, w4, w5, w6, w7], []) = block.as_chunks::<4>() else { continue };
-        let (&[x0, x1], []) = x.as_chunks::<16>() else { continue };
-        let (&[y0, y1], []) = y.as_chunks::<16>() else { continue };
-        let [w0, w1, w4, w5] = if FIRST == 0 { [w0, w1, w4, w5] } else { [w2, w3, w6, w7] };
-        add_dots!([x_sum0 += w0, x_sum1 += w1], i8x16::from_array(x0));
-        add_dots!([y_sum0 += w0, y_sum1 += w1], i8x16::from_array(y0));
-        add_dots!([x_sum0 += w4, x_sum1 += w5], i8x16::from_array(x1));
-        add_dots!([y_sum0 += w4, y_sum1 += w5], i8x16::from_array(y1));
-    }
-    ([x_sum0, x_sum1], [y_sum0, y_sum1])
 }

@@ -1,10 +1,10 @@
-//! Products with two vectors and scores of wide heads, against the scalar backend.
+//! Scores of wide heads, against the scalar backend; and lengths that do not fit.
 
 extern crate std;
 
 use super::{attention, q4, q8};
+use crate::arch::Backend;
 use crate::arch::scalar::Scalar;
-use crate::arch::{Backend, Packing, pack_q8};
 use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
@@ -24,23 +24,6 @@ fn integers(max: i8, count: usize) -> impl Strategy<Value = Vec<i8>> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn products_with_two_vectors_are_those_with_each(
-        (rows, cols, matrix, x) in (1..70_usize, 1..200_usize).prop_flat_map(|(rows, cols)| {
-            let width = cols.next_multiple_of(16);
-            (Just(rows), Just(cols), integers(127, rows * cols), integers(127, 2 * width))
-        }),
-    ) {
-        let (width, height) = (cols.next_multiple_of(16), rows.next_multiple_of(4));
-        let words = pack_q8(Packing::M55, rows, cols, &matrix);
-        let (mut expected, mut out) = (vec![7; 2 * height], vec![7; 2 * height]);
-        for (x, out) in x.chunks(width).zip(expected.chunks_mut(height)) {
-            q8::dots(&words, width, x, out);
-        }
-        q8::dots_of_two(&words, width, &x, &mut out);
-        prop_assert_eq!(out, expected);
-    }
 
     #[test]
     fn scores_of_wide_heads_equal_the_scalar_backend(
@@ -69,7 +52,6 @@ fn slices_of_wrong_lengths_do_no_harm() {
             for words in [&words[..], &words[..7], &[]] {
                 q4::dots(words, cols, &x, &mut out);
                 q8::dots(words, cols, &x, &mut out);
-                q8::dots_of_two(words, cols, &x, &mut out);
             }
         }
     }
