@@ -21,6 +21,7 @@ pub const fn first_group(cols: usize) -> usize {
 }
 
 /// The group of a column of a matrix with so many columns.
+#[cfg(any(feature = "std", feature = "bench"))]
 pub const fn group(cols: usize, col: usize) -> usize {
     (col + GROUP - first_group(cols.next_multiple_of(COLUMNS))) / GROUP
 }
