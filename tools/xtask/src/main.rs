@@ -6,6 +6,7 @@ mod cores;
 mod demo;
 mod emulator;
 mod firmware;
+mod host_bench;
 mod panics;
 mod setup;
 mod shell;
@@ -49,7 +50,7 @@ enum Command {
         /// Which legs
         legs: Vec<test::Leg>,
     },
-    /// Measures, in instructions, on emulated cores
+    /// Measures: instructions on emulated cores, ratios on the host
     Bench {
         #[command(subcommand)]
         what: Measured,
@@ -68,6 +69,8 @@ enum Measured {
     Device(Cores),
     /// The default language model at positions 0, 64 and 255, by part
     Model(Cores),
+    /// The host's backends against plain float loops and candle, on the default language model
+    Host(host_bench::Options),
 }
 
 #[derive(clap::Args)]
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         Command::Test { legs } => test::test(&board, &legs),
         Command::Bench { what: Measured::Device(Cores { cores, json }) } => bench::device(&cores, json),
         Command::Bench { what: Measured::Model(Cores { cores, json }) } => bench::models(&cores, json),
+        Command::Bench { what: Measured::Host(options) } => host_bench::host(options),
         Command::Setup { check: true } => setup::check(&board),
         Command::Setup { check: false } => setup::ensure(&board).map(|toolchain| {
             println!("ready: {}", toolchain.describe(&board.target));

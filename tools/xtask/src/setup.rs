@@ -121,6 +121,16 @@ pub fn nightly() -> Option<&'static str> {
     list.lines().any(|line| line.starts_with("nightly")).then_some("+nightly")
 }
 
+/// Cargo of another toolchain than the one that runs us, in the repository; `argument` is what [`nightly`] gives.
+pub fn cargo_of(argument: &str) -> Command {
+    let mut command = Command::new("cargo");
+    shell::clean(&mut command);
+    // Cargo sets these for its own toolchain.
+    command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").env_remove("RUSTC");
+    command.current_dir(shell::root()).arg(argument);
+    command
+}
+
 /// Finds or installs what a board's firmware needs to be built and emulated.
 ///
 /// # Errors
