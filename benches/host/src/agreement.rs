@@ -15,8 +15,9 @@ use thumbformer_reference::Reference;
 /// a wrong angle or head makes thousands.
 const LARGEST_DIFFERENCE: f32 = 1e-3;
 
-/// Least share of tokens with the same largest logit. The default model has 0.98; chance is 0.002.
-const LEAST_AGREEMENT: f64 = 0.9;
+/// Least share of tokens with the same largest logit, as `thumbformer verify` asks for. The default model has 0.99 over
+/// these tokens; the image of a checkpoint with another `rope_theta`, 5,000, has 0.93.
+const LEAST_AGREEMENT: f64 = 0.97;
 
 /// Tokens and the logits that plain float gave after each.
 pub struct Expected {

@@ -22,7 +22,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use decoder::{Contender, Kind};
 use float::Float;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use thumbformer::Model;
 use thumbformer::state::HostState;
@@ -71,7 +71,9 @@ fn on_one_thread(run: impl FnOnce() -> Result<()> + Send) -> Result<()> {
 }
 
 fn run(rounds: usize) -> Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/stories");
+    let root =
+        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("benches/host is not in a repository")?;
+    let folder = root.join("models/stories");
     let checkpoint = Checkpoint::load(&folder.join("checkpoint"), None)?;
     let image = folder.join("stories.tbf");
     let words = read_image(&image)?;
@@ -110,7 +112,7 @@ fn run(rounds: usize) -> Result<()> {
 }
 
 /// The words of an image.
-fn read_image(file: &PathBuf) -> Result<Vec<u32>> {
+fn read_image(file: &Path) -> Result<Vec<u32>> {
     let bytes = std::fs::read(file)
         .with_context(|| format!("{}: cannot be read; make it as models/stories/README.md says", file.display()))?;
     let (words, rest) = bytes.as_chunks::<4>();

@@ -136,7 +136,7 @@ pub fn host(options: Options) -> Result<()> {
         }
         if index == 0 {
             println!(
-                "implementation          compiler                      positions  tokens/s  GMAC/s  / plain float (half of the rounds)"
+                "implementation          compiler                              positions  tokens/s  GMAC/s  / plain float (half of the rounds)"
             );
         }
         rows.iter().for_each(print);
@@ -159,7 +159,7 @@ fn print(row: &Row) {
     let native = if row.flags.contains("native") { ", native" } else { "" };
     let (ratio, [low, high]) = (row.ratio_to_plain_float, row.ratio_quartiles);
     println!(
-        "{name:<22}  {:<28}  {positions:>9}  {tokens_per_second:>8.0}  {gmacs:>6.2}  {ratio:>6.2} ({low:.2} to {high:.2})",
+        "{name:<22}  {:<36}  {positions:>9}  {tokens_per_second:>8.0}  {gmacs:>6.2}  {ratio:>6.2} ({low:.2} to {high:.2})",
         format!("{compiler}{native}")
     );
 }
