@@ -20,6 +20,7 @@ pub const fn activation_stride(count: usize) -> usize {
 }
 
 /// Writes activations as this build's kernels want them.
+#[allow(clippy::useless_conversion)] // 16 bits on some cores
 pub fn activations(x: &[i8], words: &mut [u32]) {
     let slots = arch::activations(words);
     slots.fill(0);
@@ -83,10 +84,11 @@ pub fn weighted_sums(values: &[u32], stride: usize, weights: &[i16], sums: &mut 
 pub const ENCODER_TOKENS: usize = 64;
 
 /// Numbers from -1 to 1 that look random and are the same everywhere (xorshift, Marsaglia 2003).
-struct Random(u32);
+pub struct Random(pub u32);
 
 impl Random {
-    fn float(&mut self) -> f32 {
+    /// The next number.
+    pub fn float(&mut self) -> f32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 17;
         self.0 ^= self.0 << 5;
@@ -101,51 +103,4 @@ pub fn encoder_streams(streams: &mut [f32]) {
     for x in streams {
         *x = random.float() + random.float();
     }
-}
-
-/// The encoder block that is measured, with random weights: 64 tokens, `d_model` 64, 4 heads, hidden 256, LayerNorm, GELU, a bias
-/// everywhere.
-#[cfg(feature = "std")]
-pub fn encoder(packing: Packing) -> std::vec::Vec<u32> {
-    use crate::error::Tensor;
-    use std::vec::Vec;
-    const D: usize = 64;
-    const FF: usize = 256;
-    let mut dims = crate::Dims::new(D, 1, 4, 4, D / 4, FF, 1, ENCODER_TOKENS, 1e-5).expect("dimensions of a decoder");
-    dims.vocab = 0;
-    dims.options = crate::Options::ENCODER;
-    let mut writer = crate::image::ImageWriter::new(dims, packing);
-    let mut random = Random(2);
-    let mut floats = |count: usize, scale: f32, offset: f32| -> Vec<f32> {
-        (0..count).map(|_| random.float() * scale + offset).collect()
-    };
-    for (tensor, bias, rows, cols) in [
-        (Tensor::Query, Tensor::QueryBias, D, D),
-        (Tensor::Key, Tensor::KeyBias, D, D),
-        (Tensor::Value, Tensor::ValueBias, D, D),
-        (Tensor::AttentionOutput, Tensor::AttentionOutputBias, D, D),
-        (Tensor::Up, Tensor::UpBias, FF, D),
-        (Tensor::Down, Tensor::DownBias, D, FF),
-    ] {
-        let weights = floats(rows * cols, 1.7 / (cols as f32).sqrt(), 0.0);
-        writer.matrix(tensor, 0, rows, cols, &weights).expect("finite weights");
-        writer.vector(bias, 0, &floats(rows, 0.1, 0.0)).expect("finite weights");
-    }
-    for (gain, bias) in [(Tensor::AttentionNorm, Tensor::AttentionNormBias), (Tensor::MlpNorm, Tensor::MlpNormBias)] {
-        writer.vector(gain, 0, &floats(D, 0.3, 1.0)).expect("finite weights");
-        writer.vector(bias, 0, &floats(D, 0.1, 0.0)).expect("finite weights");
-    }
-    writer.finish().expect("an image")
-}
-
-/// The bits that come out of the encoder block: their CRC-32.
-#[cfg(feature = "std")]
-pub fn encoder_crc32() -> u32 {
-    let words = encoder(arch::PACKING.unwrap_or(Packing::Host));
-    let model = crate::Model::parse(&words).expect("an image");
-    let mut state = crate::state::HostState::new(model.dims(), ENCODER_TOKENS);
-    let mut streams = std::vec![0.0; ENCODER_TOKENS * model.dims().d_model];
-    encoder_streams(&mut streams);
-    model.session(state.memory()).encode(&mut streams).expect("a sound model");
-    crate::LogitsCrc::new().update(&streams)
 }

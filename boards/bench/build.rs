@@ -5,6 +5,9 @@
 //! THUMBFORMER_MACHINE ──► memory/<machine>.x          ──► OUT_DIR/memory.x
 //! ```
 
+#[path = "encoder.rs"]
+mod encoder;
+
 use std::fmt::Write;
 use std::path::PathBuf;
 use thumbformer::{Packing, bench};
@@ -17,6 +20,7 @@ fn main() {
     println!("cargo:rerun-if-env-changed=THUMBFORMER_MACHINE");
     println!("cargo:rerun-if-changed=memory");
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=encoder.rs");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let machine = std::env::var("THUMBFORMER_MACHINE").unwrap_or("mps2".into());
     let memory = std::fs::read(format!("memory/{machine}.x")).expect("THUMBFORMER_MACHINE names a file of memory/");
@@ -31,7 +35,7 @@ fn main() {
     std::fs::write(out.join("model.rs"), model).expect("OUT_DIR is writable");
 
     let image = out.join("encoder.tbf");
-    std::fs::write(&image, thumbformer::image::bytes(&bench::encoder(packing))).expect("OUT_DIR is writable");
+    std::fs::write(&image, thumbformer::image::bytes(&encoder::image(packing))).expect("OUT_DIR is writable");
     let model = format!("thumbformer::model!(mod encoder = {:?});\n", image);
     std::fs::write(out.join("encoder.rs"), model).expect("OUT_DIR is writable");
 

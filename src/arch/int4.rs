@@ -99,7 +99,7 @@ impl Packing {
 /// of rows `(r, r + height / 2)`, a byte for each column, `16 * n[r + height / 2] + n[r]`; then a scale for each row.
 fn eight_rows(words: &[u32], cols: usize, block: usize, group: usize, width: usize, found: &mut Group) {
     let blocks = words.len() / block_words(cols).max(1);
-    let alone = block + 1 == blocks && block % 2 == 0;
+    let alone = block + 1 == blocks && block.is_multiple_of(2);
     // Rows of the block, in fours, and which four of them are meant.
     let (fours, which) = if alone { (1, 0) } else { (2, block % 2) };
     let half = first_group(cols) < GROUP;

@@ -61,7 +61,7 @@ mod write;
 pub(crate) use header::CRC;
 pub use parse::{Image, Section, TokenizerKind};
 #[cfg(feature = "std")]
-pub use write::{ImageWriter, Int4, TokenizerTables, bytes};
+pub use write::{ImageWriter, Int4, MAX_INT4_COLUMNS, TokenizerTables, bytes};
 
 use crate::arch;
 use crate::error::Error;

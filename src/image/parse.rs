@@ -373,6 +373,11 @@ impl<'a> Image<'a> {
         }
     }
 
+    /// Whether there may be int4 matrices.
+    pub const fn has_int4(&self) -> bool {
+        self.quantization == layout::QUANTIZATION_Q4
+    }
+
     /// How the weights are packed.
     pub const fn packing(&self) -> Packing {
         self.packing

@@ -46,6 +46,9 @@ pub struct Int4 {
     pub scale: f32,
 }
 
+/// Most columns of an int4 matrix.
+pub const MAX_INT4_COLUMNS: usize = arch::MAX_COLUMNS_Q4;
+
 impl Int4 {
     /// Groups of a row.
     pub const fn groups(cols: usize) -> usize {

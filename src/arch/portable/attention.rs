@@ -5,9 +5,7 @@
 //! weights [tokens] · four rows of values ──► four sums                            one load of weights for four of values
 //! ```
 
-use super::mul_wide;
-use crate::arch::scalar::Scalar;
-use crate::arch::{self, Backend, signed_bytes};
+use super::{Backend, Scalar, mul_wide, mul_wide_one, signed_bytes};
 use core::simd::cmp::SimdOrd;
 use core::simd::num::SimdInt;
 use core::simd::{Simd, i8x8, i16x8, i32x4};
@@ -36,7 +34,7 @@ pub(super) fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: 
     let scores = scores.get_mut(done..).unwrap_or(&mut []).iter_mut();
     for ((score, &mantissa), key) in scores.zip(mantissas.get(done..).unwrap_or(&[])).zip(keys) {
         let sum = key.iter().zip(queries).map(|(&key, &query)| dot(key, query)).sum();
-        *score = arch::mul_wide(sum, mantissa) as i16;
+        *score = mul_wide_one(sum, mantissa) as i16;
         max = max.max(*score);
     }
     max

@@ -18,7 +18,9 @@ mod q8;
 mod tests;
 
 use super::scalar::Scalar;
-use super::{Backend, Packing, Ratio, Tail, activation, plain, signed_bytes};
+use super::{
+    Backend, GROUP, Packing, Ratio, Tail, activation, block_words, mul_wide as mul_wide_one, plain, signed_bytes,
+};
 use core::simd::cmp::SimdOrd;
 use core::simd::num::{SimdInt, SimdUint};
 use core::simd::{Simd, ToBytes, i8x16, i16x8, i32x4, simd_swizzle, u16x8, u32x4};

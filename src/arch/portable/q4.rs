@@ -9,8 +9,7 @@
 //! ```
 //! All divisions are exact. The order of the words is that of `Packing::M55`.
 
-use super::{dot, vector};
-use crate::arch::{GROUP, block_words};
+use super::{GROUP, block_words, dot, vector};
 use core::simd::num::SimdUint;
 use core::simd::{Simd, i8x16, i32x4};
 

@@ -8,6 +8,7 @@
 
 pub mod convert;
 pub mod inspect;
+pub mod quantize;
 pub mod run;
 pub mod verify;
 

@@ -1,7 +1,7 @@
 //! The `thumbformer` command.
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use thumbformer::text::Sampling;
 use thumbformer_checkpoint::Checkpoint;
 use thumbformer_cli::run::{End, Options, generate};
 use thumbformer_cli::verify::{self, Bounds, Selection};
-use thumbformer_cli::{convert, inspect, model, read_image};
+use thumbformer_cli::{convert, inspect, model, quantize, read_image};
 
 /// Quantized transformers for Cortex-M: make, try, measure and verify model images.
 #[derive(Parser)]
@@ -50,6 +50,24 @@ struct Convert {
     /// The cores that will run the image: host, m0, m4, m55, or a core's or board's name
     #[arg(long, default_value = "host", value_parser = parse_packing)]
     pack: Packing,
+    /// Integers of the layers' matrices; embedding and head stay int8
+    #[arg(long, value_enum, default_value_t = Quantization::Q8)]
+    quant: Quantization,
+    /// A text of the training text's kind, by which int4 keeps its accuracy; lines `<|end|>` separate documents
+    #[arg(long, value_name = "FILE")]
+    calibrate: Option<PathBuf>,
+    /// Reads the text up to the document that reaches this many tokens
+    #[arg(long, default_value_t = 8192, requires = "calibrate")]
+    calibrate_tokens: usize,
+}
+
+/// The integers of matrices.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Quantization {
+    /// int8, a scale for each row
+    Q8,
+    /// int4, a scale for each 32 columns of a row
+    Q4,
 }
 
 fn parse_packing(name: &str) -> Result<Packing> {
@@ -117,18 +135,18 @@ struct Verify {
     /// Stops after the document that reaches this many tokens
     #[arg(long)]
     max_tokens: Option<usize>,
-    /// Least top-1 agreement, as a part
-    #[arg(long, default_value_t = Bounds::default().top1)]
-    min_top1: f64,
-    /// Largest mean KL divergence, in nats
-    #[arg(long, default_value_t = Bounds::default().kl)]
-    max_kl: f64,
-    /// Largest change of the perplexity, as a part
-    #[arg(long, default_value_t = Bounds::default().perplexity)]
-    max_perplexity_change: f64,
-    /// Least SQNR of the logits, in decibels
-    #[arg(long, default_value_t = Bounds::default().sqnr)]
-    min_sqnr: f64,
+    /// Least top-1 agreement, as a part; int8: 0.97, int4: 0.92
+    #[arg(long)]
+    min_top1: Option<f64>,
+    /// Largest mean KL divergence, in nats; int8: 0.005, int4: 0.03
+    #[arg(long)]
+    max_kl: Option<f64>,
+    /// Largest change of the perplexity, as a part; int8: 0.01, int4: 0.03
+    #[arg(long)]
+    max_perplexity_change: Option<f64>,
+    /// Least SQNR of the logits, in decibels; int8: 30, int4: 21
+    #[arg(long)]
+    min_sqnr: Option<f64>,
     /// Prints JSON
     #[arg(long)]
     json: bool,
@@ -161,7 +179,12 @@ fn run_convert(arguments: &Convert) -> Result<()> {
     // Nine tensors a layer; embedding, final norm and head.
     let bar = bar(9 * checkpoint.layers.len() + 2 + usize::from(checkpoint.head.is_some()), "tensors")?;
     let settings = convert::Settings { max_seq: arguments.max_seq, packing: arguments.pack };
-    let words = convert::convert(&checkpoint, settings, &mut |name| {
+    let int4 = match arguments.quant {
+        Quantization::Q8 => None,
+        Quantization::Q4 => Some(run_quantize(&checkpoint, arguments)?),
+    };
+    let int4_of = |layer, tensor| int4.as_ref().and_then(|int4| int4.get(layer, tensor));
+    let words = convert::convert_with(&checkpoint, settings, &int4_of, &mut |name| {
         bar.set_message(name.to_string());
         bar.inc(1);
     })?;
@@ -180,6 +203,29 @@ fn run_convert(arguments: &Convert) -> Result<()> {
         if checkpoint.tokenizer.is_some() { "" } else { ", NO TOKENIZER: `run` will refuse it" }
     );
     Ok(())
+}
+
+/// The int4 matrices of the layers.
+fn run_quantize(checkpoint: &Checkpoint, arguments: &Convert) -> Result<quantize::Quantized> {
+    let Some(file) = &arguments.calibrate else {
+        eprintln!(
+            "warning: plain rounding to int4 loses much accuracy; give a text of the training text's kind with --calibrate FILE"
+        );
+        return quantize::rounded(checkpoint);
+    };
+    // The image's own tokenizer cuts the text.
+    let settings = convert::Settings { max_seq: arguments.max_seq, ..Default::default() };
+    let words = convert::convert(checkpoint, settings, &mut |_| ())?;
+    let text = read_text(file)?;
+    let selection = Selection { last: None, max_tokens: Some(arguments.calibrate_tokens) };
+    let documents = verify::documents(&model(&words, &arguments.output)?, &text, selection);
+    let mut documents = documents.with_context(|| format!("{}", file.display()))?;
+    // The last token of a document is only predicted.
+    documents.iter_mut().for_each(|document| document.truncate(document.len() - 1));
+    let bar = bar(checkpoint.layers.len(), "layers calibrated")?;
+    let quantized = quantize::calibrated(checkpoint, &documents, &mut |layers| bar.set_position(layers as u64));
+    bar.finish_and_clear();
+    quantized.with_context(|| format!("{}", file.display()))
 }
 
 fn run_run(arguments: &Run) -> Result<()> {
@@ -262,11 +308,12 @@ fn run_verify(arguments: &Verify) -> Result<()> {
     let bar = bar(documents.iter().map(|document| document.len() - 1).sum(), "tokens")?;
     let report = verify::verify(&model, &checkpoint, &documents, &|tokens| bar.inc(tokens as u64))?;
     bar.finish_and_clear();
+    let usual = Bounds::of(&model);
     let bounds = Bounds {
-        top1: arguments.min_top1,
-        kl: arguments.max_kl,
-        perplexity: arguments.max_perplexity_change,
-        sqnr: arguments.min_sqnr,
+        top1: arguments.min_top1.unwrap_or(usual.top1),
+        kl: arguments.max_kl.unwrap_or(usual.kl),
+        perplexity: arguments.max_perplexity_change.unwrap_or(usual.perplexity),
+        sqnr: arguments.min_sqnr.unwrap_or(usual.sqnr),
     };
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -31,9 +31,15 @@ pub struct Bounds {
     pub sqnr: f64,
 }
 
-impl Default for Bounds {
-    fn default() -> Self {
-        Bounds { top1: 0.97, kl: 0.005, perplexity: 0.01, sqnr: 30.0 }
+impl Bounds {
+    /// What an image of int8 matrices must reach.
+    pub const INT8: Bounds = Bounds { top1: 0.97, kl: 0.005, perplexity: 0.01, sqnr: 30.0 };
+    /// What an image with int4 matrices must reach.
+    pub const INT4: Bounds = Bounds { top1: 0.92, kl: 0.03, perplexity: 0.03, sqnr: 21.0 };
+
+    /// The bounds for the integers of an image.
+    pub const fn of(model: &Model<'_>) -> Bounds {
+        if model.image().has_int4() { Bounds::INT4 } else { Bounds::INT8 }
     }
 }
 

@@ -80,7 +80,10 @@ pub fn check() -> Result<String> {
     let helium = code(&elf(Core::M55)?, None)?;
     let (bytes, halves) = (most_in_a_loop(&helium, vmlava_s8), most_in_a_loop(&helium, vmlava_s16));
     ensure!(bytes >= 4, "no loop of the M55 closed by LE has 4 VMLAVA.S8, at most {bytes}: see `portable::dot`");
-    ensure!(halves >= 4, "no loop of the M55 closed by LE has 4 VMLAVA.S16, at most {halves}: see `portable::attention::dot`");
+    ensure!(
+        halves >= 4,
+        "no loop of the M55 closed by LE has 4 VMLAVA.S16, at most {halves}: see `portable::attention::dot`"
+    );
     let mut worst = 0.0_f64;
     for core in [Core::M4, Core::M55] {
         let fast = bench::model(core)?;

@@ -12,6 +12,7 @@ use crate::shell::{cargo, output, root, text};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use serde::Deserialize;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 use thumbformer::text::Sampling;
@@ -314,19 +315,32 @@ fn without_panics(board: &Board) -> Result<Outcome> {
     Ok(Outcome::Passed(verdicts.join("; ")))
 }
 
-/// Core, kernel, rows, columns, and the most instructions for each multiply-accumulate (of a softmax, each element).
-const CEILINGS: [(Core, &str, u32, u32, f64); 10] = [
-    (Core::M4, "matvec", 64, 256, 1.00),
-    (Core::M4, "matvec", 256, 64, 1.10),
-    (Core::M7, "matvec", 64, 256, 1.00),
-    (Core::M33, "matvec", 64, 256, 1.00),
-    (Core::M4, "softmax", 1, 256, 12.0),
-    (Core::M55, "softmax", 1, 256, 5.0),
-    (Core::M55, "dots", 64, 256, 0.185),
-    (Core::M3, "matvec", 64, 256, 2.0),
-    (Core::M0Plus, "matvec", 64, 256, 3.3),
-    (Core::M0Plus, "softmax", 1, 256, 30.0),
+/// Core, kernel, integers, rows, columns, and the most instructions for each multiply-accumulate (of a softmax, each element).
+const CEILINGS: [(Core, &str, &str, u32, u32, f64); 19] = [
+    (Core::M4, "matvec", "q8", 64, 256, 1.00),
+    (Core::M4, "matvec", "q8", 256, 64, 1.10),
+    (Core::M4, "matmul", "q8", 256, 64, 0.95),
+    (Core::M4, "matvec", "q4", 64, 256, 1.20),
+    (Core::M7, "matvec", "q8", 64, 256, 1.00),
+    (Core::M33, "matvec", "q8", 64, 256, 1.00),
+    (Core::M33, "matvec", "q4", 64, 256, 1.20),
+    (Core::M4, "scores", "q8", 256, 16, 2.2),
+    (Core::M4, "softmax", "q15", 1, 256, 12.0),
+    (Core::M55, "softmax", "q15", 1, 256, 5.0),
+    (Core::M55, "matvec", "q8", 64, 256, 0.185),
+    (Core::M55, "matvec", "q8", 256, 64, 0.24),
+    (Core::M55, "matvec", "q4", 64, 256, 0.24),
+    (Core::M3, "matvec", "q8", 64, 256, 2.0),
+    (Core::M3, "matvec", "q4", 64, 256, 1.6),
+    (Core::M0Plus, "matvec", "q8", 64, 256, 3.3),
+    (Core::M0Plus, "matvec", "q4", 64, 256, 3.0),
+    (Core::M0Plus, "softmax", "q15", 1, 256, 30.0),
+    (Core::M3, "softmax", "q15", 1, 256, 30.0),
 ];
+
+/// The most instructions of the encoder block.
+const ENCODER_CEILINGS: [(Core, u32); 4] =
+    [(Core::M4, 5_900_000), (Core::M55, 2_200_000), (Core::M3, 14_700_000), (Core::M0Plus, 24_500_000)];
 
 fn kernels() -> Result<Outcome> {
     let mut count = 0;
@@ -336,8 +350,19 @@ fn kernels() -> Result<Outcome> {
         if let Some(wrong) = rows.iter().find(|row| !row.exact) {
             bail!("{}: {} of {}x{} is not exact", core.name(), wrong.kernel, wrong.rows, wrong.cols);
         }
-        for (_, kernel, rows_, cols, ceiling) in CEILINGS.iter().filter(|ceiling| ceiling.0 == core) {
-            let row = rows.iter().find(|row| row.kernel == *kernel && (row.rows, row.cols) == (*rows_, *cols));
+        let encoder = bench::encoder(core)?;
+        ensure!(encoder.exact, "{}: the encoder block has other bits than on the host", core.name());
+        for (_, ceiling) in ENCODER_CEILINGS.iter().filter(|ceiling| ceiling.0 == core) {
+            let found = encoder.instructions;
+            ensure!(
+                found <= *ceiling,
+                "{}: the encoder block takes {found} instructions, at most {ceiling}",
+                core.name()
+            );
+        }
+        for (_, kernel, quant, rows_, cols, ceiling) in CEILINGS.iter().filter(|ceiling| ceiling.0 == core) {
+            let same = |row: &&bench::Row| row.kernel == *kernel && row.quant == *quant;
+            let row = rows.iter().filter(same).find(|row| (row.rows, row.cols) == (*rows_, *cols));
             let row = row.with_context(|| format!("{}: {kernel} of {rows_}x{cols} was not measured", core.name()))?;
             ensure!(
                 row.per_mac <= *ceiling,
@@ -365,27 +390,52 @@ fn kernels() -> Result<Outcome> {
     }
     let cores = Core::value_variants().len();
     Ok(Outcome::Passed(format!(
-        "{count} measurements on {cores} cores exact, {} within their ceilings; a wrong packing is refused",
-        CEILINGS.len()
+        "{count} measurements on {cores} cores exact, {} within their ceilings; the encoder block has the host's bits on all of \
+         them; a wrong packing is refused",
+        CEILINGS.len() + ENCODER_CEILINGS.len()
     )))
 }
 
 fn quality(board: &Board) -> Result<Outcome> {
-    let text = root().join("../shared/data/stories.txt");
-    if !text.is_file() {
+    let text_file = root().join("../shared/data/stories.txt");
+    if !text_file.is_file() {
         return Ok(Outcome::Skipped(
             "no ../shared/data/stories.txt, whose last 600 stories the model never saw".into(),
         ));
     }
-    let file = board.image();
-    let words = thumbformer_cli::read_image(&file)?;
-    let model = thumbformer_cli::model(&words, &file)?;
-    let checkpoint = Checkpoint::load(&root().join("models/stories/checkpoint"), None)?;
-    let text = std::fs::read_to_string(&text).with_context(|| format!("{}", text.display()))?;
+    let checkpoint_folder = root().join("models/stories/checkpoint");
+    let checkpoint = Checkpoint::load(&checkpoint_folder, None)?;
+    let text = std::fs::read_to_string(&text_file).with_context(|| format!("{}", text_file.display()))?;
+    let int8 = keeps_its_bounds(&board.image(), &checkpoint, &text)?;
+
+    // int4, calibrated by the first of the stories that the model was trained on.
+    let int4_file = root().join("target/stories-q4.tbf");
+    output(
+        cargo()
+            .args(["run", "--quiet", "--release", "--package", "thumbformer-cli", "--", "convert"])
+            .arg(checkpoint_folder)
+            .args(["--quant", "q4", "--calibrate"])
+            .arg(&text_file)
+            .arg("--output")
+            .arg(&int4_file),
+    )?;
+    let size =
+        |file: &Path| std::fs::metadata(file).map(|data| data.len()).with_context(|| format!("{}", file.display()));
+    let part = size(&int4_file)? as f64 / size(&board.image())? as f64;
+    ensure!(part <= 0.6, "the int4 image has {:.1} % of the int8 one's bytes, at most 60 % are allowed", 100.0 * part);
+    let int4 = keeps_its_bounds(&int4_file, &checkpoint, &text)?;
+    Ok(Outcome::Passed(format!("int8: {int8}; int4, {:.1} % of its bytes: {int4}", 100.0 * part)))
+}
+
+/// Holds an image to the bounds of its integers, over the beginning of the stories that the model never saw.
+fn keeps_its_bounds(file: &Path, checkpoint: &Checkpoint, text: &str) -> Result<String> {
+    let words = thumbformer_cli::read_image(file)?;
+    let model = thumbformer_cli::model(&words, file)?;
     let selection = Selection { last: Some(600), max_tokens: Some(5000) };
-    let report = verify(&model, &checkpoint, &documents(&model, &text, selection)?, &|_| ())?;
+    let report = verify(&model, checkpoint, &documents(&model, text, selection)?, &|_| ())?;
     ensure!(report.tokens >= 2000, "only {} tokens to compare", report.tokens);
-    let lines: Vec<String> = report.lines(&Bounds::default()).iter().map(ToString::to_string).collect();
-    ensure!(report.keeps(&Bounds::default()), "{} tokens\n{}", report.tokens, lines.join("\n"));
-    Ok(Outcome::Passed(format!("{} tokens; {}", report.tokens, lines.join("; "))))
+    let bounds = Bounds::of(&model);
+    let lines: Vec<String> = report.lines(&bounds).iter().map(ToString::to_string).collect();
+    ensure!(report.keeps(&bounds), "{}: {} tokens\n{}", file.display(), report.tokens, lines.join("\n"));
+    Ok(format!("{} tokens; {}", report.tokens, lines.join("; ")))
 }
