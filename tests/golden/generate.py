@@ -19,6 +19,8 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+import blocks
+
 HERE = Path(__file__).resolve().parent
 SEED = 20261123
 
@@ -243,6 +245,7 @@ def generate(folder):
         stored = model.bfloat16() if recipe["bfloat16"] else model
         stored.save_pretrained(folder / name / "checkpoint")
         (folder / name / "checkpoint" / "generation_config.json").unlink(missing_ok=True)
+    blocks.generate(folder, SEED)
 
 
 def check():

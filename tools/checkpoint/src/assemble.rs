@@ -46,6 +46,18 @@ impl From<Parts> for Layer {
     }
 }
 
+/// Queries, keys and values out of one matrix `[3 d, d]`.
+pub(crate) fn thirds((weight, bias): Affine, d: usize) -> [Affine; 3] {
+    [0, 1, 2].map(|third| {
+        let part = |tensor: &Tensor, shape: Vec<usize>| Tensor {
+            name: tensor.name.clone(),
+            data: tensor.data[third * tensor.data.len() / 3..(third + 1) * tensor.data.len() / 3].to_vec(),
+            shape,
+        };
+        (part(&weight, vec![d, d]), bias.as_ref().map(|bias| part(bias, vec![d])))
+    })
+}
+
 /// What stands around the blocks, and the blocks; shapes are those of [`Checkpoint`].
 pub(crate) struct Network {
     pub embedding: Affine,

@@ -1,8 +1,11 @@
 //! Float checkpoints in memory.
 //!
 //! A path flows in, a [`Checkpoint`] flows out: every weight as `f32`, row-major, in one fixed convention, with its
-//! tokenizer in tables that a device without Unicode data can use. Two layouts are read: Hugging Face folders of the
-//! Llama family ([`Checkpoint::load`] on a folder) and llama2.c's `.bin` (on a file).
+//! tokenizer in tables that a device without Unicode data can use. [`Checkpoint::load`] recognises the layout:
+//! - a folder of `config.json` and `model.safetensors`: this project's own layout ([`native`]), which any training
+//!   script can write; PyTorch's `nn.TransformerEncoder` ([`pytorch`]); Hugging Face's `llama`, `mistral`, `gpt2`,
+//!   `bert`, `distilbert` and `vit`; nanoGPT's names as `model_type` = `nanogpt`;
+//! - a file: llama2.c's `.bin`.
 //!
 //! The law of this crate: whatever would change what the network computes, and is not represented in [`Config`] or
 //! [`Tokenizer`], is refused by name. A checkpoint that loads is computed completely by the formulas in
@@ -11,8 +14,12 @@
 mod assemble;
 mod config;
 mod error;
+mod folder;
 mod huggingface;
 mod llama2c;
+pub mod native;
+pub mod pytorch;
+mod settings;
 mod tensor;
 mod tokenizer;
 mod weights;
@@ -82,7 +89,7 @@ pub struct Pooler {
 pub struct Checkpoint {
     /// The folder or file it was read from.
     pub source: PathBuf,
-    /// The architecture by the name that the checkpoint gives itself, for example `llama`.
+    /// The architecture that was recognised, by the name that the checkpoint gives itself, for example `llama`.
     pub architecture: String,
     /// The numbers that define the network.
     pub config: Config,
@@ -118,21 +125,21 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// Reads a checkpoint and checks all of it.
     ///
-    /// A folder is read as Hugging Face's layout (`config.json`, `model.safetensors`, `tokenizer.json`), a file as
-    /// llama2.c's `.bin`. `tokenizer` names the tokenizer's file (`.json`: Hugging Face's, else llama2.c's). Without
-    /// it, `tokenizer.json` in the folder or `tokenizer.bin` beside the file is used if it exists.
+    /// The crate's documentation lists the layouts. `tokenizer` names the tokenizer's file (`.json`: Hugging Face's,
+    /// else llama2.c's). Without it, `tokenizer.json` in the folder or `tokenizer.bin` beside the file is used if it
+    /// exists. A network that reads frames has none.
     ///
     /// # Errors
     /// [`Error`] names the file, the tensor or setting, what was expected and found, and the next step.
     pub fn load(path: &Path, tokenizer: Option<&Path>) -> Result<Self, Error> {
         let (mut checkpoint, beside) = if path.is_dir() {
-            (huggingface::load(path)?, path.join("tokenizer.json"))
+            (folder::load(path)?, path.join("tokenizer.json"))
         } else {
             (llama2c::load(path)?, path.with_file_name("tokenizer.bin"))
         };
         let file = match tokenizer {
             Some(file) => file,
-            None if beside.is_file() => &beside,
+            None if beside.is_file() && checkpoint.config.input == Input::Tokens => &beside,
             None => return Ok(checkpoint),
         };
         let vocab = checkpoint.config.vocab;

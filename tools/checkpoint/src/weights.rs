@@ -46,7 +46,6 @@ pub(crate) enum Bias {
 }
 
 impl Bias {
-    #[expect(dead_code, reason = "for the importers of the next commit")]
     /// As a setting says.
     pub(crate) fn of(present: bool) -> Self {
         if present { Bias::Required } else { Bias::Absent }
@@ -65,12 +64,7 @@ impl Reader<'_> {
     pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
         let view = self.file.tensor(name).map_err(|_| self.missing(name))?;
         if view.shape() != shape {
-            return Err(Error::Shape {
-                path: self.path.clone(),
-                tensor: name.into(),
-                expected: shape.into(),
-                found: view.shape().into(),
-            });
+            return Err(self.wrong_shape(name, shape));
         }
         self.used.insert(name.into());
         Tensor::finite(&self.path, name.into(), shape.into(), self.floats(name, &view)?)
@@ -84,6 +78,38 @@ impl Reader<'_> {
             Bias::Required => Some(self.take(&format!("{name}.bias"), &shape[..1])?),
         };
         Ok((weight, bias))
+    }
+
+    /// The shape of a tensor that must be there.
+    pub(crate) fn shape(&self, name: &str) -> Result<Vec<usize>, Error> {
+        self.file.tensor(name).map(|view| view.shape().to_vec()).map_err(|_| self.missing(name))
+    }
+
+    /// How many rows of this width a matrix has, at least one.
+    pub(crate) fn rows(&self, name: &str, width: usize) -> Result<usize, Error> {
+        match self.shape(name)?[..] {
+            [rows, columns] if columns == width && rows > 0 => Ok(rows),
+            _ => Err(self.wrong_shape(name, &[1, width])),
+        }
+    }
+
+    /// How many columns a matrix of so many rows has, at least one.
+    pub(crate) fn columns(&self, name: &str, height: usize) -> Result<usize, Error> {
+        match self.shape(name)?[..] {
+            [rows, columns] if rows == height && columns > 0 => Ok(columns),
+            _ => Err(self.wrong_shape(name, &[height, 1])),
+        }
+    }
+
+    /// A shape that is not the expected one, or not one at all.
+    pub(crate) fn wrong_shape(&self, name: &str, expected: &[usize]) -> Error {
+        let found = self.shape(name).unwrap_or_default();
+        Error::Shape { path: self.path.clone(), tensor: name.into(), expected: expected.into(), found }
+    }
+
+    /// All names, in no particular order.
+    pub(crate) fn iter_names(&self) -> impl Iterator<Item = &str> {
+        self.file.names().into_iter()
     }
 
     /// Whether the file has a tensor of this name.
@@ -116,7 +142,7 @@ impl Reader<'_> {
             "lm_head.weight" => {
                 "set tie_word_embeddings to true in config.json if the model was trained so, or export the head"
             }
-            _ => "export all of the model, or correct num_hidden_layers in config.json",
+            _ => "export all of the model, or correct the number of layers (num_hidden_layers) in config.json",
         };
         Error::MissingTensor {
             path: self.path.clone(),
@@ -132,8 +158,10 @@ impl Reader<'_> {
     }
 
     /// Every tensor must have been used, but for constants that exporters save with the weights.
-    pub(crate) fn finish(self) -> Result<(), Error> {
-        let used = |name: &str| self.used.contains(name) || name.ends_with("rotary_emb.inv_freq");
+    ///
+    /// `constants`: how their names end.
+    pub(crate) fn finish(self, constants: &[&str]) -> Result<(), Error> {
+        let used = |name: &str| self.used.contains(name) || constants.iter().any(|end| name.ends_with(end));
         let mut unused: Vec<_> = self.file.iter().filter(|(name, _)| !used(name)).collect();
         unused.sort_by_key(|(name, _)| name.to_string());
         match unused.as_slice() {

@@ -4,81 +4,15 @@
 //! largest absolute value of the golden tensor; float32 sums over a few dozen terms stay near 1e-6, so 1e-4 leaves
 //! room for nothing but rounding.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+mod vectors;
 
-use safetensors::SafeTensors;
 use thumbformer_checkpoint::{Checkpoint, Positions};
 use thumbformer_reference::Reference;
+use vectors::{Vectors, load};
 
-const BOUND: f64 = 1e-4;
-
-fn golden(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(path)
-}
-
-fn load(path: &str) -> Checkpoint {
-    Checkpoint::load(&golden(path), None).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// Tensors by name.
-struct Vectors {
-    bytes: Vec<u8>,
-}
-
-impl Vectors {
-    fn read(path: &str) -> Self {
-        Self { bytes: std::fs::read(golden(path)).expect("the vectors are committed") }
-    }
-
-    fn tensors(&self) -> SafeTensors<'_> {
-        SafeTensors::deserialize(&self.bytes).expect("a safetensors file")
-    }
-
-    fn get(&self, name: &str) -> Option<Vec<f64>> {
-        let view = self.tensors().tensor(name).ok()?;
-        let floats = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-        Some(floats.map(f64::from).collect())
-    }
-
-    fn tokens(&self) -> Vec<u32> {
-        self.get("tokens").expect("tokens").into_iter().map(|id| id as u32).collect()
-    }
-}
-
-/// Runs the reference and compares every golden point. `Err` lists the points that differ, in the order of the
-/// computation, so the first line is where to look.
+/// As [`vectors::compare`], where PyTorch exposes every point.
 fn compare(checkpoint: &Checkpoint, vectors: &Vectors) -> Result<f64, String> {
-    let mut wrong = String::new();
-    let mut seen = vec!["tokens".to_string()];
-    let mut worst = 0f64;
-    let mut judge = |point: &str, found: &[f64]| {
-        seen.push(point.into());
-        let Some(expected) = vectors.get(point) else {
-            writeln!(wrong, "{point}: not among the golden vectors").unwrap();
-            return;
-        };
-        let largest = expected.iter().fold(0f64, |max, x| max.max(x.abs()));
-        let error = expected.iter().zip(found).fold(0f64, |max, (a, b)| max.max((a - b).abs()));
-        let relative = error / largest;
-        // `max` passes over NaN, so it is looked for on its own.
-        let sound = found.len() == expected.len() && found.iter().all(|x| x.is_finite());
-        if !sound || relative > BOUND {
-            let lengths = (found.len(), expected.len());
-            writeln!(wrong, "{point}: relative error {relative:.2e}, (found, expected) lengths {lengths:?}").unwrap();
-        }
-        worst = worst.max(relative);
-    };
-    let logits =
-        Reference::new(checkpoint).forward(&vectors.tokens(), &mut judge).map_err(|error| error.to_string())?;
-    // What is returned is what was observed.
-    judge("logits", &logits.concat());
-    for name in vectors.tensors().names() {
-        if !seen.iter().any(|seen| seen == name) {
-            writeln!(wrong, "{name}: golden, but not computed").unwrap();
-        }
-    }
-    if wrong.is_empty() { Ok(worst) } else { Err(wrong) }
+    vectors::compare(checkpoint, vectors, true)
 }
 
 #[test]
@@ -86,7 +20,7 @@ fn the_reference_agrees_with_pytorch_at_every_named_point_of_every_layer() {
     for model in ["llama", "llama_untied"] {
         let checkpoint = load(&format!("{model}/checkpoint"));
         let vectors = Vectors::read(&format!("{model}/activations.safetensors"));
-        let points = vectors.tensors().names().len();
+        let points = vectors.names().len();
         assert_eq!(points, 4 + 11 * checkpoint.config.n_layers, "{model}: tokens, 3 around the blocks, 11 in each");
         match compare(&checkpoint, &vectors) {
             Ok(worst) => println!("{model}: {points} points, worst relative error {worst:.1e}"),

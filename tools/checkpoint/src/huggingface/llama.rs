@@ -13,9 +13,6 @@ use crate::assemble::{Network, Parts};
 use crate::weights::{Bias, Reader, WeightsFile};
 use crate::{Activation, Checkpoint, Config, Error, Input, Layer, Mask, Norm, NormPlace, Pooling, Positions, Tensor};
 
-/// Architectures whose computation is exactly the one described in [`Config`].
-pub(super) const SUPPORTED: [&str; 2] = ["llama", "mistral"];
-
 /// Larger than any dimension of a model for a microcontroller, small enough that no product overflows 64 bits.
 const LARGEST: usize = 1 << 20;
 
@@ -73,7 +70,7 @@ pub(super) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     let layers = (0..config.n_layers).map(|index| layer(&mut reader, &config, index)).collect::<Result<_, _>>()?;
     let final_norm = Some(reader.affine("model.norm", &[d], Bias::Absent)?);
     let head = head(&mut reader, &config, &embedding.0)?.map(|head| (head, None));
-    reader.finish()?;
+    reader.finish(&["rotary_emb.inv_freq"])?;
     let network = Network {
         embedding,
         class_token: None,

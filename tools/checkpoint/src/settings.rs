@@ -1,0 +1,190 @@
+//! A `config.json`, read key by key; every error names the key, what was found and what would be accepted.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::{Activation, Config, Error, Input, Mask, Pooling, Positions};
+
+/// Larger than any dimension of a model for a microcontroller, small enough that no product overflows 64 bits.
+pub(crate) const LARGEST: usize = 1 << 20;
+
+/// What to do about a number or word that describes no network.
+const NEXT: &str = "correct config.json; it must be the one that the model was trained with";
+
+/// The keys and values of a file, and which of them were looked at. `null` counts as absent.
+pub(crate) struct Settings {
+    pub(crate) path: PathBuf,
+    map: Map<String, Value>,
+    used: RefCell<BTreeSet<String>>,
+}
+
+impl Settings {
+    /// The object of a file; anything else has no keys, so that the first required one is missed.
+    pub(crate) fn new(path: &Path, value: Value) -> Self {
+        let map = if let Value::Object(map) = value { map } else { Map::new() };
+        Self { path: path.into(), map, used: RefCell::default() }
+    }
+
+    pub(crate) fn error(&self, key: &str, found: impl ToString, expected: impl ToString, next: &str) -> Error {
+        Error::Setting {
+            path: self.path.clone(),
+            key: key.into(),
+            found: found.to_string(),
+            expected: expected.to_string(),
+            next: next.into(),
+        }
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
+        self.used.borrow_mut().insert(key.into());
+        self.map.get(key).filter(|value| !value.is_null())
+    }
+
+    /// Whether the key is there, be it `null`.
+    pub(crate) fn mentions(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
+    fn absent(&self, key: &str, expected: impl ToString) -> Error {
+        self.error(key, "absent", expected, "add what the model was trained with to config.json")
+    }
+
+    /// A number of things: 1 to [`LARGEST`].
+    pub(crate) fn size(&self, key: &str) -> Result<usize, Error> {
+        let expected = format!("a whole number from 1 to {LARGEST}");
+        let value = self.get(key).ok_or_else(|| self.absent(key, &expected))?;
+        let size = value.as_u64().and_then(|size| usize::try_from(size).ok());
+        size.filter(|size| (1..=LARGEST).contains(size)).ok_or_else(|| self.error(key, value, expected, NEXT))
+    }
+
+    pub(crate) fn size_or(&self, key: &str, default: usize) -> Result<usize, Error> {
+        if self.get(key).is_none() { Ok(default) } else { self.size(key) }
+    }
+
+    /// A positive number.
+    pub(crate) fn positive(&self, key: &str, default: Option<f64>) -> Result<f64, Error> {
+        match (self.get(key), default) {
+            (None, Some(default)) => Ok(default),
+            (None, None) => Err(self.absent(key, "a positive number")),
+            (Some(value), _) => {
+                // The epsilon is kept in f32, where it must not vanish.
+                let number = value.as_f64().filter(|&number| number.is_finite() && number as f32 > 0.0);
+                number.ok_or_else(|| self.error(key, value, "a positive number", NEXT))
+            }
+        }
+    }
+
+    pub(crate) fn flag(&self, key: &str, default: Option<bool>) -> Result<bool, Error> {
+        match (self.get(key), default) {
+            (None, Some(default)) => Ok(default),
+            (None, None) => Err(self.absent(key, "true or false")),
+            (Some(value), _) => value.as_bool().ok_or_else(|| self.error(key, value, "true or false", NEXT)),
+        }
+    }
+
+    pub(crate) fn text(&self, key: &str) -> Result<Option<&str>, Error> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        value.as_str().map(Some).ok_or_else(|| self.error(key, value, "a text", NEXT))
+    }
+
+    /// One of several words.
+    pub(crate) fn choice<T: Copy>(&self, key: &str, default: Option<T>, words: &[(&str, T)]) -> Result<T, Error> {
+        let expected = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
+        match (self.get(key), default) {
+            (None, Some(default)) => Ok(default),
+            (None, None) => Err(self.absent(key, expected())),
+            (Some(value), _) => match words.iter().find(|(word, _)| value == word) {
+                Some((_, meaning)) => Ok(*meaning),
+                None => Err(self.error(key, value, expected(), "train the model with one of them")),
+            },
+        }
+    }
+
+    /// The activation by the names that transformers gives it.
+    pub(crate) fn activation(&self, key: &str, default: Option<Activation>) -> Result<Activation, Error> {
+        use Activation::{GeluErf, GeluTanh, Relu, Silu};
+        let words = [("gelu", GeluErf), ("gelu_new", GeluTanh), ("gelu_pytorch_tanh", GeluTanh), ("relu", Relu)];
+        self.choice(key, default, &[words.as_slice(), &[("silu", Silu), ("swish", Silu)]].concat())
+    }
+
+    /// No id, one id, or several.
+    pub(crate) fn ids(&self, key: &str) -> Result<Vec<u32>, Error> {
+        let Some(value) = self.get(key) else { return Ok(Vec::new()) };
+        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        let ids = match value {
+            Value::Array(ids) => ids.iter().map(id).collect(),
+            one => id(one).map(|id| vec![id]),
+        };
+        ids.ok_or_else(|| self.error(key, value, "a token id, or several", NEXT))
+    }
+
+    /// Refuses a value that would change the computation; absent is well.
+    pub(crate) fn only(&self, key: &str, accepted: &[Value], expected: &str) -> Result<(), Error> {
+        match self.get(key) {
+            Some(found) if !accepted.contains(found) => {
+                Err(self.error(key, found, expected, "train the model without it"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks for all that is missing at once.
+    pub(crate) fn require(&self, keys: &[&str], why: &str) -> Result<(), Error> {
+        let missing: Vec<&str> = keys.iter().filter(|key| !self.mentions(key)).copied().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(self.error(&missing.join("`, `"), "absent", why, "add what the model was trained with to config.json"))
+    }
+
+    /// Refuses the keys that nobody looked at: a misspelt option would change the network in silence.
+    pub(crate) fn no_others(&self) -> Result<(), Error> {
+        let used = self.used.borrow();
+        match self.map.keys().find(|key| !used.contains(*key)) {
+            None => Ok(()),
+            Some(key) => {
+                let known = used.iter().cloned().collect::<Vec<_>>().join(", ");
+                Err(self.error(key, &self.map[key], format!("one of the keys {known}"), "correct or remove it"))
+            }
+        }
+    }
+
+    /// `width / heads`, or the error that says that it is not whole.
+    pub(crate) fn head_dim(&self, width: (&str, usize), heads: (&str, usize)) -> Result<usize, Error> {
+        if width.1.is_multiple_of(heads.1) {
+            return Ok(width.1 / heads.1);
+        }
+        Err(self.error(width.0, width.1, format!("a multiple of {} ({})", heads.0, heads.1), NEXT))
+    }
+
+    /// Refuses numbers and options that describe no network; the words are those of this project's own layout.
+    pub(crate) fn check(&self, config: &Config) -> Result<(), Error> {
+        let wrong = |key: &str, found: &dyn std::fmt::Debug, expected: &str| {
+            Err(self.error(key, format!("{found:?}"), expected, NEXT))
+        };
+        if !config.n_heads.is_multiple_of(config.n_kv_heads) {
+            return wrong("n_heads", &config.n_heads, &format!("a multiple of n_kv_heads ({})", config.n_kv_heads));
+        }
+        if matches!(config.positions, Positions::Rotary { .. }) && !config.head_dim.is_multiple_of(2) {
+            return wrong("head_dim", &config.head_dim, "an even number: rotary positions turn pairs");
+        }
+        if config.pooling == Pooling::Class && config.mask == Mask::Causal {
+            return wrong(
+                "pooling",
+                &config.pooling,
+                "another one: under a causal mask the first vector sees only itself",
+            );
+        }
+        if config.tied_head && (config.input != Input::Tokens || config.n_outputs != config.vocab) {
+            return wrong("tied_head", &true, "false: only a head over the vocabulary is the embedding's matrix");
+        }
+        let below = format!("below the vocabulary of {}", config.vocab);
+        match config.bos.iter().chain(&config.eos).find(|id| **id as usize >= config.vocab) {
+            Some(id) => wrong("bos_token_id, eos_token_id", id, &below),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The reference computes what PyTorch computes with every block option: at every point that PyTorch exposes, from
+//! every checkpoint layout.
+
+mod vectors;
+
+use thumbformer_checkpoint::{Activation, Checkpoint, Config, Mask, NormPlace, Pooling, Positions, Tensor};
+use thumbformer_reference::Reference;
+use vectors::{Vectors, load};
+
+const MODELS: [&str; 8] =
+    ["torch_post_relu", "torch_post_gelu", "torch_pre_gelu", "torch_pre_relu", "bert", "distilbert", "gpt2", "vit"];
+
+/// As [`vectors::compare`], at the points that PyTorch exposes.
+fn compare(checkpoint: &Checkpoint, vectors: &Vectors) -> Result<f64, String> {
+    vectors::compare(checkpoint, vectors, false)
+}
+
+fn checkpoint(model: &str) -> Checkpoint {
+    load(&format!("{model}/checkpoint"))
+}
+
+fn vectors(model: &str) -> Vectors {
+    Vectors::read(&format!("{model}/activations.safetensors"))
+}
+
+#[test]
+fn the_reference_agrees_with_pytorch_at_every_exposed_point_of_every_option() {
+    let mut wrong = String::new();
+    for model in MODELS {
+        let (checkpoint, vectors) = (checkpoint(model), vectors(model));
+        let names = vectors.names();
+        let layers = checkpoint.config.n_layers;
+        for point in ["attention_norm", "mlp_norm", "output"] {
+            assert!((0..layers).all(|n| names.contains(&format!("layers.{n}.{point}"))), "{model}: {point}");
+        }
+        assert!(names.contains(&"embedding".into()) && names.contains(&"logits".into()), "{model}");
+        match compare(&checkpoint, &vectors) {
+            Ok(worst) => println!("{model}: {} points, worst relative error {worst:.1e}", names.len() - 1),
+            Err(points) => wrong += &format!("{model} differs from PyTorch, first at\n{points}"),
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn the_golden_models_cover_every_option() {
+    let configs: Vec<Config> = MODELS.iter().map(|model| checkpoint(model).config).collect();
+    let any = |what: &str, test: &dyn Fn(&Config) -> bool| assert!(configs.iter().any(test), "no model has {what}");
+    for place in [NormPlace::Pre, NormPlace::Post] {
+        any("norm_place", &|c| c.norm_place == place);
+    }
+    for activation in [Activation::Relu, Activation::GeluErf, Activation::GeluTanh] {
+        any("activation", &|c| c.activation == activation);
+    }
+    for mask in [Mask::Causal, Mask::Bidirectional] {
+        any("mask", &|c| c.mask == mask && c.norm_place == NormPlace::Pre);
+        any("mask", &|c| c.mask == mask && c.norm_place == NormPlace::Post);
+    }
+    for pooling in [Pooling::None, Pooling::Class, Pooling::Mean, Pooling::Last] {
+        any("pooling", &|c| c.pooling == pooling);
+    }
+    for positions in [Positions::Table, Positions::None] {
+        any("positions", &|c| c.positions == positions);
+    }
+    any("a scale of its own", &|c| c.attention_scale == 1.0);
+    any("a head of odd width", &|c| !c.head_dim.is_multiple_of(2));
+    let whole = |test: &dyn Fn(&Checkpoint) -> bool| MODELS.iter().any(|model| test(&checkpoint(model)));
+    assert!(
+        whole(&|c| c.class_token.is_some())
+            && whole(&|c| c.config.pooling == Pooling::Class && c.class_token.is_none())
+    );
+    assert!(whole(&|c| c.pooler.is_some()) && whole(&|c| c.head.is_none() && !c.config.tied_head));
+    assert!(
+        whole(&|c| c.final_norm.is_some() && c.final_norm_bias.is_none()) && whole(&|c| c.embedding_norm.is_some())
+    );
+    assert!(whole(&|c| c.layers[0].bq.is_none()) && whole(&|c| c.layers[0].bq.is_some()));
+}
+
+/// One optional number of a part, to be changed by a test.
+type Part = fn(&mut Checkpoint) -> Option<&mut Tensor>;
+
+#[test]
+fn a_changed_number_of_every_optional_part_is_found_where_pytorch_shows_it_first() {
+    let cases: [(&str, &str, Part); 18] = [
+        ("torch_pre_relu", "embedding", |c| c.embedding_bias.as_mut()),
+        ("torch_pre_relu", "embedding", |c| c.class_token.as_mut()),
+        ("torch_pre_gelu", "embedding", |c| c.positions.as_mut()),
+        ("torch_pre_relu", "layers.0.attention_norm", |c| c.layers[0].attention_norm_bias.as_mut()),
+        ("bert", "layers.0.attention.q", |c| c.layers[0].bq.as_mut()),
+        ("bert", "layers.0.attention.k", |c| c.layers[0].bk.as_mut()),
+        ("bert", "layers.0.attention.v", |c| c.layers[0].bv.as_mut()),
+        ("torch_post_relu", "layers.1.attention.output", |c| c.layers[1].bv.as_mut()),
+        ("gpt2", "layers.1.attention.output", |c| c.layers[1].bo.as_mut()),
+        ("gpt2", "layers.1.mlp_norm", |c| c.layers[1].mlp_norm_bias.as_mut()),
+        ("distilbert", "layers.0.mlp.hidden", |c| c.layers[0].up_bias.as_mut()),
+        ("distilbert", "layers.0.mlp.output", |c| c.layers[0].down_bias.as_mut()),
+        ("bert", "embedding_norm", |c| c.embedding_norm.as_mut()),
+        ("bert", "embedding_norm", |c| c.embedding_norm_bias.as_mut()),
+        ("gpt2", "final_norm", |c| c.final_norm_bias.as_mut()),
+        ("bert", "pooler", |c| c.pooler.as_mut()?.bias.as_mut()),
+        ("bert", "logits", |c| c.head_bias.as_mut()),
+        ("vit", "logits", |c| c.head.as_mut()),
+    ];
+    for (model, point, part) in cases {
+        let mut changed = checkpoint(model);
+        // Every number, as ReLU may hide some.
+        let part = part(&mut changed).unwrap_or_else(|| panic!("{model} has no such part before {point}"));
+        part.data.iter_mut().enumerate().for_each(|(index, value)| *value += 0.1 + 0.01 * index as f32);
+        let wrong = compare(&changed, &vectors(model)).expect_err(point);
+        assert!(wrong.starts_with(&format!("{point}:")), "{model}: {point} was changed, found\n{wrong}");
+    }
+}
+
+/// An option, to be changed by a test.
+type Change = fn(&mut Config);
+
+#[test]
+fn a_changed_option_is_found() {
+    let cases: [(&str, Change); 9] = [
+        ("torch_post_relu", |c| c.norm_place = NormPlace::Pre),
+        ("gpt2", |c| c.norm_place = NormPlace::Post),
+        ("torch_post_relu", |c| c.mask = Mask::Causal),
+        ("torch_post_gelu", |c| c.mask = Mask::Bidirectional),
+        ("gpt2", |c| c.activation = Activation::GeluErf),
+        ("vit", |c| c.activation = Activation::GeluTanh),
+        ("gpt2", |c| c.attention_scale = Config::usual_scale(c.head_dim)),
+        ("torch_pre_gelu", |c| c.pooling = Pooling::Last),
+        ("torch_post_gelu", |c| c.pooling = Pooling::Mean),
+    ];
+    for (model, change) in cases {
+        let mut changed = checkpoint(model);
+        change(&mut changed.config);
+        let found = compare(&changed, &vectors(model));
+        assert!(found.is_err(), "{model}: {:?}", changed.config);
+    }
+}
+
+/// A sequence that cannot be computed, and words of the error.
+type Refused = (&'static str, Vec<Vec<f64>>, &'static [&'static str]);
+
+#[test]
+fn frames_and_tokens_that_do_not_fit_are_refused_by_name() {
+    let reference = |model| Reference::new(&checkpoint(model));
+    let (frames, tokens) = (reference("vit"), reference("bert"));
+    let cases: [Refused; 4] = [
+        ("nothing", vec![], &["empty"]),
+        ("a narrow frame", vec![vec![0.0; 18], vec![0.0; 17]], &["frame 1", "17", "18"]),
+        ("a frame that is no number", vec![[vec![0.0; 17], vec![f64::NAN]].concat()], &["frame 0", "NaN", "17"]),
+        ("more than the patches", vec![vec![0.0; 18]; 10], &["11", "holds 10"]),
+    ];
+    for (case, input, expected) in cases {
+        let error = frames.forward_frames(&input, &mut |_, _| panic!("computed {case}")).unwrap_err().to_string();
+        assert!(expected.iter().all(|part| error.contains(part)), "{case}: {error}");
+    }
+    assert!(frames.forward_frames(&vec![vec![0.0; 18]; 9], &mut |_, _| ()).is_ok(), "nine patches and the class token");
+    let error = frames.forward(&[1], &mut |_, _| ()).unwrap_err().to_string();
+    assert!(error.contains("reads frames, found tokens"), "{error}");
+    let error = tokens.forward_frames(&[vec![1.0]], &mut |_, _| ()).unwrap_err().to_string();
+    assert!(error.contains("reads tokens, found frames"), "{error}");
+}
