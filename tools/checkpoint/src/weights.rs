@@ -107,6 +107,12 @@ impl Reader<'_> {
         Error::Shape { path: self.path.clone(), tensor: name.into(), expected: expected.into(), found }
     }
 
+    /// `model.`, if tensors are called so: a model that was saved without a task's head leaves its name out.
+    pub(crate) fn prefix(&self, model: &str) -> String {
+        let prefix = format!("{model}.");
+        if self.iter_names().any(|name| name.starts_with(&prefix)) { prefix } else { String::new() }
+    }
+
     /// All names, in no particular order.
     pub(crate) fn iter_names(&self) -> impl Iterator<Item = &str> {
         self.file.names().into_iter()
@@ -176,15 +182,18 @@ impl Reader<'_> {
     }
 }
 
-/// Names for a message: each once, with `N` for every number, in order, up to a dozen.
+/// Enough for all tensors of a usual architecture.
+const SHOWN: usize = 40;
+
+/// Names for a message: each once, with `N` for every number, in order.
 pub(crate) fn summary<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let number = |part: &'a str| if part.bytes().all(|byte| byte.is_ascii_digit()) { "N" } else { part };
     let patterns: BTreeSet<String> =
         names.map(|name| name.split('.').map(number).collect::<Vec<_>>().join(".")).collect();
-    let shown: Vec<&str> = patterns.iter().take(12).map(String::as_str).collect();
+    let shown: Vec<&str> = patterns.iter().take(SHOWN).map(String::as_str).collect();
     match patterns.len() {
         0 => "none".into(),
-        count if count > 12 => format!("{} and {} more", shown.join(", "), count - 12),
+        count if count > SHOWN => format!("{} and {} more", shown.join(", "), count - SHOWN),
         _ => shown.join(", "),
     }
 }

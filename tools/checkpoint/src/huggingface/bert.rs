@@ -63,10 +63,7 @@ fn load(names: &Names, folder: &Path, settings: Settings) -> Result<Checkpoint, 
     let file = WeightsFile::read(folder)?;
     let mut reader = file.reader()?;
     let (d, vocab) = (config.d_model, config.vocab);
-    // A model that was saved without a task's head has no name of its own before its tensors.
-    let with_task = format!("{}.", names.model_type);
-    let prefix =
-        if reader.has(&format!("{with_task}embeddings.word_embeddings.weight")) { with_task } else { "".into() };
+    let prefix = reader.prefix(names.model_type);
     let embedding = reader.affine(&format!("{prefix}embeddings.word_embeddings"), &[vocab, d], Bias::Absent)?;
     let positions = positions(names, &settings, &mut reader, &prefix, [config.max_seq, d])?;
     let norm = reader.affine(&format!("{prefix}embeddings.LayerNorm"), &[d], Bias::Required)?;

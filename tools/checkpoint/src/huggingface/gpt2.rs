@@ -18,7 +18,7 @@ const CONSTANTS: [&str; 2] = [".attn.bias", ".attn.masked_bias"];
 struct Gpt<'a> {
     reader: Reader<'a>,
     config: Config,
-    prefix: &'static str,
+    prefix: String,
     bias: Bias,
     /// Matrices are `[in, out]`.
     transposed: bool,
@@ -81,8 +81,8 @@ fn config(settings: &Settings, max_seq: &str, activation: Activation) -> Result<
 fn load(folder: &Path, name: &str, settings: &Settings, config: Config, bias: Bias) -> Result<Checkpoint, Error> {
     let file = WeightsFile::read(folder)?;
     let reader = file.reader()?;
-    let prefix = if reader.has("transformer.wte.weight") { "transformer." } else { "" };
-    let mut gpt = Gpt { reader, config, prefix, bias, transposed: name == "gpt2" };
+    let prefix = reader.prefix("transformer");
+    let mut gpt = Gpt { reader, config, prefix: prefix.clone(), bias, transposed: name == "gpt2" };
     let (d, vocab, max_seq) = (gpt.config.d_model, gpt.config.vocab, gpt.config.max_seq);
     let embedding = gpt.reader.take(&format!("{prefix}wte.weight"), &[vocab, d])?;
     let positions = gpt.reader.take(&format!("{prefix}wpe.weight"), &[max_seq, d])?;

@@ -24,7 +24,7 @@ pub(super) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     let file = WeightsFile::read(folder)?;
     let mut reader = file.reader()?;
     let d = config.d_model;
-    let prefix = if reader.has("vit.embeddings.cls_token") { "vit." } else { "" };
+    let prefix = reader.prefix("vit");
     let projection = format!("{prefix}embeddings.patch_embeddings.projection");
     // A convolution whose stride is its width sees every patch once: a matrix.
     let weight = reader.take(&format!("{projection}.weight"), &[d, channels, side, side])?;

@@ -1,23 +1,13 @@
 //! Hugging Face folders.
 
 use std::fs;
-use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, View};
+use safetensors::tensor::Dtype;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use thumbformer_checkpoint::{Checkpoint, Positions};
 
-use crate::{Report, golden, refusal};
-
-/// A copy of a golden Hugging Face folder.
-fn folder(model: &str) -> TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    for file in ["config.json", "model.safetensors"] {
-        fs::copy(golden(model).join("checkpoint").join(file), copy.path().join(file)).unwrap();
-    }
-    copy
-}
+use crate::files::{Change, Spoil, change, find, folder, golden, put, tensors, write};
+use crate::{Report, refusal};
 
 #[test]
 fn the_golden_models_load() {
@@ -90,9 +80,6 @@ fn a_setting_that_changes_the_computation_is_refused() {
     }
 }
 
-/// A key of the configuration and its new value; `None` takes the key out.
-type Change = (&'static str, Option<Value>);
-
 #[test]
 fn older_and_equivalent_spellings_of_the_configuration_mean_the_same() {
     let wanted = Checkpoint::load(&golden("llama/checkpoint"), None).unwrap().config;
@@ -110,70 +97,10 @@ fn older_and_equivalent_spellings_of_the_configuration_mean_the_same() {
     ];
     for (case, changes) in cases {
         let folder = folder("llama");
-        let path = folder.path().join("config.json");
-        let mut config: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-        for (key, value) in changes {
-            match value {
-                None => drop(config.as_object_mut().unwrap().remove(*key)),
-                Some(value) => config[*key] = value.clone(),
-            }
-        }
-        fs::write(&path, config.to_string()).unwrap();
+        change(folder.path(), changes);
         let found = Checkpoint::load(folder.path(), None).unwrap_or_else(|error| panic!("{case}: {error}"));
         assert_eq!(found.config, wanted, "{case}");
     }
-}
-
-/// A tensor to be written again.
-#[derive(Clone)]
-struct Raw {
-    name: String,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    data: Vec<u8>,
-}
-
-impl View for &Raw {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
-        self.data.as_slice().into()
-    }
-    fn data_len(&self) -> usize {
-        self.data.len()
-    }
-}
-
-fn tensors(path: &Path) -> Vec<Raw> {
-    let bytes = fs::read(path).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let raw = |(name, view): (String, safetensors::tensor::TensorView<'_>)| Raw {
-        name,
-        dtype: view.dtype(),
-        shape: view.shape().to_vec(),
-        data: view.data().to_vec(),
-    };
-    file.tensors().into_iter().map(raw).collect()
-}
-
-fn write(path: &Path, tensors: &[Raw]) {
-    let views = tensors.iter().map(|raw| (raw.name.as_str(), raw));
-    fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
-}
-
-/// What a case does to the tensors of a file.
-type Spoil = fn(&mut Vec<Raw>);
-
-fn find<'a>(tensors: &'a mut [Raw], name: &str) -> &'a mut Raw {
-    tensors.iter_mut().find(|raw| raw.name == name).unwrap_or_else(|| panic!("{name}"))
-}
-
-fn put(raw: &mut Raw, index: usize, value: f32) {
-    raw.data[4 * index..4 * index + 4].copy_from_slice(&value.to_le_bytes());
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::fs;
 
 use thumbformer_checkpoint::Checkpoint;
 
-use crate::{Report, golden, refusal};
+use crate::files::golden;
+use crate::{Report, refusal};
 
 /// The golden llama2.c file as numbers.
 fn llama2c() -> Vec<u8> {

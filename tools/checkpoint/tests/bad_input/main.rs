@@ -3,16 +3,18 @@
 //! Every case takes the golden model (which loads, as the first test shows), spoils one thing, and looks for the words
 //! that must be in the message.
 
+mod encoders;
+mod files;
+mod gpt2;
 mod hugging_face;
 mod llama2c;
+mod native;
+mod pytorch;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use thumbformer_checkpoint::Checkpoint;
-
-fn golden(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(path)
-}
+use files::{Change, Spoil, change, folder, golden, tensors, write};
+use thumbformer_checkpoint::{Checkpoint, Input};
 
 /// What loading says, or the panic that a sound checkpoint deserves no error.
 fn refusal(case: &str, path: &Path) -> String {
@@ -40,6 +42,39 @@ impl Report {
     }
 }
 
+/// A golden model, what is changed in its files, and words that the error must have.
+struct Case {
+    name: &'static str,
+    model: &'static str,
+    changes: Vec<Change>,
+    spoil: Spoil,
+    expected: &'static [&'static str],
+}
+
+/// A case that changes `config.json`.
+fn setting(model: &'static str, changes: &[Change], expected: &'static [&'static str]) -> Case {
+    Case { name: changes[0].0, model, changes: changes.into(), spoil: |_| (), expected }
+}
+
+/// A case that changes the tensors.
+fn weights(name: &'static str, model: &'static str, spoil: Spoil, expected: &'static [&'static str]) -> Case {
+    Case { name, model, changes: Vec::new(), spoil, expected }
+}
+
+/// Spoils a copy of the model that every case names, and loads it.
+fn all_are_refused(cases: impl IntoIterator<Item = Case>) {
+    let mut report = Report::default();
+    for case in cases {
+        let folder = folder(case.model);
+        change(folder.path(), &case.changes);
+        let path = folder.path().join("model.safetensors");
+        let mut all = tensors(&path);
+        (case.spoil)(&mut all);
+        write(&path, &all);
+        report.check(&format!("{}: {} {:?}", case.model, case.name, case.changes), folder.path(), case.expected);
+    }
+}
+
 impl Drop for Report {
     fn drop(&mut self) {
         if !std::thread::panicking() {
@@ -62,6 +97,14 @@ fn random_damage_is_an_error_or_harmless_and_never_a_panic() {
         // The header; behind it every bit pattern is a number.
         ("model.safetensors", "llama/checkpoint", 2800),
         ("model.bin", "llama2c", 40),
+        ("config.json", "bert/checkpoint", usize::MAX),
+        ("model.safetensors", "bert/checkpoint", 2400),
+        ("config.json", "gpt2/checkpoint", usize::MAX),
+        ("model.safetensors", "gpt2/checkpoint", 2400),
+        ("config.json", "vit/checkpoint", usize::MAX),
+        ("model.safetensors", "vit/checkpoint", 2400),
+        ("config.json", "torch_pre_gelu/checkpoint", usize::MAX),
+        ("model.safetensors", "torch_pre_gelu/checkpoint", 1200),
     ] {
         let folder = tempfile::tempdir().unwrap();
         for name in ["config.json", "model.safetensors", "model.bin"] {
@@ -82,7 +125,11 @@ fn random_damage_is_an_error_or_harmless_and_never_a_panic() {
                 Err(_) => refused += 1,
                 Ok(checkpoint) => {
                     let config = &checkpoint.config;
-                    assert_eq!(checkpoint.embedding.data.len(), config.vocab * config.d_model);
+                    let rows = match config.input {
+                        Input::Tokens => config.vocab,
+                        Input::Frames { n_features } => n_features,
+                    };
+                    assert_eq!(checkpoint.embedding.data.len(), rows * config.d_model);
                     assert_eq!(checkpoint.layers.len(), config.n_layers);
                 }
             }

@@ -1,0 +1,256 @@
+//! This project's own layout: every golden model, written in it, is itself again; and what is wrong is named.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use thumbformer_checkpoint::{
+    Activation, Checkpoint, Input, Mask, Norm, NormPlace, PoolerActivation, Pooling, Positions, Tensor,
+};
+
+use crate::Report;
+use crate::files::{Change, Raw, Spoil, change, copy, find, golden, remove, tensors, write};
+
+const MODELS: [&str; 10] = [
+    "llama",
+    "llama_untied",
+    "torch_post_relu",
+    "torch_post_gelu",
+    "torch_pre_gelu",
+    "torch_pre_relu",
+    "bert",
+    "distilbert",
+    "gpt2",
+    "vit",
+];
+
+fn load(folder: &Path) -> Checkpoint {
+    Checkpoint::load(folder, None).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// All tensors by the names of the layout.
+fn named(c: &Checkpoint) -> Vec<(String, &Tensor)> {
+    let mut all = vec![
+        ("embedding.weight".to_string(), Some(&c.embedding)),
+        ("embedding.bias".into(), c.embedding_bias.as_ref()),
+        ("class_token".into(), c.class_token.as_ref()),
+        ("positions".into(), c.positions.as_ref()),
+        ("embedding_norm.weight".into(), c.embedding_norm.as_ref()),
+        ("embedding_norm.bias".into(), c.embedding_norm_bias.as_ref()),
+        ("final_norm.weight".into(), c.final_norm.as_ref()),
+        ("final_norm.bias".into(), c.final_norm_bias.as_ref()),
+        ("pooler.weight".into(), c.pooler.as_ref().map(|pooler| &pooler.weight)),
+        ("pooler.bias".into(), c.pooler.as_ref().and_then(|pooler| pooler.bias.as_ref())),
+        ("head.weight".into(), c.head.as_ref()),
+        ("head.bias".into(), c.head_bias.as_ref()),
+    ];
+    for (n, layer) in c.layers.iter().enumerate() {
+        let parts = [
+            ("attention_norm", Some(&layer.attention_norm), &layer.attention_norm_bias),
+            ("attention.query", Some(&layer.wq), &layer.bq),
+            ("attention.key", Some(&layer.wk), &layer.bk),
+            ("attention.value", Some(&layer.wv), &layer.bv),
+            ("attention.output", Some(&layer.wo), &layer.bo),
+            ("mlp_norm", Some(&layer.mlp_norm), &layer.mlp_norm_bias),
+            ("mlp.gate", layer.gate.as_ref(), &layer.gate_bias),
+            ("mlp.up", Some(&layer.up), &layer.up_bias),
+            ("mlp.down", Some(&layer.down), &layer.down_bias),
+        ];
+        for (part, weight, bias) in parts {
+            all.push((format!("layers.{n}.{part}.weight"), weight));
+            all.push((format!("layers.{n}.{part}.bias"), bias.as_ref()));
+        }
+    }
+    all.into_iter().filter_map(|(name, tensor)| Some((name, tensor?))).collect()
+}
+
+/// A golden model in this layout.
+fn native(model: &str) -> TempDir {
+    let c = load(&golden(model).join("checkpoint"));
+    let folder = tempfile::tempdir().unwrap();
+    let raw = |(name, tensor): (String, &Tensor)| Raw {
+        name,
+        dtype: safetensors::Dtype::F32,
+        shape: tensor.shape.clone(),
+        data: tensor.data.iter().flat_map(|value| value.to_le_bytes()).collect(),
+    };
+    write(&folder.path().join("model.safetensors"), &named(&c).into_iter().map(raw).collect::<Vec<_>>());
+    let g = &c.config;
+    let mut config = json!({
+        "architecture": "thumbformer", "d_model": g.d_model, "n_layers": g.n_layers, "n_heads": g.n_heads,
+        "n_kv_heads": g.n_kv_heads, "head_dim": g.head_dim, "d_ff": g.d_ff, "max_seq": g.max_seq,
+        "norm": match g.norm { Norm::Rms => "rms", Norm::Layer => "layer" },
+        "norm_place": match g.norm_place { NormPlace::Pre => "pre", NormPlace::Post => "post" },
+        "norm_eps": g.norm_eps,
+        "activation": match g.activation {
+            Activation::Silu => "silu",
+            Activation::GeluErf => "gelu_erf",
+            Activation::GeluTanh => "gelu_tanh",
+            Activation::Relu => "relu",
+        },
+        "mask": match g.mask { Mask::Causal => "causal", Mask::Bidirectional => "bidirectional" },
+        "positions": match g.positions {
+            Positions::Rotary { .. } => "rotary",
+            Positions::Table => "table",
+            Positions::None => "none",
+        },
+        "input": match g.input { Input::Tokens => "tokens", Input::Frames { .. } => "frames" },
+        "pooling": match g.pooling {
+            Pooling::None => "none",
+            Pooling::Class => "class",
+            Pooling::Mean => "mean",
+            Pooling::Last => "last",
+        },
+        "attention_scale": g.attention_scale,
+        "class_token": c.class_token.is_some(), "embedding_norm": c.embedding_norm.is_some(),
+        "final_norm": c.final_norm.is_some(), "gated_mlp": c.layers[0].gate.is_some(),
+        "head": if g.tied_head { "tied" } else if c.head.is_some() { "linear" } else { "none" },
+        "n_outputs": g.n_outputs, "bos_token_id": g.bos, "eos_token_id": g.eos,
+    });
+    if let Positions::Rotary { theta } = g.positions {
+        config["rope_theta"] = json!(theta);
+    }
+    match g.input {
+        Input::Tokens => config["vocab"] = json!(g.vocab),
+        Input::Frames { n_features } => config["n_features"] = json!(n_features),
+    }
+    config["pooler_activation"] = match c.pooler.as_ref().map(|pooler| pooler.activation) {
+        None => Value::Null,
+        Some(PoolerActivation::Tanh) => json!("tanh"),
+        Some(PoolerActivation::Relu) => json!("relu"),
+    };
+    fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    folder
+}
+
+#[test]
+fn every_golden_model_can_be_written_in_this_layout_and_is_itself_again() {
+    for model in MODELS {
+        let (theirs, folder) = (load(&golden(model).join("checkpoint")), native(model));
+        let ours = load(folder.path());
+        assert_eq!(ours.architecture, "thumbformer");
+        assert_eq!(ours.config, theirs.config, "{model}");
+        let (ours, theirs) = (named(&ours), named(&theirs));
+        assert_eq!(ours.len(), theirs.len(), "{model}");
+        for ((name, ours), (_, theirs)) in ours.iter().zip(&theirs) {
+            assert_eq!((&ours.name, &ours.shape, &ours.data), (name, &theirs.shape, &theirs.data), "{model}");
+        }
+    }
+}
+
+#[test]
+fn what_is_usual_may_be_left_out() {
+    let folder = native("torch_pre_relu");
+    let wanted = load(folder.path()).config;
+    let absent = ["n_kv_heads", "head_dim", "attention_scale", "embedding_norm", "pooler_activation", "bos_token_id"];
+    change(folder.path(), &absent.map(|key| (key, None)));
+    assert_eq!(load(folder.path()).config, wanted);
+}
+
+#[test]
+fn a_bad_setting_is_refused_by_name() {
+    let cases: [(&str, &[Change], &[&str]); 24] = [
+        ("vit", &[("norm_place", None)], &["norm_place", "absent", "pre or post"]),
+        ("vit", &[("norm_place", Some(json!("both")))], &["norm_place", "both", "pre or post"]),
+        ("vit", &[("norm", Some(json!("batch")))], &["norm", "batch", "rms or layer"]),
+        ("vit", &[("activation", Some(json!("gelu")))], &["activation", "gelu_erf or gelu_tanh"]),
+        ("vit", &[("final_norm", None)], &["final_norm", "absent"]),
+        ("vit", &[("gated_mlp", Some(json!(1)))], &["gated_mlp", "true or false"]),
+        ("vit", &[("norm_position", Some(json!("pre")))], &["norm_position", "one of the keys", "norm_place"]),
+        ("vit", &[("pooling", Some(json!("mean")))], &["class_token", "pooling"]),
+        ("vit", &[("mask", Some(json!("causal")))], &["pooling", "Class", "causal"]),
+        ("vit", &[("n_features", None)], &["n_features", "absent"]),
+        ("vit", &[("head", Some(json!("tied")))], &["n_outputs", "3", "0"]),
+        ("vit", &[("n_outputs", Some(json!(0)))], &["n_outputs", "0"]),
+        ("vit", &[("d_model", Some(json!(13))), ("head_dim", None)], &["d_model", "13", "n_heads (2)"]),
+        ("vit", &[("norm_eps", Some(json!(1e-60)))], &["norm_eps", "positive"]),
+        ("vit", &[("attention_scale", Some(json!(0)))], &["attention_scale", "positive"]),
+        ("vit", &[("bos_token_id", Some(json!(0)))], &["bos_token_id", "vocabulary of 0"]),
+        ("gpt2", &[("pooler_activation", Some(json!("tanh")))], &["pooler_activation", "pooling"]),
+        ("gpt2", &[("vocab", Some(json!(1u64 << 30)))], &["vocab", "1073741824", "1048576"]),
+        ("gpt2", &[("eos_token_id", Some(json!([1, "end"])))], &["eos_token_id", "token id"]),
+        ("gpt2", &[("positions", Some(json!("alibi")))], &["positions", "alibi", "rotary or table or none"]),
+        ("llama", &[("rope_theta", None)], &["rope_theta", "absent"]),
+        ("llama", &[("n_kv_heads", Some(json!(3)))], &["n_heads", "4", "n_kv_heads (3)"]),
+        ("llama", &[("head_dim", Some(json!(7)))], &["head_dim", "7", "even"]),
+        (
+            "bert",
+            &[("architecture", Some(json!("thumbformer2")))],
+            &["architecture `thumbformer2`", "thumbformer", "mlp.up"],
+        ),
+    ];
+    let mut report = Report::default();
+    for (model, changes, expected) in cases {
+        let folder = native(model);
+        change(folder.path(), changes);
+        report.check(&format!("{model} {changes:?}"), folder.path(), &[expected, &["config.json"]].concat());
+    }
+    let folder = native("vit");
+    fs::write(folder.path().join("config.json"), "[]").unwrap();
+    report.check("no object", folder.path(), &["config.json", "model_type"]);
+}
+
+#[test]
+fn a_bad_tensor_is_refused_by_name() {
+    let cases: [(&str, &str, Spoil, &[&str]); 9] = [
+        ("a missing part", "vit", |all| remove(all, "positions"), &["positions", "missing"]),
+        (
+            "a bias in one layer only",
+            "gpt2",
+            |all| remove(all, "layers.1.mlp.up.bias"),
+            &["layers.1.mlp.up.bias", "missing"],
+        ),
+        (
+            "a bias in the other only",
+            "gpt2",
+            |all| remove(all, "layers.0.mlp.up.bias"),
+            &["layers.1.mlp.up.bias", "no place"],
+        ),
+        (
+            "a bias of RMSNorm",
+            "llama",
+            |all| copy(all, "final_norm.weight", "final_norm.bias"),
+            &["final_norm.bias", "no place"],
+        ),
+        (
+            "a bias of an embedding of tokens",
+            "bert",
+            |all| copy(all, "pooler.bias", "embedding.bias"),
+            &["embedding.bias"],
+        ),
+        (
+            "a gate",
+            "vit",
+            |all| copy(all, "layers.0.mlp.up.weight", "layers.0.mlp.gate.weight"),
+            &["mlp.gate", "no place"],
+        ),
+        (
+            "a head that is tied",
+            "gpt2",
+            |all| copy(all, "embedding.weight", "head.weight"),
+            &["head.weight", "no place"],
+        ),
+        (
+            "a batched class token",
+            "vit",
+            |all| find(all, "class_token").shape = vec![1, 12],
+            &["class_token", "[1, 12]", "[12]"],
+        ),
+        (
+            "two layers for one",
+            "bert",
+            |all| copy(all, "layers.0.mlp.up.bias", "layers.1.mlp.up.bias"),
+            &["layers.1", "no place"],
+        ),
+    ];
+    let mut report = Report::default();
+    for (case, model, spoil, expected) in cases {
+        let folder = native(model);
+        let path = folder.path().join("model.safetensors");
+        let mut all = tensors(&path);
+        spoil(&mut all);
+        write(&path, &all);
+        report.check(case, folder.path(), expected);
+    }
+}
