@@ -64,7 +64,7 @@ pub fn convert_with(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Vec<u32>> {
     let config = &checkpoint.config;
-    refuse_what_the_engine_lacks(checkpoint)?;
+    computed(checkpoint)?;
     let mut writer = ImageWriter::new(dims(checkpoint, settings.max_seq, engine::Input::Tokens)?, settings.packing);
     add(&mut writer, Tensor::Embedding, 0, &checkpoint.embedding, progress).with_context(|| source(checkpoint))?;
     blocks(&mut writer, checkpoint, int4, progress)?;
@@ -123,6 +123,21 @@ fn dims(checkpoint: &Checkpoint, max_seq: Option<usize>, input: engine::Input) -
     if max_seq > config.max_seq {
         bail!("--max-seq {max_seq}: the checkpoint was trained for a context of {}; give no more", config.max_seq);
     }
+    let &checkpoint::Config { d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff, vocab, norm_eps, .. } = config;
+    // Of blocks alone nobody asks for a vocabulary; the constructor does.
+    let vocab = vocab.max(usize::from(input == engine::Input::Stream));
+    let mut dims =
+        Dims::new(d_model, n_layers, n_heads, n_kv_heads, head_dim + head_dim % 2, d_ff, vocab, max_seq, norm_eps)
+            .with_context(|| source(checkpoint))?;
+    dims.head_dim = head_dim;
+    dims.attention_scale = config.attention_scale as f32;
+    dims.options = options(checkpoint, input);
+    Ok(dims)
+}
+
+/// The options of an image.
+pub fn options(checkpoint: &Checkpoint, input: engine::Input) -> engine::Options {
+    let config = &checkpoint.config;
     let mut options = engine::Options::LLAMA;
     options.norm = match config.norm {
         checkpoint::Norm::Rms => engine::Norm::Rms,
@@ -148,16 +163,7 @@ fn dims(checkpoint: &Checkpoint, max_seq: Option<usize>, input: engine::Input) -
     };
     options.gated = checkpoint.layers.iter().all(|layer| layer.gate.is_some());
     options.input = input;
-    let &checkpoint::Config { d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff, vocab, norm_eps, .. } = config;
-    // Of blocks alone nobody asks for a vocabulary; the constructor does.
-    let vocab = vocab.max(usize::from(input == engine::Input::Stream));
-    let mut dims =
-        Dims::new(d_model, n_layers, n_heads, n_kv_heads, head_dim + head_dim % 2, d_ff, vocab, max_seq, norm_eps)
-            .with_context(|| source(checkpoint))?;
-    dims.head_dim = head_dim;
-    dims.attention_scale = config.attention_scale as f32;
-    dims.options = options;
-    Ok(dims)
+    options
 }
 
 /// Adds one float tensor: a matrix as int8, a vector as 16 bits.
@@ -228,8 +234,11 @@ fn blocks(
     Ok(())
 }
 
-/// Refuses, by name, what a checkpoint has and the engine does not compute yet.
-fn refuse_what_the_engine_lacks(checkpoint: &Checkpoint) -> Result<()> {
+/// Whether the engine computes a checkpoint's network.
+///
+/// # Errors
+/// The first option that it lacks, by name.
+pub fn computed(checkpoint: &Checkpoint) -> Result<()> {
     let config = &checkpoint.config;
     let options = [
         ("mask", format!("{:?}", config.mask), config.mask == checkpoint::Mask::Causal),
@@ -240,6 +249,10 @@ fn refuse_what_the_engine_lacks(checkpoint: &Checkpoint) -> Result<()> {
     ];
     if let Some((option, found, _)) = options.iter().find(|(.., computed)| !computed) {
         bail!("{}: {option} = {found} is not computed by the engine yet; {NEXT}", source(checkpoint));
+    }
+    let gates = checkpoint.layers.iter().filter(|layer| layer.gate.is_some()).count();
+    if gates != 0 && gates != checkpoint.layers.len() {
+        bail!("{}: layers with and without a gate are not computed by the engine; {NEXT}", source(checkpoint));
     }
     let around = [
         &checkpoint.embedding_bias,

@@ -193,8 +193,9 @@ fn run_convert(arguments: &Convert) -> Result<()> {
     let model = model(&words, &arguments.output)?;
     let bytes = 4 * words.len();
     println!(
-        "{}: packed for {}, {} parameters in {bytes} bytes ({:.2} bytes each), state of {} bytes for {} tokens{}",
+        "{}: {} packed for {}, {} parameters in {bytes} bytes ({:.2} bytes each), state of {} bytes for {} tokens{}",
         arguments.output.display(),
+        checkpoint.architecture,
         arguments.pack.name(),
         checkpoint.parameters(),
         bytes as f64 / checkpoint.parameters() as f64,

@@ -5,6 +5,7 @@
 //!                                 └─► Reference::forward  ──► logits ──┴─► metrics, summed in the documents' order
 //! ```
 
+use crate::convert;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use std::fmt;
@@ -257,7 +258,15 @@ fn likeliest(logits: &[f64]) -> usize {
 
 /// Image and checkpoint must be the same model; the context may be shorter in the image.
 fn same_shape(model: &Model<'_>, checkpoint: &Checkpoint) -> Result<()> {
+    convert::computed(checkpoint)?;
     let (dims, config) = (model.dims(), &checkpoint.config);
+    let options = convert::options(checkpoint, dims.options.input);
+    ensure!(
+        dims.options == options && dims.attention_scale == config.attention_scale as f32,
+        "the image has {:?}, {} has {options:?}: give the checkpoint that the image was converted from",
+        dims.options,
+        checkpoint.source.display()
+    );
     let table = [
         ("d_model", dims.d_model, config.d_model),
         ("n_layers", dims.n_layers, config.n_layers),

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
+use thumbformer_checkpoint::{Checkpoint, Input, Mask, Pooling, Tensor};
+use thumbformer_cli::convert::{Settings, computed, convert};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -131,6 +133,53 @@ fn convert_refuses_a_checkpoint_without_touching_an_image_that_is_there() {
     refused(&["convert", text(&copy), "-o", text(&image)], &["model.safetensors"]);
     assert_eq!(std::fs::read(&image).expect("the image"), b"as it was");
     refused(&["convert", "no/such", "-o", text(&image)], &["no/such"]);
+}
+
+#[test]
+fn convert_names_the_option_that_the_engine_lacks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = folder.path().join("image.tbf");
+    let golden = |model: &str| root().join("tests/golden").join(model).join("checkpoint");
+    for (model, option) in [
+        ("torch_post_relu", "mask = Bidirectional"),
+        ("torch_pre_gelu", "mask = Bidirectional"),
+        ("bert", "mask = Bidirectional"),
+        ("distilbert", "mask = Bidirectional"),
+        ("gpt2", "is not computed"),
+        ("vit", "mask = Bidirectional"),
+    ] {
+        let checkpoint = golden(model);
+        refused(&["convert", text(&checkpoint), "-o", text(&image)], &["checkpoint", option, "engine"]);
+        assert!(!image.exists());
+    }
+}
+
+/// One option at a time, since a whole model of another family is refused at its first.
+#[test]
+fn every_single_option_that_the_engine_lacks_is_refused_by_name() {
+    type Change = fn(&mut Checkpoint);
+    let table: [(&str, Change); 7] = [
+        ("mask = Bidirectional", |c| c.config.mask = Mask::Bidirectional),
+        ("input = Frames", |c| c.config.input = Input::Frames { n_features: 3 }),
+        ("pooling = Last", |c| c.config.pooling = Pooling::Last),
+        ("n_outputs = 3", |c| c.config.n_outputs = 3),
+        ("head = None", |c| c.config.tied_head = false),
+        ("bias", |c| c.embedding_norm = Some(bias())),
+        ("without a gate", |c| c.layers[1].gate = None),
+    ];
+    let sound = Checkpoint::load(&root().join("tests/golden/llama/checkpoint"), None).expect("a golden checkpoint");
+    computed(&sound).expect("a Llama");
+    for (words, change) in table {
+        let mut changed = sound.clone();
+        change(&mut changed);
+        let error = computed(&changed).expect_err(words).to_string();
+        assert!(error.contains(words) && error.contains("; "), "expected {words:?} in {error}");
+        assert!(convert(&changed, Settings::default(), &mut |_| ()).is_err(), "{words}");
+    }
+}
+
+fn bias() -> Tensor {
+    Tensor { name: "a bias".into(), shape: vec![32], data: vec![0.0; 32] }
 }
 
 #[test]
