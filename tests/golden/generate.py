@@ -6,7 +6,7 @@
     .venv/bin/python generate.py --check    # makes them again elsewhere and compares
 
 The source of truth is transformers' LlamaForCausalLM in float32 with eager attention. Every named point is taken out
-of its own forward pass by hooks; nothing is computed again here.
+of its own forward pass by hooks; nothing is computed again here. blocks.py makes those of the other architectures.
 
 Licence: MIT OR Apache-2.0, the generated files too (random weights, no foreign data).
 """

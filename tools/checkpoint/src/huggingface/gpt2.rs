@@ -140,6 +140,11 @@ impl Gpt<'_> {
             (self.config.pooling, self.config.n_outputs, self.config.tied_head) = (Pooling::Last, outputs, false);
             return self.reader.take("score.weight", &[outputs, d]).map(Some);
         }
+        if settings.get("architectures").is_some_and(|names| *names == Value::from(vec!["GPT2Model"])) {
+            // Saved without a head: the outputs are the vectors that one would read.
+            (self.config.tied_head, self.config.n_outputs) = (false, d);
+            return Ok(None);
+        }
         if !self.config.tied_head {
             return self.reader.take("lm_head.weight", &[vocab, d]).map(Some);
         }

@@ -113,6 +113,11 @@ fn nano_gpt_s_names_and_old_exports_mean_the_same() {
     write(&path, &all);
     assert_eq!(load(&old).config, gpt2.config);
 
+    let bare = folder("gpt2");
+    change(bare.path(), &[("architectures", Some(json!(["GPT2Model"])))]);
+    let bare = load(&bare);
+    assert_eq!((bare.config.tied_head, bare.config.n_outputs, bare.head.is_none()), (false, 12, true));
+
     // A classifier of sequences reads the last token.
     let classifier = folder("gpt2");
     let path = classifier.path().join("model.safetensors");
