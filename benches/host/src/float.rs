@@ -10,8 +10,8 @@
 //! takes a ratio to plain loops for one to the best float code. Formulas and sources are those of `thumbformer-reference`.
 
 use crate::decoder::Decoder;
-use anyhow::{Result, ensure};
-use thumbformer_checkpoint::{Checkpoint, Config, Layer, Tensor};
+use anyhow::{Context, Result, bail, ensure};
+use thumbformer_checkpoint::{Checkpoint, Config, Layer, Positions, Tensor};
 
 /// A checkpoint with a KV cache.
 pub struct Float<'c, const SUMS: usize> {
@@ -54,10 +54,16 @@ struct Buffers {
 
 impl<'c, const SUMS: usize> Float<'c, SUMS> {
     /// A session of the checkpoint with room for `context` tokens.
-    pub fn new(checkpoint: &'c Checkpoint, context: usize) -> Self {
+    ///
+    /// # Errors
+    /// For positions that it does not compute.
+    pub fn new(checkpoint: &'c Checkpoint, context: usize) -> Result<Self> {
         let config = &checkpoint.config;
+        let Positions::Rotary { theta } = config.positions else {
+            bail!("plain float: it computes rotary positions only; give a checkpoint of the Llama family");
+        };
         let angle = |position: usize, pair: usize| {
-            (position as f64 * config.rope_theta.powf(-2.0 * pair as f64 / config.head_dim as f64)).sin_cos()
+            (position as f64 * theta.powf(-2.0 * pair as f64 / config.head_dim as f64)).sin_cos()
         };
         let rotary = (0..context).map(|position| {
             let angles = (0..config.head_dim / 2).map(|pair| angle(position, pair));
@@ -65,7 +71,7 @@ impl<'c, const SUMS: usize> Float<'c, SUMS> {
         });
         let zeros = |count: usize| vec![0.0; count];
         let cache = || Cache { keys: zeros(context * config.kv_width()), values: zeros(context * config.kv_width()) };
-        Self {
+        Ok(Self {
             checkpoint,
             rotary: rotary.collect(),
             caches: (0..config.n_layers).map(|_| cache()).collect(),
@@ -81,7 +87,7 @@ impl<'c, const SUMS: usize> Float<'c, SUMS> {
                 logits: zeros(config.vocab),
             },
             position: 0,
-        }
+        })
     }
 }
 
@@ -103,9 +109,10 @@ impl<const SUMS: usize> Decoder for Float<'_, SUMS> {
             attention::<SUMS>(layer, config, cache, &self.rotary[position], position, buffers);
             add(&mut buffers.x, &buffers.branch);
             norm(&mut buffers.normed, &buffers.x, &layer.mlp_norm, config.norm_eps);
-            mlp::<SUMS>(layer, buffers);
+            mlp::<SUMS>(layer, buffers)?;
             add(&mut buffers.x, &buffers.branch);
         }
+        let final_norm = final_norm.as_ref().context("plain float: the checkpoint has no final norm")?;
         norm(&mut buffers.normed, &buffers.x, final_norm, config.norm_eps);
         matvec::<SUMS>(&mut buffers.logits, head.as_ref().unwrap_or(embedding), &buffers.normed);
         self.position += 1;
@@ -150,14 +157,16 @@ fn attention<const SUMS: usize>(
 }
 
 /// `branch = down · (silu(gate · x) * (up · x))`
-fn mlp<const SUMS: usize>(layer: &Layer, buffers: &mut Buffers) {
+fn mlp<const SUMS: usize>(layer: &Layer, buffers: &mut Buffers) -> Result<()> {
     let Buffers { normed, branch, gate, up, .. } = buffers;
-    matvec::<SUMS>(gate, &layer.gate, normed);
+    let weights = layer.gate.as_ref().context("plain float: the checkpoint's MLP has no gate")?;
+    matvec::<SUMS>(gate, weights, normed);
     matvec::<SUMS>(up, &layer.up, normed);
     for (gate, up) in gate.iter_mut().zip(up) {
         *gate *= *up / (1.0 + (-*gate).exp());
     }
     matvec::<SUMS>(branch, &layer.down, gate);
+    Ok(())
 }
 
 /// `out = x / sqrt(mean(x²) + eps) * gain`

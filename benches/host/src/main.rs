@@ -83,8 +83,8 @@ fn run(rounds: usize) -> Result<()> {
 
     let float = |backend, decoder| Contender { implementation: "float", backend, kind: Kind::Float, decoder };
     let mut contenders = vec![
-        float("plain", Box::new(Float::<1>::new(&checkpoint, context))),
-        float("8 sums", Box::new(Float::<8>::new(&checkpoint, context))),
+        float("plain", Box::new(Float::<1>::new(&checkpoint, context)?)),
+        float("8 sums", Box::new(Float::<8>::new(&checkpoint, context)?)),
         Contender {
             implementation: "thumbformer",
             backend: thumbformer::BACKEND,

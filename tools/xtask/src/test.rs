@@ -6,6 +6,7 @@ use crate::cores::Core;
 use crate::demo::{Story, compare, on_host, on_host_with};
 use crate::emulator::{self, Step};
 use crate::firmware::Board;
+use crate::host_bench;
 use crate::panics;
 use crate::setup::{self, Toolchain};
 use crate::shell::{cargo, output, root, text};
@@ -38,6 +39,8 @@ pub enum Leg {
     Emulated,
     /// The kernels on every emulated core: exact, repeatable, and no slower than what was reached
     Bench,
+    /// What `bench host` compares computes the same model
+    HostBench,
     /// The instructions that the inner loops are fast by, in the machine code; and `opt-level = "s"`
     Codegen,
     /// No panic and no allocator in the release firmware's inference
@@ -88,6 +91,7 @@ fn run(board: &Board, leg: Leg) -> Result<Outcome> {
         Leg::Docs => docs(),
         Leg::Emulated => emulated(board),
         Leg::Bench => kernels(),
+        Leg::HostBench => host_bench::check().map(Outcome::Passed),
         Leg::Codegen => codegen::check().map(Outcome::Passed),
         Leg::Panics => without_panics(board),
         Leg::Quality => quality(board),
@@ -106,7 +110,8 @@ fn fmt() -> Result<Outcome> {
     }
     output(cargo().args(["fmt", "--all", "--check"]))?;
     output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "boards/Cargo.toml"]))?;
-    Ok(Outcome::Passed("both workspaces".into()))
+    output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "benches/host/Cargo.toml"]))?;
+    Ok(Outcome::Passed("all workspaces".into()))
 }
 
 fn clippy(board: &Board) -> Result<Outcome> {
