@@ -32,9 +32,12 @@ impl Batch {
         mut quantize: impl FnMut(usize, &mut [u32]) -> Option<f32>,
     ) -> Option<Batch> {
         let mut scales = [0.0; MAX_BATCH];
-        let words = words.chunks_exact_mut(arch::activation_stride(width).max(1));
-        for ((token, scale), words) in scales.iter_mut().enumerate().take(tokens).zip(words) {
+        let stride = arch::activation_stride(width);
+        let mut rest = words;
+        for (token, scale) in scales.iter_mut().enumerate().take(tokens) {
+            let (words, later) = core::mem::take(&mut rest).split_at_mut_checked(stride)?;
             *scale = quantize(token, words)?;
+            rest = later;
         }
         Some(Batch { scales, tokens })
     }

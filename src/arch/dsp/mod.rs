@@ -42,18 +42,26 @@ impl Backend for Dsp {
         }
         let sound = cols.is_multiple_of(16) && cols > 0 && rows.is_multiple_of(4) && rows > 0;
         let sound = sound && weights.len() / cols >= rows / 4;
-        // One vector after the other where four are not to be had.
-        let (vectors, step) = (out.len() / rows.max(1), (cols / 2).max(1));
-        let fours = if sound && x.len() >= vectors * step { vectors / 4 } else { 0 };
-        let (four_x, x) = x.split_at_checked(fours * 4 * step).unwrap_or((&[], x));
-        let (four_out, out) = out.split_at_mut_checked(fours * 4 * rows).unwrap_or((&mut [], &mut []));
-        for (x, out) in four_x.chunks_exact(4 * step).zip(four_out.chunks_exact_mut((4 * rows).max(1))) {
-            // SAFETY: columns, rows and the lengths of all slices were just found to be as it wants them.
-            unsafe { batch::four_vectors_q8(weights, cols, x, rows, out) };
-            out.chunks_exact_mut(rows.max(1)).for_each(|out| Dsp::scale_rows(out, multipliers));
-        }
-        for (x, out) in x.chunks_exact(step).zip(out.chunks_exact_mut(rows.max(1))) {
-            matvec(weights, cols, x, Some(multipliers), out);
+        let (mut x, mut out) = (x, out);
+        while !out.is_empty() && rows > 0 {
+            // One vector after the other where four are not to be had.
+            let vectors = if sound && out.len() >= 4 * rows && x.len() >= 2 * cols { 4 } else { 1 };
+            let Some((now, later)) = x.split_at_checked(vectors * (cols / 2)) else { return };
+            let Some((out_now, out_later)) = core::mem::take(&mut out).split_at_mut_checked(vectors * rows) else {
+                return;
+            };
+            if vectors == 4 {
+                // SAFETY: columns, rows and the lengths of all slices were just found to be as it wants them.
+                unsafe { batch::four_vectors_q8(weights, cols, now, rows, out_now) };
+                let mut rest = out_now;
+                while let Some((out, others)) = core::mem::take(&mut rest).split_at_mut_checked(rows) {
+                    Dsp::scale_rows(out, multipliers);
+                    rest = others;
+                }
+            } else {
+                matvec(weights, cols, now, Some(multipliers), out_now);
+            }
+            (x, out) = (later, out_later);
         }
     }
 
@@ -91,17 +99,21 @@ impl Backend for Dsp {
         if out.len() == rows {
             return Self::dots_q4(packing, weights, cols, x, out);
         }
-        let step = (cols / 2).max(1);
-        let pairs = if cols.is_multiple_of(GROUP) { 2 } else { 1 };
-        for (x, out) in x.chunks(pairs * step).zip(out.chunks_mut((pairs * rows).max(1))) {
-            if out.len() == 2 * rows && fits_q4(weights, cols, x, rows, 2) {
+        let (mut x, mut out) = (x, out);
+        while !out.is_empty() && rows > 0 {
+            let pair = cols.is_multiple_of(GROUP) && out.len() >= 2 * rows && fits_q4(weights, cols, x, rows, 2);
+            let vectors = if pair { 2 } else { 1 };
+            let Some((now, later)) = x.split_at_checked(vectors * (cols / 2)) else { return };
+            let Some((out_now, out_later)) = core::mem::take(&mut out).split_at_mut_checked(vectors * rows) else {
+                return;
+            };
+            if pair {
                 // SAFETY: columns, rows and the lengths of all slices were just found to be as it wants them.
-                unsafe { int4_batch::two_vectors_q4(weights, cols / GROUP, x, rows, out) };
-                continue;
+                unsafe { int4_batch::two_vectors_q4(weights, cols / GROUP, now, rows, out_now) };
+            } else {
+                Self::dots_q4(packing, weights, cols, now, out_now);
             }
-            for (x, out) in x.chunks_exact(step).zip(out.chunks_exact_mut(rows.max(1))) {
-                Self::dots_q4(packing, weights, cols, x, out);
-            }
+            (x, out) = (later, out_later);
         }
     }
 
