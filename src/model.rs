@@ -152,7 +152,7 @@ impl<'a> Model<'a> {
     fn encode(&self, x: &mut [f32], memory: &mut Memory<'_>, observer: &mut impl Observer) -> Result<(), Error> {
         let dims = &self.image.dims;
         let (max_seq, width) = (memory.max_seq, dims.d_model.max(1));
-        let batch = memory.batch.max(1) * width;
+        let batch = (memory.batch * width).max(1);
         let (Parts { rotations, mut scratch, cache, .. }, _) = memory.parts(dims)?;
         let length = x.len() / width;
         let layout = Layout::of(dims.head_dim, max_seq, dims.max_seq);

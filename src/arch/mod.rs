@@ -170,11 +170,8 @@ pub(crate) trait Backend {
     /// `x[i] = x[i] + other[i] * ratio`, the product rounded; the ratio is for integers of 15 bits and a sign.
     #[inline]
     fn add_scaled(x: &mut [i32], other: &[i16], ratio: Ratio) {
-        // The other number has 16 bits: the product with the shifted multiplier is the same as that of the shifted number.
-        let multiplier = i32::from(ratio.multiplier) << ratio.left;
-        let half = if ratio.right == 0 { 0 } else { 1 << (ratio.right - 1) };
         for (x, &other) in x.iter_mut().zip(other) {
-            *x += (mul_wide(multiplier, other).wrapping_add(half)) >> ratio.right;
+            *x += ratio.apply(other.into());
         }
     }
 
