@@ -178,7 +178,7 @@ pub(crate) trait Backend {
     /// `sum((x[i] >> shift)^2)`; what is squared has 15 bits and a sign.
     #[inline]
     fn squares(x: &[i32], shift: u32) -> u64 {
-        x.iter().map(|&x| u64::from((x >> shift).unsigned_abs().pow(2))).sum()
+        x.iter().map(|&x| u64::from((x >> shift).wrapping_mul(x >> shift).cast_unsigned())).sum()
     }
 
     /// The sum.
