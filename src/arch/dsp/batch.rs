@@ -5,16 +5,9 @@
 //! two rows by two columns in a word ───────────────┴─► pair_by_four ──► eight sums
 //! ```
 
-use super::loops::extension;
+use super::loops::{extension, lines};
 use core::arch::naked_asm;
 use core::mem::MaybeUninit;
-
-/// Lines of assembly, with a newline after each.
-macro_rules! lines {
-    ($($line:expr),* $(,)?) => {
-        concat!($($line, "\n"),*)
-    };
-}
 
 /// Columns of four vectors that go through the matrix at a time; a multiple of 16, at most `LONGEST_Q8`. The interleaved
 /// activations on the stack take 8 bytes for each.

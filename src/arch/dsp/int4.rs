@@ -8,7 +8,7 @@
 //! several rows at once; further ones with the upper rows masked away let the sums be told apart.
 
 use super::GROUP;
-use super::loops::extension;
+use super::loops::{extension, lines};
 use core::arch::naked_asm;
 use core::mem::MaybeUninit;
 
@@ -77,13 +77,6 @@ unsafe fn half_stream(x: &[u32], stream: *mut u32) {
         // SAFETY: four words and at most eight; the caller says that there is room.
         unsafe { stream.add(index).write(word) };
     }
-}
-
-/// Lines of assembly, with a newline after each.
-macro_rules! lines {
-    ($($line:expr),* $(,)?) => {
-        concat!($($line, "\n"),*)
-    };
 }
 
 /// Activations of one vector into a stream: for each group, what the four sums begin with, then the activations.

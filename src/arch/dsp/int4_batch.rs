@@ -6,7 +6,7 @@
 //! ```
 
 use super::GROUP;
-use super::loops::extension;
+use super::loops::{extension, lines};
 use core::arch::naked_asm;
 use core::mem::MaybeUninit;
 
@@ -18,13 +18,6 @@ const STREAM_WORDS_TWO_VECTORS: usize = 40;
 
 /// Columns of two vectors that go through the matrix at a time. The stream on the stack takes 5 bytes for each.
 const PIECE_TWO_VECTORS: usize = 256;
-
-/// Lines of assembly, with a newline after each.
-macro_rules! lines {
-    ($($line:expr),* $(,)?) => {
-        concat!($($line, "\n"),*)
-    };
-}
 
 /// Two vectors. Whoever calls it has found that `groups` and `rows` are not 0, `rows` a multiple of 4, and that `weights` holds
 /// `rows / 4 * groups` groups, `x` at least `2 * 32 * groups` activations and `out` `2 * rows` sums. About 1.5 KB of stack.

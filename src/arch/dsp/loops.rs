@@ -22,6 +22,14 @@ macro_rules! extension {
 }
 pub(super) use extension;
 
+/// Lines of assembly, with a newline after each.
+macro_rules! lines {
+    ($($line:expr),* $(,)?) => {
+        concat!($($line, "\n"),*)
+    };
+}
+pub(super) use lines;
+
 /// Four rows by eight columns: 27 instructions for 32 products.
 macro_rules! eight_columns {
     () => {
