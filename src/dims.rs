@@ -89,7 +89,8 @@ impl Dims {
     /// Checks that every dimension can be computed with.
     ///
     /// # Errors
-    /// [`Error::Dimension`] names the first value that is zero, too large or does not fit the others.
+    /// [`Error::Dimension`] names the first value that is zero, too large or does not fit the others, [`Error::Unsupported`] an
+    /// option that goes with none of the others.
     pub const fn check(&self) -> Result<(), Error> {
         const fn in_range(name: &'static str, value: usize, max: usize) -> Result<(), Error> {
             if value == 0 || value > max {
@@ -105,11 +106,7 @@ impl Dims {
             // A query's sum of magnitudes is bounded with this: see `kernels::softmax`.
             ("head_dim", self.head_dim, 512),
             ("d_ff", self.d_ff, MAX_WIDTH),
-            (
-                "vocab",
-                if self.has_tokens() { self.vocab } else { self.vocab + 1 },
-                if self.has_tokens() { MAX_WIDTH - 1 } else { 1 },
-            ),
+            ("vocab", if self.has_tokens() { self.vocab } else { 1 }, MAX_WIDTH - 1),
             ("max_seq", self.max_seq, MAX_CONTEXT),
         ];
         let mut i = 0;
@@ -121,6 +118,13 @@ impl Dims {
         }
         if !self.n_heads.is_multiple_of(self.n_kv_heads) {
             return Err(Error::Dimension { name: "n_kv_heads", found: self.n_kv_heads as u32 });
+        }
+        if !self.has_tokens() && self.vocab != 0 {
+            return Err(Error::Dimension { name: "vocab", found: self.vocab as u32 });
+        }
+        // Tokens come one after the other and see what was before them; streams come as a whole.
+        if self.has_tokens() != self.is_causal() {
+            return Err(Error::Unsupported { field: "mask of this input", found: self.options.mask as u32 });
         }
         if self.is_rotary() && !self.head_dim.is_multiple_of(2) {
             return Err(Error::Dimension { name: "head_dim", found: self.head_dim as u32 });

@@ -196,6 +196,8 @@ fn a_header_that_cannot_be_computed_with_is_refused_by_name() {
         (header::NORM_PLACE, 3, unsupported("norm placement", 3)),
         (header::ACTIVATION, 5, unsupported("activation", 5)),
         (header::MASK, 3, unsupported("mask", 3)),
+        (header::MASK, 2, unsupported("mask of this input", 2)),
+        (header::INPUT, 2, dimension("vocab", 300)),
         (header::POSITIONS, 3, unsupported("positions", 3)),
         (header::INPUT, 3, unsupported("input", 3)),
         (header::TENSORS, 1, unsupported("tensors", 1)),
