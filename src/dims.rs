@@ -7,7 +7,7 @@
 use crate::arch;
 use crate::block::head_words;
 use crate::error::Error;
-use crate::options::{Input, Mask, Options, Positions};
+use crate::options::{Input, Mask, Options, Pooler, Pooling, Positions};
 
 /// The dimensions of a model, as its image declares them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,10 +25,17 @@ pub struct Dims {
     pub head_dim: usize,
     /// Width of the MLP's hidden layer.
     pub d_ff: usize,
-    /// Number of tokens; 0 where the stream itself goes in and comes out.
+    /// Number of tokens; 0 where something else goes in.
     pub vocab: usize,
-    /// Longest context that the model was trained for, in tokens.
+    /// Numbers of a frame; 0 where something else goes in.
+    pub n_features: usize,
+    /// Width of what comes out: `vocab` of a language model, classes or regressed numbers of an encoder; 0 where the stream
+    /// itself comes out.
+    pub n_outputs: usize,
+    /// Longest context that the model was trained for, in tokens or frames; a class token counts as one of them.
     pub max_seq: usize,
+    /// Most tokens that a token sees, itself included, under a causal mask (Beltagy et al. 2020, section 3.1); 0: all before it.
+    pub sliding_window: usize,
     /// Added to the mean square (LayerNorm: to the variance) in every norm.
     pub norm_eps: f32,
     /// Factor of the attention scores, `1 / sqrt(head_dim)` for most models.
@@ -75,7 +82,10 @@ impl Dims {
             head_dim,
             d_ff,
             vocab,
+            n_features: 0,
+            n_outputs: vocab,
             max_seq,
+            sliding_window: 0,
             norm_eps,
             attention_scale,
             options,
@@ -107,6 +117,8 @@ impl Dims {
             ("head_dim", self.head_dim, 512),
             ("d_ff", self.d_ff, MAX_WIDTH),
             ("vocab", if self.has_tokens() { self.vocab } else { 1 }, MAX_WIDTH - 1),
+            ("n_features", if self.has_frames() { self.n_features } else { 1 }, MAX_WIDTH),
+            ("n_outputs", if self.is_stream() { 1 } else { self.n_outputs }, MAX_WIDTH - 1),
             ("max_seq", self.max_seq, MAX_CONTEXT),
         ];
         let mut i = 0;
@@ -119,12 +131,8 @@ impl Dims {
         if !self.n_heads.is_multiple_of(self.n_kv_heads) {
             return Err(Error::Dimension { name: "n_kv_heads", found: self.n_kv_heads as u32 });
         }
-        if !self.has_tokens() && self.vocab != 0 {
-            return Err(Error::Dimension { name: "vocab", found: self.vocab as u32 });
-        }
-        // Tokens come one after the other and see what was before them; streams come as a whole.
-        if self.has_tokens() != self.is_causal() {
-            return Err(Error::Unsupported { field: "mask of this input", found: self.options.mask as u32 });
+        if let Err(error) = self.check_ends() {
+            return Err(error);
         }
         if self.is_rotary() && !self.head_dim.is_multiple_of(2) {
             return Err(Error::Dimension { name: "head_dim", found: self.head_dim as u32 });
@@ -142,9 +150,76 @@ impl Dims {
         Ok(())
     }
 
-    /// Whether tokens go in, not the stream itself.
+    /// Checks what goes in and comes out.
+    const fn check_ends(&self) -> Result<(), Error> {
+        let options = &self.options;
+        if !self.has_tokens() && self.vocab != 0 {
+            return Err(Error::Dimension { name: "vocab", found: self.vocab as u32 });
+        }
+        if !self.has_frames() && self.n_features != 0 {
+            return Err(Error::Dimension { name: "n_features", found: self.n_features as u32 });
+        }
+        // Streams come as a whole.
+        if self.is_stream() && self.is_causal() {
+            return Err(Error::Unsupported { field: "mask of this input", found: options.mask as u32 });
+        }
+        // A class token and a mean need the whole sequence.
+        let pooling_fits = match options.pooling {
+            Pooling::None => true,
+            Pooling::Last => !self.is_stream(),
+            Pooling::Class | Pooling::Mean => !self.is_stream() && !self.is_causal(),
+        };
+        if !pooling_fits {
+            return Err(Error::Unsupported { field: "pooling of this mask and input", found: options.pooling as u32 });
+        }
+        if matches!(options.pooling, Pooling::None) && !matches!(options.pooler, Pooler::None) {
+            return Err(Error::Unsupported { field: "pooler without pooling", found: options.pooler as u32 });
+        }
+        let outputs_fit = match (self.is_stream(), options.head) {
+            (true, head) => self.n_outputs == 0 && !head,
+            (false, true) => true,
+            (false, false) => self.n_outputs == self.d_model,
+        };
+        if !outputs_fit {
+            return Err(Error::Dimension { name: "n_outputs", found: self.n_outputs as u32 });
+        }
+        if self.sliding_window > self.max_seq || (self.sliding_window > 0 && !self.is_causal()) {
+            return Err(Error::Dimension { name: "sliding_window", found: self.sliding_window as u32 });
+        }
+        Ok(())
+    }
+
+    /// Whether tokens go in.
     pub(crate) const fn has_tokens(&self) -> bool {
         matches!(self.options.input, Input::Tokens)
+    }
+
+    /// Whether frames go in.
+    pub(crate) const fn has_frames(&self) -> bool {
+        matches!(self.options.input, Input::Frames)
+    }
+
+    /// Whether the stream itself goes in and comes out.
+    pub(crate) const fn is_stream(&self) -> bool {
+        matches!(self.options.input, Input::Stream)
+    }
+
+    /// Whether there are outputs for each token of a sequence that comes as a whole.
+    pub(crate) const fn has_many_outputs(&self) -> bool {
+        matches!(self.options.pooling, Pooling::None) && !self.is_causal()
+    }
+
+    /// What goes in, and the functions for it.
+    pub(crate) const fn expected_input(&self) -> &'static str {
+        match (self.options.input, self.is_causal()) {
+            (Input::Tokens, true) => "tokens: `decode`, `prefill` or `infer`",
+            (Input::Tokens, false) if self.has_many_outputs() => "tokens as a whole, an output for each: `infer_each`",
+            (Input::Tokens, false) => "tokens as a whole: `infer`",
+            (Input::Frames, true) => "frames: `push` or `infer`",
+            (Input::Frames, false) if self.has_many_outputs() => "frames as a whole, an output for each: `infer_each`",
+            (Input::Frames, false) => "frames as a whole: `infer`",
+            (Input::Stream, _) => "streams: `encode`",
+        }
     }
 
     /// Whether queries and keys are rotated.
@@ -162,9 +237,33 @@ impl Dims {
         if self.is_rotary() { self.head_dim / 2 } else { 0 }
     }
 
-    /// Words of a token's stream in the state; 0 where it is the caller's.
-    pub(crate) const fn stream_words(&self) -> usize {
-        if self.has_tokens() { self.d_model } else { 0 }
+    /// Words of the streams in the state: of a batch, or of all tokens where all see each other; none where they are the
+    /// caller's.
+    pub(crate) const fn stream_words(&self, max_seq: usize, batch: usize) -> usize {
+        if self.is_stream() {
+            0
+        } else if self.is_causal() {
+            batch * self.d_model
+        } else {
+            max_seq * self.d_model
+        }
+    }
+
+    /// Tokens that the cache holds in a state with room for `max_seq`: no more than a token sees.
+    pub const fn cached(&self, max_seq: usize) -> usize {
+        if self.sliding_window > 0 && self.sliding_window < max_seq { self.sliding_window } else { max_seq }
+    }
+
+    /// Longest sequence in a state with room for `max_seq` tokens.
+    ///
+    /// A sliding window that fits the state goes on for as long as positions do: without end where there are none.
+    pub(crate) const fn longest(&self, max_seq: usize) -> usize {
+        let slides = self.sliding_window > 0 && self.sliding_window <= max_seq;
+        match self.options.positions {
+            Positions::None if slides => usize::MAX,
+            _ if slides || self.max_seq < max_seq => self.max_seq,
+            _ => max_seq,
+        }
     }
 
     /// Width of the concatenated heads, `n_heads * head_dim`.
@@ -185,26 +284,28 @@ impl Dims {
         let attention = 2 * padded(self.attention_width()) + 2 * padded(self.kv_width());
         let mlp = if self.options.gated { 2 * padded(self.d_ff) } else { padded(self.d_ff) };
         let widest = if attention > mlp { attention } else { mlp };
-        if padded(self.d_model) > widest { padded(self.d_model) } else { widest }
+        let widest = if padded(self.d_model) > widest { padded(self.d_model) } else { widest };
+        if self.n_features > widest { self.n_features } else { widest }
     }
 
     /// Words of a token's quantized activations: the widest vector that meets a matrix, or a query in 16 bits.
     pub const fn activation_words(&self) -> usize {
         let widest = if self.d_ff > self.d_model { self.d_ff } else { self.d_model };
         let widest = if self.attention_width() > widest { self.attention_width() } else { widest };
+        let widest = if self.n_features > widest { self.n_features } else { widest };
         let (activations, query) = (arch::activation_words(widest), self.head_dim.div_ceil(4) * 2);
         if activations > query { activations } else { query }
     }
 
     /// Words of one row of attention scores.
-    pub const fn score_words(max_seq: usize) -> usize {
-        max_seq.next_multiple_of(4) / 2
+    pub const fn score_words(&self, max_seq: usize) -> usize {
+        self.cached(max_seq).next_multiple_of(4) / 2
     }
 
     /// Words of the KV cache of one layer for a context of `max_seq` tokens: int8 keys and values, a 16-bit mantissa for each
     /// of both per token and key/value head, and their exponents.
     pub const fn layer_cache_words(&self, max_seq: usize) -> usize {
-        self.n_kv_heads * head_words(self.head_dim, max_seq)
+        self.n_kv_heads * head_words(self.head_dim, self.cached(max_seq))
     }
 
     /// Words of the KV cache for a context of `max_seq` tokens: of all layers where later tokens look at it, else of one.
@@ -212,29 +313,30 @@ impl Dims {
         if self.is_causal() { self.n_layers * self.layer_cache_words(max_seq) } else { self.layer_cache_words(max_seq) }
     }
 
-    /// Words of the logits, padded.
+    /// Words of the outputs, padded.
     pub const fn logit_words(&self) -> usize {
-        self.vocab.next_multiple_of(arch::PACKED_ROWS)
+        self.n_outputs.next_multiple_of(arch::PACKED_ROWS)
     }
 
     /// Words of a session's whole state for a context of `max_seq` tokens, `batch` of which go through the network together.
     pub const fn state_words(&self, max_seq: usize, batch: usize) -> usize {
-        batch * (self.stream_words() + self.rotation_words() + self.scratch() + self.activation_words())
-            + Self::score_words(max_seq)
+        self.stream_words(max_seq, batch)
+            + batch * (self.rotation_words() + self.scratch() + self.activation_words())
+            + self.score_words(max_seq)
             + self.cache_words(max_seq)
             + self.logit_words()
     }
 
     /// Parameters that are multiplied with an activation for every token, in multiply-accumulates;
-    /// the head included, attention scores not.
+    /// a language model's head and a frame's embedding included, attention scores not.
     pub const fn weight_macs(&self) -> usize {
         let attention = 2 * self.d_model * (self.attention_width() + self.kv_width());
         let mlp = if self.options.gated { 3 } else { 2 } * self.d_model * self.d_ff;
-        self.n_layers * (attention + mlp) + self.vocab * self.d_model
+        self.n_layers * (attention + mlp) + (self.vocab + self.n_features) * self.d_model
     }
 
     /// Multiply-accumulates of attention scores and weighted sums for the token at `position`.
     pub const fn attention_macs(&self, position: usize) -> usize {
-        2 * self.n_layers * self.attention_width() * (position + 1)
+        2 * self.n_layers * self.attention_width() * self.cached(position + 1)
     }
 }

@@ -1,14 +1,109 @@
-//! From a token to the stream: one row of the embedding matrix, made float.
+//! From tokens or frames to the streams.
+//!
+//! ```text
+//! token ─► a row of the embedding ─┐
+//! frame ─► int8 ─► matrix + bias ──┴─► + a row of the position table ─► norm ─► stream
+//!                                      (each where the model has it)
+//! ```
 
+use crate::arch::PACKED_ROWS;
+use crate::block::Norm;
 use crate::error::Error;
-use crate::weights::Matrix;
+use crate::inputs::Inputs;
+use crate::kernels::matrix::{Batch, linear};
+use crate::kernels::quantize::quantize_stream;
+use crate::observe::{Observer, Point, Vector};
+use crate::state::Scratch;
+use crate::weights::{self, Linear, Matrix};
 
-/// Writes a token's embedding into the stream.
-///
-/// # Shapes
-/// `embedding: [vocab, d_model]`, `x: [d_model]`.
-pub(crate) fn embed(x: &mut [f32], embedding: &Matrix<'_>, token: u16) -> Result<(), Error> {
-    embedding
-        .row(token.into(), x)
-        .ok_or(Error::TokenOutOfVocabulary { token: token.into(), vocab: embedding.rows as u32 })
+/// What makes streams.
+pub(crate) struct Embedding<'a> {
+    /// Of tokens `[vocab, d_model]`, of frames `[d_model, n_features]`.
+    pub(crate) linear: Linear<'a>,
+    /// `[d_model]`: what stands before the sequence.
+    pub(crate) class_token: Option<weights::Vector<'a>>,
+    /// `[max_seq, d_model]`.
+    pub(crate) positions: Option<Matrix<'a>>,
+    pub(crate) norm: Option<Norm<'a>>,
+}
+
+impl Embedding<'_> {
+    /// Writes the streams of a batch of tokens or frames.
+    ///
+    /// # Shapes
+    /// `x: [tokens, d_model]`.
+    pub(crate) fn write(
+        &self,
+        x: &mut [f32],
+        width: usize,
+        inputs: &Inputs<'_>,
+        scratch: &mut Scratch<'_>,
+    ) -> Result<(), Error> {
+        let streams = x.chunks_exact_mut(width.max(1));
+        let matrix = &self.linear.matrix;
+        match inputs {
+            Inputs::Tokens(tokens) => {
+                for (x, &token) in streams.zip(*tokens) {
+                    let out = Error::TokenOutOfVocabulary { token: token.into(), vocab: matrix.rows as u32 };
+                    matrix.row(token.into(), x).ok_or(out)?;
+                }
+            }
+            Inputs::Frames(frames) => {
+                let not_finite = Error::NotFinite { layer: 0 };
+                let count = streams.len();
+                let mut frames = frames.chunks_exact(matrix.cols.max(1));
+                let Scratch { integers, activations, .. } = scratch;
+                let batch = Batch::new(matrix.cols, count, activations, |_, words| {
+                    quantize_stream(frames.next()?, integers, words)
+                });
+                let out = integers.get_mut(..count * matrix.rows.next_multiple_of(PACKED_ROWS)).unwrap_or(&mut []);
+                let products = linear(out, &self.linear, activations, &batch.ok_or(not_finite)?);
+                let mut products = products.ok_or(not_finite)?;
+                for (index, x) in streams.enumerate() {
+                    let product = products.token(index).ok_or(not_finite)?;
+                    for (x, &integer) in x.iter_mut().zip(product.integers.iter()) {
+                        *x = integer as f32 * product.scale;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the learned vector before the sequence; `None` where there is none.
+    ///
+    /// # Shapes
+    /// `x: [d_model]`.
+    pub(crate) fn write_class_token(&self, x: &mut [f32]) -> Option<()> {
+        let token = self.class_token.as_ref()?;
+        for (x, &integer) in x.iter_mut().zip(token.integers) {
+            *x = f32::from(integer) * token.scale;
+        }
+        Some(())
+    }
+
+    /// What is done to every stream before the first block: its position is added, and it is normed.
+    ///
+    /// # Shapes
+    /// `x: [tokens, d_model]`.
+    pub(crate) fn place(
+        &self,
+        x: &mut [f32],
+        width: usize,
+        positions: impl Iterator<Item = usize>,
+        scratch: &mut Scratch<'_>,
+        observer: &mut impl Observer,
+    ) -> Result<(), Error> {
+        for (x, position) in x.chunks_exact_mut(width.max(1)).zip(positions) {
+            if let Some(table) = &self.positions {
+                table.add_row(position, x).ok_or(Error::CacheFull { max_seq: table.rows })?;
+            }
+            observer.vector(Point::Embedding, 0, &Vector::Floats(x));
+            if let Some(norm) = &self.norm {
+                norm.in_place(x, scratch).ok_or(Error::NotFinite { layer: 0 })?;
+                observer.vector(Point::EmbeddingNorm, 0, &Vector::Floats(x));
+            }
+        }
+        Ok(())
+    }
 }

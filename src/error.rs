@@ -9,7 +9,7 @@ use core::fmt;
 #[non_exhaustive]
 #[repr(u32)]
 pub enum Tensor {
-    /// Token embedding, `[vocab, d_model]`.
+    /// Embedding: of tokens `[vocab, d_model]`, of frames `[d_model, n_features]`.
     Embedding = 1,
     /// Gain of the norm before attention (post-LN: after it), `[d_model]`.
     AttentionNorm = 2,
@@ -31,7 +31,7 @@ pub enum Tensor {
     Down = 10,
     /// Gain of the norm after the last block, `[d_model]`; optional.
     FinalNorm = 11,
-    /// Output head, `[vocab, d_model]`; absent when it is tied to the embedding.
+    /// Output head, `[n_outputs, d_model]`; absent when it is tied to the embedding.
     Head = 12,
     /// Rotary table of positions `0..fine`, `[fine, head_dim]`: cosines, then sines.
     RotaryFine = 13,
@@ -67,13 +67,29 @@ pub enum Tensor {
     DownBias = 28,
     /// Bias of the final norm, `[d_model]`.
     FinalNormBias = 29,
-    /// Bias of the head, `[vocab]`.
+    /// Bias of the head, `[n_outputs]`.
     HeadBias = 30,
+    /// Bias of a frame's embedding, `[d_model]`.
+    EmbeddingBias = 31,
+    /// The learned vector before the sequence, `[d_model]`; optional.
+    ClassToken = 32,
+    /// What is added to the embedding at each position, `[max_seq, d_model]`.
+    PositionTable = 33,
+    /// Gain of a norm between embedding and first block, `[d_model]`; optional.
+    EmbeddingNorm = 34,
+    /// Its bias, `[d_model]`.
+    EmbeddingNormBias = 35,
+    /// Matrix of the layer between pooling and head, `[d_model, d_model]`.
+    Pooler = 36,
+    /// Its bias, `[d_model]`.
+    PoolerBias = 37,
+    /// Names of the outputs, a line each, UTF-8; optional.
+    Labels = 38,
 }
 
 impl Tensor {
     /// One more than the largest number.
-    pub(crate) const COUNT: usize = 31;
+    pub(crate) const COUNT: usize = 39;
 }
 
 /// Everything that can go wrong in the core, with the facts that say where.
@@ -184,6 +200,29 @@ pub enum Error {
         /// What it takes.
         expected: &'static str,
     },
+    /// A buffer of frames does not consist of whole frames.
+    FrameLength {
+        /// Numbers in a frame.
+        n_features: usize,
+        /// Numbers in the buffer.
+        found: usize,
+    },
+    /// A frame holds NaN, infinity or a number beyond 1e30.
+    BadFrame {
+        /// Which frame of those that were given.
+        frame: usize,
+    },
+    /// The sequence is empty.
+    EmptySequence,
+    /// A mask has another length than the sequence.
+    MaskLength {
+        /// Tokens or frames of the sequence.
+        expected: usize,
+        /// Entries of the mask.
+        found: usize,
+    },
+    /// The mask hides the whole sequence.
+    NothingVisible,
     /// A buffer of streams does not consist of whole tokens.
     StreamLength {
         /// Width of a token's stream.
@@ -273,6 +312,13 @@ impl Error {
             }
             Error::TokenOutOfVocabulary { .. } => "the token is not in the vocabulary; use this image's own tokenizer",
             Error::WrongInput { .. } => "the model takes another kind of input; call the function for it",
+            Error::FrameLength { .. } => {
+                "the buffer does not consist of whole frames; make it [seq, n_features], as this model's front end does"
+            }
+            Error::BadFrame { .. } => "a frame holds NaN, infinity or a number beyond 1e30; look at the front end",
+            Error::EmptySequence => "the sequence is empty; give at least one token or frame",
+            Error::MaskLength { .. } => "the mask has another length than the sequence; give one entry for each token",
+            Error::NothingVisible => "the mask hides the whole sequence; leave at least one token or frame visible",
             Error::StreamLength { .. } => "the buffer does not consist of whole tokens; make it [seq, d_model]",
             Error::CacheFull { .. } => {
                 "the context is full; end here, reset the session, or build with a larger max_seq"
@@ -325,13 +371,20 @@ impl fmt::Display for Error {
                 write!(f, "token {token}, vocabulary of {vocab}: ")?;
             }
             Error::WrongInput { expected } => write!(f, "it takes {expected}: ")?,
+            Error::FrameLength { n_features, found } => write!(f, "n_features {n_features}, found {found} numbers: ")?,
+            Error::BadFrame { frame } => write!(f, "frame {frame}: ")?,
+            Error::MaskLength { expected, found } => write!(f, "expected {expected}, found {found}: ")?,
             Error::StreamLength { d_model, found } => write!(f, "d_model {d_model}, found {found} numbers: ")?,
             Error::CacheFull { max_seq } => write!(f, "{max_seq} tokens: ")?,
             Error::NotFinite { layer } | Error::ScoresTooLarge { layer } => write!(f, "layer {layer}: ")?,
             Error::PromptTooLong { max } => write!(f, "room for {max} symbols: ")?,
             Error::UnknownByte { byte } => write!(f, "byte {byte:#04x}: ")?,
             Error::BadSampling { parameter } => write!(f, "{parameter}: ")?,
-            Error::Misaligned | Error::EmptyPrompt | Error::NoTokenizer => {}
+            Error::Misaligned
+            | Error::EmptyPrompt
+            | Error::EmptySequence
+            | Error::NothingVisible
+            | Error::NoTokenizer => {}
         }
         f.write_str(self.message())
     }

@@ -1,46 +1,109 @@
-//! From the stream to the logits: the final norm and one matrix, which may be the embedding again (Press & Wolf 2017).
+//! From the streams to the outputs: pooling, the final norm and one matrix, which may be the embedding again (Press & Wolf 2017).
+//!
+//! ```text
+//! streams ─► norm ─► class token | mean | last ─► [pooler: f(w · x + bias)] ─► [matrix] ─► outputs
+//! ```
 
-use crate::arch;
+use crate::arch::{self, PACKED_ROWS};
 use crate::block::Norm;
 use crate::error::Error;
 use crate::kernels::matrix::{Batch, linear};
 use crate::kernels::quantize::quantize_stream;
 use crate::observe::{Observer, Point, Vector};
+use crate::options::Pooler;
 use crate::state::Scratch;
 use crate::weights::Linear;
 
-/// Final norm and output matrix.
+/// Final norm, pooler and output matrix.
 pub(crate) struct Head<'a> {
+    /// What is still to be done to the stream that is read; none where all streams were normed before they were pooled.
     pub(crate) norm: Option<Norm<'a>>,
-    /// `[vocab, d_model]`.
-    pub(crate) matrix: Linear<'a>,
+    /// `[d_model, d_model]`.
+    pub(crate) pooler: Option<Linear<'a>>,
+    pub(crate) pooler_activation: Pooler,
+    /// `[n_outputs, d_model]`; without it what was pooled comes out.
+    pub(crate) matrix: Option<Linear<'a>>,
     pub(crate) n_layers: usize,
 }
 
 impl Head<'_> {
     /// # Shapes
-    /// `x: [d_model]`; `logits`: `[vocab]`, padded.
+    /// `x: [d_model]`; `logits`: `[n_outputs]`, padded.
     pub(crate) fn forward(
         &self,
-        x: &[f32],
+        x: &mut [f32],
         scratch: &mut Scratch<'_>,
         logits: &mut [f32],
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
         let not_finite = Error::NotFinite { layer: self.n_layers };
-        let input = match &self.norm {
-            Some(norm) => norm.forward(x, scratch, Point::FinalNorm, 0, observer),
-            None => Batch::new(x.len(), 1, scratch.activations, |_, words| quantize_stream(x, scratch.integers, words)),
+        let mut norm = self.norm.as_ref();
+        if let Some(pooler) = &self.pooler {
+            self.pool(pooler, x, scratch, observer).ok_or(not_finite)?;
+            norm = None;
+        }
+        let Some(matrix) = &self.matrix else {
+            if let Some(norm) = norm {
+                norm.in_place(x, scratch).ok_or(not_finite)?;
+                observer.vector(Point::FinalNorm, 0, &Vector::Floats(x));
+            }
+            let out = logits.get_mut(..x.len()).ok_or(not_finite)?;
+            out.copy_from_slice(x);
+            observer.vector(Point::Logits, 0, &Vector::Floats(out));
+            return Ok(());
         };
-        let input = input.ok_or(not_finite)?;
+        let input = input(norm, x, scratch, observer).ok_or(not_finite)?;
         // The logits are computed as integers where they will lie as floats.
         let integers = arch::integers_mut(arch::float_words(logits));
-        let mut products = linear(integers, &self.matrix, scratch.activations, &input).ok_or(not_finite)?;
+        let mut products = linear(integers, matrix, scratch.activations, &input).ok_or(not_finite)?;
         let scale = products.token(0).ok_or(not_finite)?.scale;
         for logit in &mut *logits {
             *logit = logit.to_bits().cast_signed() as f32 * scale;
         }
-        observer.vector(Point::Logits, 0, &Vector::Floats(logits.get(..self.matrix.rows()).unwrap_or(&[])));
+        observer.vector(Point::Logits, 0, &Vector::Floats(logits.get(..matrix.rows()).unwrap_or(&[])));
         Ok(())
     }
+
+    /// The layer between pooling and head, in place; `None` when a value is not finite.
+    fn pool(
+        &self,
+        pooler: &Linear<'_>,
+        x: &mut [f32],
+        scratch: &mut Scratch<'_>,
+        observer: &mut impl Observer,
+    ) -> Option<()> {
+        let input = input(self.norm.as_ref(), x, scratch, observer)?;
+        let out = scratch.integers.get_mut(..pooler.rows().next_multiple_of(PACKED_ROWS))?;
+        let mut products = linear(out, pooler, scratch.activations, &input)?;
+        let products = products.token(0)?;
+        for (x, &integer) in x.iter_mut().zip(products.integers.iter()) {
+            let value = integer as f32 * products.scale;
+            // Once for a sequence: `libm`, the same software on every core, is fast enough.
+            *x = if self.pooler_activation == Pooler::Tanh { libm::tanhf(value) } else { value.max(0.0) };
+        }
+        observer.vector(Point::Pooler, 0, &Vector::Floats(x));
+        Some(())
+    }
+}
+
+/// What meets a matrix, in the scratch's activations.
+fn input(norm: Option<&Norm<'_>>, x: &[f32], scratch: &mut Scratch<'_>, observer: &mut impl Observer) -> Option<Batch> {
+    match norm {
+        Some(norm) => norm.forward(x, scratch, Point::FinalNorm, 0, observer),
+        None => Batch::new(x.len(), 1, scratch.activations, |_, words| quantize_stream(x, scratch.integers, words)),
+    }
+}
+
+/// The mean of normed streams, left in the first.
+///
+/// # Shapes
+/// `streams: [seq, d_model]`.
+pub(crate) fn mean(streams: &mut [f32], width: usize) {
+    let count = streams.len() / width.max(1);
+    let Some((mean, rest)) = streams.split_at_mut_checked(width) else { return };
+    // One stream after the other: the same order on every core.
+    for x in rest.chunks_exact(width.max(1)) {
+        mean.iter_mut().zip(x).for_each(|(mean, x)| *mean += x);
+    }
+    mean.iter_mut().for_each(|mean| *mean /= count.max(1) as f32);
 }

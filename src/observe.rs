@@ -9,8 +9,10 @@ use crate::kernels::softmax::Scores;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Point {
-    /// The token's embedding, `[d_model]`: the residual stream before the first block.
+    /// The embedding of a token or frame with its position, `[d_model]`: the residual stream before the first block.
     Embedding,
+    /// The same after a norm that follows it, `[d_model]`.
+    EmbeddingNorm,
     /// The stream after the norm before attention, `[d_model]`.
     AttentionNorm,
     /// Queries with their rotation, `[n_heads * head_dim]`.
@@ -37,7 +39,11 @@ pub enum Point {
     Output,
     /// The stream after the final norm, `[d_model]`.
     FinalNorm,
-    /// The logits, `[vocab]`.
+    /// The mean of the streams after the final norm, `[d_model]`.
+    Pooled,
+    /// What the layer between pooling and head makes of it, `[d_model]`.
+    Pooler,
+    /// The outputs, `[n_outputs]`: a language model's logits.
     Logits,
 }
 

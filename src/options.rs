@@ -75,6 +75,8 @@ option! {
         Rotary = 1,
         /// Not at all, or by what the stream already holds.
         None = 2,
+        /// A row of a table, learned or sinusoidal, is added to the embedding (Vaswani et al. 2017, section 3.5).
+        Table = 3,
     }
 }
 
@@ -85,6 +87,35 @@ option! {
         Tokens = 1,
         /// The residual stream itself, which comes out as well: blocks without an embedding and a head.
         Stream = 2,
+        /// Vectors of numbers: sensor samples, spectra or patches, embedded by a matrix (Dosovitskiy et al. 2020, eq. 1);
+        /// outputs come out.
+        Frames = 3,
+    }
+}
+
+option! {
+    /// Which of the streams after the last block the outputs are made of.
+    Pooling {
+        /// Each token's own: a language model's.
+        None = 0,
+        /// The first one's: a learned vector before the sequence, or the sequence's own first token (Devlin et al. 2018).
+        Class = 1,
+        /// Their mean.
+        Mean = 2,
+        /// The last one's.
+        Last = 3,
+    }
+}
+
+option! {
+    /// A layer between pooling and head: `f(w · x + bias)`.
+    Pooler {
+        /// There is none.
+        None = 0,
+        /// `tanh` (Devlin et al. 2018).
+        Tanh = 1,
+        /// `max(x, 0)`.
+        Relu = 2,
     }
 }
 
@@ -106,6 +137,12 @@ pub struct Options {
     pub positions: Positions,
     /// What goes in and comes out.
     pub input: Input,
+    /// Which streams the outputs are made of.
+    pub pooling: Pooling,
+    /// What stands between pooling and head.
+    pub pooler: Pooler,
+    /// Whether a matrix makes the outputs; without, they are what was pooled.
+    pub head: bool,
 }
 
 impl Options {
@@ -118,6 +155,9 @@ impl Options {
         mask: Mask::Causal,
         positions: Positions::Rotary,
         input: Input::Tokens,
+        pooling: Pooling::None,
+        pooler: Pooler::None,
+        head: true,
     };
 
     /// Blocks of an encoder as most frameworks make them: `torch.nn.TransformerEncoder(norm_first=True, activation="gelu")`.
@@ -129,5 +169,8 @@ impl Options {
         mask: Mask::Bidirectional,
         positions: Positions::None,
         input: Input::Stream,
+        pooling: Pooling::None,
+        pooler: Pooler::None,
+        head: false,
     };
 }

@@ -44,7 +44,7 @@ pub struct Memory<'s> {
 
 /// The parts of a session's memory.
 pub(crate) struct Parts<'s> {
-    /// The residual stream, `[batch, d_model]`.
+    /// The residual streams, `[batch, d_model]`, or of all tokens where all see each other.
     pub(crate) stream: &'s mut [f32],
     /// The positions' rotary angles, `[batch, head_dim]`.
     pub(crate) rotations: &'s mut [i16],
@@ -59,7 +59,7 @@ pub(crate) struct Scratch<'s> {
     pub(crate) integers: &'s mut [i32],
     /// The vectors that meet a matrix, as int8, of a batch.
     pub(crate) activations: &'s mut [u32],
-    /// One row of scores, then weights, `[max_seq]`.
+    /// One row of scores, then weights, of as many tokens as the cache holds.
     pub(crate) scores: &'s mut [u32],
 }
 
@@ -76,11 +76,11 @@ impl Memory<'_> {
             return Err(wrong);
         }
         let mut rest = &mut *self.words;
-        let stream = arch::floats_mut(take(&mut rest, batch * dims.stream_words()).or(Err(wrong))?);
+        let stream = arch::floats_mut(take(&mut rest, dims.stream_words(self.max_seq, batch)).or(Err(wrong))?);
         let rotations = arch::halves_mut(take(&mut rest, batch * dims.rotation_words()).or(Err(wrong))?);
         let integers = arch::integers_mut(take(&mut rest, batch * dims.scratch()).or(Err(wrong))?);
         let activations = take(&mut rest, batch * dims.activation_words()).or(Err(wrong))?;
-        let scores = take(&mut rest, Dims::score_words(self.max_seq)).or(Err(wrong))?;
+        let scores = take(&mut rest, dims.score_words(self.max_seq)).or(Err(wrong))?;
         let cache = take(&mut rest, dims.cache_words(self.max_seq)).or(Err(wrong))?;
         let parts = Parts { stream, rotations, scratch: Scratch { integers, activations, scores }, cache };
         Ok((parts, arch::floats_mut(rest)))

@@ -40,6 +40,19 @@ impl Matrix<'_> {
     /// # Shapes
     /// `out: [cols]`.
     pub fn row(&self, row: usize, out: &mut [f32]) -> Option<()> {
+        self.each(row, out, |out, weight| *out = weight)
+    }
+
+    /// Adds one row to floats; `None` beyond the last row.
+    ///
+    /// # Shapes
+    /// `out: [cols]`.
+    pub(crate) fn add_row(&self, row: usize, out: &mut [f32]) -> Option<()> {
+        self.each(row, out, |out, weight| *out += weight)
+    }
+
+    /// Calls `put` for each weight of a row.
+    fn each(&self, row: usize, out: &mut [f32], put: impl Fn(&mut f32, f32)) -> Option<()> {
         if row >= self.rows {
             return None;
         }
@@ -51,7 +64,7 @@ impl Matrix<'_> {
                 let scale = f32::from(*multipliers.get(row)?) * self.scale;
                 let put = |integer: i8| {
                     if let Some(out) = out.next() {
-                        *out = f32::from(integer) * scale;
+                        put(out, f32::from(integer) * scale);
                     }
                 };
                 packing.row_q8(self.words, self.width, row, put)
@@ -62,7 +75,7 @@ impl Matrix<'_> {
                     let group = packing.group(self.words, self.width, row / arch::PACKED_ROWS, index);
                     let (integers, scale) = group.rows.iter().zip(group.scales).nth(row % arch::PACKED_ROWS)?;
                     for (out, &integer) in out.by_ref().zip(integers.iter().take(count)) {
-                        *out = f32::from(i16::from(integer) * i16::from(scale)) * self.scale;
+                        put(out, f32::from(i16::from(integer) * i16::from(scale)) * self.scale);
                     }
                     count = arch::GROUP;
                 }

@@ -2,15 +2,19 @@
 
 mod common;
 
-use common::{SHAPES, entry, image, repair, set_scale};
+use common::{ENCODERS, N_FEATURES, SHAPES, encoder, entry, image, repair, set_scale};
 use proptest::prelude::*;
 use std::sync::LazyLock;
-use thumbformer::image::layout::section;
+use thumbformer::image::layout::{header, section};
 use thumbformer::state::HostState;
 use thumbformer::text::{Sampler, Sampling, argmax};
-use thumbformer::{Error, MAX_BATCH, Model, Tensor};
+use thumbformer::{Error, Inputs, MAX_BATCH, Model, Tensor};
 
-static IMAGES: LazyLock<Vec<Vec<u32>>> = LazyLock::new(|| SHAPES.iter().map(|shape| image(shape, 1)).collect());
+/// Language models of all shapes, then encoders.
+static IMAGES: LazyLock<Vec<Vec<u32>>> = LazyLock::new(|| {
+    let encoders = ENCODERS.iter().map(|&kind| encoder(kind, 1));
+    SHAPES.iter().map(|shape| image(shape, 1)).chain(encoders).collect()
+});
 
 fn config(cases: u32) -> ProptestConfig {
     // Files of failures would lie about in the sources.
@@ -18,7 +22,7 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 /// Does with a model what users do.
-fn use_model(model: &Model<'_>, tokens: &[u16], text: &str) {
+fn use_model(model: &Model<'_>, tokens: &[u16], frames: &[f32], text: &str) {
     let dims = *model.dims();
     // Larger ones are left to the parser's own tests: their state would take gigabytes.
     if dims.state_words(8, MAX_BATCH) > 1 << 22 {
@@ -32,6 +36,15 @@ fn use_model(model: &Model<'_>, tokens: &[u16], text: &str) {
             assert!(logits.iter().all(|logit| logit.is_finite()));
         }
     }
+    let _ = model.label(tokens.len());
+    for inputs in [Inputs::Tokens(tokens), Inputs::Frames(frames)] {
+        if let Ok(outputs) = session.infer(inputs) {
+            assert!(outputs.iter().all(|output| output.is_finite()));
+        }
+        let visible: Vec<bool> = tokens.iter().map(|token| token % 2 == 0).collect();
+        let _ = session.infer_masked(inputs, &visible);
+    }
+    let _ = session.push(frames);
     if let Some(tokenizer) = model.tokenizer() {
         let mut out = [0; 64];
         for room in [0, 1, 5, 64] {
@@ -71,6 +84,14 @@ fn nasty_word() -> impl Strategy<Value = u32> {
 fn any_float() -> impl Strategy<Value = f32> {
     let special = vec![f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MAX, f32::MIN, 1.0];
     prop_oneof![3 => any::<u32>().prop_map(f32::from_bits), 1 => prop::sample::select(special)]
+}
+
+/// Up to seven frames of the encoders, and buffers that are no frames.
+fn any_frames() -> impl Strategy<Value = Vec<f32>> {
+    prop_oneof![
+        prop::collection::vec(any_float(), 0..40),
+        (1..8_usize).prop_flat_map(|count| prop::collection::vec(-9.0_f32..9.0, count * N_FEATURES)),
+    ]
 }
 
 /// What attention adds is so large that the next norm cannot square it.
@@ -114,19 +135,20 @@ proptest! {
         // Half of them behind a sound header and section table: weights, gains and rotations are what they are.
         if mend && !words.is_empty() {
             let sound = &IMAGES[2];
-            let first = 32 + 8 * sound[3] as usize;
+            let first = header::WORDS + section::WORDS * sound[header::SECTIONS] as usize;
             let contents = words.iter().copied().cycle().take(sound.len() - first);
             words = sound[..first].iter().copied().chain(contents).collect();
             repair(&mut words);
         }
         if let Ok(model) = Model::parse(&words) {
-            use_model(&model, &[0, 0, 1], "ab");
+            use_model(&model, &[0, 0, 1], &[0.5; 33], "ab");
         }
     }
 
     #[test]
     fn images_with_changed_words_are_refused_or_usable(
-        which in 0..SHAPES.len(),
+        which in 0..SHAPES.len() + ENCODERS.len(),
+        frames in any_frames(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), nasty_word(), any::<bool>()), 1..=16),
         tokens in prop::collection::vec(prop_oneof![any::<u16>(), 0..300_u16], 1..12),
         text in ".{0,24}",
@@ -140,26 +162,27 @@ proptest! {
         }
         repair(&mut words);
         if let Ok(model) = Model::parse(&words) {
-            use_model(&model, &tokens, &text);
+            use_model(&model, &tokens, &frames, &text);
         }
     }
 
     #[test]
     fn changed_weights_and_tables_compute_or_are_refused(
-        which in 0..SHAPES.len(),
+        which in 0..SHAPES.len() + ENCODERS.len(),
+        frames in any_frames(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), nasty_word()), 1..8),
         tokens in prop::collection::vec(0..65_u16, 1..12),
         text in "[ab é🦀]{0,40}",
     ) {
         let mut words = IMAGES[which].clone();
-        let first = 32 + 8 * words[3] as usize;
+        let first = header::WORDS + section::WORDS * words[header::SECTIONS] as usize;
         for (place, value) in changes {
             let at = first + place.index(words.len() - first);
             words[at] = value;
         }
         repair(&mut words);
         if let Ok(model) = Model::parse(&words) {
-            use_model(&model, &tokens, &text);
+            use_model(&model, &tokens, &frames, &text);
         }
     }
 

@@ -10,7 +10,7 @@ pub fn image(packing: Packing) -> Vec<u32> {
     const D: usize = 64;
     const FF: usize = 256;
     let mut dims = Dims::new(D, 1, 4, 4, D / 4, FF, 1, ENCODER_TOKENS, 1e-5).expect("dimensions of a decoder");
-    dims.vocab = 0;
+    (dims.vocab, dims.n_outputs) = (0, 0);
     dims.options = Options::ENCODER;
     let mut writer = ImageWriter::new(dims, packing);
     let mut random = Random(2);

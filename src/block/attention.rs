@@ -75,7 +75,7 @@ impl Attention<'_> {
                 Some(own) => self.remember(position, own, token, cache, place, observer).ok_or(not_finite)?,
                 None => self.largest_exponent(cache, place),
             };
-            let seen = if self.dims.is_causal() { position + 1 } else { place.length };
+            let seen = if self.dims.is_causal() { (position + 1).min(place.max_seq) } else { place.length };
             let head_scratch = (&mut **activations, &mut **scores);
             self.look(seen, query, cache, *exponent, gathered, place, head_scratch, observer)?;
             let gathered = Fixed { integers: gathered, scale: power_of_two((*exponent).into()) };

@@ -9,7 +9,7 @@
 //! and the mantissas before it are shifted and rounded, as those vectors now count for less in units of the largest.
 
 use crate::arch::{self, Backend, Native};
-use crate::kernels::fixed::{Fixed, Ratio};
+use crate::kernels::fixed::{Fixed, Ratio, bit_length};
 use crate::kernels::quantize::{NO_EXPONENT, Scale};
 use crate::kernels::softmax::{KEY_BITS, value_bits};
 use crate::state::take;
@@ -24,6 +24,8 @@ pub(crate) const fn head_words(head_dim: usize, max_seq: usize) -> usize {
 pub(crate) struct Layout {
     /// Words of a head.
     words: usize,
+    /// Tokens that fit.
+    tokens: usize,
     /// Words of its keys.
     keys: usize,
     /// Words of its values.
@@ -41,7 +43,12 @@ impl Layout {
         let (width, stride) = (head_dim.next_multiple_of(4), max_seq.next_multiple_of(4));
         let (keys, values) = (max_seq * width / 4, head_dim * stride / 4);
         let words = keys + values + 2 * (stride / 2) + 1;
-        Layout { words, keys, values, width, stride, value_bits: 0 }
+        Layout { words, tokens: max_seq, keys, values, width, stride, value_bits: 0 }
+    }
+
+    /// Where the token at a position is stored, and whether in place of an older one.
+    fn slot(&self, position: usize) -> (usize, bool) {
+        if position < self.tokens { (position, false) } else { (position.checked_rem(self.tokens).unwrap_or(0), true) }
     }
 
     /// The layout for a state of `max_seq` tokens of a model whose longest context is `context`.
@@ -89,51 +96,76 @@ impl<'c> HeadCache<'c> {
         self.exponents.get(1).copied().unwrap_or(NO_EXPONENT)
     }
 
-    /// Quantizes and stores the key and the value of the token at `position`; position 0 begins a new sequence.
+    /// Quantizes and stores the key and the value of the token at `position`; position 0 begins a new sequence. In a full cache it
+    /// takes the place of the oldest.
     ///
-    /// `None` when a value is not finite or the position is beyond the cache.
+    /// `None` when a value is not finite.
     ///
     /// # Shapes
     /// `key`, `value`: `[head_dim]`.
     pub(crate) fn store(&mut self, position: usize, key: &Fixed<'_>, value: &Fixed<'_>) -> Option<()> {
         let [key_exponent, value_exponent] = self.exponents else { return None };
-        let mantissas = self.key_mantissas.get_mut(..=position)?;
-        let ratio = store_scale(key, mantissas, key_exponent, KEY_BITS)?;
-        let row = arch::signed_bytes_mut(self.keys).get_mut(position * self.layout.width..)?;
+        let (slot, replaces) = self.layout.slot(position);
+        let in_use = (position + 1).min(self.layout.tokens);
+        let mantissas = self.key_mantissas.get_mut(..in_use)?;
+        let ratio = store_scale(key, mantissas, (slot, replaces), key_exponent, KEY_BITS)?;
+        let row = arch::signed_bytes_mut(self.keys).get_mut(slot * self.layout.width..)?;
         let (row, rest) = row.split_at_mut_checked(key.integers.len())?;
         let padding = rest.get_mut(..self.layout.width - row.len())?;
         Native::rescale_bytes(key.integers, ratio, row);
         if !padding.is_empty() {
             padding.fill(0);
         }
-        let mantissas = self.value_mantissas.get_mut(..=position)?;
-        let ratio = store_scale(value, mantissas, value_exponent, self.layout.value_bits)?;
+        let mantissas = self.value_mantissas.get_mut(..in_use)?;
+        let ratio = store_scale(value, mantissas, (slot, replaces), value_exponent, self.layout.value_bits)?;
         let rows = arch::signed_bytes_mut(self.values).chunks_exact_mut(self.layout.stride.max(1));
         for (row, &value) in rows.zip(value.integers.iter()) {
-            *row.get_mut(position)? = ratio.apply(value) as i8;
+            *row.get_mut(slot)? = ratio.apply(value) as i8;
         }
         Some(())
     }
 }
 
-/// Chooses the scale of a vector, makes the exponent large enough for it, and writes its mantissa at the end.
+/// Chooses the scale of a vector, makes the exponent large enough for it, and writes its mantissa into a slot of those in use.
 ///
 /// Returns what the vector's integers are to be multiplied with; `None` when it is not finite.
-fn store_scale(x: &Fixed<'_>, mantissas: &mut [i16], exponent: &mut i16, bits: i32) -> Option<Ratio> {
-    let (mantissa, before) = mantissas.split_last_mut()?;
-    if before.is_empty() {
+fn store_scale(
+    x: &Fixed<'_>,
+    mantissas: &mut [i16],
+    (slot, replaces): (usize, bool),
+    exponent: &mut i16,
+    bits: i32,
+) -> Option<Ratio> {
+    *mantissas.get_mut(slot)? = 0;
+    if slot == 0 && !replaces {
         *exponent = NO_EXPONENT;
+    } else if replaces {
+        *exponent = lowered(mantissas, *exponent, bits);
     }
     let max = Native::largest(x.integers);
     let scale = Scale::covering(max as f32 * x.scale, *exponent, bits)?;
     let growth = i32::from(scale.exponent) - i32::from(*exponent);
     if growth > 0 {
         let shift = growth.min(16).cast_unsigned();
-        for mantissa in before {
+        for mantissa in &mut *mantissas {
             *mantissa = ((i32::from(*mantissa) + (1 << (shift - 1))) >> shift) as i16;
         }
         *exponent = scale.exponent;
     }
-    *mantissa = scale.mantissa;
+    *mantissas.get_mut(slot)? = scale.mantissa;
     if scale.mantissa == 0 { Ratio::new(0.0, max) } else { Ratio::new(x.scale / scale.value(), max) }
+}
+
+/// The smallest exponent for these mantissas, which are brought to it: in a stream without end one large vector must not cost
+/// all later ones their precision.
+fn lowered(mantissas: &mut [i16], exponent: i16, bits: i32) -> i16 {
+    let largest = mantissas.iter().fold(0, |all, &mantissa| all | mantissa);
+    if largest <= 0 {
+        return NO_EXPONENT;
+    }
+    let room = (bits - bit_length(largest.unsigned_abs().into())).max(0);
+    for mantissa in mantissas {
+        *mantissa <<= room;
+    }
+    exponent - room as i16
 }

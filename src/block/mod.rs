@@ -47,7 +47,7 @@ pub(crate) struct Place<'a> {
     pub(crate) position: usize,
     /// Tokens of the sequence that is seen as a whole; without meaning under a causal mask.
     pub(crate) length: usize,
-    /// Longest sequence that the cache has room for.
+    /// Tokens that the cache has room for; a longer sequence overwrites those that a sliding window has left behind.
     pub(crate) max_seq: usize,
     /// How the cache is cut into heads.
     pub(crate) layout: Layout,

@@ -6,7 +6,7 @@ use super::tensors::{Contents, TOKENIZER, bit};
 use crate::arch::{self, Packing};
 use crate::dims::Dims;
 use crate::error::{Error, Tensor};
-use crate::options::{Activation, Input, Mask, Norm, NormPlace, Options, Positions};
+use crate::options::{Activation, Input, Mask, Norm, NormPlace, Options, Pooler, Pooling, Positions};
 use crc::{CRC_32_ISO_HDLC, Crc};
 
 /// Offsets are 32 bits of bytes.
@@ -61,7 +61,7 @@ pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error
         return Err(Error::Unsupported { field: "tokenizer flags", found: flags });
     }
     // Words without a name are zero: a later option must not be overlooked.
-    let mut i = header::TENSORS_HIGH + 1;
+    let mut i = header::HEADLESS + 1;
     while i < header::WORDS {
         if word(words, i) != 0 {
             return Err(Error::Unsupported { field: "header word without a name", found: word(words, i) });
@@ -87,6 +87,7 @@ pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error
     if (rotary_fine == 0) == matches!(options.positions, Positions::Rotary) {
         return Err(Error::Dimension { name: "rows of the fine rotary table", found: rotary_fine });
     }
+    let (vocab, n_outputs) = (word(words, header::VOCAB) as usize, word(words, header::N_OUTPUTS) as usize);
     let dims = Dims {
         d_model: word(words, header::D_MODEL) as usize,
         n_layers: word(words, header::N_LAYERS) as usize,
@@ -94,8 +95,11 @@ pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error
         n_kv_heads: word(words, header::N_KV_HEADS) as usize,
         head_dim: word(words, header::HEAD_DIM) as usize,
         d_ff: word(words, header::D_FF) as usize,
-        vocab: word(words, header::VOCAB) as usize,
+        vocab,
+        n_features: word(words, header::N_FEATURES) as usize,
+        n_outputs: if n_outputs == 0 { vocab } else { n_outputs },
         max_seq: word(words, header::MAX_SEQ) as usize,
+        sliding_window: word(words, header::SLIDING_WINDOW) as usize,
         norm_eps: f32::from_bits(word(words, header::NORM_EPS)),
         attention_scale: f32::from_bits(word(words, header::ATTENTION_SCALE)),
         options,
@@ -127,6 +131,10 @@ const fn read_options(words: &[u32]) -> Result<Options, Error> {
             }
         };
     }
+    let headless = word(words, header::HEADLESS);
+    if headless > 1 {
+        return Err(Error::Unsupported { field: "headless", found: headless });
+    }
     Ok(Options {
         norm: option!(Norm, "norm", NORM),
         norm_place: option!(NormPlace, "norm placement", NORM_PLACE),
@@ -135,5 +143,8 @@ const fn read_options(words: &[u32]) -> Result<Options, Error> {
         positions: option!(Positions, "positions", POSITIONS),
         gated: word(words, header::TENSORS) as u64 & bit(Tensor::Gate) != 0,
         input: option!(Input, "input", INPUT),
+        pooling: option!(Pooling, "pooling", POOLING),
+        pooler: option!(Pooler, "pooler", POOLER),
+        head: headless == 0 && word(words, header::INPUT) != Input::Stream as u32,
     })
 }

@@ -69,6 +69,18 @@ pub mod header {
     pub const TENSORS: usize = 28;
     /// The high half.
     pub const TENSORS_HIGH: usize = 29;
+    /// [`crate::Pooling`].
+    pub const POOLING: usize = 30;
+    /// [`crate::Pooler`].
+    pub const POOLER: usize = 31;
+    /// [`crate::Dims::n_outputs`]; 0 where it is [`crate::Dims::vocab`].
+    pub const N_OUTPUTS: usize = 32;
+    /// [`crate::Dims::n_features`].
+    pub const N_FEATURES: usize = 33;
+    /// [`crate::Dims::sliding_window`].
+    pub const SLIDING_WINDOW: usize = 34;
+    /// 1 where no matrix makes the outputs: [`crate::Options::head`].
+    pub const HEADLESS: usize = 35;
     /// Number of header words; the words up to here that have no name are zero.
     pub const WORDS: usize = 40;
 }

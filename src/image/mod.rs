@@ -25,15 +25,18 @@
 //! 18 [`Activation`](crate::Activation) · 19 [`Mask`](crate::Mask) · 20 [`Positions`](crate::Positions) ·
 //! 21 [`Input`](crate::Input) · 22 rows of the fine rotary table or 0 · 23 tokenizer (0 none, 1 bytes, 2 characters) ·
 //! 24 tokenizer flags (bit 0: space before the text) · 25 BOS token · 26, 27 end tokens (`u32::MAX`: none) · 28, 29 which
-//! tensors there are, a bit for each number of [`Tensor`](crate::Tensor) · 30–39 zero.
+//! tensors there are, a bit for each number of [`Tensor`](crate::Tensor) · 30 [`Pooling`](crate::Pooling) ·
+//! 31 [`Pooler`](crate::Pooler) · 32 `n_outputs`, 0 where it is `vocab` · 33 `n_features` · 34 `sliding_window` · 35 1 where no
+//! matrix makes the outputs · 36–39 zero.
 //!
 //! Section entry, word by word: 0 tensor (the numbers of [`Tensor`](crate::Tensor)) · 1 layer · 2 encoding (1 int8
 //! matrix, 2 `i16` vector, 3 table, 4 int4 matrix) · 3 rows · 4 columns · 5 byte offset · 6 bytes · 7 byte offset of the scales or 0.
 //!
-//! Sections come in this order, those that are absent left out: embedding; for each layer attention norm, query, key, value,
-//! attention output, MLP norm, gate, up, down, each followed by its bias; final norm and its bias; head and its bias; rotary
-//! fine and coarse; piece offsets, piece bytes, byte tokens, characters, merges. Without a head the embedding is the head;
-//! without a gate the MLP is a plain one.
+//! Sections come in this order, those that are absent left out: embedding and its bias; class token; position table; embedding
+//! norm and its bias; for each layer attention norm, query, key, value, attention output, MLP norm, gate, up, down, each followed
+//! by its bias; final norm and its bias; pooler and its bias; head and its bias; rotary fine and coarse; piece offsets, piece
+//! bytes, byte tokens, characters, merges; labels. Without a head a language model's embedding is the head; without a gate the
+//! MLP is a plain one.
 //!
 //! * **int8 matrix** `[rows, cols]`: integers in -127..=127, rows padded with zeros to a multiple of 4, columns to a multiple
 //!   of 16, in the image's packing. Its scales are one `f32` and an `i16` multiplier in 0..=32767 for each padded row:
@@ -47,6 +50,7 @@
 //!   small tables replace one of `max_seq` rows: row `i` of the fine table holds `cos` and `sin` of
 //!   `i * theta^(-2j / head_dim)` for `j` in `0..head_dim / 2`, row `i` of the coarse table the same for `i * F`; in units of
 //!   2^-15.
+//! * **Labels**: the names of the outputs, UTF-8, a line break between two.
 //! * **Tokenizer**: piece offsets `[vocab + 1]` into piece bytes (the raw bytes that a token prints); byte tokens `[256]`;
 //!   characters `[n, 2]` = (code point, token), sorted; merges `[n, 2]` = (`left << 16 | right`, `merged << 16 | rank`),
 //!   sorted; the lowest rank merges first, the leftmost among equals.

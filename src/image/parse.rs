@@ -125,19 +125,26 @@ impl<'a> Image<'a> {
         const I16: u32 = layout::ENCODING_I16;
         const RAW: u32 = layout::ENCODING_RAW;
         match tensor {
-            Tensor::Embedding | Tensor::Head => (Q8, dims.vocab, d),
+            Tensor::Embedding if dims.n_features > 0 => (Q8, d, dims.n_features),
+            Tensor::Embedding => (Q8, dims.vocab, d),
+            Tensor::PositionTable => (Q8, dims.max_seq, d),
+            Tensor::Pooler => (Q8, d, d),
+            Tensor::Head => (Q8, dims.n_outputs, d),
             Tensor::Query => (Q8, attention, d),
             Tensor::Key | Tensor::Value => (Q8, kv, d),
             Tensor::AttentionOutput => (Q8, d, attention),
             Tensor::Gate | Tensor::Up => (Q8, dims.d_ff, d),
             Tensor::Down => (Q8, d, dims.d_ff),
-            Tensor::AttentionNorm | Tensor::MlpNorm | Tensor::FinalNorm => (I16, 1, d),
-            Tensor::AttentionNormBias | Tensor::MlpNormBias | Tensor::FinalNormBias => (I16, 1, d),
+            Tensor::EmbeddingNorm | Tensor::AttentionNorm | Tensor::MlpNorm | Tensor::FinalNorm => (I16, 1, d),
+            Tensor::EmbeddingNormBias | Tensor::AttentionNormBias | Tensor::MlpNormBias | Tensor::FinalNormBias => {
+                (I16, 1, d)
+            }
+            Tensor::EmbeddingBias | Tensor::ClassToken | Tensor::PoolerBias => (I16, 1, d),
             Tensor::AttentionOutputBias | Tensor::DownBias => (I16, 1, d),
             Tensor::QueryBias => (I16, 1, attention),
             Tensor::KeyBias | Tensor::ValueBias => (I16, 1, kv),
             Tensor::GateBias | Tensor::UpBias => (I16, 1, dims.d_ff),
-            Tensor::HeadBias => (I16, 1, dims.vocab),
+            Tensor::HeadBias => (I16, 1, dims.n_outputs),
             Tensor::RotaryFine => (I16, self.rotary_fine, dims.head_dim),
             // Parsing refused a table of no rows; `if` tells the compiler, which else would keep a panic.
             Tensor::RotaryCoarse if self.rotary_fine > 0 => {
@@ -145,7 +152,7 @@ impl<'a> Image<'a> {
             }
             Tensor::RotaryCoarse => (I16, 0, dims.head_dim),
             Tensor::PieceOffsets => (RAW, 1, dims.vocab + 1),
-            Tensor::PieceBytes => (RAW, 1, 0),
+            Tensor::PieceBytes | Tensor::Labels => (RAW, 1, 0),
             Tensor::ByteTokens => (RAW, 1, 256),
             Tensor::Characters | Tensor::Merges => (RAW, 0, 2),
         }
@@ -181,7 +188,7 @@ impl<'a> Image<'a> {
             return Err(Error::Dimension { name: "columns of an int4 matrix", found: found.cols as u32 });
         }
         let bytes = match tensor {
-            Tensor::PieceBytes => found.cols as u64,
+            Tensor::PieceBytes | Tensor::Labels => found.cols as u64,
             _ => layout::value_bytes(found.encoding, found.rows, found.cols),
         };
         let scale_bytes = layout::scale_bytes(found.encoding, found.rows);
@@ -221,7 +228,7 @@ impl<'a> Image<'a> {
                     i += 1;
                 }
             }
-            Tensor::PieceBytes => {}
+            Tensor::PieceBytes | Tensor::Labels => {}
             Tensor::ByteTokens => {
                 while i < table.len() {
                     if table[i] >= vocab && table[i] != layout::NO_TOKEN {
@@ -273,7 +280,9 @@ impl<'a> Image<'a> {
     #[inline]
     const fn entry(&self, index: usize, tensor: Tensor, layer: usize) -> Section {
         // An absent tensor's index is beyond the image, where all words are zero.
+        let beyond = self.words.len();
         let entry = header::WORDS.saturating_add(index.saturating_mul(section::WORDS));
+        let entry = if entry < beyond { entry } else { beyond };
         Section {
             tensor,
             layer,
@@ -302,10 +311,10 @@ impl<'a> Image<'a> {
         self.table_at(found.offset, found.bytes)
     }
 
-    /// The bytes that all tokens print, one after the other.
-    pub(crate) const fn piece_bytes(&self) -> &'a [u8] {
-        let cols = self.find(Tensor::PieceBytes, 0).cols;
-        match arch::bytes(self.table(Tensor::PieceBytes)).split_at_checked(cols) {
+    /// A table of bytes: what all tokens print, one after the other, or the labels.
+    pub(crate) const fn byte_table(&self, tensor: Tensor) -> &'a [u8] {
+        let cols = self.find(tensor, 0).cols;
+        match arch::bytes(self.table(tensor)).split_at_checked(cols) {
             Some((bytes, _)) => bytes,
             None => &[],
         }

@@ -6,11 +6,18 @@
 //! ```
 
 use crate::error::Tensor;
-use crate::options::{Input, Norm, Options, Positions};
+use crate::options::{Input, Norm, Options, Pooler, Pooling, Positions};
 
 /// All tensors in the order of the section table: before the layers, of each layer, after the layers.
 const ORDER: [&[Tensor]; 3] = [
-    &[Tensor::Embedding],
+    &[
+        Tensor::Embedding,
+        Tensor::EmbeddingBias,
+        Tensor::ClassToken,
+        Tensor::PositionTable,
+        Tensor::EmbeddingNorm,
+        Tensor::EmbeddingNormBias,
+    ],
     &[
         Tensor::AttentionNorm,
         Tensor::AttentionNormBias,
@@ -34,6 +41,8 @@ const ORDER: [&[Tensor]; 3] = [
     &[
         Tensor::FinalNorm,
         Tensor::FinalNormBias,
+        Tensor::Pooler,
+        Tensor::PoolerBias,
         Tensor::Head,
         Tensor::HeadBias,
         Tensor::RotaryFine,
@@ -43,6 +52,7 @@ const ORDER: [&[Tensor]; 3] = [
         Tensor::ByteTokens,
         Tensor::Characters,
         Tensor::Merges,
+        Tensor::Labels,
     ],
 ];
 
@@ -63,6 +73,7 @@ const fn bits(tensors: &[Tensor]) -> u64 {
 /// A tokenizer's tables.
 pub(crate) const TOKENIZER: u64 =
     bits(&[Tensor::PieceOffsets, Tensor::PieceBytes, Tensor::ByteTokens, Tensor::Characters, Tensor::Merges]);
+const BEFORE: u64 = bits(ORDER[0]);
 const LAYER: u64 = bits(ORDER[1]);
 const ROTARY: u64 = bits(&[Tensor::RotaryFine, Tensor::RotaryCoarse]);
 
@@ -118,7 +129,7 @@ impl Contents {
         let set = bit(tensor);
         let part = if set & LAYER != 0 {
             self.counts[0] + layer * self.counts[1]
-        } else if matches!(tensor, Tensor::Embedding) {
+        } else if set & BEFORE != 0 {
             0
         } else {
             self.counts[0] + n_layers * self.counts[1]
@@ -188,24 +199,44 @@ const fn needed(options: &Options) -> u64 {
         Tensor::Up,
         Tensor::Down,
     ]);
-    if matches!(options.input, Input::Tokens) {
+    if !matches!(options.input, Input::Stream) {
         set |= bit(Tensor::Embedding);
     }
-    if matches!(options.positions, Positions::Rotary) {
-        set |= ROTARY;
+    if options.head && matches!(options.input, Input::Frames) {
+        set |= bit(Tensor::Head);
+    }
+    if !matches!(options.pooler, Pooler::None) {
+        set |= bit(Tensor::Pooler);
+    }
+    match options.positions {
+        Positions::Rotary => set |= ROTARY,
+        Positions::Table => set |= bit(Tensor::PositionTable),
+        Positions::None => {}
     }
     set
 }
 
 /// Tensors that a model with these options can have.
 const fn allowed(options: &Options) -> u64 {
-    let norm_biases = bits(&[Tensor::AttentionNormBias, Tensor::MlpNormBias, Tensor::FinalNormBias]);
-    let mut set = LAYER | bits(&[Tensor::FinalNorm, Tensor::FinalNormBias]);
-    if matches!(options.input, Input::Tokens) {
-        set |= bits(&[Tensor::Embedding, Tensor::Head, Tensor::HeadBias]) | TOKENIZER;
+    let norm_biases =
+        bits(&[Tensor::EmbeddingNormBias, Tensor::AttentionNormBias, Tensor::MlpNormBias, Tensor::FinalNormBias]);
+    let mut set = needed(options) | LAYER | bits(&[Tensor::FinalNorm, Tensor::FinalNormBias]);
+    match options.input {
+        Input::Tokens => set |= TOKENIZER,
+        Input::Frames => set |= bit(Tensor::EmbeddingBias),
+        Input::Stream => {}
     }
-    if matches!(options.positions, Positions::Rotary) {
-        set |= ROTARY;
+    if !matches!(options.input, Input::Stream) {
+        set |= bits(&[Tensor::EmbeddingNorm, Tensor::EmbeddingNormBias, Tensor::Labels]);
+    }
+    if options.head {
+        set |= bits(&[Tensor::Head, Tensor::HeadBias]);
+    }
+    if !matches!(options.pooler, Pooler::None) {
+        set |= bit(Tensor::PoolerBias);
+    }
+    if matches!(options.pooling, Pooling::Class) {
+        set |= bit(Tensor::ClassToken);
     }
     if matches!(options.norm, Norm::Rms) {
         set &= !norm_biases;

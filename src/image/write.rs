@@ -7,6 +7,7 @@ use super::tensors::{Contents, bit};
 use crate::arch::{self, Packing};
 use crate::dims::Dims;
 use crate::error::{Error, Tensor};
+use crate::options::Input;
 use std::collections::BTreeMap;
 use std::vec;
 use std::vec::Vec;
@@ -239,13 +240,34 @@ impl ImageWriter {
         merges.sort_unstable();
         merges.dedup_by_key(|entry| entry[0]);
         self.table(Tensor::PieceOffsets, 1, vocab + 1, offsets);
-        let content =
-            Content { encoding: layout::ENCODING_RAW, rows: 1, cols: bytes.len(), values: bytes, scales: Vec::new() };
-        self.contents.insert((Tensor::PieceBytes, 0), content);
+        self.bytes(Tensor::PieceBytes, bytes);
         self.table(Tensor::ByteTokens, 1, 256, tables.byte_tokens.iter().copied());
         self.table(Tensor::Characters, characters.len(), 2, characters.into_iter().flatten());
         self.table(Tensor::Merges, merges.len(), 2, merges.into_iter().flatten());
         Ok(())
+    }
+
+    /// Adds the names of the outputs.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] when there is not one for each; [`Error::BadValue`] for a name with a line break.
+    pub fn labels(&mut self, names: &[impl AsRef<str>]) -> Result<(), Error> {
+        let (tensor, layer, expected) = (Tensor::Labels, 0, (1, self.dims.n_outputs as u32));
+        if names.len() != self.dims.n_outputs {
+            return Err(Error::ShapeMismatch { tensor, layer, expected, found: (1, names.len() as u32) });
+        }
+        if let Some(index) = names.iter().position(|name| name.as_ref().contains('\n')) {
+            return Err(Error::BadValue { tensor, layer, index: index as u32 });
+        }
+        let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+        self.bytes(tensor, names.join("\n").into_bytes());
+        Ok(())
+    }
+
+    fn bytes(&mut self, tensor: Tensor, values: Vec<u8>) {
+        let content =
+            Content { encoding: layout::ENCODING_RAW, rows: 1, cols: values.len(), values, scales: Vec::new() };
+        self.contents.insert((tensor, 0), content);
     }
 
     fn table(&mut self, tensor: Tensor, rows: usize, cols: usize, words: impl IntoIterator<Item = u32>) {
@@ -335,6 +357,12 @@ impl ImageWriter {
         words[header::MASK] = options.mask as u32;
         words[header::POSITIONS] = options.positions as u32;
         words[header::INPUT] = options.input as u32;
+        words[header::POOLING] = options.pooling as u32;
+        words[header::POOLER] = options.pooler as u32;
+        words[header::N_OUTPUTS] = if dims.n_outputs == dims.vocab { 0 } else { dims.n_outputs as u32 };
+        words[header::N_FEATURES] = dims.n_features as u32;
+        words[header::SLIDING_WINDOW] = dims.sliding_window as u32;
+        words[header::HEADLESS] = u32::from(!options.head && options.input != Input::Stream);
         words[header::TENSORS] = self.present() as u32;
         words[header::TENSORS_HIGH] = (self.present() >> 32) as u32;
         words[header::ROTARY_FINE] = if dims.is_rotary() { self.rotary_fine as u32 } else { 0 };

@@ -27,7 +27,7 @@ impl<'a> Tokenizer<'a> {
             bos: image.bos,
             ends: image.ends,
             piece_offsets: image.table(Tensor::PieceOffsets),
-            piece_bytes: image.piece_bytes(),
+            piece_bytes: image.byte_table(Tensor::PieceBytes),
             byte_tokens: image.table(Tensor::ByteTokens),
             characters: image.table(Tensor::Characters),
             merges: image.table(Tensor::Merges),

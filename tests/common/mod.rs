@@ -4,7 +4,7 @@
 
 use thumbformer::image::layout::{header, section};
 use thumbformer::image::{ImageWriter, Int4, TokenizerKind, TokenizerTables};
-use thumbformer::{Dims, Packing, Tensor};
+use thumbformer::{Activation, Dims, Input, Mask, Norm, NormPlace, Packing, Pooler, Pooling, Positions, Tensor};
 
 /// Numbers that look random and are the same in every run (xorshift, Marsaglia 2003).
 pub struct Random(u64);
@@ -225,4 +225,98 @@ pub fn repair(words: &mut [u32]) {
     }
     let bytes: Vec<u8> = words[..last].iter().flat_map(|word| word.to_le_bytes()).collect();
     words[last] = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&bytes);
+}
+
+/// Networks that are no language models, with everything that such a network can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoder {
+    /// Frames, a class token, a position table, a norm after the embedding, post-LN, a pooler, named outputs.
+    Classifier,
+    /// Tokens as a whole, rotary positions, the mean comes out.
+    Sentence,
+    /// Frames one by one, a sliding window, no positions.
+    Stream,
+}
+
+pub const ENCODERS: [Encoder; 3] = [Encoder::Classifier, Encoder::Sentence, Encoder::Stream];
+
+/// Numbers in a frame.
+pub const N_FEATURES: usize = 11;
+/// Most tokens that one sees.
+pub const WINDOW: usize = 6;
+
+/// An image of such a network with random weights: `d_model` 12, two layers, 12 tokens at most.
+pub fn encoder(kind: Encoder, seed: u64) -> Vec<u32> {
+    const D: usize = 12;
+    let mut dims = Dims::new(D, 2, 2, 1, 6, 20, 40, 12, 1e-5).expect("dims");
+    let options = &mut dims.options;
+    (options.norm, options.gated, options.activation) = (Norm::Layer, false, Activation::Gelu);
+    (options.norm_place, options.positions, options.pooler) = match kind {
+        Encoder::Classifier => (NormPlace::Post, Positions::Table, Pooler::Tanh),
+        Encoder::Sentence => (NormPlace::Pre, Positions::Rotary, Pooler::None),
+        Encoder::Stream => (NormPlace::Pre, Positions::None, Pooler::None),
+    };
+    (options.mask, options.pooling) = match kind {
+        Encoder::Classifier => (Mask::Bidirectional, Pooling::Class),
+        Encoder::Sentence => (Mask::Bidirectional, Pooling::Mean),
+        Encoder::Stream => (Mask::Causal, Pooling::Last),
+    };
+    options.head = kind != Encoder::Sentence;
+    dims.n_outputs = if options.head { 3 } else { D };
+    if kind != Encoder::Sentence {
+        options.input = Input::Frames;
+        (dims.vocab, dims.n_features) = (0, N_FEATURES);
+    }
+    dims.sliding_window = if kind == Encoder::Stream { WINDOW } else { 0 };
+
+    let mut random = Random::new(seed);
+    let mut writer = ImageWriter::new(dims, Packing::Host);
+    let mut matrix = |tensor, layer, rows: usize, cols: usize| {
+        let weights = random.floats(rows * cols, 1.5 / (cols as f32).sqrt());
+        writer.matrix(tensor, layer, rows, cols, &weights).expect("a matrix");
+    };
+    match kind {
+        Encoder::Sentence => matrix(Tensor::Embedding, 0, 40, D),
+        _ => matrix(Tensor::Embedding, 0, D, N_FEATURES),
+    }
+    for layer in 0..2 {
+        for tensor in [Tensor::Query, Tensor::AttentionOutput] {
+            matrix(tensor, layer, D, D);
+        }
+        for tensor in [Tensor::Key, Tensor::Value] {
+            matrix(tensor, layer, 6, D);
+        }
+        matrix(Tensor::Up, layer, 20, D);
+        matrix(Tensor::Down, layer, D, 20);
+    }
+    if kind == Encoder::Classifier {
+        matrix(Tensor::PositionTable, 0, 12, D);
+        matrix(Tensor::Pooler, 0, D, D);
+    }
+    if dims.options.head {
+        matrix(Tensor::Head, 0, 3, D);
+        writer.labels(&["yes", "no", "naïve"]).expect("three names");
+    }
+    let mut vector = |tensor, layer, offset: f32| {
+        let values: Vec<f32> = random.floats(D, 0.4).iter().map(|value| value + offset).collect();
+        writer.vector(tensor, layer, &values).expect("a vector");
+    };
+    for layer in 0..2 {
+        vector(Tensor::AttentionNorm, layer, 1.0);
+        vector(Tensor::AttentionNormBias, layer, 0.0);
+        vector(Tensor::MlpNorm, layer, 1.0);
+        vector(Tensor::DownBias, layer, 0.0);
+    }
+    if kind == Encoder::Classifier {
+        vector(Tensor::ClassToken, 0, 0.0);
+        vector(Tensor::EmbeddingBias, 0, 0.0);
+        vector(Tensor::EmbeddingNorm, 0, 1.0);
+        vector(Tensor::PoolerBias, 0, 0.0);
+    } else {
+        vector(Tensor::FinalNorm, 0, 1.0);
+    }
+    if kind == Encoder::Sentence {
+        writer.rotary(10_000.0);
+    }
+    writer.finish().expect("an image")
 }

@@ -127,6 +127,9 @@ pub struct Config {
     pub activation: Activation,
     /// What a position may attend to.
     pub mask: Mask,
+    /// Most positions that one attends to under [`Mask::Causal`], itself included: `i` sees `i - sliding_window + 1 ..= i`
+    /// (Beltagy, Peters and Cohan 2020, "Longformer", section 3.1); `None`: all before it.
+    pub sliding_window: Option<usize>,
     /// How positions enter.
     pub positions: Positions,
     /// What a sequence consists of.
@@ -138,6 +141,8 @@ pub struct Config {
     /// Width of an output: rows of the head, `vocab` for language models, classes or regressed numbers for encoders;
     /// `d_model` where there is no head.
     pub n_outputs: usize,
+    /// Names of the outputs, or none.
+    pub labels: Vec<String>,
     /// The head uses the embedding's matrix.
     pub tied_head: bool,
     /// The token that begins a text.

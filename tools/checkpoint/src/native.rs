@@ -14,12 +14,14 @@
 //! | `norm_place` | `"pre"` or `"post"` |
 //! | `norm_eps` | number |
 //! | `mask` | `"causal"` or `"bidirectional"` |
+//! | `sliding_window` | most positions that one sees under a causal mask, itself included; absent: all before it |
 //! | `attention_scale` | number; absent: `1 / sqrt(head_dim)` |
 //! | `activation` | `"silu"`, `"gelu_erf"`, `"gelu_tanh"` or `"relu"` |
 //! | `gated_mlp`, `final_norm` | `true` or `false` |
 //! | `pooling` | `"none"`, `"class"`, `"mean"` or `"last"` |
 //! | `pooler_activation` | `"tanh"` or `"relu"`; absent: no pooler |
 //! | `head` | `"linear"` with `n_outputs`, `"tied"`, or `"none"` |
+//! | `labels` | names of the outputs; absent: none |
 //! | `bos_token_id`, `eos_token_id` | a token id, or several that end a text; absent: none |
 //!
 //! The options are those of [`Config`], where each has its formula and its paper. Another key is refused.
@@ -166,6 +168,7 @@ fn config(settings: &Settings) -> Result<Config, Error> {
         ("gelu_tanh", Activation::GeluTanh),
         ("relu", Activation::Relu),
     ];
+    let mask = settings.choice("mask", None, &[("causal", Mask::Causal), ("bidirectional", Mask::Bidirectional)])?;
     let config = Config {
         d_model,
         n_layers: settings.size("n_layers")?,
@@ -179,12 +182,14 @@ fn config(settings: &Settings) -> Result<Config, Error> {
         norm_place: settings.choice("norm_place", None, &[("pre", NormPlace::Pre), ("post", NormPlace::Post)])?,
         norm_eps: settings.positive("norm_eps", None)? as f32,
         activation: settings.choice("activation", None, &activation)?,
-        mask: settings.choice("mask", None, &[("causal", Mask::Causal), ("bidirectional", Mask::Bidirectional)])?,
+        mask,
+        sliding_window: settings.sliding_window(mask)?,
         positions,
         input,
         pooling: settings.choice("pooling", None, &pooling)?,
         attention_scale: settings.positive("attention_scale", Some(Config::usual_scale(head_dim)))?,
         n_outputs,
+        labels: settings.labels(n_outputs)?,
         tied_head: head == Head::Tied,
         bos: settings.ids("bos_token_id")?.first().copied(),
         eos: settings.ids("eos_token_id")?,

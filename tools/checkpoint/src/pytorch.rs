@@ -18,6 +18,7 @@
 //! | `embedding_scale` | the embedding is multiplied by it, often `sqrt(d_model)`; absent: 1 |
 //! | `encoder` | name of the encoder, where the tensors have several |
 //! | `layer_norm_eps` | absent: 1e-5, PyTorch's default |
+//! | `labels` | names of the outputs; absent: none |
 //! | `bos_token_id`, `eos_token_id` | a token id, or several that end a text; absent: none |
 //!
 //! The order is: embedding, scale, class token, positions, norm, encoder (with its `norm`, if it has one), pooling,
@@ -85,6 +86,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     let has_final_norm = !encoder.single && reader.has(&format!("{final_norm}.weight"));
     let final_norm = has_final_norm.then(|| norm(&mut reader, &final_norm)).transpose()?;
     let head = head(&settings, &mut reader, &mut config)?;
+    config.labels = settings.labels(config.n_outputs)?;
     settings.no_others()?;
     settings.check(&config)?;
     reader.finish(&[])?;
@@ -163,7 +165,9 @@ impl Encoder {
             input: Input::Tokens,
             pooling: settings.choice("pooling", None, &pooling)?,
             attention_scale: Config::usual_scale(head_dim),
+            sliding_window: None,
             n_outputs: self.d_model,
+            labels: Vec::new(),
             tied_head: false,
             bos: settings.ids("bos_token_id")?.first().copied(),
             eos: settings.ids("eos_token_id")?,

@@ -121,6 +121,29 @@ impl Settings {
         ids.ok_or_else(|| self.error(key, value, "a token id, or several", NEXT))
     }
 
+    /// A name for each output, or none at all.
+    pub(crate) fn labels(&self, n_outputs: usize) -> Result<Vec<String>, Error> {
+        let Some(value) = self.get("labels") else { return Ok(Vec::new()) };
+        let name = |value: &Value| value.as_str().filter(|name| !name.contains('\n')).map(String::from);
+        let labels: Option<Vec<String>> = value.as_array().and_then(|names| names.iter().map(name).collect());
+        let expected = format!("{n_outputs} names, one for each output");
+        labels
+            .filter(|labels| labels.len() == n_outputs)
+            .ok_or_else(|| self.error("labels", value, expected, "correct config.json, or leave the labels out"))
+    }
+
+    /// A width for causal attention, or none.
+    pub(crate) fn sliding_window(&self, mask: Mask) -> Result<Option<usize>, Error> {
+        if self.get("sliding_window").is_none() {
+            return Ok(None);
+        }
+        if mask != Mask::Causal {
+            let next = "make the mask causal, or leave the window out";
+            return Err(self.error("sliding_window", "present", "absent: the mask is not causal", next));
+        }
+        self.size("sliding_window").map(Some)
+    }
+
     /// Refuses a value that would change the computation; absent is well.
     pub(crate) fn only(&self, key: &str, accepted: &[Value], expected: &str) -> Result<(), Error> {
         match self.get(key) {

@@ -65,14 +65,40 @@ pub fn convert_with(
 ) -> Result<Vec<u32>> {
     let config = &checkpoint.config;
     computed(checkpoint)?;
-    let mut writer = ImageWriter::new(dims(checkpoint, settings.max_seq, engine::Input::Tokens)?, settings.packing);
-    add(&mut writer, Tensor::Embedding, 0, &checkpoint.embedding, progress).with_context(|| source(checkpoint))?;
-    blocks(&mut writer, checkpoint, int4, progress)?;
-    let head = [(Tensor::Head, &checkpoint.head), (Tensor::HeadBias, &checkpoint.head_bias)];
-    for (tensor, float) in head {
+    let input = match config.input {
+        checkpoint::Input::Tokens => engine::Input::Tokens,
+        checkpoint::Input::Frames { .. } => engine::Input::Frames,
+    };
+    let dims = dims(checkpoint, settings.max_seq, input)?;
+    let mut writer = ImageWriter::new(dims, settings.packing);
+    let table = checkpoint.positions.as_ref().map(|table| {
+        // A shorter context needs the first rows only.
+        let mut table = table.clone();
+        table.data.truncate(dims.max_seq * dims.d_model);
+        table.shape = vec![dims.max_seq, dims.d_model];
+        table
+    });
+    let pooler = checkpoint.pooler.as_ref();
+    let ends = [
+        (Tensor::Embedding, Some(&checkpoint.embedding)),
+        (Tensor::EmbeddingBias, checkpoint.embedding_bias.as_ref()),
+        (Tensor::ClassToken, checkpoint.class_token.as_ref()),
+        (Tensor::PositionTable, table.as_ref()),
+        (Tensor::EmbeddingNorm, checkpoint.embedding_norm.as_ref()),
+        (Tensor::EmbeddingNormBias, checkpoint.embedding_norm_bias.as_ref()),
+        (Tensor::Pooler, pooler.map(|pooler| &pooler.weight)),
+        (Tensor::PoolerBias, pooler.and_then(|pooler| pooler.bias.as_ref())),
+        (Tensor::Head, checkpoint.head.as_ref()),
+        (Tensor::HeadBias, checkpoint.head_bias.as_ref()),
+    ];
+    for (tensor, float) in ends {
         if let Some(float) = float {
             add(&mut writer, tensor, 0, float, progress).with_context(|| source(checkpoint))?;
         }
+    }
+    blocks(&mut writer, checkpoint, int4, progress)?;
+    if !config.labels.is_empty() {
+        writer.labels(&config.labels).with_context(|| format!("{}: labels", source(checkpoint)))?;
     }
     if config.eos.len() > 2 {
         bail!(
@@ -105,8 +131,7 @@ pub fn convert_with(
 /// # Errors
 /// As [`convert`].
 pub fn convert_blocks(checkpoint: &Checkpoint, settings: Settings, progress: &mut dyn FnMut(&str)) -> Result<Vec<u32>> {
-    let mut dims = dims(checkpoint, settings.max_seq, engine::Input::Stream)?;
-    dims.vocab = 0;
+    let dims = dims(checkpoint, settings.max_seq, engine::Input::Stream)?;
     let mut writer = ImageWriter::new(dims, settings.packing);
     blocks(&mut writer, checkpoint, &|_, _| None, progress)?;
     writer.finish().with_context(|| source(checkpoint))
@@ -123,15 +148,21 @@ fn dims(checkpoint: &Checkpoint, max_seq: Option<usize>, input: engine::Input) -
     if max_seq > config.max_seq {
         bail!("--max-seq {max_seq}: the checkpoint was trained for a context of {}; give no more", config.max_seq);
     }
-    let &checkpoint::Config { d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff, vocab, norm_eps, .. } = config;
-    // Of blocks alone nobody asks for a vocabulary; the constructor does.
-    let vocab = vocab.max(usize::from(input == engine::Input::Stream));
+    let &checkpoint::Config { d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff, norm_eps, .. } = config;
+    // The constructor is that of a language model with rotary positions; what others have is set and checked after it.
     let mut dims =
-        Dims::new(d_model, n_layers, n_heads, n_kv_heads, head_dim + head_dim % 2, d_ff, vocab, max_seq, norm_eps)
+        Dims::new(d_model, n_layers, n_heads, n_kv_heads, head_dim.next_multiple_of(2), d_ff, 1, max_seq, norm_eps)
             .with_context(|| source(checkpoint))?;
+    (dims.vocab, dims.n_features, dims.n_outputs) = match (input, config.input) {
+        (engine::Input::Stream, _) => (0, 0, 0),
+        (_, checkpoint::Input::Tokens) => (config.vocab, 0, config.n_outputs),
+        (_, checkpoint::Input::Frames { n_features }) => (0, n_features, config.n_outputs),
+    };
     dims.head_dim = head_dim;
+    dims.sliding_window = config.sliding_window.filter(|&window| window < max_seq).unwrap_or(0);
     dims.attention_scale = config.attention_scale as f32;
     dims.options = options(checkpoint, input);
+    dims.check().with_context(|| source(checkpoint))?;
     Ok(dims)
 }
 
@@ -159,10 +190,26 @@ pub fn options(checkpoint: &Checkpoint, input: engine::Input) -> engine::Options
     };
     options.positions = match config.positions {
         checkpoint::Positions::Rotary { .. } => engine::Positions::Rotary,
+        checkpoint::Positions::Table if input != engine::Input::Stream => engine::Positions::Table,
         checkpoint::Positions::Table | checkpoint::Positions::None => engine::Positions::None,
     };
     options.gated = checkpoint.layers.iter().all(|layer| layer.gate.is_some());
     options.input = input;
+    options.head = false;
+    if input != engine::Input::Stream {
+        options.head = config.tied_head || checkpoint.head.is_some();
+        options.pooling = match config.pooling {
+            checkpoint::Pooling::None => engine::Pooling::None,
+            checkpoint::Pooling::Class => engine::Pooling::Class,
+            checkpoint::Pooling::Mean => engine::Pooling::Mean,
+            checkpoint::Pooling::Last => engine::Pooling::Last,
+        };
+        options.pooler = match checkpoint.pooler.as_ref().map(|pooler| pooler.activation) {
+            None => engine::Pooler::None,
+            Some(checkpoint::PoolerActivation::Tanh) => engine::Pooler::Tanh,
+            Some(checkpoint::PoolerActivation::Relu) => engine::Pooler::Relu,
+        };
+    }
     options
 }
 
@@ -240,35 +287,24 @@ fn blocks(
 /// The first option that it lacks, by name.
 pub fn computed(checkpoint: &Checkpoint) -> Result<()> {
     let config = &checkpoint.config;
-    let options = [
-        ("mask", format!("{:?}", config.mask), config.mask == checkpoint::Mask::Causal),
-        ("input", format!("{:?}", config.input), config.input == checkpoint::Input::Tokens),
-        ("pooling", format!("{:?}", config.pooling), config.pooling == checkpoint::Pooling::None),
-        ("n_outputs", config.n_outputs.to_string(), config.n_outputs == config.vocab),
-        ("head", "None".into(), config.tied_head || checkpoint.head.is_some()),
-    ];
-    if let Some((option, found, _)) = options.iter().find(|(.., computed)| !computed) {
-        bail!("{}: {option} = {found} is not computed by the engine yet; {NEXT}", source(checkpoint));
+    let (mask, pooling) = (config.mask, config.pooling);
+    // Of a sequence that comes token by token, the last is at hand.
+    if mask == checkpoint::Mask::Causal && matches!(pooling, checkpoint::Pooling::Class | checkpoint::Pooling::Mean) {
+        bail!(
+            "{}: pooling = {pooling:?} with mask = {mask:?} is not computed by the engine; train with last, or with a \
+             bidirectional mask",
+            source(checkpoint)
+        );
     }
     let gates = checkpoint.layers.iter().filter(|layer| layer.gate.is_some()).count();
     if gates != 0 && gates != checkpoint.layers.len() {
-        bail!("{}: layers with and without a gate are not computed by the engine; {NEXT}", source(checkpoint));
-    }
-    let around = [
-        &checkpoint.embedding_bias,
-        &checkpoint.class_token,
-        &checkpoint.positions,
-        &checkpoint.embedding_norm,
-        &checkpoint.embedding_norm_bias,
-    ];
-    if let Some(tensor) = around.into_iter().flatten().next() {
-        bail!("{}: {} is not computed by the engine yet; {NEXT}", source(checkpoint), tensor.name);
+        bail!(
+            "{}: layers with and without a gate are not computed by the engine; train all layers alike",
+            source(checkpoint)
+        );
     }
     Ok(())
 }
-
-/// What to do about an option that the engine lacks.
-const NEXT: &str = "convert a decoder with rotary positions or none";
 
 /// Writes an image to a file: whole or not at all.
 ///

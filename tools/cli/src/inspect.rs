@@ -123,7 +123,7 @@ pub fn inspect(model: &Model<'_>, max_seq: usize) -> Report {
 /// The parts of a state for `max_seq` tokens.
 pub fn ram(dims: &Dims, max_seq: usize) -> Ram {
     let kv_cache = 4 * dims.cache_words(max_seq);
-    let rest = 4 * (Dims::score_words(max_seq) + dims.logit_words());
+    let rest = 4 * (dims.score_words(max_seq) + dims.logit_words());
     let total = 4 * dims.state_words(max_seq, MAX_BATCH);
     Ram { kv_cache, activations: total - kv_cache - rest, rest, total }
 }

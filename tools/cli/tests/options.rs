@@ -1,10 +1,11 @@
 //! Every combination of the block's options computes what the float reference computes, within the noise of int8.
 
 use std::path::PathBuf;
-use thumbformer::Model;
 use thumbformer::state::HostState;
+use thumbformer::{Inputs, Model};
 use thumbformer_checkpoint::{
-    Activation, Checkpoint, Config, Input, Layer, Mask, Norm, NormPlace, Pooling, Positions, Tensor,
+    Activation, Checkpoint, Config, Input, Layer, Mask, Norm, NormPlace, Pooler, PoolerActivation, Pooling, Positions,
+    Tensor,
 };
 use thumbformer_cli::convert::{Settings, convert, convert_blocks};
 use thumbformer_reference::Reference;
@@ -46,16 +47,53 @@ impl Random {
     }
 }
 
-/// A random checkpoint; of tokens, or of frames that are the stream already.
-fn checkpoint(random: &mut Random, input_is_tokens: bool) -> Checkpoint {
+/// What goes in and comes out of a random checkpoint.
+#[derive(Clone, Copy, PartialEq)]
+enum Ends {
+    /// Frames that are the stream already, which comes out: blocks alone.
+    Stream,
+    /// Tokens or frames, outputs for a sequence or for each of its parts.
+    Network,
+}
+
+const VOCAB: usize = 50;
+const MAX_SEQ: usize = 24;
+
+/// A random checkpoint.
+fn checkpoint(random: &mut Random, ends: Ends) -> Checkpoint {
     let n_kv_heads = random.pick(&[1, 2, 3]);
     let n_heads = n_kv_heads * random.pick(&[1, 2]);
-    let rotary = random.pick(&[true, false]);
-    let head_dim = if rotary { random.pick(&[4, 6, 8, 16]) } else { random.pick(&[5, 8, 12, 16, 20]) };
-    let (d_model, d_ff, vocab) = (random.pick(&[16, 30, 48, 64]), random.pick(&[24, 56, 100, 160]), 50);
+    let (d_model, d_ff) = (random.pick(&[16, 30, 48, 64]), random.pick(&[24, 56, 100, 160]));
+    let network = ends == Ends::Network;
+    let rotary = Positions::Rotary { theta: 10_000.0 };
+    let positions = if network {
+        random.pick(&[rotary, Positions::Table, Positions::None])
+    } else {
+        random.pick(&[rotary, Positions::None])
+    };
+    let head_dim = if positions == rotary { random.pick(&[4, 6, 8, 16]) } else { random.pick(&[5, 8, 12, 16, 20]) };
     let norm = random.pick(&[Norm::Rms, Norm::Layer]);
     let (biases, norm_bias) = (random.pick(&[true, false]), norm == Norm::Layer && random.pick(&[true, false]));
     let gated = random.pick(&[true, false]);
+    let mask = if network { random.pick(&[Mask::Causal, Mask::Bidirectional]) } else { Mask::Bidirectional };
+    let input = match network && random.pick(&[true, false]) {
+        true => Input::Tokens,
+        false if network => Input::Frames { n_features: random.pick(&[3, 16, 37, 200]) },
+        false => Input::Frames { n_features: d_model },
+    };
+    let pooling = match mask {
+        Mask::Causal => random.pick(&[Pooling::None, Pooling::Last]),
+        Mask::Bidirectional if network => random.pick(&[Pooling::None, Pooling::Class, Pooling::Mean, Pooling::Last]),
+        Mask::Bidirectional => Pooling::None,
+    };
+    let tied_head = input == Input::Tokens && random.pick(&[true, false]);
+    let head = network && !tied_head && random.pick(&[true, true, false]);
+    let n_outputs = match (tied_head, head) {
+        (true, _) => VOCAB,
+        // Of a single number, which may be small by chance, a ratio to noise says nothing.
+        (_, true) => random.pick(&[2, 7, 50]),
+        (_, false) => d_model,
+    };
     let config = Config {
         d_model,
         n_layers: random.pick(&[1, 2, 3]),
@@ -63,19 +101,21 @@ fn checkpoint(random: &mut Random, input_is_tokens: bool) -> Checkpoint {
         n_kv_heads,
         head_dim,
         d_ff,
-        vocab: if input_is_tokens { vocab } else { 0 },
-        max_seq: 24,
+        vocab: if input == Input::Tokens { VOCAB } else { 0 },
+        max_seq: MAX_SEQ,
         norm,
         norm_place: random.pick(&[NormPlace::Pre, NormPlace::Post]),
         norm_eps: random.pick(&[1e-5, 1e-6, 1e-12]),
         activation: random.pick(&[Activation::Silu, Activation::GeluErf, Activation::GeluTanh, Activation::Relu]),
-        mask: if input_is_tokens { Mask::Causal } else { Mask::Bidirectional },
-        positions: if rotary { Positions::Rotary { theta: 10_000.0 } } else { Positions::None },
-        input: if input_is_tokens { Input::Tokens } else { Input::Frames { n_features: d_model } },
-        pooling: Pooling::None,
+        mask,
+        sliding_window: if mask == Mask::Causal { random.pick(&[None, Some(1), Some(5)]) } else { None },
+        positions,
+        input,
+        pooling,
         attention_scale: Config::usual_scale(head_dim) * random.pick(&[1.0, 0.5]),
-        n_outputs: if input_is_tokens { vocab } else { d_model },
-        tied_head: input_is_tokens,
+        n_outputs,
+        labels: Vec::new(),
+        tied_head,
         bos: None,
         eos: Vec::new(),
     };
@@ -101,49 +141,242 @@ fn checkpoint(random: &mut Random, input_is_tokens: bool) -> Checkpoint {
         down_bias: random.optional(biases, d_model),
     });
     let layers = layers.collect();
-    let final_norm = random.pick(&[true, false]).then(|| random.tensor("gain", &[d_model], 0.2, 1.0));
-    let mut identity = random.tensor("identity", &[d_model, d_model], 0.0, 0.0);
-    identity.data.iter_mut().step_by(d_model + 1).for_each(|x| *x = 1.0);
+    let gain = |random: &mut Random, wanted: bool| wanted.then(|| random.tensor("gain", &[d_model], 0.2, 1.0));
+    let (has_norm, has_final_norm) = (network && random.pick(&[true, false]), random.pick(&[true, false]));
+    let embedding_norm = gain(random, has_norm);
+    let final_norm = gain(random, has_final_norm);
+    let pooler = pooling != Pooling::None && random.pick(&[true, false]);
+    let class_token = pooling == Pooling::Class && random.pick(&[true, false]);
+    let embedding = match input {
+        Input::Tokens => random.tensor("embedding", &[VOCAB, d_model], 1.0, 0.0),
+        Input::Frames { n_features } if network => random.matrix(d_model, n_features),
+        Input::Frames { .. } => {
+            let mut identity = random.tensor("identity", &[d_model, d_model], 0.0, 0.0);
+            identity.data.iter_mut().step_by(d_model + 1).for_each(|x| *x = 1.0);
+            identity
+        }
+    };
+    let is_frames = input != Input::Tokens;
     Checkpoint {
         source: PathBuf::from("random"),
         architecture: "random".into(),
-        embedding: if input_is_tokens { random.tensor("embedding", &[vocab, d_model], 1.0, 0.0) } else { identity },
-        embedding_bias: None,
-        class_token: None,
-        positions: None,
-        embedding_norm: None,
-        embedding_norm_bias: None,
+        embedding,
+        embedding_bias: random.optional(network && is_frames && biases, d_model),
+        class_token: random.optional(class_token, d_model),
+        positions: (positions == Positions::Table).then(|| random.tensor("positions", &[MAX_SEQ, d_model], 0.5, 0.0)),
+        embedding_norm_bias: random.optional(embedding_norm.is_some() && norm_bias, d_model),
+        embedding_norm,
         layers,
         final_norm_bias: random.optional(final_norm.is_some() && norm_bias, d_model),
         final_norm,
-        pooler: None,
-        head: None,
-        head_bias: random.optional(input_is_tokens && biases, vocab),
+        pooler: pooler.then(|| Pooler {
+            weight: random.matrix(d_model, d_model),
+            bias: random.optional(biases, d_model),
+            activation: random.pick(&[PoolerActivation::Tanh, PoolerActivation::Relu]),
+        }),
+        head: head.then(|| random.matrix(n_outputs, d_model)),
+        head_bias: random.optional((head || tied_head) && biases, n_outputs),
         tokenizer: None,
         config,
+    }
+}
+
+/// A sequence for a checkpoint.
+enum Sequence {
+    Tokens(Vec<u16>),
+    Frames(Vec<f32>),
+}
+
+impl Sequence {
+    fn random(random: &mut Random, checkpoint: &Checkpoint) -> Sequence {
+        let room = MAX_SEQ - usize::from(checkpoint.class_token.is_some());
+        let length = 1 + random.next() as usize % room;
+        match checkpoint.config.input {
+            Input::Tokens => Sequence::Tokens((0..length).map(|_| (random.next() % VOCAB as u64) as u16).collect()),
+            Input::Frames { n_features } => {
+                Sequence::Frames((0..length * n_features).map(|_| random.float() * 1.5).collect())
+            }
+        }
+    }
+
+    fn inputs(&self) -> Inputs<'_> {
+        match self {
+            Sequence::Tokens(tokens) => tokens[..].into(),
+            Sequence::Frames(frames) => frames[..].into(),
+        }
+    }
+
+    /// What the float reference computes: an output for each part, or one for all.
+    fn expected(&self, checkpoint: &Checkpoint) -> Vec<Vec<f64>> {
+        let reference = Reference::new(checkpoint);
+        match (self, checkpoint.config.input) {
+            (Sequence::Frames(frames), Input::Frames { n_features }) => {
+                let frames: Vec<Vec<f64>> =
+                    frames.chunks(n_features).map(|frame| frame.iter().map(|&x| x.into()).collect()).collect();
+                reference.forward_frames(&frames, &mut |_, _| ())
+            }
+            (Sequence::Tokens(tokens), _) => {
+                let tokens: Vec<u32> = tokens.iter().map(|&token| token.into()).collect();
+                reference.forward(&tokens, &mut |_, _| ())
+            }
+            _ => unreachable!("tokens for a network of frames"),
+        }
+        .expect("a sequence")
+    }
+
+    /// What the engine computes, as the reference has it.
+    fn found(&self, model: &Model<'_>, checkpoint: &Checkpoint, batch: usize) -> Vec<Vec<f32>> {
+        let mut state = HostState::with_batch(model.dims(), MAX_SEQ, batch);
+        let mut session = model.session(state.memory());
+        let config = &checkpoint.config;
+        if config.pooling == Pooling::None && config.mask == Mask::Bidirectional {
+            let mut found = Vec::new();
+            session.infer_each(self.inputs(), None, |_, outputs| found.push(outputs.to_vec())).expect("fits");
+            return found;
+        }
+        if config.pooling != Pooling::None {
+            return vec![session.infer(self.inputs()).expect("fits").to_vec()];
+        }
+        match self {
+            Sequence::Tokens(tokens) => {
+                tokens.iter().map(|&token| session.decode(token).expect("fits").to_vec()).collect()
+            }
+            Sequence::Frames(frames) => {
+                let frames = frames.chunks(model.dims().n_features);
+                frames.map(|frame| session.push(frame).expect("fits").to_vec()).collect()
+            }
+        }
     }
 }
 
 /// The least ratio of signal to noise that int8 gives, in decibels.
 const FLOOR: f64 = 28.0;
 
+/// Where the largest of several numbers stands, and by how much it is larger than the next.
+fn winner(values: &[f64]) -> (usize, f64) {
+    let (mut best, mut second) = (0, f64::NEG_INFINITY);
+    for (index, &value) in values.iter().enumerate().skip(1) {
+        if value > values[best] {
+            (second, best) = (values[best], index);
+        } else {
+            second = second.max(value);
+        }
+    }
+    (best, values[best] - second)
+}
+
 #[test]
-fn decoders_with_any_options_compute_what_the_reference_computes() {
+fn networks_with_any_options_compute_what_the_reference_computes() {
     let mut random = Random(11);
-    for case in 0..120 {
-        let checkpoint = checkpoint(&mut random, true);
-        let tokens: Vec<u32> = (0..12).map(|_| (random.next() % 50) as u32).collect();
-        let expected = Reference::new(&checkpoint).forward(&tokens, &mut |_, _| ()).expect("a sequence");
+    let (mut clear, mut agreed) = (0, 0);
+    for case in 0..240 {
+        let checkpoint = checkpoint(&mut random, Ends::Network);
         let words = convert(&checkpoint, Settings::default(), &mut |_| ()).unwrap_or_else(|error| panic!("{error:#}"));
         let model = Model::parse(&words).expect("an image");
-        let mut state = HostState::new(model.dims(), 24);
-        let mut session = model.session(state.memory());
         let mut sqnr = Sqnr::default();
-        for (&token, expected) in tokens.iter().zip(&expected) {
-            let found: Vec<f64> = session.decode(token as u16).expect("fits").iter().map(|&x| x.into()).collect();
-            sqnr.add(expected, &found);
+        let mut pairs = Vec::new();
+        for _ in 0..16 {
+            let sequence = Sequence::random(&mut random, &checkpoint);
+            let found = sequence.found(&model, &checkpoint, 4);
+            assert_eq!(found, sequence.found(&model, &checkpoint, 1), "case {case}: the batch changes bits");
+            for (expected, found) in sequence.expected(&checkpoint).into_iter().zip(found) {
+                let found: Vec<f64> = found.into_iter().map(f64::from).collect();
+                sqnr.add(&expected, &found);
+                pairs.push((expected, found));
+            }
         }
         assert!(sqnr.decibels() >= FLOOR, "case {case}: {:.1} dB, {:?}", sqnr.decibels(), checkpoint.config);
+        // An output is off by no more than a few times what the ratio says of all: a larger margin decides.
+        let values = pairs.iter().flat_map(|(expected, _)| expected);
+        let power = values.clone().map(|value| value * value).sum::<f64>() / values.count() as f64;
+        let bound = 4.0 * (power * 10_f64.powf(-FLOOR / 10.0)).sqrt();
+        for (expected, found) in &pairs {
+            let (best, margin) = winner(expected);
+            if expected.len() > 1 && margin > bound {
+                clear += 1;
+                agreed += usize::from(winner(found).0 == best);
+            }
+        }
+    }
+    assert!(clear > 500 && agreed * 100 >= clear * 98, "{agreed} of {clear} clear winners");
+}
+
+#[test]
+fn streams_give_the_outputs_of_whole_sequences_however_they_are_cut() {
+    let mut random = Random(13);
+    let mut cases = 0;
+    while cases < 60 {
+        let checkpoint = checkpoint(&mut random, Ends::Network);
+        if checkpoint.config.mask != Mask::Causal {
+            continue;
+        }
+        cases += 1;
+        let words = convert(&checkpoint, Settings::default(), &mut |_| ()).expect("an image");
+        let model = Model::parse(&words).expect("an image");
+        let sequence = Sequence::random(&mut random, &checkpoint);
+        let mut state = HostState::new(model.dims(), MAX_SEQ);
+        let whole = model.session(state.memory()).infer(sequence.inputs()).expect("fits").to_vec();
+        let mut session = model.session(state.memory());
+        let mut last = Vec::new();
+        match &sequence {
+            Sequence::Tokens(tokens) => {
+                for part in tokens.chunks(1 + random.next() as usize % 7) {
+                    last = session.prefill(part).expect("fits").to_vec();
+                }
+            }
+            Sequence::Frames(frames) => {
+                for part in frames.chunks(model.dims().n_features * (1 + random.next() as usize % 7)) {
+                    last = session.push(part).expect("fits").to_vec();
+                }
+            }
+        }
+        assert_eq!(last, whole, "case {cases}: {:?}", checkpoint.config);
+    }
+}
+
+#[test]
+fn hidden_tokens_are_as_if_they_were_not_there() {
+    let mut random = Random(14);
+    let mut cases = 0;
+    while cases < 60 {
+        let checkpoint = checkpoint(&mut random, Ends::Network);
+        let config = &checkpoint.config;
+        if config.mask == Mask::Causal || config.pooling == Pooling::None {
+            continue;
+        }
+        cases += 1;
+        let words = convert(&checkpoint, Settings::default(), &mut |_| ()).expect("an image");
+        let model = Model::parse(&words).expect("an image");
+        let mut state = HostState::new(model.dims(), MAX_SEQ);
+        let mut session = model.session(state.memory());
+        let sequence = Sequence::random(&mut random, &checkpoint);
+        let width = model.dims().n_features.max(1);
+        let length = match &sequence {
+            Sequence::Tokens(tokens) => tokens.len(),
+            Sequence::Frames(frames) => frames.len() / width,
+        };
+        // Without positions any may be hidden; with positions those at the end leave the others where they were.
+        let kept = 1 + random.next() as usize % length;
+        let visible: Vec<bool> = match config.positions {
+            Positions::None => (0..length).map(|index| index == 0 || random.pick(&[true, false])).collect(),
+            _ => (0..length).map(|index| index < kept).collect(),
+        };
+        let part = match &sequence {
+            Sequence::Tokens(tokens) => Sequence::Tokens(
+                tokens.iter().zip(&visible).filter(|(_, seen)| **seen).map(|(&token, _)| token).collect(),
+            ),
+            Sequence::Frames(frames) => Sequence::Frames(
+                frames
+                    .chunks(width)
+                    .zip(&visible)
+                    .filter(|(_, seen)| **seen)
+                    .flat_map(|(frame, _)| frame.to_vec())
+                    .collect(),
+            ),
+        };
+        let expected = session.infer(part.inputs()).expect("fits").to_vec();
+        let found = session.infer_masked(sequence.inputs(), &visible).expect("fits").to_vec();
+        assert_eq!(found, expected, "case {cases}: {config:?}");
     }
 }
 
@@ -151,7 +384,7 @@ fn decoders_with_any_options_compute_what_the_reference_computes() {
 fn blocks_over_whole_sequences_compute_what_the_reference_computes() {
     let mut random = Random(12);
     for case in 0..120 {
-        let checkpoint = checkpoint(&mut random, false);
+        let checkpoint = checkpoint(&mut random, Ends::Stream);
         let (d_model, seq) = (checkpoint.config.d_model, 1 + (random.next() % 24) as usize);
         let frames: Vec<Vec<f64>> =
             (0..seq).map(|_| (0..d_model).map(|_| f64::from(random.float() * 1.5)).collect()).collect();

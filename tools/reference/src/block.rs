@@ -141,12 +141,14 @@ fn scores(config: &Config, q: &Matrix, k: &Matrix) -> Vec<f64> {
     for (index, row) in scores.chunks_mut(seq).enumerate() {
         let (head, position) = (index / seq, index % seq);
         let query = &q.row(position)[head * dim..(head + 1) * dim];
+        // What is not seen stays 0.
+        let first = config.sliding_window.map_or(0, |window| (position + 1).saturating_sub(window));
         let seen = match config.mask {
-            // Later positions stay 0.
-            Mask::Causal => &mut row[..=position],
+            Mask::Causal => &mut row[first..=position],
             Mask::Bidirectional => row,
         };
-        for (other, score) in seen.iter_mut().enumerate() {
+        for (index, score) in seen.iter_mut().enumerate() {
+            let other = first + index;
             *score = dot(query, &k.row(other)[kv_columns(config, head)]) * config.attention_scale;
         }
         softmax(seen);

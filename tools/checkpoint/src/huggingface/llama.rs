@@ -159,7 +159,7 @@ fn check_settings(path: &Path, raw: &Raw) -> Result<(), Error> {
         }
     }
     check_mistral(path, raw)?;
-    check_window(path, raw)?;
+    sliding_window(path, raw)?;
     check_rope_parameters(path, raw)
 }
 
@@ -183,17 +183,21 @@ fn check_mistral(path: &Path, raw: &Raw) -> Result<(), Error> {
     }
 }
 
-/// A sliding window that is shorter than the context masks what full attention sees.
-fn check_window(path: &Path, raw: &Raw) -> Result<(), Error> {
-    let Some(window) = raw.rest.get("sliding_window").filter(|value| !value.is_null()) else {
-        return Ok(());
+/// A sliding window that is shorter than the context: Mistral's; a Llama has none.
+fn sliding_window(path: &Path, raw: &Raw) -> Result<Option<usize>, Error> {
+    let Some(found) = raw.rest.get("sliding_window").filter(|value| !value.is_null()) else {
+        return Ok(None);
     };
     let context = raw.max_position_embeddings.unwrap_or(2048);
-    if window.as_u64().is_some_and(|window| window >= context as u64) {
-        return Ok(());
+    let window = found.as_u64().and_then(|window| usize::try_from(window).ok()).filter(|&window| window > 0);
+    match window {
+        Some(window) if window >= context => Ok(None),
+        Some(window) if raw.model_type == "mistral" => Ok(Some(window)),
+        _ => {
+            let next = "set max_position_embeddings to at most the window, within which the model computes the same";
+            Err(setting(path, "sliding_window", found, "null, or at least max_position_embeddings", next))
+        }
     }
-    let next = "set max_position_embeddings to at most the window, within which the model computes the same";
-    Err(setting(path, "sliding_window", window, "null, or at least max_position_embeddings", next))
 }
 
 /// `rope_parameters` may carry every kind of rescaling; only the plain kind is computed.
@@ -241,7 +245,9 @@ fn numbers(path: &Path, raw: &Raw) -> Result<Config, Error> {
         input: Input::Tokens,
         pooling: Pooling::None,
         attention_scale: Config::usual_scale(head_dim),
+        sliding_window: sliding_window(path, raw)?,
         n_outputs: raw.vocab_size,
+        labels: Vec::new(),
         tied_head: raw.tie_word_embeddings.unwrap_or(false),
         bos: raw.bos_token_id,
         eos: match &raw.eos_token_id {

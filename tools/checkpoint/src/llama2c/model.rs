@@ -280,7 +280,9 @@ fn config(path: &Path, sizes: [i32; 7], tied_head: bool) -> Result<Config, Error
         input: Input::Tokens,
         pooling: Pooling::None,
         attention_scale: Config::usual_scale(head_dim),
+        sliding_window: None,
         n_outputs: vocab,
+        labels: Vec::new(),
         tied_head,
         // The format's tokenizers have BOS at 1 and EOS at 2. Its training texts are joined by BOS alone, so BOS
         // ends a text too.

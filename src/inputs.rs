@@ -1,0 +1,116 @@
+//! What goes into a model: tokens or frames, and which of them it may look at.
+
+use crate::dims::Dims;
+use crate::error::Error;
+use crate::kernels::quantize::HUGE;
+
+/// A sequence of what a model reads.
+#[derive(Clone, Copy, Debug)]
+pub enum Inputs<'i> {
+    /// Token ids, `[seq]`.
+    Tokens(&'i [u16]),
+    /// Frames, `[seq, n_features]`.
+    Frames(&'i [f32]),
+}
+
+impl<'i> From<&'i [u16]> for Inputs<'i> {
+    fn from(tokens: &'i [u16]) -> Self {
+        Inputs::Tokens(tokens)
+    }
+}
+
+impl<'i> From<&'i [f32]> for Inputs<'i> {
+    fn from(frames: &'i [f32]) -> Self {
+        Inputs::Frames(frames)
+    }
+}
+
+impl<'i> Inputs<'i> {
+    /// Number of tokens or frames.
+    ///
+    /// # Errors
+    /// [`Error::WrongInput`], [`Error::EmptySequence`], [`Error::FrameLength`], [`Error::BadFrame`] and
+    /// [`Error::TokenOutOfVocabulary`]: what this model cannot read.
+    pub(crate) fn check(&self, dims: &Dims) -> Result<usize, Error> {
+        let length = match *self {
+            Inputs::Tokens(tokens) if dims.has_tokens() => {
+                let vocab = dims.vocab;
+                if let Some(&token) = tokens.iter().find(|&&token| usize::from(token) >= vocab) {
+                    return Err(Error::TokenOutOfVocabulary { token: token.into(), vocab: vocab as u32 });
+                }
+                tokens.len()
+            }
+            Inputs::Frames(frames) if dims.has_frames() => {
+                let (n_features, found) = (dims.n_features.max(1), frames.len());
+                if !found.is_multiple_of(n_features) {
+                    return Err(Error::FrameLength { n_features, found });
+                }
+                // NaN is not in order with anything.
+                let usable = |value: &f32| value.abs() <= HUGE;
+                if let Some(index) = frames.iter().position(|value| !usable(value)) {
+                    return Err(Error::BadFrame { frame: index / n_features });
+                }
+                found / n_features
+            }
+            _ => return Err(Error::WrongInput { expected: dims.expected_input() }),
+        };
+        if length == 0 { Err(Error::EmptySequence) } else { Ok(length) }
+    }
+
+    /// Some neighbours of the sequence; none beyond its end.
+    pub(crate) fn part(&self, start: usize, count: usize, dims: &Dims) -> Inputs<'i> {
+        match self {
+            Inputs::Tokens(tokens) => Inputs::Tokens(tokens.get(start..start + count).unwrap_or(&[])),
+            Inputs::Frames(frames) => {
+                let width = dims.n_features;
+                Inputs::Frames(frames.get(start * width..(start + count) * width).unwrap_or(&[]))
+            }
+        }
+    }
+}
+
+/// Which tokens of a sequence are seen; hidden ones are as if they were not there, but that those after them keep their positions.
+#[derive(Clone, Copy)]
+pub(crate) struct Visible<'v> {
+    /// One entry for each token or frame; `None`: all.
+    mask: Option<&'v [bool]>,
+    length: usize,
+    /// Learned vectors before the sequence: 0 or 1.
+    before: usize,
+}
+
+impl<'v> Visible<'v> {
+    /// # Errors
+    /// [`Error::MaskLength`]; [`Error::NothingVisible`].
+    pub(crate) fn new(mask: Option<&'v [bool]>, length: usize, before: usize) -> Result<Self, Error> {
+        match mask {
+            Some(mask) if mask.len() != length => Err(Error::MaskLength { expected: length, found: mask.len() }),
+            Some(mask) if !mask.contains(&true) => Err(Error::NothingVisible),
+            _ => Ok(Visible { mask, length, before }),
+        }
+    }
+
+    /// Indices of the tokens that are seen, in order.
+    pub(crate) fn indices(&self) -> impl Iterator<Item = usize> + 'v {
+        let mask = self.mask;
+        (0..self.length).filter(move |&index| mask.is_none_or(|mask| mask.get(index).copied().unwrap_or(false)))
+    }
+
+    /// The same as runs of neighbours, at most so many at a time: the first and their number.
+    pub(crate) fn runs(&self, most: usize) -> impl Iterator<Item = (usize, usize)> + 'v {
+        let mut indices = self.indices().peekable();
+        core::iter::from_fn(move || {
+            let (start, mut count) = (indices.next()?, 1);
+            while count < most && indices.next_if_eq(&(start + count)).is_some() {
+                count += 1;
+            }
+            Some((start, count))
+        })
+    }
+
+    /// Their positions, that of a learned vector before them included.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = usize> + 'v {
+        let before = self.before;
+        (0..before).chain(self.indices().map(move |index| index + before))
+    }
+}
