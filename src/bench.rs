@@ -104,3 +104,24 @@ pub fn encoder_streams(streams: &mut [f32]) {
         *x = random.float() + random.float();
     }
 }
+
+/// The front end that is measured.
+#[cfg(feature = "audio")]
+pub static SOUND_BANK: crate::audio::MelBank<256, 20> = crate::mel_bank!(crate::audio::LogMelConfig::SPEECH_8K);
+
+/// Sound for the front end: gliding triangles of full scale and of a few steps, noise, and at last silence.
+#[cfg(feature = "audio")]
+pub fn sound(samples: &mut [i16]) {
+    let mut random = Random(1);
+    let (mut phase, mut speed) = (0_u32, 20_000_000_u32);
+    let length = samples.len();
+    for (i, sample) in samples.iter_mut().enumerate() {
+        phase = phase.wrapping_add(speed);
+        speed = speed.wrapping_add(100_000);
+        let triangle = (phase.cast_signed() >> 15).abs() - 32_768;
+        let loud = i * 4 / length;
+        let noise = (random.float() * 300.0) as i32;
+        let value = [triangle, triangle / 16 + noise, triangle / 4096, 0].get(loud).copied().unwrap_or(0);
+        *sample = value.clamp(-32_768, 32_767) as i16;
+    }
+}

@@ -259,6 +259,25 @@ pub enum Error {
         /// The byte.
         byte: u8,
     },
+    /// The audio front end has no tables for this sample rate.
+    SampleRate {
+        /// The rate, in hertz.
+        found: u32,
+    },
+    /// A setting of the audio front end is out of range or does not fit the others.
+    FrontEnd {
+        /// The setting's name.
+        name: &'static str,
+        /// Its value, or the bits of a float.
+        found: u32,
+    },
+    /// A recording is too short for a single frame.
+    RecordingTooShort {
+        /// Samples of a frame.
+        expected: usize,
+        /// Samples that are there.
+        found: usize,
+    },
     /// A sampling parameter is out of range.
     BadSampling {
         /// The parameter's name.
@@ -335,6 +354,15 @@ impl Error {
             Error::UnknownByte { .. } => {
                 "the vocabulary has no token for a byte of the text; remove the character from the text"
             }
+            Error::SampleRate { .. } => {
+                "the front end takes 8000 or 16000 samples per second; resample the recording or set the microphone's rate"
+            }
+            Error::FrontEnd { .. } => {
+                "a setting of the audio front end is out of range or does not fit the others; see `LogMelConfig` for its range"
+            }
+            Error::RecordingTooShort { .. } => {
+                "the recording is shorter than one window of the front end; record at least that many samples"
+            }
             Error::BadSampling { .. } => {
                 "a sampling parameter is out of range: temperature >= 0, 0 < top_p <= 1, both finite"
             }
@@ -379,6 +407,11 @@ impl fmt::Display for Error {
             Error::NotFinite { layer } | Error::ScoresTooLarge { layer } => write!(f, "layer {layer}: ")?,
             Error::PromptTooLong { max } => write!(f, "room for {max} symbols: ")?,
             Error::UnknownByte { byte } => write!(f, "byte {byte:#04x}: ")?,
+            Error::SampleRate { found } => write!(f, "{found} Hz: ")?,
+            Error::FrontEnd { name, found } => write!(f, "{name} = {found}: ")?,
+            Error::RecordingTooShort { expected, found } => {
+                write!(f, "expected {expected} samples, found {found}: ")?;
+            }
             Error::BadSampling { parameter } => write!(f, "{parameter}: ")?,
             Error::Misaligned
             | Error::EmptyPrompt

@@ -14,7 +14,8 @@
 //! [`model!`] includes an image, lets the compiler check it, and gives the type of its state.
 //!
 //! # Features
-//! `std`: the image writer and heap-owned states, for tools. `defmt`: [`Error`] can be logged. `portable-simd`: the
+//! `std`: the image writer and heap-owned states, for tools. `audio`: the front end for recorded sound, `audio`; the one
+//! feature that brings further crates, so a text model does without. `defmt`: [`Error`] can be logged. `portable-simd`: the
 //! `core::simd` backend, needs a nightly compiler. Without any of them the crate is `no_std`, without `alloc`.
 #![no_std]
 #![cfg_attr(feature = "portable-simd", feature(portable_simd))]
@@ -25,6 +26,8 @@
 extern crate std;
 
 mod arch;
+#[cfg(feature = "audio")]
+pub mod audio;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;

@@ -1,4 +1,4 @@
-//! `model!`: the compiler checks the model.
+//! `model!`: the compiler checks the model. `mel_bank!`: the compiler makes the front end's tables.
 
 /// Includes an image, checks it at compile time and makes a module with its model and the type of its state.
 ///
@@ -55,6 +55,28 @@ macro_rules! model {
                 size_of::<State>() <= LIMITS.2,
                 "the state of this model does not fit the RAM budget: lower max_seq or batch, or raise the budget"
             );
+        }
+    };
+}
+
+/// Has the compiler make the tables of a front end: a [`MelBank`](crate::audio::MelBank) of a
+/// [`LogMelConfig`](crate::audio::LogMelConfig) that is a constant; the type says the sizes.
+///
+/// ```
+/// use thumbformer::audio::{LogMelConfig, MelBank};
+///
+/// static BANK: MelBank<256, 20> = thumbformer::mel_bank!(LogMelConfig::SPEECH_8K);
+/// ```
+/// What is out of range stops the build with a sentence that says so.
+#[cfg(feature = "audio")]
+#[macro_export]
+macro_rules! mel_bank {
+    ($config:expr) => {
+        const {
+            match $crate::audio::MelBank::new($config) {
+                Ok(bank) => bank,
+                Err(error) => panic!("{}", error.message()),
+            }
         }
     };
 }

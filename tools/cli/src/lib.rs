@@ -4,9 +4,12 @@
 //! checkpoint ──► convert ──► image ──┬─► run      text, on the host's engine, which is the chip's
 //!      │                             ├─► inspect  what it costs in flash, RAM and multiply-accumulates
 //!      └─────────── reference ───────┴─► verify   how far the image's logits are from the float model's
+//!
+//! WAV files ──► features ──► frames, by the front end that the chip runs: what speech models are trained with
 //! ```
 
 pub mod convert;
+pub mod features;
 pub mod inspect;
 pub mod quantize;
 pub mod run;

@@ -3,7 +3,9 @@
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -12,7 +14,7 @@ use thumbformer::text::Sampling;
 use thumbformer_checkpoint::Checkpoint;
 use thumbformer_cli::run::{End, Options, generate};
 use thumbformer_cli::verify::{self, Bounds, Selection};
-use thumbformer_cli::{convert, inspect, model, quantize, read_image};
+use thumbformer_cli::{convert, features, inspect, model, quantize, read_image};
 
 /// Quantized transformers for Cortex-M: make, try, measure and verify model images.
 #[derive(Parser)]
@@ -30,6 +32,8 @@ enum Command {
     Run(Run),
     /// Shows dimensions, sections, flash, RAM and multiply-accumulates of an image
     Inspect(Inspect),
+    /// Writes the frames of recordings, computed as the chip does it, for training scripts
+    Features(Features),
     /// Measures how far an image is from its float checkpoint; fails where a bound is missed
     Verify(Verify),
 }
@@ -120,6 +124,22 @@ struct Inspect {
 }
 
 #[derive(Args)]
+struct Features {
+    /// WAV files: 8000 Hz, one channel, 16 bits
+    #[arg(required = true)]
+    recordings: Vec<PathBuf>,
+    /// The file to write: 32-bit floats, little-endian, [recordings, frames, filters]
+    #[arg(short, long)]
+    output: PathBuf,
+    /// Frames of each recording, which is cut off or filled up with silence; by default as many as it has
+    #[arg(long)]
+    frames: Option<NonZeroUsize>,
+    /// Takes every so many samples of a file as a recording of their own
+    #[arg(long, value_name = "SAMPLES")]
+    cut: Option<NonZeroUsize>,
+}
+
+#[derive(Args)]
 struct Verify {
     /// The image
     image: PathBuf,
@@ -157,6 +177,7 @@ fn main() -> ExitCode {
         Command::Convert(arguments) => run_convert(&arguments),
         Command::Run(arguments) => run_run(&arguments),
         Command::Inspect(arguments) => run_inspect(&arguments),
+        Command::Features(arguments) => run_features(&arguments),
         Command::Verify(arguments) => run_verify(&arguments),
     };
     match result {
@@ -295,6 +316,30 @@ fn run_inspect(arguments: &Inspect) -> Result<()> {
     } else {
         println!("{report}");
     }
+    Ok(())
+}
+
+fn run_features(arguments: &Features) -> Result<()> {
+    let file = File::create(&arguments.output);
+    let mut out = BufWriter::new(file.with_context(|| format!("{}: cannot be written", arguments.output.display()))?);
+    let (mut recordings, mut frames) = (0, 0);
+    for file in &arguments.recordings {
+        let samples = features::read_wav(file)?;
+        let length = arguments.cut.map_or(samples.len().max(1), NonZeroUsize::get);
+        // An empty file is a recording that is too short.
+        let pieces = samples.chunks(length).chain(samples.is_empty().then_some(&[][..]));
+        for piece in pieces {
+            let features = features::features(piece, arguments.frames.map(NonZeroUsize::get));
+            let features = features.with_context(|| format!("{}", file.display()))?;
+            for value in &features {
+                out.write_all(&value.to_le_bytes()).with_context(|| format!("{}", arguments.output.display()))?;
+            }
+            recordings += 1;
+            frames += features.len() / features::MELS;
+        }
+    }
+    out.flush().with_context(|| format!("{}", arguments.output.display()))?;
+    println!("{recordings} recordings, {frames} frames of {} filters", features::MELS);
     Ok(())
 }
 

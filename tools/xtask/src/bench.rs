@@ -10,7 +10,8 @@ use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use thumbformer::bench::{ENCODER_TOKENS, encoder_streams};
+use thumbformer::audio::LogMel;
+use thumbformer::bench::{ENCODER_TOKENS, SOUND_BANK, encoder_streams};
 use thumbformer::state::HostState;
 use thumbformer::{LogitsCrc, Model, Packing};
 
@@ -109,13 +110,16 @@ pub fn model_with(core: Core, variables: &[(&'static str, &str)]) -> Result<Vec<
     Ok(tokens)
 }
 
-/// The encoder block on a core.
+/// The encoder block, or the audio front end, on a core.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 pub struct Encoder {
     /// The core.
     #[serde(default)]
     pub core: String,
-    /// Of the whole block.
+    /// What was measured.
+    #[serde(default)]
+    pub what: String,
+    /// Of the whole block; of all frames.
     pub instructions: u32,
     /// Of the result.
     pub crc32: u32,
@@ -149,6 +153,22 @@ pub fn encoder(core: Core) -> Result<Encoder> {
     encoder.core = core.name();
     encoder.exact = encoder.crc32 == encoder_crc32()?;
     Ok(encoder)
+}
+
+/// A second of sound through the audio front end on one core.
+///
+/// # Errors
+/// When the firmware cannot be built or run.
+pub fn front_end(core: Core) -> Result<Encoder> {
+    let mut lines: Vec<Encoder> = lines(core, "audio", &[])?;
+    let mut sound = lines.pop().context("the front end printed nothing")?;
+    let mut samples = [0; 8000];
+    thumbformer::bench::sound(&mut samples);
+    let mut crc = LogitsCrc::new();
+    LogMel::new(&SOUND_BANK).push(&samples, |frame| _ = crc.update(frame));
+    sound.core = core.name();
+    sound.exact = sound.crc32 == crc.total();
+    Ok(sound)
 }
 
 /// All cores where none is named.
@@ -193,18 +213,21 @@ pub fn device(cores: &[Core], json: bool) -> Result<()> {
 pub fn models(cores: &[Core], json: bool) -> Result<()> {
     let cores = or_all(cores);
     tokens(&cores, json)?;
-    if !json {
-        println!("\ncore    encoder block, instructions  as the host");
-    }
     let mut wrong = 0;
-    for core in cores {
-        let encoder = encoder(core)?;
-        wrong += u32::from(!encoder.exact);
-        if json {
-            println!("{}", serde_json::to_string(&encoder)?);
-        } else {
-            let Encoder { core, instructions, exact, .. } = encoder;
-            println!("{core:<7} {instructions:>27}  {}", if exact { "yes" } else { "NO" });
+    for what in ["encoder block", "audio, a second"] {
+        if !json {
+            println!("\ncore    {:>27}  as the host", format!("{what}, instructions"));
+        }
+        for &core in &cores {
+            let measured = if what == "encoder block" { encoder(core)? } else { front_end(core)? };
+            let measured = Encoder { what: what.into(), ..measured };
+            wrong += u32::from(!measured.exact);
+            if json {
+                println!("{}", serde_json::to_string(&measured)?);
+            } else {
+                let Encoder { core, instructions, exact, .. } = measured;
+                println!("{core:<7} {instructions:>27}  {}", if exact { "yes" } else { "NO" });
+            }
         }
     }
     ensure!(wrong == 0, "{wrong} cores compute other bits than the host");

@@ -315,6 +315,7 @@ fn without_panics(board: &Board) -> Result<Outcome> {
         ("demo", board.build(&toolchain)?),
         ("parsing at run time", board.build_example(&toolchain, "runtime")?),
         ("encoder block", encoder),
+        ("audio front end", bench.build_program(&setup::ensure(&bench)?, "audio")?),
     ] {
         let report = panics::check(&elf).with_context(|| format!("{}", elf.display()))?;
         verdicts.push(format!(
@@ -362,6 +363,11 @@ fn kernels() -> Result<Outcome> {
         }
         let encoder = bench::encoder(core)?;
         ensure!(encoder.exact, "{}: the encoder block has other bits than on the host", core.name());
+        ensure!(
+            bench::front_end(core)?.exact,
+            "{}: the front end's frames have other bits than on the host",
+            core.name()
+        );
         for (_, ceiling) in ENCODER_CEILINGS.iter().filter(|ceiling| ceiling.0 == core) {
             let found = encoder.instructions;
             ensure!(
