@@ -16,6 +16,7 @@ mod vectors;
 use super::exp2::TABLE;
 use super::scalar::Scalar;
 use super::{Backend, GROUP, MAX_COLUMNS_Q4, PACKED_COLUMNS, Packing, Ratio, Tail, block_words, halves};
+use core::mem::MaybeUninit;
 use loops::{largest_fours, rescale_fours, row_pairs, scaled_dots_8, weigh_fours, weighted_sums_4};
 use vectors::{activate_all, activate_times_all, add_fours, scale_fours};
 
@@ -232,25 +233,36 @@ impl Backend for Dsp {
 /// Scores of as many fours of tokens as there are; returns how many tokens that were and the largest scores of each place of a
 /// pair.
 fn fours_of_scores(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> (usize, u32) {
-    // Heads of up to 128 numbers; wider ones are rare and take the plain loop.
-    let mut words = [0; 128 / 2];
     let (fours, count) = (mantissas.len() / 4, width / 4);
-    let sound = width == query.len() && width.is_multiple_of(4) && 0 < count && 2 * count <= words.len();
+    let sound = width == query.len() && width.is_multiple_of(4) && 0 < count && width <= WIDEST;
     if !sound || fours == 0 || keys.len() < fours * width || scores.len() < 4 * fours {
         return (0, 0x8000_8000);
     }
-    for (words, &[q0, q1, q2, q3]) in words.as_chunks_mut::<2>().0.iter_mut().zip(query.as_chunks::<4>().0) {
+    let mut pairs = [const { MaybeUninit::uninit() }; WIDEST / 2];
+    for (pairs, &[q0, q1, q2, q3]) in pairs.as_chunks_mut::<2>().0.iter_mut().zip(query.as_chunks::<4>().0) {
         let pair = |low: i16, high: i16| u32::from(low.cast_unsigned()) | u32::from(high.cast_unsigned()) << 16;
-        *words = [pair(q0, q2), pair(q1, q3)];
+        *pairs = [MaybeUninit::new(pair(q0, q2)), MaybeUninit::new(pair(q1, q3))];
     }
-    let (mantissas, scores) = (mantissas.as_ptr(), scores.as_mut_ptr());
-    let mut shape = scores::Shape { query: words.as_ptr(), count, mantissas, scores, fours };
-    // SAFETY: neither `count` nor `fours` is 0; the loop reads `4 * fours` keys of `count` words, `2 * count` words of the query and
-    // `4 * fours` mantissas and writes as many scores, which the slices were just found to hold. Words of halves are read and
-    // written with LDR and STR, which take any alignment on these cores; those of `shape` are aligned.
-    let max = unsafe { scores::scaled_dots_4(keys.as_ptr(), &raw mut shape, width) };
+    let (keys, mantissas, scores, query) =
+        (keys.as_ptr(), mantissas.as_ptr(), scores.as_mut_ptr(), pairs.as_ptr().cast());
+    // SAFETY: neither `count` nor `fours` is 0; the loops read `4 * fours` keys of `count` words, `2 * count` words of the query,
+    // which were just written, and `4 * fours` mantissas and write as many scores, which the slices were just found to hold. Words
+    // of halves are read and written with LDR and STR, which take any alignment on these cores; all other words are aligned.
+    let max = unsafe {
+        match width {
+            16 => scores::four_tokens_16(keys, mantissas, scores, 4 * fours, query),
+            32 => scores::four_tokens_32(keys, mantissas, scores, 4 * fours, query),
+            _ => {
+                let mut shape = scores::Shape { query, count, mantissas, scores, fours };
+                scores::scaled_dots_4(keys, &raw mut shape, width)
+            }
+        }
+    };
     (4 * fours, max)
 }
+
+/// Numbers of the widest head that has a fast way; wider ones are rare and take the plain loop.
+const WIDEST: usize = 128;
 
 /// Whether an int4 product of this shape lies within its slices, and within the columns that the kernels are exact for.
 fn fits_q4(weights: &[u32], cols: usize, x: &[u32], rows: usize, vectors: usize) -> bool {

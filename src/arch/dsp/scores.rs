@@ -1,6 +1,10 @@
 //! Attention scores of heads of any width: four keys share the loads of the query.
+//!
+//! ```text
+//! width 16, 32: unrolled, as the distance of two keys is then a constant     any other: `scaled_dots_4`
+//! ```
 
-use super::loops::extension;
+use super::loops::{extension, lines};
 use core::arch::naked_asm;
 
 /// What `scaled_dots_4` needs besides its first pointers; it reads and changes the fields by their offsets: keep the order.
@@ -94,3 +98,139 @@ pub(super) unsafe extern "C" fn scaled_dots_4(keys: *const u32, shape: *mut Shap
         "pop {{r1, r4-r11, pc}}",
     )
 }
+
+/// Eight products of the bytes in r2 and r3 with the pairs in r4 to r7; `$begin` is the instruction that begins the sum.
+macro_rules! eight_of_a_token {
+    ($sum:literal, first) => {
+        eight_of_a_token!($sum, concat!("smuad ", $sum, ", r12, r4"))
+    };
+    ($sum:literal, next) => {
+        eight_of_a_token!($sum, concat!("smlad ", $sum, ", r12, r4, ", $sum))
+    };
+    ($sum:literal, $begin:expr) => {
+        lines!(
+            "sxtb16 r12, r2",
+            "sxtb16 r2, r2, ror #8",
+            $begin,
+            concat!("smlad ", $sum, ", r2, r5, ", $sum),
+            "sxtb16 r12, r3",
+            "sxtb16 r3, r3, ror #8",
+            concat!("smlad ", $sum, ", r12, r6, ", $sum),
+            concat!("smlad ", $sum, ", r3, r7, ", $sum),
+        )
+    };
+}
+
+/// The first eight columns of four tokens of `$width` bytes: 36 instructions. r0 then points to the next four.
+macro_rules! first_eight_of_four {
+    ($width:literal) => {
+        concat!(
+            lines!(concat!("ldrd r2, r3, [r0], #4*", $width)),
+            eight_of_a_token!("r8", first),
+            lines!(concat!("ldrd r2, r3, [r0, #-3*", $width, "]")),
+            eight_of_a_token!("r9", first),
+            lines!(concat!("ldrd r2, r3, [r0, #-2*", $width, "]")),
+            eight_of_a_token!("r10", first),
+            lines!(concat!("ldrd r2, r3, [r0, #-1*", $width, "]")),
+            eight_of_a_token!("r11", first),
+        )
+    };
+}
+
+/// The eight columns from `$column` on of the four tokens before r0: 38 instructions.
+macro_rules! next_eight_of_four {
+    ($width:literal, $column:literal) => {
+        concat!(
+            lines!(
+                concat!("ldrd r4, r5, [sp, #8+2*", $column, "]"),
+                concat!("ldrd r6, r7, [sp, #16+2*", $column, "]"),
+                concat!("ldrd r2, r3, [r0, #", $column, "-4*", $width, "]"),
+            ),
+            eight_of_a_token!("r8", next),
+            lines!(concat!("ldrd r2, r3, [r0, #", $column, "-3*", $width, "]")),
+            eight_of_a_token!("r9", next),
+            lines!(concat!("ldrd r2, r3, [r0, #", $column, "-2*", $width, "]")),
+            eight_of_a_token!("r10", next),
+            lines!(concat!("ldrd r2, r3, [r0, #", $column, "-1*", $width, "]")),
+            eight_of_a_token!("r11", next),
+        )
+    };
+}
+
+/// Scores as of [`scaled_dots_4`], of heads of `$width` numbers.
+///
+/// ```text
+/// r0 keys   r1 mantissas   r2 r3 key   r12 unpacked   r4-r7 eight numbers of the query   r8-r11 sums of four tokens
+/// lr largest so far, in both halves        for the scores: r2 from mantissas to scores   r3 end of mantissas
+/// stack: 0 r2   4 r3   from 8 on the query
+/// ```
+macro_rules! four_tokens {
+    ($(#[$doc:meta])* $name:ident, $width:literal, $frame:literal, $copies:expr, $($column:literal)*) => {
+        $(#[$doc])*
+        #[unsafe(naked)]
+        pub(super) unsafe extern "C" fn $name(
+            keys: *const u32,
+            mantissas: *const i16,
+            scores: *mut i16,
+            tokens: usize,
+            query: *const u32,
+        ) -> u32 {
+            naked_asm!(
+                extension!(),
+                "push {{r4-r11, lr}}",
+                "ldr r12, [sp, #36]",
+                concat!("sub sp, sp, #", $frame),
+                "subs r2, r2, r1",
+                "subs r2, r2, #4",
+                "add r3, r1, r3, lsl #1",
+                "strd r2, r3, [sp]",
+                "add lr, sp, #8",
+                $copies,
+                "ldm sp, {{r2-r7}}",
+                // Two times the smallest number.
+                "mov lr, #0x8000",
+                "orr lr, lr, lr, lsl #16",
+                "2:",
+                first_eight_of_four!($width),
+                $(next_eight_of_four!($width, $column),)*
+                "ldm sp, {{r2-r7}}",
+                "ldr r12, [r1], #4",
+                "smulwb r8, r8, r12",
+                "smulwt r9, r9, r12",
+                "pkhbt r8, r8, r9, lsl #16",
+                "str r8, [r1, r2]",
+                "ldr r12, [r1], #4",
+                "smulwb r10, r10, r12",
+                "smulwt r11, r11, r12",
+                "pkhbt r10, r10, r11, lsl #16",
+                "str r10, [r1, r2]",
+                // Sets a flag for each half in which the new score is not smaller.
+                "ssub16 r12, r8, lr",
+                "sel lr, r8, lr",
+                "ssub16 r12, r10, lr",
+                "sel lr, r10, lr",
+                "cmp r1, r3",
+                "bne 2b",
+                "mov r0, lr",
+                concat!("add sp, sp, #", $frame),
+                "pop {{r4-r11, pc}}",
+            )
+        }
+    };
+}
+
+/// Eight words of the query to the stack.
+macro_rules! copy_eight {
+    () => {
+        "ldm r12!, {{r4-r11}}\nstm lr!, {{r4-r11}}\n"
+    };
+}
+
+four_tokens!(
+    /// Scores of heads of 16 numbers: 91 instructions for four tokens, 64 products.
+    four_tokens_16, 16, 44, copy_eight!(), 8
+);
+four_tokens!(
+    /// Scores of heads of 32 numbers: 167 instructions for four tokens, 128 products.
+    four_tokens_32, 32, 76, concat!(copy_eight!(), copy_eight!()), 8 16 24
+);
