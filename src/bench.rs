@@ -76,7 +76,7 @@ pub fn weight(score: i16, max: i16, mantissa: i16) -> (i16, u32) {
 }
 
 /// The weighted sums of all values.
-pub fn weighted_sums(values: &[u32], stride: usize, weights: &[i16], sums: &mut [i32]) {
+pub fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]) {
     Native::weighted_sums(values, stride, weights, sums);
 }
 

@@ -242,8 +242,9 @@ pub(crate) trait Backend {
     /// `sums[i] = sum(values[i][t] * weights[t])`.
     ///
     /// # Shapes
-    /// `values: [sums, stride]` int8, `stride` a multiple of 4; `weights: [tokens]`, padded with zeros to a multiple of 4.
-    fn weighted_sums(values: &[u32], stride: usize, weights: &[i16], sums: &mut [i32]);
+    /// `values: [sums, stride]` int8, `stride` a multiple of 4; `weights: [tokens]`, padded with zeros to a multiple of 4. Their
+    /// order does not stay.
+    fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]);
 }
 
 /// Words of so many activations of a backend, padded with zeros as the columns of a matrix are.

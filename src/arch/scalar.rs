@@ -61,7 +61,7 @@ impl Backend for Scalar {
     }
 
     #[inline]
-    fn weighted_sums(values: &[u32], stride: usize, weights: &[i16], sums: &mut [i32]) {
+    fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]) {
         for (sum, values) in sums.iter_mut().zip(signed_bytes(values).chunks_exact(stride.max(1))) {
             *sum = dot(values, weights);
         }

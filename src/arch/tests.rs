@@ -157,8 +157,8 @@ macro_rules! equals_scalar {
                     let values: Vec<u32> = (0..sums * stride / 4).map(|_| next() << 16 | next()).collect();
                     let weights: Vec<i16> = (0..4 * fours).map(|_| (next() % 16_384) as i16).collect();
                     let (mut expected, mut found) = (vec![0; sums], vec![0; sums]);
-                    Scalar::weighted_sums(&values, stride, &weights, &mut expected);
-                    <$backend>::weighted_sums(&values, stride, &weights, &mut found);
+                    Scalar::weighted_sums(&values, stride, &mut weights.clone(), &mut expected);
+                    <$backend>::weighted_sums(&values, stride, &mut weights.clone(), &mut found);
                     prop_assert_eq!(found, expected);
                 }
 
@@ -247,7 +247,7 @@ fn the_scalar_backend_computes_the_definitions() {
     let mut scores = [1000, 744];
     assert_eq!(Scalar::weigh(&mut scores, 1000, 1, &[32_767; 2]), 32_765 + 8_191);
     let mut sums = [0; 2];
-    Scalar::weighted_sums(&words(&[1, -1, 2, 0, 127, 127, -127, 9]), 4, &[100, 10, 1, 0], &mut sums);
+    Scalar::weighted_sums(&words(&[1, -1, 2, 0, 127, 127, -127, 9]), 4, &mut [100, 10, 1, 0], &mut sums);
     assert_eq!(sums, [92, 127 * 109]);
     let mut out = [0; 4];
     let x: [i8; 16] = [5, 6, -7, 127, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];

@@ -154,7 +154,14 @@ fn attention(counter: &Counter, width: usize) {
         let dot = query.iter().enumerate().map(|(i, &q)| i32::from(q) * i32::from(byte(keys, width * token + i))).sum();
         kernels::scaled(dot, mantissas[token]) == i32::from(score)
     });
-    let exact = exact && scores.iter().max() == Some(&max);
+    let mut exact = exact && scores.iter().max() == Some(&max);
+    // Tokens that are no multiple of 4.
+    for tokens in 1..=13 {
+        let mut few = [0; 13];
+        let few = few.get_mut(..tokens).unwrap_or(&mut []);
+        let max = kernels::scores(keys, mantissas.get(..tokens).unwrap_or(&[]), query, few);
+        exact &= scores.starts_with(few) && few.iter().max() == Some(&max);
+    }
     Row {
         kernel: "scores",
         quant: "q8",
@@ -189,11 +196,25 @@ fn attention(counter: &Counter, width: usize) {
 
     let mut sums = [0_i32; WIDEST];
     let sums = sums.get_mut(..width).unwrap_or(&mut []);
-    let instructions = counter.measure(|| kernels::weighted_sums(black_box(&*keys), TOKENS, &scores, sums));
-    let exact = sums.iter().enumerate().all(|(i, &sum)| {
-        let products = scores.iter().enumerate().map(|(t, &w)| i32::from(w) * i32::from(byte(keys, TOKENS * i + t)));
-        products.sum::<i32>() == sum
-    });
+    let mut weights = scores;
+    let instructions = counter.measure(|| kernels::weighted_sums(black_box(&*keys), TOKENS, &mut weights, sums));
+    let exact_sums = |tokens: usize, sums: &[i32]| {
+        sums.iter().enumerate().all(|(i, &sum)| {
+            let weights = scores.iter().take(tokens).enumerate();
+            weights.map(|(t, &w)| i32::from(w) * i32::from(byte(keys, TOKENS * i + t))).sum::<i32>() == sum
+        })
+    };
+    let mut exact = exact_sums(TOKENS, sums);
+    // Loops begin in the middle where the tokens are no multiple of 16, and rows come in pairs.
+    for tokens in (4..=64).step_by(4) {
+        for rows in [1, 2, 3, 4, 7, 8] {
+            let sums = sums.get_mut(..rows).unwrap_or(&mut []);
+            weights = scores;
+            sums.fill(1);
+            kernels::weighted_sums(keys, TOKENS, weights.get_mut(..tokens).unwrap_or(&mut []), sums);
+            exact &= exact_sums(tokens, sums);
+        }
+    }
     let macs = TOKENS * width;
     Row { kernel: "weighted_sums", quant: "q8", rows: width, cols: TOKENS, batch: 1, macs, instructions, exact }
         .print();

@@ -11,13 +11,15 @@ mod int4;
 mod int4_batch;
 mod loops;
 mod scores;
+mod sums;
 mod vectors;
 
 use super::exp2::TABLE;
 use super::scalar::Scalar;
 use super::{Backend, GROUP, MAX_COLUMNS_Q4, PACKED_COLUMNS, Packing, Ratio, Tail, block_words, halves};
 use core::mem::MaybeUninit;
-use loops::{largest_fours, rescale_fours, row_pairs, scaled_dots_8, weigh_fours, weighted_sums_4};
+use loops::{largest_fours, rescale_fours, row_pairs, scaled_dots_8, weigh_fours};
+use sums::weighted_sums_2;
 use vectors::{activate_all, activate_times_all, add_fours, scale_fours};
 
 /// The DSP backend.
@@ -209,24 +211,22 @@ impl Backend for Dsp {
         sum + Scalar::weigh(scores, max, left, mantissas)
     }
 
-    fn weighted_sums(values: &[u32], stride: usize, weights: &[i16], sums: &mut [i32]) {
-        let (fours, rest) = sums.as_chunks_mut::<4>();
-        let words = stride / 4;
-        let count = weights.len() / 4;
-        let mut values = values;
-        if stride % 4 == 0 && weights.len() % 4 == 0 && 0 < count && count <= words {
-            for four in fours {
-                let Some((block, others)) = values.split_at_checked(stride) else { return };
-                // SAFETY: `count` is not 0; the loop reads `count` words of each of four rows of `stride / 4` words, which is
-                // `stride` words in all, and 4 weights for each of `count`; it writes 4 sums. Weights are read with LDR, which
-                // takes any alignment on these cores.
-                unsafe { weighted_sums_4(block.as_ptr(), weights.as_ptr(), count, stride, four.as_mut_ptr()) };
-                values = others;
-            }
-            Scalar::weighted_sums(values, stride, weights, rest);
-        } else {
-            Scalar::weighted_sums(values, stride, weights, sums);
+    fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]) {
+        let (fours, words) = (weights.len() / 4, stride / 4);
+        let start: *mut u32 = weights.as_mut_ptr().cast();
+        let sound = stride.is_multiple_of(4) && weights.len().is_multiple_of(4) && start.is_aligned();
+        let pairs = (values.len() / words.max(1)).min(sums.len()) / 2;
+        if !sound || fours == 0 || fours > words || pairs == 0 {
+            return Scalar::weighted_sums(values, stride, weights, sums);
         }
+        // An odd last row comes first, as the order of the weights does not stay.
+        if let Some(last) = sums.get_mut(2 * pairs..).filter(|last| !last.is_empty()) {
+            Scalar::weighted_sums(values.get(2 * pairs * words..).unwrap_or(&[]), stride, weights, last);
+        }
+        // SAFETY: neither `pairs` nor `fours` is 0; the loop reads `fours` words of each of `2 * pairs` rows of `stride / 4` words,
+        // reads and writes `2 * fours` aligned words of weights, and writes `2 * pairs` sums, which the slices were just found to
+        // hold.
+        unsafe { weighted_sums_2(values.as_ptr(), start, sums.as_mut_ptr(), pairs, fours, stride) };
     }
 }
 

@@ -99,7 +99,7 @@ eight!(eight_by_32, 4, [0, 1, 2, 3]);
 
 /// [`Backend::weighted_sums`].
 #[inline(never)]
-pub(super) fn weighted_sums(values: &[u32], stride: usize, weights: &[i16], sums: &mut [i32]) {
+pub(super) fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]) {
     let tokens = weights.len();
     if !tokens.is_multiple_of(4) || tokens > stride {
         return Scalar::weighted_sums(values, stride, weights, sums);

@@ -321,7 +321,7 @@ impl Backend for Portable {
         sum + Scalar::weigh(rest, max, left, mantissa_rest)
     }
 
-    fn weighted_sums(values: &[u32], stride: usize, weights: &[i16], sums: &mut [i32]) {
+    fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]) {
         attention::weighted_sums(values, stride, weights, sums);
     }
 }
