@@ -75,7 +75,7 @@ fn matvec(counter: &Counter, matrix: &Matrix) {
     let Matrix { rows, cols, integers, packed, multipliers, int4, group_scales, int4_packed } = *matrix;
     let mut random = Random(rows as u32);
     let mut raw = [0_i8; BATCH * LARGEST];
-    let batch = if rows <= BATCH_ROWS && cols <= 256 { BATCH } else { 1 };
+    let batch = if rows <= BATCH_ROWS && cols <= 512 { BATCH } else { 1 };
     let x = raw.get_mut(..batch * cols).unwrap_or(&mut []);
     x.iter_mut().for_each(|x| *x = random.int8());
     // The emulated machines have megabytes for the stack.

@@ -5,7 +5,9 @@
 //! two rows by two columns in a word ───────────────┴─► pair_by_four ──► eight sums
 //! ```
 
+use super::Dsp;
 use super::loops::{extension, lines};
+use crate::arch::Backend;
 use core::arch::naked_asm;
 use core::mem::MaybeUninit;
 
@@ -13,27 +15,38 @@ use core::mem::MaybeUninit;
 /// activations on the stack take 8 bytes for each.
 const PIECE_FOUR_VECTORS: usize = 256;
 
-/// Four vectors. `out[v * rows + r] = sum(w[r][c] * x[v][c])`, exactly, for up to 65,536 columns.
+/// Four vectors. `out[v * rows + r] = sum(w[r][c] * x[v][c]) * multipliers[r] >> 16`, the sum exact for up to 65,536 columns.
 ///
-/// Whoever calls it has found that `cols` is a multiple of 16 and `rows` one of 4, neither 0, that `weights` holds `rows / 4 * cols`
-/// words, `x` at least `4 * cols` activations and `out` `4 * rows` sums. About 2.3 KB of stack.
-pub(super) unsafe fn four_vectors_q8(weights: &[u32], cols: usize, x: &[u32], rows: usize, out: &mut [i32]) {
+/// Whoever calls it has found that `cols` is a multiple of 16 and the number of rows, of which there are as many as multipliers, one
+/// of 4, neither 0, that `weights` holds `rows / 4 * cols` words, `x` at least `4 * cols` activations and `out` `4 * rows` sums.
+/// About 2.3 KB of stack.
+pub(super) unsafe fn four_vectors_q8(weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
     let mut woven = [const { MaybeUninit::<u32>::uninit() }; 2 * PIECE_FOUR_VECTORS];
+    let rows = multipliers.len();
+    let in_pieces = cols > PIECE_FOUR_VECTORS;
+    if in_pieces {
+        out.fill(0);
+    }
+    let scale = if in_pieces { core::ptr::null() } else { multipliers.as_ptr() };
     let mut start = 0;
     while start < cols {
         let width = (cols - start).min(PIECE_FOUR_VECTORS);
         // SAFETY: `width` is a multiple of 16 and not 0, as `cols` and `PIECE_FOUR_VECTORS` are; `rows` is a multiple of 4 and
         // not 0. `weave_4` reads `width / 2` words of each of four vectors from column `start` on and writes `2 * width` words,
         // which `woven` has room for and `pair_by_four` reads. That one reads `width` words from `start` on of each of
-        // `rows / 4` blocks of `cols` words, and writes `rows` sums for each of four vectors (which it reads before if an
-        // earlier piece has written them).
+        // `rows / 4` blocks of `cols` words, and writes `rows` sums for each of four vectors (which it reads before where there
+        // are several pieces; where there is one, it reads `rows` multipliers, with LDR, which takes any alignment on these
+        // cores).
         unsafe {
             let woven = woven.as_mut_ptr().cast();
             weave_4(x.as_ptr().add(start / 2), cols / 2, woven, width / 2);
             let weights = weights.as_ptr().add(start);
-            pair_by_four(weights, woven, out.as_mut_ptr(), rows, width, cols - width, u32::from(start > 0));
+            pair_by_four(weights, woven, out.as_mut_ptr(), rows, width, cols - width, scale);
         }
         start += width;
+    }
+    if in_pieces {
+        out.chunks_exact_mut(rows.max(1)).for_each(|out| Dsp::scale_rows(out, multipliers));
     }
 }
 
@@ -103,15 +116,15 @@ macro_rules! pair_by_two_columns {
 }
 
 /// Matrix times four vectors, Q8: `rows` sums of each over `cols` columns, with `skip` words after the columns of each block of
-/// four rows; with `accumulate`, added to what `out` holds.
+/// four rows; scaled, or without multipliers added to what `out` holds.
 ///
 /// ```text
 /// r0 weights   r1 woven activations   r2 two rows by two columns   r3 the lower row alone   r12 lr activations of two vectors
 /// r4 lower row   r5 256 * upper row + lower row, vector 0;   r6 r7 vector 1;   r8 r9 vector 2;   r10 r11 vector 3
 /// stack: 0 first activation   4-32 eight zeros   36 end of activations   40 out   44 rows in bytes   48 end of out
-///        52 from the end of this pair of rows to the next   56 the same of the other pair   60 accumulate
+///        52 from the end of this pair of rows to the next   56 the same of the other pair   60 multipliers
 /// ```
-/// 96 instructions for 128 products and 3 for the loop; 26 for each pair of rows.
+/// 96 instructions for 128 products and 3 for the loop; 36 for each pair of rows, scaling included.
 #[unsafe(naked)]
 unsafe extern "C" fn pair_by_four(
     weights: *const u32,
@@ -120,7 +133,7 @@ unsafe extern "C" fn pair_by_four(
     rows: usize,
     cols: usize,
     skip: usize,
-    accumulate: u32,
+    multipliers: *const i16,
 ) {
     naked_asm!(
         extension!(),
@@ -163,7 +176,17 @@ unsafe extern "C" fn pair_by_four(
         "asr r11, r11, #8",
         "ldr r3, [sp, #60]",
         "ldrd r2, r12, [sp, #40]",
-        "cbnz r3, 5f",
+        "cbz r3, 5f",
+        "ldr r1, [r3], #4",
+        "str r3, [sp, #60]",
+        "smulwb r4, r4, r1",
+        "smulwt r5, r5, r1",
+        "smulwb r6, r6, r1",
+        "smulwt r7, r7, r1",
+        "smulwb r8, r8, r1",
+        "smulwt r9, r9, r1",
+        "smulwb r10, r10, r1",
+        "smulwt r11, r11, r1",
         "4:",
         "add r3, r2, r12",
         "strd r4, r5, [r2], #8",

@@ -55,12 +55,7 @@ impl Backend for Dsp {
             };
             if vectors == 4 {
                 // SAFETY: columns, rows and the lengths of all slices were just found to be as it wants them.
-                unsafe { batch::four_vectors_q8(weights, cols, now, rows, out_now) };
-                let mut rest = out_now;
-                while let Some((out, others)) = core::mem::take(&mut rest).split_at_mut_checked(rows) {
-                    Dsp::scale_rows(out, multipliers);
-                    rest = others;
-                }
+                unsafe { batch::four_vectors_q8(weights, cols, now, multipliers, out_now) };
             } else {
                 matvec(weights, cols, now, Some(multipliers), out_now);
             }
