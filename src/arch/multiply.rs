@@ -10,7 +10,10 @@
 /// compilers turn into `SMULWB` or `SMULL` where there is one.
 #[inline(always)]
 pub(crate) const fn mul_wide(a: i32, b: i16) -> i32 {
-    if cfg!(thumbformer_long_multiply) {
+    if cfg!(all(thumbformer_small, thumbformer_long_multiply)) {
+        // `SMULL` has the product in its upper word, which shifting a product of 48 bits down would need two instructions for.
+        ((a as i64 * ((b as i32) << 16) as i64) >> 32) as i32
+    } else if cfg!(thumbformer_long_multiply) {
         ((a as i64 * b as i64) >> 16) as i32
     } else {
         let low = ((a & 0xffff).wrapping_mul(b as i32)) >> 16;

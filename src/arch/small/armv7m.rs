@@ -119,3 +119,61 @@ pub(super) unsafe extern "C" fn kernel_q8(
         "pop {{r4, r5, r6, r7, r8, r9, r10, r11, pc}}",
     )
 }
+
+/// Dot products of rows of `i8` that lie `stride` bytes apart with `x`, four rows at a time.
+///
+/// Shapes: `rows`: `4 * blocks` of `stride` bytes, `x`: `cols`, a multiple of 4, at most `stride`; `out`: `4 * blocks`. Neither
+/// `cols` nor `blocks` is 0.
+///
+/// ```text
+/// r0 row 0   r1 stride        r2 x, lr its start, r3 its end   r4..r7 sums of rows 0..3   r8 one of x
+/// r10 out    r11 blocks left  r12 3 * stride                   r9 one of a row
+/// ```
+/// 38 instructions for 16 products, 11 for each four rows.
+///
+/// # Safety
+/// `rows` and `x` are readable and `out` writable for these shapes, `x` aligned to 2 bytes and `out` to 4.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn kernel_rows(
+    rows: *const i8,
+    stride: usize,
+    x: *const i16,
+    cols: usize,
+    out: *mut i32,
+    blocks: usize,
+) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "ldrd r10, r11, [sp, #36]",
+        "add r12, r1, r1, lsl #1",
+        "add r3, r2, r3, lsl #1",
+        "mov lr, r2",
+        "2:",
+        "movs r4, #0",
+        "movs r5, #0",
+        "movs r6, #0",
+        "movs r7, #0",
+        "mov r2, lr",
+        "3:", // 4 columns.
+        ".rept 4",
+        "ldrsh r8, [r2], #2",
+        "ldrsb r9, [r0, r1]",
+        "mla r5, r9, r8, r5",
+        "ldrsb r9, [r0, r1, lsl #1]",
+        "mla r6, r9, r8, r6",
+        "ldrsb r9, [r0, r12]",
+        "mla r7, r9, r8, r7",
+        "ldrsb r9, [r0], #1",
+        "mla r4, r9, r8, r4",
+        ".endr",
+        "cmp r2, r3",
+        "bne 3b",
+        "stm r10!, {{r4-r7}}",
+        "sub r8, r3, lr",
+        "sub r0, r0, r8, lsr #1",
+        "add r0, r0, r1, lsl #2",
+        "subs r11, r11, #1",
+        "bne 2b",
+        "pop {{r4-r11, pc}}",
+    )
+}

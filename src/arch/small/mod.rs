@@ -1,4 +1,5 @@
-//! Cores without SIMD: an int8 matrix times a vector in assembly, for `Packing::M0`, two columns for each multiplication.
+//! Cores without SIMD: an int8 matrix times a vector in assembly, for `Packing::M0`, two columns for each multiplication; and rows
+//! of the KV cache times a vector of 16 bits.
 //!
 //! ```text
 //! word = 2 rows by 2 columns, w + 128 ─┬─ even bytes ─► pair of the even row ─┐
@@ -26,9 +27,9 @@ mod int4_armv7m;
 
 use super::{GROUP, MAX_COLUMNS_Q4, PACKED_COLUMNS, block_words, first_group};
 #[cfg(not(thumbformer_long_multiply))]
-use armv6m::{kernel_q8, prepare_q8};
+use armv6m::{kernel_q8, kernel_rows, prepare_q8};
 #[cfg(thumbformer_long_multiply)]
-use armv7m::{kernel_q8, prepare_q8};
+use armv7m::{kernel_q8, kernel_rows, prepare_q8};
 use core::mem::MaybeUninit;
 #[cfg(not(thumbformer_long_multiply))]
 use int4_armv6m::{kernel_q4, prepare_q4};
@@ -90,6 +91,23 @@ pub(super) fn dots_q8(weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) 
         }
         start += width;
     }
+}
+
+/// `out[r] = rows[r] · x` for as many fours of rows as there are; returns how many rows that were, 0 where a shape does not fit.
+///
+/// # Shapes
+/// `rows`: `[_, stride]` int8, `stride` a multiple of 4; `x`: a multiple of 4, at most `stride`.
+pub(super) fn row_dots(rows: &[u32], stride: usize, x: &[i16], out: &mut [i32]) -> usize {
+    let blocks = (rows.len() / stride.max(1)).min(out.len() / ROWS);
+    let sound = stride.is_multiple_of(4) && x.len().is_multiple_of(4) && x.len() <= stride;
+    if !sound || x.is_empty() || blocks == 0 || !x.as_ptr().cast::<u32>().is_aligned() {
+        return 0;
+    }
+    // SAFETY: neither `x.len()` nor `blocks` is 0; the kernel reads `x.len()` bytes of each of `4 * blocks` rows of `stride` bytes,
+    // of which `rows` has `blocks * stride` words, and all of `x`, which is aligned to words, and writes `4 * blocks` sums, for
+    // which there is room.
+    unsafe { kernel_rows(rows.as_ptr().cast(), stride, x.as_ptr(), x.len(), out.as_mut_ptr(), blocks) };
+    ROWS * blocks
 }
 
 /// Words of four rows of a group: 16 of weights, 1 of scales.
