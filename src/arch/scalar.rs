@@ -39,17 +39,14 @@ impl Backend for Scalar {
 
     #[inline]
     fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
-        const TOKENS: usize = 32;
-        let mut max = i16::MIN;
-        let mut dots = [0; TOKENS];
-        let keys = keys.chunks((TOKENS / 4 * width).max(1));
-        for ((keys, mantissas), scores) in keys.zip(mantissas.chunks(TOKENS)).zip(scores.chunks_mut(TOKENS)) {
-            let Some(dots) = dots.get_mut(..mantissas.len().min(scores.len())) else { continue };
-            row_dots(keys, width, query, dots);
-            for ((score, &mantissa), &mut dot) in scores.iter_mut().zip(mantissas).zip(dots) {
-                *score = mul_wide(dot, mantissa) as i16;
-                max = max.max(*score);
-            }
+        #[cfg(thumbformer_small)]
+        let (done, mut max) = super::small::scaled_dots(keys, width, mantissas, query, scores);
+        #[cfg(not(thumbformer_small))]
+        let (done, mut max) = (0, i16::MIN);
+        let keys = signed_bytes(keys).chunks_exact(width.max(1));
+        for ((score, key), &mantissa) in scores.iter_mut().zip(keys).zip(mantissas).skip(done) {
+            *score = mul_wide(dot(key, query), mantissa) as i16;
+            max = max.max(*score);
         }
         max
     }
@@ -67,19 +64,14 @@ impl Backend for Scalar {
 
     #[inline]
     fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]) {
-        row_dots(values, stride, weights, sums);
-    }
-}
-
-/// `out[r] = rows[r] · x`; rows lie `stride` bytes apart.
-#[inline]
-fn row_dots(rows: &[u32], stride: usize, x: &[i16], out: &mut [i32]) {
-    #[cfg(thumbformer_small)]
-    let done = super::small::row_dots(rows, stride, x, out);
-    #[cfg(not(thumbformer_small))]
-    let done = 0;
-    for (out, row) in out.iter_mut().zip(signed_bytes(rows).chunks_exact(stride.max(1))).skip(done) {
-        *out = dot(row, x);
+        #[cfg(thumbformer_small)]
+        let done = super::small::row_dots(values, stride, weights, sums);
+        #[cfg(not(thumbformer_small))]
+        let done = 0;
+        let values = signed_bytes(values).chunks_exact(stride.max(1));
+        for (sum, values) in sums.iter_mut().zip(values).skip(done) {
+            *sum = dot(values, weights);
+        }
     }
 }
 

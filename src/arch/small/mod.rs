@@ -25,7 +25,7 @@ mod int4_armv6m;
 #[cfg(thumbformer_long_multiply)]
 mod int4_armv7m;
 
-use super::{GROUP, MAX_COLUMNS_Q4, PACKED_COLUMNS, block_words, first_group};
+use super::{GROUP, MAX_COLUMNS_Q4, PACKED_COLUMNS, block_words, first_group, mul_wide};
 #[cfg(not(thumbformer_long_multiply))]
 use armv6m::{kernel_q8, kernel_rows, prepare_q8};
 #[cfg(thumbformer_long_multiply)]
@@ -108,6 +108,41 @@ pub(super) fn row_dots(rows: &[u32], stride: usize, x: &[i16], out: &mut [i32]) 
     // which there is room.
     unsafe { kernel_rows(rows.as_ptr().cast(), stride, x.as_ptr(), x.len(), out.as_mut_ptr(), blocks) };
     ROWS * blocks
+}
+
+/// `scores[t] = (keys[t] · query) * mantissas[t] / 2^16` for as many fours of tokens as there are; returns how many tokens that were,
+/// and the largest.
+///
+/// # Shapes
+/// As of `Backend::scaled_dots`.
+pub(super) fn scaled_dots(
+    keys: &[u32],
+    width: usize,
+    mantissas: &[i16],
+    query: &[i16],
+    scores: &mut [i16],
+) -> (usize, i16) {
+    let (mut done, mut max) = (0, i16::MIN);
+    let (mantissas, scores) = (mantissas.as_chunks::<ROWS>().0, scores.as_chunks_mut::<ROWS>().0);
+    if mantissas.is_empty() {
+        return (done, max);
+    }
+    const TOKENS: usize = 32;
+    let mut dots = [0; TOKENS];
+    let keys = keys.chunks((TOKENS / 4 * width).max(1));
+    for ((keys, mantissas), scores) in keys.zip(mantissas.chunks(TOKENS / ROWS)).zip(scores.chunks_mut(TOKENS / ROWS)) {
+        let Some(dots) = dots.get_mut(..ROWS * mantissas.len().min(scores.len())) else { break };
+        let now = row_dots(keys, width, query, dots);
+        let dots = dots.as_chunks::<ROWS>().0.iter().take(now / ROWS);
+        for ((scores, mantissas), dots) in scores.iter_mut().zip(mantissas).zip(dots) {
+            for ((score, &mantissa), &dot) in scores.iter_mut().zip(mantissas).zip(dots) {
+                *score = mul_wide(dot, mantissa) as i16;
+                max = max.max(*score);
+            }
+        }
+        done += now;
+    }
+    (done, max)
 }
 
 /// Words of four rows of a group: 16 of weights, 1 of scales.
