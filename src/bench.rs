@@ -3,6 +3,7 @@
 //! ```text
 //! packed weights, activations ──► matvec ──► one integer per row, scaled        what a matrix costs, whole call
 //! keys, query ──► scores ──► weigh ──► weighted_sums                            what one head costs
+//! sums ──► rescale, add_scaled, gelu, largest                                   what comes between matrices
 //! ```
 
 use crate::arch::{self, Backend, Native, Packing};
@@ -78,6 +79,46 @@ pub fn weight(score: i16, max: i16, mantissa: i16) -> (i16, u32) {
 /// The weighted sums of all values.
 pub fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]) {
     Native::weighted_sums(values, stride, weights, sums);
+}
+
+/// A multiplication of integers up to a bound by a real number.
+pub struct Multiplication(arch::Ratio);
+
+impl Multiplication {
+    /// `None` when a result has no room.
+    pub fn new(number: f32, bound: u32) -> Option<Multiplication> {
+        arch::Ratio::new(number, bound).map(Multiplication)
+    }
+
+    /// One product, by the definition.
+    pub fn apply(&self, x: i32) -> i32 {
+        self.0.apply(x)
+    }
+
+    /// GELU of one product, by the definition.
+    pub fn gelu(&self, x: i32) -> i32 {
+        arch::activation(self.0.apply(x), &arch::GELU_TAIL)
+    }
+}
+
+/// Products that fit 16 bits.
+pub fn rescale(x: &[i32], by: &Multiplication, out: &mut [i16]) {
+    Native::rescale_halves(x, by.0, out);
+}
+
+/// Adds products.
+pub fn add_scaled(x: &mut [i32], other: &[i16], by: &Multiplication) {
+    Native::add_scaled(x, other, by.0);
+}
+
+/// GELU of products.
+pub fn gelu(x: &mut [i32], by: &Multiplication) {
+    Native::activate(x, by.0, &arch::GELU_TAIL);
+}
+
+/// A number that no magnitude exceeds: the largest, or one more.
+pub fn largest(x: &[i32]) -> u32 {
+    Native::largest(x)
 }
 
 /// Tokens of the encoder block that is measured.

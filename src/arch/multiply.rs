@@ -82,6 +82,17 @@ impl Ratio {
         (mul_wide(integer << self.left, self.multiplier).wrapping_add(half)) >> self.right
     }
 
+    /// The ratio as one product of 32 by 32 bits: `apply(a) = ((a << left) * multiplier + 2^31) >> 32`, left and multiplier.
+    ///
+    /// `None` for numbers below 2^-18, whose multiplier would have too few bits.
+    #[cfg(any(test, thumbformer_backend = "dsp"))]
+    pub(super) const fn wide(self) -> Option<(u32, i32)> {
+        // Shifts of the numerator, of which the multiplier takes as many as it has room for.
+        let Some(shift) = (self.left + 16).checked_sub(self.right) else { return None };
+        let left = shift.saturating_sub(16);
+        Some((left, (self.multiplier as i32) << (shift - left)))
+    }
+
     /// The number that is really multiplied with; zero where every result is zero.
     pub(crate) fn value(self) -> f32 {
         f32::from(self.multiplier) * power_of_two(self.left as i32 - 16 - self.right as i32)
@@ -116,6 +127,20 @@ mod tests {
             prop_assert!((found - exact).abs() <= 0.5001 + exact.abs() / 16_384.0, "{found} for {exact}");
             let exact = f64::from(a) * f64::from(ratio.value());
             prop_assert!((found - exact).abs() <= 0.5001, "{found} for {exact} of the value");
+        }
+
+        #[test]
+        fn one_wide_product_is_the_same_as_two_shifts(a in any::<i32>(), bits in 1..31_u32, number in -30.0..11.0_f32) {
+            let bound = (1 << bits) - 1;
+            let Some(ratio) = Ratio::new(number.exp2(), bound) else { return Ok(()) };
+            let wide = ratio.wide();
+            prop_assert!(wide.is_some() || number < -17.0, "2^{number}");
+            prop_assert!(wide.is_none_or(|(left, _)| left == 0) || number > -2.0, "2^{number}");
+            for a in [a >> (31 - bits), bound as i32, -(bound as i32), 0] {
+                let Some((left, multiplier)) = wide else { continue };
+                let product = (i64::from(a << left) * i64::from(multiplier) + (1 << 31)) >> 32;
+                prop_assert_eq!(product, i64::from(ratio.apply(a)));
+            }
         }
     }
 

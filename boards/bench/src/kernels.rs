@@ -68,7 +68,85 @@ fn main() -> ! {
     for width in HEADS {
         attention(&counter, width);
     }
+    vectors(&counter);
     semihosting::process::exit(0)
+}
+
+/// What is measured is a number of the usual size, in vectors of whole fours; what must be exact are all sizes and lengths.
+fn vectors(counter: &Counter) {
+    const LENGTH: usize = 256;
+    const BITS: u32 = 20;
+    let mut random = Random(3);
+    let mut integers = [0_i32; LENGTH];
+    integers.iter_mut().for_each(|x| *x = (random.next() << 16 | random.next()) as i32 >> (31 - BITS));
+    let mut halves = [0_i16; LENGTH];
+    halves.iter_mut().for_each(|half| *half = random.next() as i16);
+    let (usual, all) = ((1.0 / 64.0, 1.0, 1.0), -30..12);
+    let number = |exponent: i32| 1.37 * f32::from_bits(((127 + exponent) as u32) << 23);
+    let bound = (1 << BITS) - 1;
+
+    let mut instructions = 0;
+    let mut scaled = [0_i16; LENGTH];
+    let mut rescale = |x: &[i32], by: f32, bound: u32| {
+        let (Some(by), Some(out)) = (kernels::Multiplication::new(by, bound), scaled.get_mut(..x.len())) else {
+            return true;
+        };
+        instructions = counter.measure(|| kernels::rescale(black_box(x), &by, out));
+        x.iter().zip(out).all(|(&x, out)| by.apply(x) as i16 == *out)
+    };
+    let mut exact = true;
+    for exponent in all.clone() {
+        exact &= (1..16).all(|length| rescale(integers.get(..length).unwrap_or(&[]), number(exponent), bound));
+    }
+    exact &= rescale(&integers, usual.0, bound);
+    let row = |kernel, instructions, exact| {
+        Row { kernel, quant: "q15", rows: 1, cols: LENGTH, batch: 1, macs: LENGTH, instructions, exact }.print();
+    };
+    row("rescale", instructions, exact);
+
+    let mut sums = integers;
+    let copy = counter.measure(|| sums = black_box(integers));
+    let mut add = |length: usize, by: f32| {
+        let (Some(by), Some(other)) = (kernels::Multiplication::new(by, 1 << 15), halves.get(..length)) else {
+            return true;
+        };
+        instructions = counter.measure(|| {
+            sums = black_box(integers);
+            kernels::add_scaled(sums.get_mut(..length).unwrap_or(&mut []), other, &by);
+        });
+        let mut sums = integers.iter().zip(other).zip(&sums);
+        sums.all(|((&x, &other), &sum)| x + by.apply(other.into()) == sum)
+    };
+    let mut exact = true;
+    for exponent in all.clone() {
+        exact &= (1..16).all(|length| add(length, number(exponent)));
+    }
+    exact &= add(LENGTH, usual.1);
+    row("add", instructions.saturating_sub(copy), exact);
+
+    let mut gelu = |length: usize, by: f32| {
+        let Some(by) = kernels::Multiplication::new(by, bound) else { return true };
+        instructions = counter.measure(|| {
+            sums = black_box(integers);
+            kernels::gelu(sums.get_mut(..length).unwrap_or(&mut []), &by);
+        });
+        integers.iter().zip(&sums).take(length).all(|(&x, &sum)| by.gelu(x) == sum)
+    };
+    let mut exact = true;
+    for exponent in all {
+        exact &= (1..16).all(|length| gelu(length, number(exponent)));
+    }
+    exact &= gelu(LENGTH, usual.2);
+    row("gelu", instructions.saturating_sub(copy), exact);
+
+    let mut largest = |x: &[i32]| {
+        let mut found = 0;
+        instructions = counter.measure(|| found = kernels::largest(black_box(x)));
+        let (max, min) = x.iter().fold((0, 0), |(max, min), &x| (x.max(max), x.min(min)));
+        found == max.cast_unsigned() || found == min.unsigned_abs() || found == max.cast_unsigned() + 1
+    };
+    let exact = (1..LENGTH).all(|length| largest(integers.get(..length).unwrap_or(&[]))) && largest(&integers);
+    row("largest", instructions, exact);
 }
 
 fn matvec(counter: &Counter, matrix: &Matrix) {

@@ -20,7 +20,7 @@ use super::{Backend, GROUP, MAX_COLUMNS_Q4, PACKED_COLUMNS, Packing, Ratio, Tail
 use core::mem::MaybeUninit;
 use loops::{largest_fours, rescale_fours, row_pairs, scaled_dots_8, weigh_fours};
 use sums::weighted_sums_2;
-use vectors::{activate_all, activate_times_all, add_fours, scale_fours};
+use vectors::{activate_pairs, activate_times_all, add_fours, rescale_fours_wide, scale_fours};
 
 /// The DSP backend.
 pub(crate) struct Dsp;
@@ -64,21 +64,27 @@ impl Backend for Dsp {
     }
 
     fn activate(x: &mut [i32], ratio: Ratio, tail: &Tail) {
-        if !x.is_empty() {
-            let shifts = ratio.left | ratio.right << 8;
-            // SAFETY: the loop reads and writes `x.len()` integers, which is not 0, and reads the table below 256 words.
-            unsafe { activate_all(x.as_mut_ptr(), x.len(), shifts, ratio.multiplier.into(), tail.as_ptr()) };
+        let Some((left, multiplier)) = ratio.wide() else { return Scalar::activate(x, ratio, tail) };
+        let (pairs, rest) = x.as_chunks_mut::<2>();
+        if !pairs.is_empty() {
+            // SAFETY: the loop reads and writes two integers for each of `pairs`, which is not empty, and reads the table below 256
+            // words.
+            unsafe { activate_pairs(pairs.as_mut_ptr().cast(), pairs.len(), left, multiplier, tail.as_ptr()) };
         }
+        Scalar::activate(rest, ratio, tail);
     }
 
     fn activate_times(gate: &mut [i32], up: &[i32], ratio: Ratio, shifts: (u32, u32), tail: &Tail) {
+        let Some((left, multiplier)) = ratio.wide() else {
+            return Scalar::activate_times(gate, up, ratio, shifts, tail);
+        };
         let count = gate.len().min(up.len());
         if count > 0 {
-            let all = ratio.left | ratio.right << 8 | (shifts.0 & 31) << 16 | (shifts.1 & 31) << 24;
+            let all = left | (shifts.0 & 31) << 8 | (shifts.1 & 31) << 16;
             // SAFETY: the loop reads and writes `count` integers, which is not 0, of `gate`, reads as many of `up`, and reads the
             // table below 256 words.
             unsafe {
-                activate_times_all(gate.as_mut_ptr(), up.as_ptr(), count, all, ratio.multiplier.into(), tail.as_ptr());
+                activate_times_all(gate.as_mut_ptr(), up.as_ptr(), count, all, multiplier, tail.as_ptr());
             };
         }
     }
@@ -130,11 +136,17 @@ impl Backend for Dsp {
         let (out_fours, out_rest) = out.as_chunks_mut::<4>();
         let count = fours.len().min(out_fours.len());
         if count > 0 {
-            let shifts = ratio.left | ratio.right << 8;
-            let multiplier = i32::from(ratio.multiplier);
-            // SAFETY: `count` is not 0; the loop reads four integers and writes four halves for each of it, which both slices
+            let (x, out) = (fours.as_ptr().cast(), out_fours.as_mut_ptr().cast());
+            // SAFETY: `count` is not 0; the loops read four integers and write four halves for each of it, which both slices
             // hold. Words of halves are written with STR, which takes any alignment on these cores.
-            unsafe { rescale_fours(fours.as_ptr().cast(), out_fours.as_mut_ptr().cast(), count, shifts, multiplier) };
+            unsafe {
+                match ratio.wide() {
+                    Some((0, multiplier)) => rescale_fours_wide(x, out, count, multiplier),
+                    _ => {
+                        rescale_fours(x, out, count, ratio.left | ratio.right << 8, ratio.multiplier.into());
+                    }
+                }
+            }
         }
         out_rest.iter_mut().zip(rest).for_each(|(out, &x)| *out = ratio.apply(x) as i16);
     }
@@ -160,12 +172,15 @@ impl Backend for Dsp {
         let (other_fours, other_rest) = other.as_chunks::<4>();
         let count = fours.len().min(other_fours.len());
         if count > 0 {
-            // As exact as shifting the other number: that has 16 bits, the product with the shifted multiplier is the same.
-            let multiplier = i32::from(ratio.multiplier) << ratio.left;
-            // SAFETY: as in `scale_rows`.
-            unsafe {
-                add_fours(fours.as_mut_ptr().cast(), other_fours.as_ptr().cast(), count, ratio.right, multiplier);
+            // Where the number is to be shifted, it is by 16, as it has 16 bits, and the multiplier by less. A ratio that is no wide
+            // product is so small that nothing of 16 bits remains.
+            let (upper, multiplier) = match ratio.wide() {
+                Some((0, multiplier)) => (0, multiplier),
+                Some((left, _)) => (1, i32::from(ratio.multiplier) << left),
+                None => (0, 0),
             };
+            // SAFETY: as in `scale_rows`.
+            unsafe { add_fours(fours.as_mut_ptr().cast(), other_fours.as_ptr().cast(), count, multiplier, upper) };
         }
         Scalar::add_scaled(rest, other_rest, ratio);
     }
