@@ -51,8 +51,8 @@ impl Random {
 
 const LARGEST: usize = 1040;
 const TOKENS: usize = 256;
-/// Widths of a head: the default language model's, the encoder block's, and a wide one.
-const HEADS: [usize; 3] = [8, 16, WIDEST];
+/// Widths of a head: the default language model's, the encoder block's, one that is no power of two, and a wide one.
+const HEADS: [usize; 4] = [8, 16, 24, WIDEST];
 const WIDEST: usize = 32;
 /// Vectors at a time, as in prefill and encoders.
 const BATCH: usize = 16;

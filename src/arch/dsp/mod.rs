@@ -187,21 +187,33 @@ impl Backend for Dsp {
 
     fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
         let tokens = mantissas.len().min(scores.len());
-        let (done, max) = match query {
-            &[q0, q1, q2, q3, q4, q5, q6, q7] if width == 8 && keys.len() >= 2 * tokens && tokens >= 2 => {
-                let query = [q0, q2, q1, q3, q4, q6, q5, q7];
-                // SAFETY: there is a pair; the loop reads 4 words of keys and 2 mantissas and writes 2 scores for each, which the
-                // slices were just found to hold, and 8 halves of the query. All pointers are aligned for what lies there;
-                // words of halves are read and written with LDR and STR, which take any alignment on these cores.
-                let max = unsafe {
-                    let scores = scores.as_mut_ptr();
-                    scaled_dots_8(keys.as_ptr(), mantissas.as_ptr(), scores, tokens / 2, query.as_ptr())
-                };
-                (tokens & !1, max)
-            }
-            _ => fours_of_scores(keys, width, mantissas.get(..tokens).unwrap_or(&[]), query, scores),
+        // Heads of 8 numbers go by pairs of tokens, all others by fours.
+        let done = tokens & if width == 8 { !1 } else { !3 };
+        if done == 0 {
+            return Scalar::scaled_dots(keys, width, mantissas, query, scores);
+        }
+        let fits = matches!(width, 8 | 16 | 32) && query.len() == width && keys.len() / (width / 4) >= done;
+        let (done, max) = if fits {
+            let (keys, mantissas, scores) = (keys.as_ptr(), mantissas.as_ptr(), scores.as_mut_ptr());
+            // SAFETY: there is a pair or a four; the loops read `width` bytes of keys and a mantissa and write a score for each of
+            // `done` tokens, which the slices were just found to hold, and read `width` halves of the query. All pointers are
+            // aligned for what lies there; words of halves are read and written with LDR and STR, which take any alignment on
+            // these cores.
+            let max = unsafe {
+                match width {
+                    8 => scaled_dots_8(keys, mantissas, scores, done / 2, query.as_ptr()),
+                    16 => scores::four_tokens_16(keys, mantissas, scores, done, query.as_ptr()),
+                    _ => scores::four_tokens_32(keys, mantissas, scores, done, query.as_ptr()),
+                }
+            };
+            (done, max)
+        } else {
+            fours_of_scores(keys, width, mantissas.get(..tokens).unwrap_or(&[]), query, scores)
         };
         let max = (max as i16).max((max >> 16) as i16);
+        if done == tokens {
+            return max;
+        }
         let last = keys.get(done * width / 4..).unwrap_or(&[]);
         let (mantissas, scores) = (mantissas.get(done..).unwrap_or(&[]), scores.get_mut(done..).unwrap_or(&mut []));
         max.max(Scalar::scaled_dots(last, width, mantissas, query, scores))
@@ -259,14 +271,8 @@ fn fours_of_scores(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16],
     // which were just written, and `4 * fours` mantissas and write as many scores, which the slices were just found to hold. Words
     // of halves are read and written with LDR and STR, which take any alignment on these cores; all other words are aligned.
     let max = unsafe {
-        match width {
-            16 => scores::four_tokens_16(keys, mantissas, scores, 4 * fours, query),
-            32 => scores::four_tokens_32(keys, mantissas, scores, 4 * fours, query),
-            _ => {
-                let mut shape = scores::Shape { query, count, mantissas, scores, fours };
-                scores::scaled_dots_4(keys, &raw mut shape, width)
-            }
-        }
+        let mut shape = scores::Shape { query, count, mantissas, scores, fours };
+        scores::scaled_dots_4(keys, &raw mut shape, width)
     };
     (4 * fours, max)
 }
