@@ -3,7 +3,7 @@
 //! ```text
 //! packed weights, activations ──► matvec ──► one integer per row, scaled        what a matrix costs, whole call
 //! keys, query ──► scores ──► weigh ──► weighted_sums                            what one head costs
-//! sums ──► rescale, add_scaled, gelu, largest                                   what comes between matrices
+//! sums ──► rescale, add_scaled, gelu, largest, moments                          what comes between matrices
 //! ```
 
 use crate::arch::{self, Backend, Native, Packing};
@@ -106,6 +106,11 @@ pub fn rescale(x: &[i32], by: &Multiplication, out: &mut [i16]) {
     Native::rescale_halves(x, by.0, out);
 }
 
+/// Products that fit 8 bits.
+pub fn rescale_bytes(x: &[i32], by: &Multiplication, out: &mut [i8]) {
+    Native::rescale_bytes(x, by.0, out);
+}
+
 /// Adds products.
 pub fn add_scaled(x: &mut [i32], other: &[i16], by: &Multiplication) {
     Native::add_scaled(x, other, by.0);
@@ -119,6 +124,11 @@ pub fn gelu(x: &mut [i32], by: &Multiplication) {
 /// A number that no magnitude exceeds: the largest, or one more.
 pub fn largest(x: &[i32]) -> u32 {
     Native::largest(x)
+}
+
+/// The sum, and that of the squares of numbers shifted to the right.
+pub fn moments(x: &[i32], shift: u32) -> (i64, u64) {
+    (Native::sum(x), Native::squares(x, shift))
 }
 
 /// Tokens of the encoder block that is measured.

@@ -92,7 +92,9 @@ fn vectors(counter: &Counter) {
             return true;
         };
         instructions = counter.measure(|| kernels::rescale(black_box(x), &by, out));
-        x.iter().zip(out).all(|(&x, out)| by.apply(x) as i16 == *out)
+        let mut bytes = [0_i8; LENGTH];
+        kernels::rescale_bytes(x, &by, bytes.get_mut(..x.len()).unwrap_or(&mut []));
+        x.iter().zip(out).zip(&bytes).all(|((&x, out), byte)| by.apply(x) as i16 == *out && by.apply(x) as i8 == *byte)
     };
     let mut exact = true;
     for exponent in all.clone() {
@@ -147,6 +149,15 @@ fn vectors(counter: &Counter) {
     };
     let exact = (1..LENGTH).all(|length| largest(integers.get(..length).unwrap_or(&[]))) && largest(&integers);
     row("largest", instructions, exact);
+
+    let mut moments = |x: &[i32]| {
+        let mut found = (0, 0);
+        instructions = counter.measure(|| found = kernels::moments(black_box(x), BITS - 15));
+        let square = |x: &i32| u64::from((x >> (BITS - 15)).unsigned_abs().pow(2));
+        found == (x.iter().map(|&x| i64::from(x)).sum(), x.iter().map(square).sum())
+    };
+    let exact = (1..16).all(|length| moments(integers.get(..length).unwrap_or(&[]))) && moments(&integers);
+    row("moments", instructions, exact);
 }
 
 fn matvec(counter: &Counter, matrix: &Matrix) {

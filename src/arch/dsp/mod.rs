@@ -20,7 +20,10 @@ use super::{Backend, GROUP, MAX_COLUMNS_Q4, PACKED_COLUMNS, Packing, Ratio, Tail
 use core::mem::MaybeUninit;
 use loops::{largest_fours, rescale_fours, row_pairs, scaled_dots_8, weigh_fours};
 use sums::weighted_sums_2;
-use vectors::{activate_pairs, activate_times_all, add_fours, rescale_fours_wide, scale_fours};
+use vectors::{
+    activate_pairs, activate_times_all, add_fours, rescale_fours_to_bytes, rescale_fours_wide, scale_fours,
+    squares_fours, sum_fours,
+};
 
 /// The DSP backend.
 pub(crate) struct Dsp;
@@ -153,6 +156,41 @@ impl Backend for Dsp {
 
     fn rescale_halves(x: &[i32], ratio: Ratio, out: &mut [i16]) {
         Self::rescale(x, ratio, out);
+    }
+
+    fn rescale_bytes(x: &[i32], ratio: Ratio, out: &mut [i8]) {
+        let (fours, rest) = x.as_chunks::<4>();
+        let (out_fours, out_rest) = out.as_chunks_mut::<4>();
+        match ratio.wide() {
+            Some((0, multiplier)) if fours.len() == out_fours.len() && !fours.is_empty() => {
+                let (x, out) = (fours.as_ptr().cast(), out_fours.as_mut_ptr().cast());
+                // SAFETY: the loop reads four integers and writes four bytes for each of `fours`, which is not empty and as long as
+                // `out_fours`. Bytes are written four at a time with STR, which takes any alignment on these cores.
+                unsafe { rescale_fours_to_bytes(x, out, fours.len(), multiplier) };
+                Scalar::rescale_bytes(rest, ratio, out_rest);
+            }
+            _ => Scalar::rescale_bytes(x, ratio, out),
+        }
+    }
+
+    fn squares(x: &[i32], shift: u32) -> u64 {
+        let (fours, rest) = x.as_chunks::<4>();
+        if fours.is_empty() {
+            return Scalar::squares(x, shift);
+        }
+        // SAFETY: the loop reads four integers for each of `fours`, which is not empty.
+        let squares = unsafe { squares_fours(fours.as_ptr().cast(), fours.len(), shift) };
+        squares + Scalar::squares(rest, shift)
+    }
+
+    fn sum(x: &[i32]) -> i64 {
+        let (fours, rest) = x.as_chunks::<4>();
+        if fours.is_empty() {
+            return Scalar::sum(x);
+        }
+        // SAFETY: the loop reads four integers for each of `fours`, which is not empty.
+        let sum = unsafe { sum_fours(fours.as_ptr().cast(), fours.len()) };
+        sum + Scalar::sum(rest)
     }
 
     fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
