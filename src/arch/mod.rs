@@ -30,6 +30,8 @@ mod scalar;
 mod small;
 #[cfg(test)]
 mod tests;
+#[cfg(any(thumbformer_backend = "dsp", all(thumbformer_small, thumbformer_long_multiply)))]
+mod thumb2;
 
 pub(crate) use activation::{ACTIVATION_BITS, GELU_TAIL, GELU_TANH_TAIL, LARGEST_TAIL, SILU_TAIL, Tail, activation};
 pub(crate) use cast::{

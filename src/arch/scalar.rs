@@ -37,6 +37,21 @@ impl Backend for Scalar {
         super::int4::dots_q4(packing, weights, cols, signed_bytes(x), out);
     }
 
+    #[cfg(all(thumbformer_small, thumbformer_long_multiply))]
+    fn largest(x: &[i32]) -> u32 {
+        super::thumb2::largest(x)
+    }
+
+    #[cfg(all(thumbformer_small, thumbformer_long_multiply))]
+    fn sum(x: &[i32]) -> i64 {
+        super::thumb2::sum(x)
+    }
+
+    #[cfg(all(thumbformer_small, thumbformer_long_multiply))]
+    fn squares(x: &[i32], shift: u32) -> u64 {
+        super::thumb2::squares(x, shift)
+    }
+
     #[inline]
     fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
         #[cfg(thumbformer_small)]

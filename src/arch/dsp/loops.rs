@@ -152,52 +152,6 @@ pub(super) unsafe extern "C" fn row_pairs(
     )
 }
 
-/// The largest of `x ^ (x >> 31)`, which is the magnitude of a number, or one less.
-///
-/// 15 instructions for four numbers, and 2 for each that is larger than all before it, which are few.
-#[unsafe(naked)]
-pub(super) unsafe extern "C" fn largest_fours(x: *const i32, fours: usize) -> u32 {
-    naked_asm!(
-        extension!(),
-        "push {{r4-r6, lr}}",
-        "movs r2, #0",
-        "2:",
-        "ldm r0!, {{r3-r6}}",
-        "eor r3, r3, r3, asr #31",
-        "cmp r3, r2",
-        "bhi 3f",
-        "4:",
-        "eor r4, r4, r4, asr #31",
-        "cmp r4, r2",
-        "bhi 5f",
-        "6:",
-        "eor r5, r5, r5, asr #31",
-        "cmp r5, r2",
-        "bhi 7f",
-        "8:",
-        "eor r6, r6, r6, asr #31",
-        "cmp r6, r2",
-        "bhi 9f",
-        "12:",
-        "subs r1, r1, #1",
-        "bne 2b",
-        "mov r0, r2",
-        "pop {{r4-r6, pc}}",
-        "3:",
-        "mov r2, r3",
-        "b 4b",
-        "5:",
-        "mov r2, r4",
-        "b 6b",
-        "7:",
-        "mov r2, r5",
-        "b 8b",
-        "9:",
-        "mov r2, r6",
-        "b 12b",
-    )
-}
-
 /// `Ratio::apply` to four numbers at a time: `((x << left) * multiplier >> 16) + half >> right`.
 ///
 /// ```text

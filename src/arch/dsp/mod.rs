@@ -16,14 +16,11 @@ mod vectors;
 
 use super::exp2::TABLE;
 use super::scalar::Scalar;
-use super::{Backend, GROUP, MAX_COLUMNS_Q4, PACKED_COLUMNS, Packing, Ratio, Tail, block_words, halves};
+use super::{Backend, GROUP, MAX_COLUMNS_Q4, PACKED_COLUMNS, Packing, Ratio, Tail, block_words, halves, thumb2};
 use core::mem::MaybeUninit;
-use loops::{largest_fours, rescale_fours, row_pairs, scaled_dots_8, weigh_fours};
+use loops::{rescale_fours, row_pairs, scaled_dots_8, weigh_fours};
 use sums::weighted_sums_2;
-use vectors::{
-    activate_pairs, activate_times_all, add_fours, rescale_fours_to_bytes, rescale_fours_wide, scale_fours,
-    squares_fours, sum_fours,
-};
+use vectors::{activate_pairs, activate_times_all, add_fours, rescale_fours_to_bytes, rescale_fours_wide, scale_fours};
 
 /// The DSP backend.
 pub(crate) struct Dsp;
@@ -125,13 +122,7 @@ impl Backend for Dsp {
     }
 
     fn largest(x: &[i32]) -> u32 {
-        let (fours, rest) = x.as_chunks::<4>();
-        if fours.is_empty() {
-            return Scalar::largest(x);
-        }
-        // SAFETY: the loop reads four integers for each of `fours`, which is not empty.
-        let largest = unsafe { largest_fours(fours.as_ptr().cast(), fours.len()) };
-        (largest + 1).max(Scalar::largest(rest))
+        thumb2::largest(x)
     }
 
     fn rescale(x: &[i32], ratio: Ratio, out: &mut [i16]) {
@@ -174,23 +165,11 @@ impl Backend for Dsp {
     }
 
     fn squares(x: &[i32], shift: u32) -> u64 {
-        let (fours, rest) = x.as_chunks::<4>();
-        if fours.is_empty() {
-            return Scalar::squares(x, shift);
-        }
-        // SAFETY: the loop reads four integers for each of `fours`, which is not empty.
-        let squares = unsafe { squares_fours(fours.as_ptr().cast(), fours.len(), shift) };
-        squares + Scalar::squares(rest, shift)
+        thumb2::squares(x, shift)
     }
 
     fn sum(x: &[i32]) -> i64 {
-        let (fours, rest) = x.as_chunks::<4>();
-        if fours.is_empty() {
-            return Scalar::sum(x);
-        }
-        // SAFETY: the loop reads four integers for each of `fours`, which is not empty.
-        let sum = unsafe { sum_fours(fours.as_ptr().cast(), fours.len()) };
-        sum + Scalar::sum(rest)
+        thumb2::sum(x)
     }
 
     fn scale_rows(x: &mut [i32], multipliers: &[i16]) {

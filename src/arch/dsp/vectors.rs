@@ -80,55 +80,6 @@ pub(super) unsafe extern "C" fn rescale_fours_to_bytes(x: *const i32, out: *mut 
     )
 }
 
-/// The sum: 7 instructions for four numbers.
-#[unsafe(naked)]
-pub(super) unsafe extern "C" fn sum_fours(x: *const i32, fours: usize) -> i64 {
-    naked_asm!(
-        extension!(),
-        "push {{r4-r7, lr}}",
-        "mov r2, r0",
-        "mov r3, r1",
-        "movs r0, #0",
-        "movs r1, #0",
-        "mov r12, #1",
-        "2:",
-        "ldm r2!, {{r4-r7}}",
-        "smlal r0, r1, r4, r12",
-        "smlal r0, r1, r5, r12",
-        "smlal r0, r1, r6, r12",
-        "smlal r0, r1, r7, r12",
-        "subs r3, r3, #1",
-        "bne 2b",
-        "pop {{r4-r7, pc}}",
-    )
-}
-
-/// The sum of squares of numbers that are shifted to the right: 11 instructions for four numbers.
-#[unsafe(naked)]
-pub(super) unsafe extern "C" fn squares_fours(x: *const i32, fours: usize, shift: u32) -> u64 {
-    naked_asm!(
-        extension!(),
-        "push {{r4-r7, lr}}",
-        "mov r12, r0",
-        "mov r3, r1",
-        "movs r0, #0",
-        "movs r1, #0",
-        "2:",
-        "ldm r12!, {{r4-r7}}",
-        "asrs r4, r2",
-        "asrs r5, r2",
-        "asrs r6, r2",
-        "asrs r7, r2",
-        "smlal r0, r1, r4, r4",
-        "smlal r0, r1, r5, r5",
-        "smlal r0, r1, r6, r6",
-        "smlal r0, r1, r7, r7",
-        "subs r3, r3, #1",
-        "bne 2b",
-        "pop {{r4-r7, pc}}",
-    )
-}
-
 /// Four numbers and four others to r4-r7 and r8-r11, which `$unpack` makes of the words in r9 and r11, and their sums back:
 /// 14 instructions.
 macro_rules! add_four {
