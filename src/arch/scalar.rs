@@ -68,13 +68,8 @@ impl Backend for Scalar {
 
     #[inline]
     fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
-        let mut sum = 0;
-        for (score, &mantissa) in scores.iter_mut().zip(mantissas) {
-            let power = probability(*score, max, left);
-            sum += power;
-            *score = ((power * u32::from(mantissa.cast_unsigned())) >> 16) as i16;
-        }
-        sum
+        // Nearly always nothing is to be shifted, and then a loop needs neither the shift nor the bound after it.
+        if left == 0 { weigh(scores, max, 0, mantissas) } else { weigh(scores, max, left, mantissas) }
     }
 
     #[inline]
@@ -88,6 +83,18 @@ impl Backend for Scalar {
             *sum = dot(values, weights);
         }
     }
+}
+
+/// [`Backend::weigh`].
+#[inline(always)]
+fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
+    let mut sum = 0;
+    for (score, &mantissa) in scores.iter_mut().zip(mantissas) {
+        let power = probability(*score, max, left);
+        sum += power;
+        *score = ((power * u32::from(mantissa.cast_unsigned())) >> 16) as i16;
+    }
+    sum
 }
 
 /// The sum of products, four at a time; numbers beyond the shorter one's last four do not count.
