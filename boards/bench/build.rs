@@ -1,7 +1,7 @@
 //! Random matrices, canonical and packed, and the memory of the machine.
 //!
 //! ```text
-//! THUMBFORMER_PACK    ──► weights packed for the core ──► OUT_DIR/cases.rs, OUT_DIR/model.rs
+//! THUMBFORMER_PACK    ──► weights packed for the core ──► OUT_DIR/cases.rs, OUT_DIR/model.rs, OUT_DIR/classify.rs
 //! THUMBFORMER_MACHINE ──► memory/<machine>.x          ──► OUT_DIR/memory.x
 //! ```
 
@@ -33,6 +33,8 @@ fn main() {
     let image = std::path::absolute(format!("../../models/stories/stories-{name}.tbf")).expect("a folder");
     let model = format!("thumbformer::model!(mod story = {image:?}, max_seq = 256);\n");
     std::fs::write(out.join("model.rs"), model).expect("OUT_DIR is writable");
+
+    std::fs::write(out.join("classify.rs"), digits(&name)).expect("OUT_DIR is writable");
 
     let image = out.join("encoder.tbf");
     std::fs::write(&image, thumbformer::image::bytes(&encoder::image(packing))).expect("OUT_DIR is writable");
@@ -66,4 +68,24 @@ fn main() {
     }
     code.push_str("];\n");
     std::fs::write(out.join("cases.rs"), code).expect("OUT_DIR is writable");
+}
+
+/// The model of spoken digits, and the recordings that it is to hear.
+fn digits(pack: &str) -> String {
+    let folder = std::path::absolute("../../models/digits").expect("a folder");
+    let image = folder.join(format!("digits-{pack}.tbf"));
+    println!("cargo:rerun-if-changed={}", folder.join("fixtures").display());
+    let mut code = format!("thumbformer::model!(mod digits = {image:?});\n");
+    code.push_str("/// Names and samples.\nstatic RECORDINGS: &[(&str, &[i16])] = &[\n");
+    let files = std::fs::read_dir(folder.join("fixtures")).expect("the fixtures");
+    let mut files: Vec<PathBuf> = files.map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    for file in files {
+        let samples = hound::WavReader::open(&file).expect("a WAV file").into_samples::<i16>();
+        let samples: Vec<i16> = samples.map(|sample| sample.expect("16 bits")).collect();
+        let name = file.file_stem().expect("a name").to_string_lossy();
+        writeln!(code, "    ({name:?}, &{samples:?}),").expect("a string grows");
+    }
+    code.push_str("];\n");
+    code
 }

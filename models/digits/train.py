@@ -45,6 +45,7 @@ CONFIG = {
     "pooling": "mean",
     "head": "linear",
     "n_outputs": len(data.WORDS),
+    "labels": data.WORDS,
 }
 
 

@@ -5,9 +5,12 @@
 //!      │                             ├─► inspect  what it costs in flash, RAM and multiply-accumulates
 //!      └─────────── reference ───────┴─► verify   how far the image's logits are from the float model's
 //!
+//! recordings ──► classify ──► frames ──► labels; and against the float model: accuracy
 //! WAV files ──► features ──► frames, by the front end that the chip runs: what speech models are trained with
 //! ```
 
+pub mod accuracy;
+pub mod classify;
 pub mod convert;
 pub mod features;
 pub mod inspect;

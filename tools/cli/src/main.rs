@@ -9,12 +9,12 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
-use thumbformer::Packing;
 use thumbformer::text::Sampling;
-use thumbformer_checkpoint::Checkpoint;
+use thumbformer::{Model, Packing};
+use thumbformer_checkpoint::{Checkpoint, Input};
 use thumbformer_cli::run::{End, Options, generate};
 use thumbformer_cli::verify::{self, Bounds, Selection};
-use thumbformer_cli::{convert, features, inspect, model, quantize, read_image};
+use thumbformer_cli::{accuracy, classify, convert, features, inspect, model, quantize, read_image};
 
 /// Quantized transformers for Cortex-M: make, try, measure and verify model images.
 #[derive(Parser)]
@@ -34,6 +34,8 @@ enum Command {
     Inspect(Inspect),
     /// Writes the frames of recordings, computed as the chip does it, for training scripts
     Features(Features),
+    /// Says what an image makes of recordings, on this machine and with the engine of the chip
+    Classify(Classify),
     /// Measures how far an image is from its float checkpoint; fails where a bound is missed
     Verify(Verify),
 }
@@ -112,6 +114,18 @@ struct Run {
 }
 
 #[derive(Args)]
+struct Classify {
+    /// The image
+    image: PathBuf,
+    /// Recordings: WAV files (8000 Hz, one channel, 16 bits) or CSV files (a line for each sample, a column for each axis)
+    #[arg(required = true)]
+    recordings: Vec<PathBuf>,
+    /// Prints JSON, a line for each recording
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct Inspect {
     /// The image
     image: PathBuf,
@@ -146,9 +160,12 @@ struct Verify {
     /// The float checkpoint that the image was made of
     #[arg(long)]
     reference: PathBuf,
-    /// A text that the model was not trained on; lines `<|end|>` separate documents
-    #[arg(long)]
-    text: PathBuf,
+    /// For a language model, a text that it was not trained on; lines `<|end|>` separate documents
+    #[arg(long, required_unless_present = "recordings", conflicts_with = "recordings")]
+    text: Option<PathBuf>,
+    /// For a model of frames, recordings as `classify` reads them; a file's name up to its first `_` is the label or its number
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    recordings: Vec<PathBuf>,
     /// Uses only the last documents of the text
     #[arg(long)]
     last: Option<usize>,
@@ -178,6 +195,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run_run(&arguments),
         Command::Inspect(arguments) => run_inspect(&arguments),
         Command::Features(arguments) => run_features(&arguments),
+        Command::Classify(arguments) => run_classify(&arguments),
         Command::Verify(arguments) => run_verify(&arguments),
     };
     match result {
@@ -222,7 +240,11 @@ fn run_convert(arguments: &Convert) -> Result<()> {
         bytes as f64 / checkpoint.parameters() as f64,
         inspect::ram(model.dims(), model.dims().max_seq).total,
         model.dims().max_seq,
-        if checkpoint.tokenizer.is_some() { "" } else { ", NO TOKENIZER: `run` will refuse it" }
+        if checkpoint.tokenizer.is_some() || checkpoint.config.input != Input::Tokens {
+            ""
+        } else {
+            ", NO TOKENIZER: `run` will refuse it"
+        }
     );
     Ok(())
 }
@@ -319,6 +341,42 @@ fn run_inspect(arguments: &Inspect) -> Result<()> {
     Ok(())
 }
 
+fn run_classify(arguments: &Classify) -> Result<()> {
+    let words = read_image(&arguments.image)?;
+    let model = model(&words, &arguments.image)?;
+    for file in &arguments.recordings {
+        let recording = classify::read(&model, file)?;
+        let heard = classify::classify(&model, &recording).with_context(|| format!("{}", file.display()))?;
+        if arguments.json {
+            println!("{}", serde_json::to_string(&heard)?);
+        } else {
+            println!("{heard}");
+        }
+    }
+    Ok(())
+}
+
+fn verify_recordings(arguments: &Verify, model: &Model<'_>, checkpoint: &Checkpoint) -> Result<()> {
+    let recordings: Vec<_> =
+        arguments.recordings.iter().map(|file| classify::read(model, file)).collect::<Result<_>>()?;
+    let bar = bar(recordings.len(), "recordings")?;
+    let report = accuracy::compare(model, checkpoint, &recordings, &|| bar.inc(1))?;
+    bar.finish_and_clear();
+    let bounds = accuracy::Bounds::of(model);
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{} outputs of {} recordings, backend {}", report.outputs, report.recordings, thumbformer::BACKEND);
+        for line in report.lines(&bounds) {
+            println!("{line}");
+        }
+    }
+    if !report.lines(&bounds).iter().all(|line| line.ok) {
+        bail!("{}: a bound is missed; see the lines above", arguments.image.display());
+    }
+    Ok(())
+}
+
 fn run_features(arguments: &Features) -> Result<()> {
     let file = File::create(&arguments.output);
     let mut out = BufWriter::new(file.with_context(|| format!("{}: cannot be written", arguments.output.display()))?);
@@ -347,10 +405,10 @@ fn run_verify(arguments: &Verify) -> Result<()> {
     let words = read_image(&arguments.image)?;
     let model = model(&words, &arguments.image)?;
     let checkpoint = Checkpoint::load(&arguments.reference, None)?;
-    let text = read_text(&arguments.text)?;
+    let Some(file) = &arguments.text else { return verify_recordings(arguments, &model, &checkpoint) };
+    let text = read_text(file)?;
     let selection = Selection { last: arguments.last, max_tokens: arguments.max_tokens };
-    let documents =
-        verify::documents(&model, &text, selection).with_context(|| format!("{}", arguments.text.display()))?;
+    let documents = verify::documents(&model, &text, selection).with_context(|| format!("{}", file.display()))?;
     let bar = bar(documents.iter().map(|document| document.len() - 1).sum(), "tokens")?;
     let report = verify::verify(&model, &checkpoint, &documents, &|tokens| bar.inc(tokens as u64))?;
     bar.finish_and_clear();

@@ -246,7 +246,7 @@ fn compare(model: &Model<'_>, reference: &Reference, document: &[u16]) -> Result
     Ok(sums)
 }
 
-fn likeliest(logits: &[f64]) -> usize {
+pub(crate) fn likeliest(logits: &[f64]) -> usize {
     let mut best = 0;
     for (token, logit) in logits.iter().enumerate() {
         if *logit > logits[best] {
@@ -257,7 +257,7 @@ fn likeliest(logits: &[f64]) -> usize {
 }
 
 /// Image and checkpoint must be the same model; the context may be shorter in the image.
-fn same_shape(model: &Model<'_>, checkpoint: &Checkpoint) -> Result<()> {
+pub(crate) fn same_shape(model: &Model<'_>, checkpoint: &Checkpoint) -> Result<()> {
     convert::computed(checkpoint)?;
     let (dims, config) = (model.dims(), &checkpoint.config);
     let options = convert::options(checkpoint, dims.options.input);
@@ -275,6 +275,7 @@ fn same_shape(model: &Model<'_>, checkpoint: &Checkpoint) -> Result<()> {
         ("head_dim", dims.head_dim, config.head_dim),
         ("d_ff", dims.d_ff, config.d_ff),
         ("vocab", dims.vocab, config.vocab),
+        ("n_outputs", dims.n_outputs, config.n_outputs),
     ];
     for (name, image, float) in table {
         ensure!(

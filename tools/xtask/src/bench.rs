@@ -65,7 +65,11 @@ pub struct Token {
 }
 
 /// Builds and runs one of the benchmark programs and returns its lines.
-fn lines<T: for<'d> Deserialize<'d>>(core: Core, program: &str, variables: &[(&'static str, &str)]) -> Result<Vec<T>> {
+pub fn lines<T: for<'d> Deserialize<'d>>(
+    core: Core,
+    program: &str,
+    variables: &[(&'static str, &str)],
+) -> Result<Vec<T>> {
     let mut board = core.board();
     board.build.variables.extend(variables.iter().map(|(name, value)| (*name, value.to_string())));
     let toolchain = setup::ensure(&board)?;
@@ -172,7 +176,7 @@ pub fn front_end(core: Core) -> Result<Encoder> {
 }
 
 /// All cores where none is named.
-fn or_all(cores: &[Core]) -> Vec<Core> {
+pub fn or_all(cores: &[Core]) -> Vec<Core> {
     if cores.is_empty() { Core::value_variants().to_vec() } else { cores.to_vec() }
 }
 

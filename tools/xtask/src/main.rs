@@ -1,6 +1,7 @@
 //! The project's own commands, `cargo xtask …`: a demonstration, the tests, the set-up of both.
 
 mod bench;
+mod classify;
 mod codegen;
 mod cores;
 mod demo;
@@ -50,6 +51,8 @@ enum Command {
         /// Which legs
         legs: Vec<test::Leg>,
     },
+    /// Hears spoken digits on the emulated cores, from raw samples, and compares every bit with the host's
+    Classify(Cores),
     /// Measures: instructions on emulated cores, ratios on the host
     Bench {
         #[command(subcommand)]
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
             demo::demo(&board, &demo::Story { prompt, steps, seed, ignore_end: false }, verbose)
         }
         Command::Test { legs } => test::test(&board, &legs),
+        Command::Classify(Cores { cores, json }) => classify::print(&cores, json),
         Command::Bench { what: Measured::Device(Cores { cores, json }) } => bench::device(&cores, json),
         Command::Bench { what: Measured::Model(Cores { cores, json }) } => bench::models(&cores, json),
         Command::Bench { what: Measured::Host(options) } => host_bench::host(options),

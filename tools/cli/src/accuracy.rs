@@ -1,0 +1,158 @@
+//! How far an image that reads frames is from its float checkpoint, over recordings.
+//!
+//! ```text
+//! recording ──► frames ──┬─► Session::infer, push        ──► outputs ──┐
+//!                        └─► Reference::forward_frames   ──► outputs ──┴─► right answers of both, agreement, SQNR
+//! ```
+//! A model of whole sequences has one answer for a recording, a stream one after every frame.
+
+use crate::classify::Recording;
+use crate::verify::{Line, likeliest, same_shape};
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+use thumbformer::state::HostState;
+use thumbformer::{Error, Mask, Model, Pooling};
+use thumbformer_checkpoint as checkpoint;
+use thumbformer_checkpoint::Checkpoint;
+use thumbformer_reference::Reference;
+use thumbformer_reference::metrics::Sqnr;
+
+/// What an image must reach.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Bounds {
+    /// Most points of accuracy that it may lose, as a part.
+    pub loss: f64,
+    /// Least part of the answers that are the float model's.
+    pub agreement: f64,
+    /// Least ratio of signal to noise of the outputs, in decibels.
+    pub sqnr: f64,
+}
+
+impl Bounds {
+    /// What an image of int8 matrices must reach.
+    pub const INT8: Bounds = Bounds { loss: 0.005, agreement: 0.98, sqnr: 28.0 };
+    /// What an image with int4 matrices must reach.
+    pub const INT4: Bounds = Bounds { loss: 0.03, agreement: 0.93, sqnr: 16.0 };
+
+    /// The bounds for the integers of an image.
+    pub const fn of(model: &Model<'_>) -> Bounds {
+        if model.image().has_int4() { Bounds::INT4 } else { Bounds::INT8 }
+    }
+}
+
+/// What was found.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Report {
+    /// Recordings.
+    pub recordings: usize,
+    /// Answers that were compared.
+    pub outputs: usize,
+    /// Answers of recordings whose name says what is right.
+    pub labelled: usize,
+    /// Part of them that the float model has right.
+    pub float_accuracy: f64,
+    /// Part of them that the image has right.
+    pub accuracy: f64,
+    /// Part of all answers that are the same.
+    pub agreement: f64,
+    /// Ratio of signal to noise of the outputs, in decibels.
+    pub sqnr: f64,
+}
+
+impl Report {
+    /// Every metric with its bound. A value that is not a number keeps no bound.
+    pub fn lines(&self, bounds: &Bounds) -> Vec<Line> {
+        let loss = self.float_accuracy - self.accuracy;
+        let mut lines = vec![
+            Line {
+                name: "same answer",
+                text: format!("{:.2} %, at least {:.2} %", 100.0 * self.agreement, 100.0 * bounds.agreement),
+                ok: self.agreement >= bounds.agreement,
+            },
+            Line {
+                name: "SQNR of the outputs",
+                text: format!("{:.2} dB, at least {:.2} dB", self.sqnr, bounds.sqnr),
+                ok: self.sqnr >= bounds.sqnr,
+            },
+        ];
+        if self.labelled > 0 {
+            let text = format!(
+                "{:.2} %, float {:.2} %, at most {:.2} points less",
+                100.0 * self.accuracy,
+                100.0 * self.float_accuracy,
+                100.0 * bounds.loss
+            );
+            lines.insert(0, Line { name: "accuracy", text, ok: loss <= bounds.loss });
+        }
+        lines
+    }
+}
+
+/// Compares an image with the checkpoint that it came from; `progress` is called for every recording.
+///
+/// # Errors
+/// When image and checkpoint are of different models, or an engine refuses a recording.
+pub fn compare(
+    model: &Model<'_>,
+    checkpoint: &Checkpoint,
+    recordings: &[Recording],
+    progress: &dyn Fn(),
+) -> Result<Report> {
+    same_shape(model, checkpoint)?;
+    ensure!(!recordings.is_empty(), "no recording: give at least one file");
+    let mut every = checkpoint.clone();
+    if model.dims().options.mask == Mask::Causal {
+        // An answer after every frame.
+        every.config.pooling = checkpoint::Pooling::None;
+        every.config.max_seq = usize::MAX;
+    }
+    let reference = Reference::new(&every);
+    let (mut outputs, mut labelled, mut float_right, mut right, mut agreed) = (0, 0, 0, 0, 0);
+    let mut sqnr = Sqnr::default();
+    for recording in recordings {
+        let frames = recording.frames.chunks_exact(model.dims().n_features);
+        let floats: Vec<Vec<f64>> = frames.map(|frame| frame.iter().map(|&x| x.into()).collect()).collect();
+        let expected = reference.forward_frames(&floats, &mut |_, _| ()).with_context(|| recording.name.clone())?;
+        let found = answers(model, &recording.frames).with_context(|| recording.name.clone())?;
+        for (expected, found) in expected.iter().zip(&found) {
+            let (float, int) = (likeliest(expected), likeliest(found));
+            outputs += 1;
+            agreed += usize::from(float == int);
+            if let Some(truth) = recording.truth {
+                labelled += 1;
+                float_right += usize::from(float == truth);
+                right += usize::from(int == truth);
+            }
+            sqnr.add(expected, found);
+        }
+        progress();
+    }
+    let part = |count: usize, of: usize| count as f64 / of as f64;
+    Ok(Report {
+        recordings: recordings.len(),
+        outputs,
+        labelled,
+        float_accuracy: part(float_right, labelled),
+        accuracy: part(right, labelled),
+        agreement: part(agreed, outputs),
+        sqnr: sqnr.decibels(),
+    })
+}
+
+/// Answers of an image.
+fn answers(model: &Model<'_>, frames: &[f32]) -> Result<Vec<Vec<f64>>, Error> {
+    let (dims, double) = (model.dims(), |outputs: &[f32]| outputs.iter().map(|&output| output.into()).collect());
+    let mut state = HostState::new(dims, dims.max_seq);
+    let mut session = model.session(state.memory());
+    let mut found: Vec<Vec<f64>> = Vec::new();
+    if dims.options.mask == Mask::Causal {
+        for frame in frames.chunks_exact(dims.n_features) {
+            found.push(double(session.push(frame)?));
+        }
+    } else if dims.options.pooling == Pooling::None {
+        session.infer_each(frames, None, |_, outputs| found.push(double(outputs)))?;
+    } else {
+        found.push(double(session.infer(frames)?));
+    }
+    Ok(found)
+}

@@ -1,0 +1,148 @@
+//! `thumbformer classify`: recordings through an image that reads frames.
+//!
+//! ```text
+//! .wav ──► front end, log-mel ──┐
+//! .csv ──► numbers, in order ───┴─► frames [seq, n_features] ──► Session::infer ──► label, probability, CRC-32
+//! ```
+
+use crate::features::{MELS, features, read_wav};
+use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+use std::fmt;
+use std::path::Path;
+use thumbformer::state::HostState;
+use thumbformer::text::argmax;
+use thumbformer::{Error, Input, LogitsCrc, Mask, Model, Pooling, softmax};
+
+/// A recording as a model reads it.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// The file's name without its extension.
+    pub name: String,
+    /// The output that it should be: its name up to the first `_` is a label of the image or the number of an output.
+    pub truth: Option<usize>,
+    /// `[seq, n_features]`.
+    pub frames: Vec<f32>,
+}
+
+/// What a model made of a recording.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Heard {
+    /// The recording.
+    pub name: String,
+    /// The likeliest output.
+    pub output: usize,
+    /// Its name, or its number.
+    pub label: String,
+    /// Its probability.
+    pub probability: f32,
+    /// CRC-32 of the outputs.
+    pub crc32: u32,
+}
+
+impl fmt::Display for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({:.1} %), crc32 {:08x}", self.name, self.label, 100.0 * self.probability, self.crc32)
+    }
+}
+
+/// Reads a recording for a model.
+///
+/// # Errors
+/// When the model reads no frames, or the file is not what its frames can be made of.
+pub fn read(model: &Model<'_>, file: &Path) -> Result<Recording> {
+    let dims = model.dims();
+    ensure!(
+        dims.options.input == Input::Frames,
+        "the image reads {:?}, no frames: `run` is the command for a language model",
+        dims.options.input
+    );
+    let frames = match file.extension().and_then(|extension| extension.to_str()) {
+        Some("wav") => sound(model, file)?,
+        Some("csv") => numbers(dims.n_features, file)?,
+        _ => bail!("{}: expected a .wav or a .csv file", file.display()),
+    };
+    let name = file.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let truth = truth(model, name.split('_').next().unwrap_or(""));
+    Ok(Recording { name, truth, frames })
+}
+
+fn truth(model: &Model<'_>, name: &str) -> Option<usize> {
+    let outputs = 0..model.dims().n_outputs;
+    let number = name.parse().ok().filter(|number| outputs.contains(number));
+    outputs.clone().find(|&output| model.label(output) == Some(name)).or(number)
+}
+
+/// Frames of sound: several of the front end's make one of the model's. A model of whole clips gets one of its length, cut off or
+/// filled up with silence.
+fn sound(model: &Model<'_>, file: &Path) -> Result<Vec<f32>> {
+    let dims = model.dims();
+    ensure!(
+        dims.n_features.is_multiple_of(MELS),
+        "{}: the front end makes frames of {MELS} numbers, expected a multiple of that, found n_features = {}: the image is not \
+         for sound",
+        file.display(),
+        dims.n_features
+    );
+    let samples = read_wav(file)?;
+    let clip = dims.max_seq * dims.n_features / MELS;
+    let frames = (dims.options.mask == Mask::Bidirectional).then_some(clip);
+    let mut frames = features(&samples, frames).with_context(|| format!("{}", file.display()))?;
+    frames.truncate(frames.len() - frames.len() % dims.n_features);
+    Ok(frames)
+}
+
+/// The numbers of a CSV file, line after line; a first line of words is skipped, samples that do not fill a frame are left out.
+fn numbers(n_features: usize, file: &Path) -> Result<Vec<f32>> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("{}: cannot be read", file.display()))?;
+    let (mut numbers, mut columns) = (Vec::new(), None);
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let row: Result<Vec<f32>, _> = line.split(',').map(|word| word.trim().parse::<f32>()).collect();
+        let row = match row {
+            Ok(row) => row,
+            Err(_) if index == 0 => continue,
+            Err(error) => bail!("{}, line {}: {error}: expected numbers between commas", file.display(), index + 1),
+        };
+        let expected = *columns.get_or_insert(row.len());
+        ensure!(
+            row.len() == expected,
+            "{}, line {}: expected {expected} numbers, found {}",
+            file.display(),
+            index + 1,
+            row.len()
+        );
+        ensure!(
+            n_features.is_multiple_of(expected),
+            "{}: {expected} columns do not divide the model's frames of {n_features} numbers: give a recording of its sensor",
+            file.display()
+        );
+        numbers.extend(row);
+    }
+    numbers.truncate(numbers.len() - numbers.len() % n_features.max(1));
+    ensure!(!numbers.is_empty(), "{}: no frame of {n_features} numbers in it: record for longer", file.display());
+    Ok(numbers)
+}
+
+/// What a model makes of a recording; of one without a pooling, of its last frame.
+///
+/// # Errors
+/// What the engine refuses, a recording that is too long among it.
+pub fn classify(model: &Model<'_>, recording: &Recording) -> Result<Heard, Error> {
+    let mut state = HostState::new(model.dims(), model.dims().max_seq);
+    let mut session = model.session(state.memory());
+    let mut outputs = Vec::new();
+    if model.dims().options.pooling == Pooling::None && model.dims().options.mask == Mask::Bidirectional {
+        session.infer_each(&recording.frames[..], None, |_, found| outputs = found.to_vec())?;
+    } else {
+        outputs = session.infer(&recording.frames[..])?.to_vec();
+    }
+    let (crc32, output) = (LogitsCrc::new().update(&outputs), usize::from(argmax(&outputs)));
+    softmax(&mut outputs);
+    Ok(Heard {
+        name: recording.name.clone(),
+        output,
+        label: model.label(output).map_or_else(|| output.to_string(), String::from),
+        probability: outputs[output],
+        crc32,
+    })
+}
