@@ -6,14 +6,15 @@
 use crate::kernels::softmax::Scores;
 
 /// A place in the computation where an [`Observer`] sees a vector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Point {
     /// The embedding of a token or frame with its position, `[d_model]`: the residual stream before the first block.
     Embedding,
     /// The same after a norm that follows it, `[d_model]`.
     EmbeddingNorm,
-    /// The stream after the norm before attention, `[d_model]`.
+    /// What attention's norm makes of the stream, `[d_model]`: before attention for attention alone (pre-LN), or after attention
+    /// was added the stream itself (post-LN).
     AttentionNorm,
     /// Queries with their rotation, `[n_heads * head_dim]`.
     Query,
@@ -25,7 +26,8 @@ pub enum Point {
     Gathered,
     /// What attention adds to the stream, `[d_model]`.
     AttentionOutput,
-    /// The stream after the norm before the MLP, `[d_model]`.
+    /// What the MLP's norm makes of the stream, `[d_model]`: before the MLP for the MLP alone (pre-LN), or after the MLP was added
+    /// the stream itself (post-LN).
     MlpNorm,
     /// The gate before its activation, `[d_ff]`.
     Gate,

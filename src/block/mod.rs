@@ -83,12 +83,12 @@ impl Block<'_> {
         let input = self.input(x, &self.attention_norm, Point::AttentionNorm, layer, scratch, observer);
         let mut branch = self.attention.forward(&input.ok_or(not_finite)?, cache, place, scratch, observer)?;
         add_branch(x, &mut branch, Point::AttentionOutput, layer, observer).ok_or(not_finite)?;
-        self.after(x, &self.attention_norm, scratch).ok_or(not_finite)?;
+        self.after(x, &self.attention_norm, Point::AttentionNorm, layer, scratch, observer).ok_or(not_finite)?;
 
         let input = self.input(x, &self.mlp_norm, Point::MlpNorm, layer, scratch, observer);
         let mut branch = self.mlp.forward(&input.ok_or(not_finite)?, place, scratch, observer)?;
         add_branch(x, &mut branch, Point::MlpOutput, layer, observer).ok_or(not_finite)?;
-        self.after(x, &self.mlp_norm, scratch).ok_or(not_finite)?;
+        self.after(x, &self.mlp_norm, Point::MlpNorm, layer, scratch, observer).ok_or(not_finite)?;
         for x in x.chunks_exact(self.dims.d_model.max(1)) {
             observer.vector(Point::Output, layer, &Vector::Floats(x));
         }
@@ -136,10 +136,19 @@ impl Block<'_> {
     }
 
     /// What becomes of the stream after a branch was added.
-    fn after(&self, x: &mut [f32], norm: &Norm<'_>, scratch: &mut Scratch<'_>) -> Option<()> {
+    fn after(
+        &self,
+        x: &mut [f32],
+        norm: &Norm<'_>,
+        point: Point,
+        layer: usize,
+        scratch: &mut Scratch<'_>,
+        observer: &mut impl Observer,
+    ) -> Option<()> {
         if self.dims.options.norm_place == NormPlace::Post {
             for x in x.chunks_exact_mut(self.dims.d_model.max(1)) {
                 norm.in_place(x, scratch)?;
+                observer.vector(point, layer, &Vector::Floats(x));
             }
         }
         Some(())

@@ -19,6 +19,7 @@ mod huggingface;
 mod llama2c;
 pub mod native;
 pub mod pytorch;
+pub mod random;
 mod settings;
 mod tensor;
 mod tokenizer;

@@ -3,49 +3,14 @@
 use std::path::PathBuf;
 use thumbformer::state::HostState;
 use thumbformer::{Inputs, Model};
+use thumbformer_checkpoint::random::{Extras, Random};
 use thumbformer_checkpoint::{
-    Activation, Checkpoint, Config, Input, Layer, Mask, Norm, NormPlace, Pooler, PoolerActivation, Pooling, Positions,
+    Activation, Checkpoint, Config, Input, Mask, Norm, NormPlace, Pooler, PoolerActivation, Pooling, Positions,
     Tensor,
 };
 use thumbformer_cli::convert::{Settings, convert, convert_blocks};
 use thumbformer_reference::Reference;
 use thumbformer_reference::metrics::Sqnr;
-
-/// Numbers that look random and are the same in every run (xorshift, Marsaglia 2003).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 >> 16
-    }
-
-    fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[(self.next() % choices.len() as u64) as usize]
-    }
-
-    fn float(&mut self) -> f32 {
-        // The sum of four is close to a normal distribution, as weights are.
-        let uniform = |x: u64| (x % 65_536) as f32 / 32_768.0 - 1.0;
-        (0..4).map(|_| uniform(self.next())).sum::<f32>() * 0.87
-    }
-
-    fn tensor(&mut self, name: &str, shape: &[usize], scale: f32, offset: f32) -> Tensor {
-        let count = shape.iter().product();
-        let data = (0..count).map(|_| self.float() * scale + offset).collect();
-        Tensor { name: name.into(), shape: shape.to_vec(), data }
-    }
-
-    fn matrix(&mut self, rows: usize, cols: usize) -> Tensor {
-        self.tensor("matrix", &[rows, cols], 0.8 / (cols as f32).sqrt(), 0.0)
-    }
-
-    fn optional(&mut self, wanted: bool, count: usize) -> Option<Tensor> {
-        wanted.then(|| self.tensor("bias", &[count], 0.2, 0.0))
-    }
-}
 
 /// What goes in and comes out of a random checkpoint.
 #[derive(Clone, Copy, PartialEq)]
@@ -119,28 +84,8 @@ fn checkpoint(random: &mut Random, ends: Ends) -> Checkpoint {
         bos: None,
         eos: Vec::new(),
     };
-    let (q, kv) = (config.q_width(), config.kv_width());
-    let layers = (0..config.n_layers).map(|_| Layer {
-        attention_norm: random.tensor("gain", &[d_model], 0.2, 1.0),
-        attention_norm_bias: random.optional(norm_bias, d_model),
-        wq: random.matrix(q, d_model),
-        bq: random.optional(biases, q),
-        wk: random.matrix(kv, d_model),
-        bk: random.optional(biases, kv),
-        wv: random.matrix(kv, d_model),
-        bv: random.optional(biases, kv),
-        wo: random.matrix(d_model, q),
-        bo: random.optional(biases, d_model),
-        mlp_norm: random.tensor("gain", &[d_model], 0.2, 1.0),
-        mlp_norm_bias: random.optional(norm_bias, d_model),
-        gate: gated.then(|| random.matrix(d_ff, d_model)),
-        gate_bias: random.optional(gated && biases, d_ff),
-        up: random.matrix(d_ff, d_model),
-        up_bias: random.optional(biases, d_ff),
-        down: random.matrix(d_model, d_ff),
-        down_bias: random.optional(biases, d_model),
-    });
-    let layers = layers.collect();
+    let extras = Extras { biases, norm_bias, gated };
+    let layers = (0..config.n_layers).map(|_| random.layer(&config, extras)).collect();
     let gain = |random: &mut Random, wanted: bool| wanted.then(|| random.tensor("gain", &[d_model], 0.2, 1.0));
     let (has_norm, has_final_norm) = (network && random.pick(&[true, false]), random.pick(&[true, false]));
     let embedding_norm = gain(random, has_norm);
@@ -267,7 +212,7 @@ fn winner(values: &[f64]) -> (usize, f64) {
 
 #[test]
 fn networks_with_any_options_compute_what_the_reference_computes() {
-    let mut random = Random(11);
+    let mut random = Random::new(11);
     let (mut clear, mut agreed) = (0, 0);
     for case in 0..240 {
         let checkpoint = checkpoint(&mut random, Ends::Network);
@@ -303,7 +248,7 @@ fn networks_with_any_options_compute_what_the_reference_computes() {
 
 #[test]
 fn streams_give_the_outputs_of_whole_sequences_however_they_are_cut() {
-    let mut random = Random(13);
+    let mut random = Random::new(13);
     let mut cases = 0;
     while cases < 60 {
         let checkpoint = checkpoint(&mut random, Ends::Network);
@@ -336,7 +281,7 @@ fn streams_give_the_outputs_of_whole_sequences_however_they_are_cut() {
 
 #[test]
 fn hidden_tokens_are_as_if_they_were_not_there() {
-    let mut random = Random(14);
+    let mut random = Random::new(14);
     let mut cases = 0;
     while cases < 60 {
         let checkpoint = checkpoint(&mut random, Ends::Network);
@@ -382,7 +327,7 @@ fn hidden_tokens_are_as_if_they_were_not_there() {
 
 #[test]
 fn blocks_over_whole_sequences_compute_what_the_reference_computes() {
-    let mut random = Random(12);
+    let mut random = Random::new(12);
     for case in 0..120 {
         let checkpoint = checkpoint(&mut random, Ends::Stream);
         let (d_model, seq) = (checkpoint.config.d_model, 1 + (random.next() % 24) as usize);
