@@ -3,6 +3,7 @@
 //! ```text
 //! checkpoint ──► convert ──► image ──┬─► run      text, on the host's engine, which is the chip's
 //!      │                             ├─► inspect  what it costs in flash, RAM and multiply-accumulates
+//!      │                             ├─► explain  what happens inside while it computes
 //!      └─────────── reference ───────┴─► verify   how far the image's logits are from the float model's
 //!
 //! recordings ──► classify ──► frames ──► labels; and against the float model: accuracy
@@ -12,6 +13,7 @@
 pub mod accuracy;
 pub mod classify;
 pub mod convert;
+pub mod explain;
 pub mod features;
 pub mod inspect;
 pub mod quantize;
@@ -20,7 +22,8 @@ pub mod verify;
 
 use anyhow::{Context, Result};
 use std::path::Path;
-use thumbformer::Model;
+use thumbformer::text::Tokenizer;
+use thumbformer::{Error, Model};
 
 /// Reads an image's words from a file; [`model`] checks them.
 ///
@@ -46,4 +49,16 @@ pub fn read_image(file: &Path) -> Result<Vec<u32>> {
 /// What is wrong with it, with the file's name.
 pub fn model<'a>(words: &'a [u32], file: &Path) -> Result<Model<'a>> {
     Model::parse(words).with_context(|| format!("{}", file.display()))
+}
+
+/// The tokens of a text, BOS first.
+///
+/// # Errors
+/// When the vocabulary cannot express the text.
+pub fn tokens(tokenizer: &Tokenizer<'_>, text: &str) -> Result<Vec<u16>, Error> {
+    // Before merging there is a symbol for each byte at most, and one each for BOS and the space before the text.
+    let mut tokens = vec![0; text.len() + 2];
+    let length = tokenizer.encode(text, true, &mut tokens)?;
+    tokens.truncate(length);
+    Ok(tokens)
 }

@@ -12,11 +12,12 @@ use std::time::Instant;
 use thumbformer::text::Sampling;
 use thumbformer::{Model, Packing};
 use thumbformer_checkpoint::{Checkpoint, Input};
+use thumbformer_cli::explain::{self, Explain};
 use thumbformer_cli::run::{End, Options, generate};
 use thumbformer_cli::verify::{self, Bounds, Selection};
 use thumbformer_cli::{accuracy, classify, convert, features, inspect, model, quantize, read_image};
 
-/// Quantized transformers for Cortex-M: make, try, measure and verify model images.
+/// Quantized transformers for Cortex-M: make, try, measure, verify and explain model images.
 #[derive(Parser)]
 #[command(name = "thumbformer", version)]
 struct Arguments {
@@ -38,6 +39,8 @@ enum Command {
     Classify(Classify),
     /// Measures how far an image is from its float checkpoint; fails where a bound is missed
     Verify(Verify),
+    /// Shows what happens inside while the engine computes: stream, mix, heads
+    Explain(Explain),
 }
 
 #[derive(Args)]
@@ -197,6 +200,7 @@ fn main() -> ExitCode {
         Command::Features(arguments) => run_features(&arguments),
         Command::Classify(arguments) => run_classify(&arguments),
         Command::Verify(arguments) => run_verify(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

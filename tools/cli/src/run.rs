@@ -1,5 +1,6 @@
 //! Text from an image, by the engine that the chip runs; step by step what the firmware's demonstration does.
 
+use crate::tokens;
 use anyhow::{Context, Result, bail};
 use thumbformer::state::HostState;
 use thumbformer::text::{Sampler, Sampling};
@@ -72,10 +73,9 @@ pub fn generate(
     if max_seq == 0 || max_seq > model.dims().max_seq {
         bail!("a context of {max_seq} tokens: the model's is {}; give 1 to that many", model.dims().max_seq);
     }
-    // Before merging there is a symbol for each byte at most, and one each for BOS and the space before the text.
-    let mut prompt = vec![0; options.prompt.len() + 2];
-    let length = tokenizer.encode(&options.prompt, true, &mut prompt).context("the prompt")?;
-    let Some((&last, before)) = prompt[..length].split_last() else { return Err(Error::EmptyPrompt.into()) };
+    let prompt = tokens(&tokenizer, &options.prompt).context("the prompt")?;
+    let length = prompt.len();
+    let Some((&last, before)) = prompt.split_last() else { return Err(Error::EmptyPrompt.into()) };
     if length > max_seq {
         let largest = model.dims().max_seq;
         let larger =
@@ -86,7 +86,7 @@ pub fn generate(
     let mut state = HostState::new(model.dims(), max_seq);
     let mut session = model.session(state.memory());
     let mut crc = LogitsCrc::new();
-    for pair in prompt[..length].windows(2) {
+    for pair in prompt.windows(2) {
         on_piece(tokenizer.piece(pair[0], pair[1]));
     }
     if !before.is_empty() {

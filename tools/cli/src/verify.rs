@@ -5,7 +5,7 @@
 //!                                 └─► Reference::forward  ──► logits ──┴─► metrics, summed in the documents' order
 //! ```
 
-use crate::convert;
+use crate::{convert, tokens};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use std::fmt;
@@ -146,9 +146,7 @@ pub fn documents(model: &Model<'_>, text: &str, selection: Selection) -> Result<
         if selection.max_tokens.is_some_and(|max| total >= max) {
             break;
         }
-        let mut tokens = vec![0; text.len() + 2];
-        let length = tokenizer.encode(text, true, &mut tokens)?;
-        tokens.truncate(length);
+        let mut tokens = tokens(&tokenizer, text)?;
         // The document's end is part of what a model predicts.
         tokens.extend(tokenizer.end());
         tokens.truncate(model.dims().max_seq + 1);

@@ -1,0 +1,184 @@
+//! A sequence goes through the engine, and all that an observer sees of it is kept.
+
+use crate::explain::SENTENCE;
+use crate::explain::networks::streams;
+use crate::tokens;
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::HashMap;
+use thumbformer::observe::{AttentionRow, Observer, Point, Vector};
+use thumbformer::state::HostState;
+use thumbformer::{Error, Input, Model, NormPlace};
+
+/// What a model reads.
+#[derive(Clone, Debug)]
+pub enum Sequence {
+    /// Tokens, and the text of each.
+    Tokens(Vec<u16>, Vec<String>),
+    /// Streams, `[seq][d_model]`.
+    Streams(Vec<Vec<f32>>),
+}
+
+/// How long a random sequence is, if the context has room for it.
+const LENGTH: usize = 12;
+
+impl Sequence {
+    /// A text for a language model, by default [`SENTENCE`]; for a model of streams, random numbers.
+    ///
+    /// # Errors
+    /// When the text is empty, does not fit the context, or the model reads none.
+    pub fn of(model: &Model<'_>, text: Option<&str>) -> Result<Sequence> {
+        let (dims, max_seq) = (model.dims(), model.dims().max_seq);
+        match dims.options.input {
+            Input::Tokens => {
+                let text = text.unwrap_or(SENTENCE);
+                ensure!(!text.trim().is_empty(), "--text is empty; give a sentence");
+                let tokenizer = model.tokenizer().ok_or(Error::NoTokenizer)?;
+                let tokens = tokens(&tokenizer, text).context("--text")?;
+                let length = tokens.len();
+                ensure!(length <= max_seq, "--text has {length} tokens, the context {max_seq}; give a shorter text");
+                // Without the token before, which would take the space off the first word.
+                let shown = |&token: &u16| match tokenizer.bos() {
+                    Some(bos) if bos == token => "<bos>".into(),
+                    _ => shown(tokenizer.piece(token, token)),
+                };
+                let pieces = tokens.iter().map(shown);
+                Ok(Sequence::Tokens(tokens.clone(), pieces.collect()))
+            }
+            Input::Stream if text.is_some() => bail!("the model reads streams, no tokens; leave --text out"),
+            Input::Stream => Ok(Sequence::Streams(streams(dims.d_model, LENGTH.min(max_seq)))),
+            _ => bail!("`explain` does not know this model's kind of input; give a language model"),
+        }
+    }
+
+    /// Tokens.
+    pub fn len(&self) -> usize {
+        match self {
+            Sequence::Tokens(tokens, _) => tokens.len(),
+            Sequence::Streams(streams) => streams.len(),
+        }
+    }
+
+    /// Whether there is none; [`of`](Sequence::of) makes none of this kind.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What a token is called: its text with its number, or the number alone.
+    pub fn name(&self, token: usize) -> String {
+        match self {
+            Sequence::Tokens(_, pieces) => pieces.get(token).map_or(String::new(), String::clone),
+            Sequence::Streams(_) => token.to_string(),
+        }
+    }
+
+    /// A token by its number or its text; the last one of several.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find(&self, wanted: &str) -> Result<usize> {
+        let last = self.len() - 1;
+        if let Ok(number) = wanted.parse::<usize>() {
+            ensure!(number <= last, "--token {number}: the sequence has tokens 0 to {last}");
+            return Ok(number);
+        }
+        let same = |&token: &usize| self.name(token).trim_start_matches('▁') == wanted;
+        let names: Vec<String> = (0..=last).map(|token| self.name(token)).collect();
+        let found = (0..=last).rev().find(same);
+        found.with_context(|| format!("--token {wanted:?}: the tokens are {}, or 0 to {last}", names.join(" ")))
+    }
+
+    /// The same sequence with another token in one place: the next one of the vocabulary, or the stream with its sign turned.
+    pub fn changed(&self, token: usize, vocab: usize) -> Sequence {
+        let mut changed = self.clone();
+        match &mut changed {
+            Sequence::Tokens(tokens, _) => {
+                if let Some(token) = tokens.get_mut(token) {
+                    *token = ((usize::from(*token) + 1) % vocab.max(1)) as u16;
+                }
+            }
+            Sequence::Streams(streams) => streams.iter_mut().skip(token).take(1).flatten().for_each(|x| *x = -*x),
+        }
+        changed
+    }
+}
+
+/// A token's bytes as one word; `▁` stands for a space.
+fn shown(piece: &[u8]) -> String {
+    let text = String::from_utf8_lossy(piece).replace(' ', "▁");
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() }).collect()
+}
+
+/// All that an observer saw of a sequence.
+#[derive(Default)]
+pub struct Recording {
+    input: Vec<Vec<f32>>,
+    vectors: HashMap<(Point, usize), Vec<Vec<f32>>>,
+    attention: HashMap<(usize, usize), Vec<Vec<f32>>>,
+}
+
+impl Observer for Recording {
+    fn vector(&mut self, point: Point, layer: usize, vector: &Vector<'_>) {
+        // A point sees the tokens in their order, whether one or several go through the network at a time.
+        self.vectors.entry((point, layer)).or_default().push(vector.values().collect());
+    }
+
+    fn attention(&mut self, layer: usize, head: usize, row: &AttentionRow<'_>) {
+        self.attention.entry((layer, head)).or_default().push(row.probabilities().collect());
+    }
+}
+
+impl Recording {
+    /// Sends a sequence through a model: the only place that knows how each kind of input goes in.
+    ///
+    /// # Errors
+    /// What the engine refuses.
+    pub fn of(model: &Model<'_>, sequence: &Sequence) -> Result<Recording> {
+        let mut recording = Recording::default();
+        let mut state = HostState::new(model.dims(), sequence.len());
+        let mut session = model.session(state.memory());
+        match sequence {
+            Sequence::Tokens(tokens, _) => {
+                for &token in tokens {
+                    session.decode_observed(token, &mut recording)?;
+                }
+                recording.input = recording.at(Point::Embedding, 0).to_vec();
+            }
+            Sequence::Streams(streams) => {
+                session.encode_observed(&mut streams.concat(), &mut recording)?;
+                recording.input = streams.clone();
+            }
+        }
+        Ok(recording)
+    }
+
+    /// The vectors of all tokens at a point, `[seq]`; none where the model has no such point.
+    pub fn at(&self, point: Point, layer: usize) -> &[Vec<f32>] {
+        self.vectors.get(&(point, layer)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The residual stream in front of a layer, `[seq][d_model]`; in front of one more than there are, what comes out.
+    pub fn stream(&self, layer: usize) -> &[Vec<f32>] {
+        match layer.checked_sub(1) {
+            None => &self.input,
+            Some(before) => self.at(Point::Output, before),
+        }
+    }
+
+    /// The stream in front of the MLP, `[seq][d_model]`.
+    pub fn between(&self, layer: usize, place: NormPlace) -> Vec<Vec<f32>> {
+        match place {
+            NormPlace::Post => self.at(Point::AttentionNorm, layer).to_vec(),
+            _ => added(self.stream(layer), self.at(Point::AttentionOutput, layer)),
+        }
+    }
+
+    /// Where a head looks: for each token the probabilities of those that it sees, the first ones of the sequence.
+    pub fn attention(&self, layer: usize, head: usize) -> &[Vec<f32>] {
+        self.attention.get(&(layer, head)).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// `x + y` in `f32`, as the engine adds a branch to the stream.
+pub fn added(x: &[Vec<f32>], y: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    x.iter().zip(y).map(|(x, y)| x.iter().zip(y).map(|(x, y)| x + y).collect()).collect()
+}
