@@ -50,6 +50,15 @@ impl Grid {
         }
         self.cells(svg, colour, (x, y), CELL);
         let (width, height) = (CELL * columns as f64, CELL * rows as f64);
+        // Lines of the background part the cells.
+        for column in 1..columns {
+            let x = x + CELL * column as f64;
+            svg.line("gap", [(x, y), (x, y + height)]);
+        }
+        for row in 1..rows {
+            let y = y + CELL * row as f64;
+            svg.line("gap", [(x, y), (x + width, y)]);
+        }
         svg.frame(x, y, width, height);
         (x + width, y + height)
     }

@@ -41,7 +41,7 @@ fn page(model: &Model<'_>, sequence: &Sequence, arguments: &Heads) -> Result<Pag
         for &head in &heads {
             let rows = recording.attention(layer, head);
             let habits = habits(rows).map(|habit| format!("{:>5.0} %", 100.0 * habit)).join("  ");
-            let seen = most(&rows[token]).map(|(seen, part)| format!("{} {:.0} %", sequence.name(seen), 100.0 * part));
+            let seen = most(&rows[token]).map(|(seen, part)| format!("{} {:.0} %", names[seen], 100.0 * part));
             let _ = writeln!(text, "{layer:>5}{head:>5}{habits}   {}", seen.collect::<Vec<_>>().join(", "));
         }
     }

@@ -24,15 +24,14 @@ pub fn mix(arguments: &Mix) -> Result<Page> {
     let mut grids = vec![with_model(image, text, |model, sequence| grid("", model, sequence, token, layer))?];
     if image.is_none() && layer == 0 {
         let sequence = Sequence::Streams(streams(D_MODEL, 12));
-        for (name, attention) in
-            [("random weights", true), ("the same, attention's output matrix all zero: what is left is the MLP", false)]
-        {
+        for (name, attention) in [("", true), (", attention adds nothing", false)] {
             let words = Shape { n_layers: 2, place: Place::Pre, attention }.image()?;
             grids.push(grid(name, &Model::parse(&words)?, &sequence, None, 0)?);
         }
     }
     let texts: Vec<String> = grids.iter().map(|grid| grid.text()).collect();
-    Ok(Page { text: texts.join("\n"), svg: picture(&grids) })
+    let legend = "\n· the same bits, # others\n";
+    Ok(Page { text: texts.join("\n") + legend, svg: picture(&grids) })
 }
 
 /// Which tokens differ at each point of a layer and after the others.
@@ -75,8 +74,7 @@ fn grid(name: &str, model: &Model<'_>, sequence: &Sequence, token: Option<&str>,
         compare(&format!("x after layer {later}"), &|recording| recording.stream(later + 1).to_vec());
     }
     let mask = if dims.options.mask == Mask::Causal { "causal" } else { "bidirectional" };
-    let name = if name.is_empty() { String::new() } else { format!("{name}; ") };
-    let title = format!("{name}{mask}, layer {layer}: token {token} is another one; · the same bits, # changed");
+    let title = format!("layer {layer}, {mask}{name}: token {token} is another one");
     let columns = (0..sequence.len()).map(|token| sequence.name(token)).collect();
     Ok(Grid { title, columns, rows })
 }

@@ -76,7 +76,7 @@ pub struct Stream {
     pub layer: usize,
     /// Writes the picture
     #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
+    pub svg: Option<PathBuf>,
 }
 
 /// The arguments of `mix`.
@@ -96,7 +96,7 @@ pub struct Mix {
     pub layer: usize,
     /// Writes the picture
     #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
+    pub svg: Option<PathBuf>,
 }
 
 /// The arguments of `heads`.
@@ -119,7 +119,7 @@ pub struct Heads {
     pub head: Option<usize>,
     /// Writes the picture
     #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
+    pub svg: Option<PathBuf>,
 }
 
 /// Prints the lesson that was asked for, or all of them, and writes pictures.

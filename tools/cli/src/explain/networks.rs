@@ -26,11 +26,16 @@ pub const D_MODEL: usize = 64;
 const MAX_SEQ: usize = 16;
 
 impl Shape {
-    /// The image of the network: an encoder's blocks with LayerNorm and GELU, without biases, with standard sizes.
+    /// The image of the network.
     ///
     /// # Errors
-    /// None that is known.
+    /// As of `convert_blocks`.
     pub fn image(self) -> Result<Vec<u32>> {
+        convert_blocks(&self.checkpoint(), Settings::default(), &mut |_| ())
+    }
+
+    /// The network in floats: an encoder's blocks with LayerNorm and GELU, without biases, in the usual proportions.
+    pub fn checkpoint(self) -> Checkpoint {
         let config = Config {
             d_model: D_MODEL,
             n_layers: self.n_layers,
@@ -62,12 +67,15 @@ impl Shape {
             }
             layer
         });
-        let checkpoint = Checkpoint {
+        let layers = layers.collect();
+        let mut identity = random.tensor("identity", &[D_MODEL, D_MODEL], 0.0, 0.0);
+        identity.data.iter_mut().step_by(D_MODEL + 1).for_each(|x| *x = 1.0);
+        Checkpoint {
             source: PathBuf::from("random weights"),
             architecture: "random".into(),
-            layers: layers.collect(),
+            layers,
             // The stream goes in as it is.
-            embedding: random.tensor("identity", &[D_MODEL, D_MODEL], 0.0, 0.0),
+            embedding: identity,
             embedding_bias: None,
             class_token: None,
             positions: None,
@@ -80,8 +88,7 @@ impl Shape {
             head_bias: None,
             tokenizer: None,
             config,
-        };
-        convert_blocks(&checkpoint, Settings::default(), &mut |_| ())
+        }
     }
 }
 

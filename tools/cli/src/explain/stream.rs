@@ -32,6 +32,9 @@ struct Observed {
     recording: Recording,
 }
 
+/// What a panel of the picture shows.
+type Panel = (&'static str, fn(&Left) -> f64);
+
 /// What is left of the input in front of a layer.
 struct Left {
     carried: f64,
@@ -54,7 +57,7 @@ pub fn stream(arguments: &Stream) -> Result<Page> {
             vec![network(Place::Pre)?, network(Place::Post)?]
         }
         Some(image) => {
-            vec![with_model(Some(image), arguments.text.as_deref(), |model, sequence| observe(model, sequence))?]
+            vec![with_model(Some(image), arguments.text.as_deref(), observe)?]
         }
     };
     in_range("layer", arguments.layer, observed[0].n_layers)?;
@@ -157,7 +160,7 @@ fn table(observed: &[Observed]) -> String {
     for network in observed {
         let _ = writeln!(
             text,
-            "{}: all branches taken off the last stream again, the input is left but for {} of it",
+            "{}: the last stream without all that branches added is the input, but for {} of its length",
             network.name,
             part(network.without_branches())
         );
@@ -175,7 +178,7 @@ fn picture(observed: &[Observed]) -> String {
     const WIDTH: f64 = 300.0;
     const HEIGHT: f64 = 200.0;
     let mut svg = Svg::new("How much of the input each stream still carries, layer by layer");
-    let panels: [(&str, fn(&Left) -> f64); 2] =
+    let panels: [Panel; 2] =
         [("carried: x_l · x_0 / x_0 · x_0", |left| left.carried), ("cosine of x_l and x_0", |left| left.cosine)];
     let n_layers = observed[0].n_layers;
     for (index, (title, value)) in panels.iter().enumerate() {

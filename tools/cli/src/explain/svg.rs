@@ -5,9 +5,9 @@ use std::fmt::Write;
 /// Colours of both modes; the background is part of the picture, so that it never depends on the page's.
 const STYLE: &str = "\
 text{font:12px system-ui,sans-serif;fill:#1f2328}.small{font-size:10px}.title{font-size:14px;font-weight:600}\
-.muted{fill:#59636e}.end{text-anchor:end}.middle{text-anchor:middle}.back{fill:#fff}.grid{stroke:#d1d9e0;fill:none}\
+.muted{fill:#59636e}.end{text-anchor:end}.middle{text-anchor:middle}.back{fill:#fff}.gap{stroke:#fff}.grid{stroke:#d1d9e0;fill:none}\
 .blue{stroke:#0969da}.red{stroke:#cf222e}.line{fill:none;stroke-width:2}.cell{fill:none;stroke-width:1}\
-@media(prefers-color-scheme:dark){text{fill:#f0f6fc}.muted{fill:#9198a1}.back{fill:#0d1117}.grid{stroke:#3d444d}\
+@media(prefers-color-scheme:dark){text{fill:#f0f6fc}.muted{fill:#9198a1}.back{fill:#0d1117}.gap{stroke:#0d1117}.grid{stroke:#3d444d}\
 .blue{stroke:#4493f8}.red{stroke:#f85149}}";
 
 /// A picture that is being drawn; lengths in pixels, `y` downwards.
