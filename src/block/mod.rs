@@ -10,6 +10,8 @@
 //! `x = x + attention(norm(x))`, then `x = x + mlp(norm(x))`. The residual stream `x` stays in `f32` from the embedding to
 //! the head and nothing but addition ever touches it: it is never normalised in place and never quantized; in a post-LN
 //! block, `x = norm(x + attention(x))`, every norm rewrites it. A branch computes in integers, from its norm to its last matrix.
+//!
+//! `docs/lesson.md` shows on this very code what each line does to the numbers.
 
 mod attention;
 mod cache;

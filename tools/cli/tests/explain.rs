@@ -184,6 +184,9 @@ fn what_heads_look_at_and_their_values_make_what_they_gather() {
     let part: f64 = rest.split(' ').next().and_then(|part| part.parse().ok()).expect("a number");
     assert!(part > 0.0 && part < 1.0, "{part} %");
     assert_eq!(page.text.lines().filter(|line| line.contains(" %  ")).count(), 40, "{}", page.text);
+    // As docs/lesson.md says of the four tokens of "animal".
+    let table = page.text.split_once("looks at\n").expect("a table").1;
+    assert!(["2 ▁an", "3 im", "4 a", "5 l"].iter().all(|name| !table.contains(&format!(" {name} "))), "{table}");
     assert_eq!(page.svg.matches(">head ").count(), 8);
     let some = heads(&Heads { model, layer: Some(4), ..Heads::default() }).expect("a page");
     assert_eq!(some.svg.matches(">layer ").count(), 1);

@@ -8,6 +8,7 @@ mod demo;
 mod emulator;
 mod firmware;
 mod host_bench;
+mod lesson;
 mod panics;
 mod setup;
 mod shell;
@@ -58,6 +59,8 @@ enum Command {
         #[command(subcommand)]
         what: Measured,
     },
+    /// Writes the outputs and pictures of docs/lesson.md anew, from the commands in it
+    Lesson,
     /// Finds or installs what the other commands need
     Setup {
         /// Only report
@@ -97,6 +100,7 @@ fn main() -> ExitCode {
         Command::Bench { what: Measured::Device(Cores { cores, json }) } => bench::device(&cores, json),
         Command::Bench { what: Measured::Model(Cores { cores, json }) } => bench::models(&cores, json),
         Command::Bench { what: Measured::Host(options) } => host_bench::host(options),
+        Command::Lesson => lesson::write(),
         Command::Setup { check: true } => setup::check(&board),
         Command::Setup { check: false } => setup::ensure(&board).map(|toolchain| {
             println!("ready: {}", toolchain.describe(&board.target));

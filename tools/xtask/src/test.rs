@@ -7,6 +7,7 @@ use crate::demo::{Story, compare, on_host, on_host_with};
 use crate::emulator::{self, Step};
 use crate::firmware::Board;
 use crate::host_bench;
+use crate::lesson;
 use crate::panics;
 use crate::setup::{self, Toolchain};
 use crate::shell::{cargo, output, root, text};
@@ -45,6 +46,8 @@ pub enum Leg {
     Codegen,
     /// No panic and no allocator in the release firmware's inference
     Panics,
+    /// docs/lesson.md and its pictures against what its commands print and draw, byte for byte
+    Lesson,
     /// The default model against its float checkpoint, over text that it never saw
     Quality,
 }
@@ -94,6 +97,7 @@ fn run(board: &Board, leg: Leg) -> Result<Outcome> {
         Leg::HostBench => host_bench::check().map(Outcome::Passed),
         Leg::Codegen => codegen::check().map(Outcome::Passed),
         Leg::Panics => without_panics(board),
+        Leg::Lesson => lesson::check().map(Outcome::Passed),
         Leg::Quality => quality(board),
     }
 }

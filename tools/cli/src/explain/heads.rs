@@ -40,7 +40,8 @@ fn page(model: &Model<'_>, sequence: &Sequence, arguments: &Heads) -> Result<Pag
     for &layer in &layers {
         for &head in &heads {
             let rows = recording.attention(layer, head);
-            let habits = habits(rows).map(|habit| format!("{:>5.0} %", 100.0 * habit)).join("  ");
+            let percent = |habit| format!("{:>5.0} %", 100.0 * habit);
+            let habits = habits(rows).map_or(["      –"; 3].join("  "), |habits| habits.map(percent).join("  "));
             let seen = most(&rows[token]).map(|(seen, part)| format!("{} {:.0} %", names[seen], 100.0 * part));
             let _ = writeln!(text, "{layer:>5}{head:>5}{habits}   {}", seen.collect::<Vec<_>>().join(", "));
         }
@@ -62,8 +63,9 @@ fn page(model: &Model<'_>, sequence: &Sequence, arguments: &Heads) -> Result<Pag
     Ok(Page { text, svg: overview(&recording, sequence.len(), &layers, &heads) })
 }
 
-/// What a head gives the first token, the token before and the token itself, in the mean over all tokens for which these are three.
-fn habits(rows: &[Vec<f32>]) -> [f64; 3] {
+/// What a head gives the first token, the token before and the token itself, in the mean over all tokens for which these are
+/// three; `None` without such a token.
+fn habits(rows: &[Vec<f32>]) -> Option<[f64; 3]> {
     let mut sums = [0.0; 3];
     let mut count = 0_usize;
     for (token, row) in rows.iter().enumerate().skip(2) {
@@ -72,7 +74,7 @@ fn habits(rows: &[Vec<f32>]) -> [f64; 3] {
         }
         count += 1;
     }
-    sums.map(|sum| sum / count.max(1) as f64)
+    (count > 0).then(|| sums.map(|sum| sum / count as f64))
 }
 
 /// The three tokens that are looked at most, and how much.
@@ -102,7 +104,7 @@ fn gathered_otherwise(recording: &Recording, dims: &Dims) -> f64 {
             }
         }
     }
-    (far / all).sqrt()
+    (far / all.max(f64::MIN_POSITIVE)).sqrt()
 }
 
 /// Probabilities as a square in tenths, a row for each token that looks; what it does not see is 0.
