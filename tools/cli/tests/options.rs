@@ -6,7 +6,6 @@ use thumbformer::{Inputs, Model};
 use thumbformer_checkpoint::random::{Extras, Random};
 use thumbformer_checkpoint::{
     Activation, Checkpoint, Config, Input, Mask, Norm, NormPlace, Pooler, PoolerActivation, Pooling, Positions,
-    Tensor,
 };
 use thumbformer_cli::convert::{Settings, convert, convert_blocks};
 use thumbformer_reference::Reference;

@@ -49,6 +49,8 @@ impl Shape {
             norm_place: self.place,
             norm_eps: 1e-5,
             activation: Activation::GeluErf,
+            sliding_window: None,
+            labels: Vec::new(),
             mask: Mask::Bidirectional,
             positions: Positions::None,
             input: Input::Frames { n_features: D_MODEL },
