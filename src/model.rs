@@ -69,6 +69,11 @@ impl<'a> Model<'a> {
         core::str::from_utf8(names).ok()?.split('\n').nth(output)
     }
 
+    /// Whether a learned vector stands before every sequence: position 0 of it.
+    pub const fn has_class_token(&self) -> bool {
+        self.image.has(Tensor::ClassToken)
+    }
+
     fn embedding(&'a self) -> Embedding<'a> {
         let image = &self.image;
         Embedding {

@@ -6,7 +6,7 @@
 //! blocks alone    encode                                  ─► the streams themselves
 //! ```
 
-use crate::error::{Error, Tensor};
+use crate::error::Error;
 use crate::inputs::{Inputs, Visible};
 use crate::model::Model;
 use crate::observe::{Nobody, Observer};
@@ -162,7 +162,7 @@ impl Session<'_, '_> {
     ) -> Result<(), Error> {
         let dims = self.model.dims();
         let length = inputs.check(dims)?;
-        let before = usize::from(self.model.image().has(Tensor::ClassToken));
+        let before = usize::from(self.model.has_class_token());
         let visible = Visible::new(visible, length, before)?;
         let max_seq = dims.longest(self.memory.max_seq);
         if length + before > max_seq {

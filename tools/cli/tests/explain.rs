@@ -31,6 +31,10 @@ fn network(place: Place, attention: bool) -> (Vec<u32>, Sequence) {
     (words, Sequence::Streams(streams(64, 12)))
 }
 
+fn digits() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/digits")
+}
+
 fn bits(vectors: &[Vec<f32>]) -> Vec<u32> {
     vectors.iter().flatten().map(|x| x.to_bits()).collect()
 }
@@ -40,9 +44,13 @@ fn every_head_s_row_sums_to_one_over_exactly_the_tokens_that_it_may_see() {
     let words = read_image(&stories()).expect("the stories' image");
     let (random, streams) = network(Place::Pre, true);
     let stories = Model::parse(&words).expect("a model");
-    let sentence = Sequence::of(&stories, None).expect("the sentence fits");
+    let sentence = Sequence::of(&stories, None, None).expect("the sentence fits");
     let blocks = Model::parse(&random).expect("a model");
-    for (model, sequence, causal) in [(stories, sentence, true), (blocks, streams, false)] {
+    let words = read_image(&digits().join("digits.tbf")).expect("the digits' image");
+    let digits_model = Model::parse(&words).expect("a model");
+    let sound = Sequence::of(&digits_model, None, Some(&digits().join("fixtures/3_m8.wav"))).expect("a clip");
+    for (model, sequence, causal) in [(stories, sentence, true), (blocks, streams, false), (digits_model, sound, false)]
+    {
         let recording = Recording::of(&model, &sequence).expect("fits");
         let (dims, seq) = (model.dims(), sequence.len());
         assert!(seq >= 12);
@@ -68,7 +76,7 @@ fn every_head_s_row_sums_to_one_over_exactly_the_tokens_that_it_may_see() {
 fn no_row_changes_with_a_later_token_under_a_causal_mask() {
     let words = read_image(&stories()).expect("the stories' image");
     let model = Model::parse(&words).expect("a model");
-    let sequence = Sequence::of(&model, None).expect("the sentence fits");
+    let sequence = Sequence::of(&model, None, None).expect("the sentence fits");
     let before = Recording::of(&model, &sequence).expect("fits");
     for token in [1, 9, sequence.len() - 1] {
         let after = Recording::of(&model, &sequence.changed(token, model.dims().vocab)).expect("fits");

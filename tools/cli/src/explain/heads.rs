@@ -14,9 +14,8 @@ use thumbformer::{Dims, Model};
 /// # Errors
 /// What the arguments name and is not there.
 pub fn heads(arguments: &Heads) -> Result<Page> {
-    with_model(arguments.model.as_deref(), arguments.text.as_deref(), |model, sequence| {
-        page(model, sequence, arguments)
-    })
+    let reads = (arguments.text.as_deref(), arguments.recording.as_deref());
+    with_model(arguments.model.as_deref(), reads, |model, sequence| page(model, sequence, arguments))
 }
 
 fn page(model: &Model<'_>, sequence: &Sequence, arguments: &Heads) -> Result<Page> {
@@ -33,7 +32,11 @@ fn page(model: &Model<'_>, sequence: &Sequence, arguments: &Heads) -> Result<Pag
         return Ok(one(&recording, sequence, layer, head));
     }
     let mut text = String::new();
-    let names: Vec<String> = (0..sequence.len()).map(|token| format!("{token} {}", sequence.name(token))).collect();
+    let named = |token: usize| match sequence {
+        Sequence::Tokens(..) => format!("{token} {}", sequence.name(token)),
+        _ => sequence.name(token),
+    };
+    let names: Vec<String> = (0..sequence.len()).map(named).collect();
     let _ = writeln!(text, "tokens: {}\n", names.join("  "));
     let looks = format!("{} looks at", names[token]);
     let _ = writeln!(text, "layer head  first  previous  itself   {looks}");

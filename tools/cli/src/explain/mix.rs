@@ -19,9 +19,10 @@ use thumbformer::{Mask, Model, NormPlace};
 /// # Errors
 /// What the arguments name and is not there.
 pub fn mix(arguments: &Mix) -> Result<Page> {
-    let (image, text) = (arguments.model.as_deref(), arguments.text.as_deref());
+    let image = arguments.model.as_deref();
+    let reads = (arguments.text.as_deref(), arguments.recording.as_deref());
     let (token, layer) = (arguments.token.as_deref(), arguments.layer);
-    let mut grids = vec![with_model(image, text, |model, sequence| grid("", model, sequence, token, layer))?];
+    let mut grids = vec![with_model(image, reads, |model, sequence| grid("", model, sequence, token, layer))?];
     if image.is_none() && layer == 0 {
         let sequence = Sequence::Streams(streams(D_MODEL, 12));
         for (name, attention) in [("", true), (", attention adds nothing", false)] {

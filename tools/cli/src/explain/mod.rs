@@ -71,6 +71,9 @@ pub struct Stream {
     /// What the language model reads
     #[arg(long, requires = "model")]
     pub text: Option<String>,
+    /// What a model of frames reads: a WAV or CSV file, as `classify` takes it
+    #[arg(long, requires = "model", conflicts_with = "text", value_name = "FILE")]
+    pub recording: Option<PathBuf>,
     /// The layer whose steps are shown in numbers
     #[arg(long, default_value_t = 0)]
     pub layer: usize,
@@ -88,6 +91,9 @@ pub struct Mix {
     /// What a language model reads
     #[arg(long)]
     pub text: Option<String>,
+    /// What a model of frames reads: a WAV or CSV file, as `classify` takes it
+    #[arg(long, requires = "model", conflicts_with = "text", value_name = "FILE")]
+    pub recording: Option<PathBuf>,
     /// The token that is changed, by its number or its text; by default one a third into the sequence
     #[arg(long)]
     pub token: Option<String>,
@@ -108,6 +114,9 @@ pub struct Heads {
     /// What a language model reads
     #[arg(long)]
     pub text: Option<String>,
+    /// What a model of frames reads: a WAV or CSV file, as `classify` takes it
+    #[arg(long, requires = "model", conflicts_with = "text", value_name = "FILE")]
+    pub recording: Option<PathBuf>,
     /// The token that looks, by its number or its text; by default the last one
     #[arg(long)]
     pub token: Option<String>,
@@ -158,7 +167,7 @@ fn write(file: &Path, svg: &str) -> Result<()> {
 /// An image, or the default one, and the function's result for its model and what it reads.
 fn with_model<T>(
     image: Option<&Path>,
-    text: Option<&str>,
+    (text, recording): (Option<&str>, Option<&Path>),
     then: impl FnOnce(&Model<'_>, &Sequence) -> Result<T>,
 ) -> Result<T> {
     let file = image.unwrap_or(Path::new(MODEL));
@@ -168,7 +177,7 @@ fn with_model<T>(
     }?;
     let model = model(&words, file)?;
     let name = || file.display().to_string();
-    let sequence = Sequence::of(&model, text).with_context(name)?;
+    let sequence = Sequence::of(&model, text, recording).with_context(name)?;
     then(&model, &sequence).with_context(name)
 }
 

@@ -2,12 +2,13 @@
 
 use crate::explain::SENTENCE;
 use crate::explain::networks::streams;
-use crate::tokens;
+use crate::{classify, tokens};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
+use std::path::Path;
 use thumbformer::observe::{AttentionRow, Observer, Point, Vector};
 use thumbformer::state::HostState;
-use thumbformer::{Error, Input, Model, NormPlace};
+use thumbformer::{Error, Input, Mask, Model, NormPlace};
 
 /// What a model reads.
 #[derive(Clone, Debug)]
@@ -16,19 +17,25 @@ pub enum Sequence {
     Tokens(Vec<u16>, Vec<String>),
     /// Streams, `[seq][d_model]`.
     Streams(Vec<Vec<f32>>),
+    /// Frames, `[seq][n_features]`, and whether a class token stands before them.
+    Frames(Vec<Vec<f32>>, bool),
 }
 
 /// How long a random sequence is, if the context has room for it.
 const LENGTH: usize = 12;
 
 impl Sequence {
-    /// A text for a language model, by default [`SENTENCE`]; for a model of streams, random numbers.
+    /// A text for a language model, by default [`SENTENCE`]; for a model of streams, random numbers; for a model of frames, a
+    /// recording.
     ///
     /// # Errors
     /// When the text is empty, does not fit the context, or the model reads none.
-    pub fn of(model: &Model<'_>, text: Option<&str>) -> Result<Sequence> {
+    pub fn of(model: &Model<'_>, text: Option<&str>, recording: Option<&Path>) -> Result<Sequence> {
         let (dims, max_seq) = (model.dims(), model.dims().max_seq);
         match dims.options.input {
+            Input::Tokens | Input::Stream if recording.is_some() => {
+                bail!("the model reads no frames; leave --recording out")
+            }
             Input::Tokens => {
                 let text = text.unwrap_or(SENTENCE);
                 ensure!(!text.trim().is_empty(), "--text is empty; give a sentence");
@@ -46,7 +53,13 @@ impl Sequence {
             }
             Input::Stream if text.is_some() => bail!("the model reads streams, no tokens; leave --text out"),
             Input::Stream => Ok(Sequence::Streams(streams(dims.d_model, LENGTH.min(max_seq)))),
-            _ => bail!("`explain` does not know this model's kind of input; give a language model"),
+            _ if text.is_some() => bail!("the model reads frames, no tokens; give a --recording"),
+            _ => {
+                let file = recording.context("the model reads frames; give a --recording")?;
+                let frames = classify::read(model, file)?.frames;
+                let frames: Vec<Vec<f32>> = frames.chunks(dims.n_features).map(<[f32]>::to_vec).collect();
+                Ok(Sequence::Frames(frames, model.has_class_token()))
+            }
         }
     }
 
@@ -55,6 +68,7 @@ impl Sequence {
         match self {
             Sequence::Tokens(tokens, _) => tokens.len(),
             Sequence::Streams(streams) => streams.len(),
+            Sequence::Frames(frames, class_token) => frames.len() + usize::from(*class_token),
         }
     }
 
@@ -67,7 +81,8 @@ impl Sequence {
     pub fn name(&self, token: usize) -> String {
         match self {
             Sequence::Tokens(_, pieces) => pieces.get(token).map_or(String::new(), String::clone),
-            Sequence::Streams(_) => token.to_string(),
+            Sequence::Frames(_, true) if token == 0 => "<class>".into(),
+            Sequence::Streams(_) | Sequence::Frames(..) => token.to_string(),
         }
     }
 
@@ -87,7 +102,8 @@ impl Sequence {
         found.with_context(|| format!("--token {wanted:?}: the tokens are {}, or 0 to {last}", names.join(" ")))
     }
 
-    /// The same sequence with another token in one place: the next one of the vocabulary, or the stream with its sign turned.
+    /// The same sequence with another token in one place: the next one of the vocabulary, or the frame or stream with its
+    /// sign turned.
     pub fn changed(&self, token: usize, vocab: usize) -> Sequence {
         let mut changed = self.clone();
         match &mut changed {
@@ -96,9 +112,17 @@ impl Sequence {
                     *token = ((usize::from(*token) + 1) % vocab.max(1)) as u16;
                 }
             }
-            Sequence::Streams(streams) => streams.iter_mut().skip(token).take(1).flatten().for_each(|x| *x = -*x),
+            Sequence::Streams(streams) => negate(streams, Some(token)),
+            Sequence::Frames(frames, class_token) => negate(frames, token.checked_sub(usize::from(*class_token))),
         }
         changed
+    }
+}
+
+/// Turns the sign of one vector.
+fn negate(vectors: &mut [Vec<f32>], which: Option<usize>) {
+    if let Some(vector) = which.and_then(|which| vectors.get_mut(which)) {
+        vector.iter_mut().for_each(|x| *x = -*x);
     }
 }
 
@@ -142,6 +166,21 @@ impl Recording {
                     session.decode_observed(token, &mut recording)?;
                 }
                 recording.input = recording.at(Point::Embedding, 0).to_vec();
+            }
+            Sequence::Frames(frames, _) => {
+                if model.dims().options.mask == Mask::Causal {
+                    for frame in frames {
+                        session.push_observed(frame, &mut recording)?;
+                    }
+                } else {
+                    session.infer_observed(&frames.concat()[..], None, &mut recording)?;
+                }
+                let point = if recording.at(Point::EmbeddingNorm, 0).is_empty() {
+                    Point::Embedding
+                } else {
+                    Point::EmbeddingNorm
+                };
+                recording.input = recording.at(point, 0).to_vec();
             }
             Sequence::Streams(streams) => {
                 session.encode_observed(&mut streams.concat(), &mut recording)?;
