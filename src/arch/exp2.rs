@@ -20,12 +20,32 @@ pub(crate) static TABLE: [u16; 256] = {
     table
 };
 
+/// `32768 * 2^(-x / 256)`, rounded down, of a part of a unit.
+#[inline(always)]
+pub(crate) fn exp2_fraction(x: u8) -> u32 {
+    TABLE[usize::from(x)].into()
+}
+
 /// `32768 * 2^(-x / 256)`, rounded down; 0 from 16 units on.
 #[inline(always)]
 pub(crate) fn exp2_negative(x: u32) -> u32 {
-    let power = u32::from(TABLE[(x & 0xff) as usize]);
+    let power = exp2_fraction(x as u8);
     // A shift by 15 leaves nothing of 15 bits.
-    power >> (x >> FRACTION_BITS).min(31)
+    let shift = (x >> FRACTION_BITS).min(255);
+    #[cfg(thumbformer_small)]
+    {
+        let mut power = power;
+        // SAFETY: a shift between registers. On these cores it is by 0 to 255, and nothing is left after 31, which the compiler does
+        // not make use of.
+        unsafe {
+            core::arch::asm!("lsrs {0}, {1}", inout(reg) power, in(reg) shift, options(pure, nomem, nostack));
+        }
+        power
+    }
+    #[cfg(not(thumbformer_small))]
+    {
+        power >> shift.min(31)
+    }
 }
 
 #[cfg(test)]

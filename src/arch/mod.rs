@@ -37,7 +37,7 @@ pub(crate) use activation::{ACTIVATION_BITS, GELU_TAIL, GELU_TANH_TAIL, LARGEST_
 pub(crate) use cast::{
     bytes, float_words, floats_mut, halves, halves_mut, integers_mut, signed_bytes, signed_bytes_mut, words,
 };
-pub(crate) use exp2::{FRACTION_BITS, exp2_negative};
+pub(crate) use exp2::{FRACTION_BITS, exp2_fraction, exp2_negative};
 #[cfg(any(thumbformer_backend = "dsp", thumbformer_small, feature = "portable-simd"))]
 use int4::block_words;
 #[cfg(any(feature = "std", feature = "bench"))]

@@ -113,7 +113,7 @@ const BITS: u32 = 6 * DIGIT;
 /// `2^30 * 2^(-distance / 256)`, within 0.2 %: half a unit of the distance and the table's own error.
 fn probability(distance: u32) -> u32 {
     let whole = distance >> arch::FRACTION_BITS;
-    let power = arch::exp2_negative(distance & 0xff) << (BITS - 15);
+    let power = arch::exp2_fraction(distance as u8) << (BITS - 15);
     if whole < BITS { power >> whole } else { 0 }
 }
 
