@@ -85,15 +85,23 @@ impl Backend for Scalar {
     }
 }
 
-/// [`Backend::weigh`].
+/// [`Backend::weigh`], four at a time.
 #[inline(always)]
 fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
+    let tokens = scores.len().min(mantissas.len());
+    let (scores, mantissas) = (scores.get_mut(..tokens).unwrap_or(&mut []), mantissas.get(..tokens).unwrap_or(&[]));
     let mut sum = 0;
-    for (score, &mantissa) in scores.iter_mut().zip(mantissas) {
+    let mut one = |score: &mut i16, mantissa: i16| {
         let power = probability(*score, max, left);
         sum += power;
         *score = ((power * u32::from(mantissa.cast_unsigned())) >> 16) as i16;
+    };
+    let (fours, rest) = scores.as_chunks_mut::<4>();
+    let (mantissa_fours, mantissa_rest) = mantissas.as_chunks::<4>();
+    for (scores, mantissas) in fours.iter_mut().zip(mantissa_fours) {
+        scores.iter_mut().zip(mantissas).for_each(|(score, &mantissa)| one(score, mantissa));
     }
+    rest.iter_mut().zip(mantissa_rest).for_each(|(score, &mantissa)| one(score, mantissa));
     sum
 }
 
