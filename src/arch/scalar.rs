@@ -52,7 +52,8 @@ impl Backend for Scalar {
         super::thumb2::squares(x, shift)
     }
 
-    #[inline]
+    #[cfg_attr(thumbformer_backend = "dsp", inline(never))] // a few odd ones only
+    #[cfg_attr(not(thumbformer_backend = "dsp"), inline)]
     fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
         #[cfg(thumbformer_small)]
         let (done, mut max) = super::small::scaled_dots(keys, width, mantissas, query, scores);
@@ -66,13 +67,20 @@ impl Backend for Scalar {
         max
     }
 
-    #[inline]
+    #[cfg_attr(thumbformer_backend = "dsp", inline(never))] // a few odd ones only
+    #[cfg_attr(not(thumbformer_backend = "dsp"), inline)]
     fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
-        // Nearly always nothing is to be shifted, and then a loop needs neither the shift nor the bound after it.
-        if left == 0 { weigh(scores, max, 0, mantissas) } else { weigh(scores, max, left, mantissas) }
+        // Nearly always nothing is to be shifted, and then a loop needs neither the shift nor the bound after it. Other cores are here
+        // for a few odd tokens only.
+        if cfg!(thumbformer_small) && left == 0 {
+            weigh(scores, max, 0, mantissas)
+        } else {
+            weigh(scores, max, left, mantissas)
+        }
     }
 
-    #[inline]
+    #[cfg_attr(thumbformer_backend = "dsp", inline(never))] // a few odd ones only
+    #[cfg_attr(not(thumbformer_backend = "dsp"), inline)]
     fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]) {
         #[cfg(thumbformer_small)]
         let done = super::small::row_dots(values, stride, weights, sums);

@@ -246,6 +246,9 @@ impl Backend for Dsp {
         // SAFETY: `whole / 4` is not 0; the loop reads 4 mantissas and reads and writes 4 scores for each of it, which the
         // slices hold. Words of halves are read and written with LDR and STR, which take any alignment on these cores.
         let sum = unsafe { weigh_fours(scores.as_mut_ptr(), mantissas.as_ptr(), whole / 4, maxima) };
+        if whole == tokens {
+            return sum;
+        }
         let (scores, mantissas) = (scores.get_mut(whole..).unwrap_or(&mut []), mantissas.get(whole..).unwrap_or(&[]));
         sum + Scalar::weigh(scores, max, left, mantissas)
     }
