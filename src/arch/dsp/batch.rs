@@ -5,9 +5,8 @@
 //! two rows by two columns in a word ───────────────┴─► pair_by_four ──► eight sums
 //! ```
 
-use super::Dsp;
 use super::loops::{extension, lines};
-use crate::arch::Backend;
+use super::{Backend, Dsp};
 use core::arch::naked_asm;
 use core::mem::MaybeUninit;
 
