@@ -96,6 +96,32 @@ impl Dims {
         }
     }
 
+    /// The dimensions of one block by itself, streams in and out, with heads of `d_model / n_heads` and the usual attention scale.
+    ///
+    /// What else it may have is set by its fields; what does not fit is found when its image is parsed.
+    pub const fn block(d_model: usize, n_heads: usize, d_ff: usize, max_seq: usize, options: Options) -> Dims {
+        let head_dim = match d_model.checked_div(n_heads) {
+            Some(head_dim) => head_dim,
+            None => 0,
+        };
+        Dims {
+            d_model,
+            n_layers: 1,
+            n_heads,
+            n_kv_heads: n_heads,
+            head_dim,
+            d_ff,
+            vocab: 0,
+            n_features: 0,
+            n_outputs: 0,
+            max_seq,
+            sliding_window: 0,
+            norm_eps: 1e-5,
+            attention_scale: inverse_root(head_dim),
+            options,
+        }
+    }
+
     /// Checks that every dimension can be computed with.
     ///
     /// # Errors
@@ -338,5 +364,33 @@ impl Dims {
     /// Multiply-accumulates of attention scores and weighted sums for the token at `position`.
     pub const fn attention_macs(&self, position: usize) -> usize {
         2 * self.n_layers * self.attention_width() * self.cached(position + 1)
+    }
+}
+
+/// `1 / sqrt(x)`, by Newton's steps, for the compiler; 1 for 0.
+const fn inverse_root(x: usize) -> f32 {
+    if x == 0 {
+        return 1.0;
+    }
+    // From above, the steps fall until the last bit.
+    let (x, mut root) = (x as f64, x as f64);
+    loop {
+        let next = 0.5 * (root + x / root);
+        if next >= root {
+            return (1.0 / root) as f32;
+        }
+        root = next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::inverse_root;
+
+    #[test]
+    fn the_usual_attention_scale_is_the_nearest_float() {
+        for head_dim in 1..=512 {
+            assert_eq!(inverse_root(head_dim), (1.0 / libm::sqrt(head_dim as f64)) as f32, "{head_dim}");
+        }
     }
 }

@@ -33,28 +33,7 @@ macro_rules! model {
                 PARSED
             };
 
-            #[allow(unused_mut, unused_assignments)]
-            const LIMITS: (usize, usize, usize) = {
-                let (mut max_seq, mut batch, mut ram) = (MODEL.dims().max_seq, $crate::MAX_BATCH, usize::MAX);
-                $(max_seq = $max_seq;)?
-                $(batch = $batch;)?
-                $(ram = $ram;)?
-                assert!(max_seq > 0, "max_seq must be at least 1");
-                assert!(max_seq <= MODEL.dims().max_seq, "max_seq is longer than the model's own context");
-                assert!(batch > 0 && batch <= $crate::MAX_BATCH, "batch must be 1 to MAX_BATCH");
-                (max_seq, batch, ram)
-            };
-
-            /// Longest sequence that the state has room for, in tokens.
-            pub const MAX_SEQ: usize = LIMITS.0;
-
-            /// All memory that a session of this model needs.
-            pub type State = $crate::State<{ MAX_SEQ }, { LIMITS.1 }, { MODEL.dims().state_words(MAX_SEQ, LIMITS.1) }>;
-
-            const _: () = assert!(
-                size_of::<State>() <= LIMITS.2,
-                "the state of this model does not fit the RAM budget: lower max_seq or batch, or raise the budget"
-            );
+            $crate::sizes!($(max_seq = $max_seq,)? $(batch = $batch,)? $(ram = $ram,)?);
         }
     };
 }
@@ -78,5 +57,76 @@ macro_rules! mel_bank {
                 Err(error) => panic!("{}", error.message()),
             }
         }
+    };
+}
+
+/// Makes a model of constants, at compile time: for a block whose weights stand in the program itself.
+///
+/// ```text
+/// thumbformer::constant_model!(pub mod block = DIMS, &[(Tensor::Query, 0, &QUERY), …], max_seq = 16, batch = 4, ram <= 4096);
+/// ```
+/// `DIMS` is a constant [`Dims`](crate::Dims), see [`Dims::block`](crate::Dims::block); each tensor has its layer and its values
+/// `&[f32]`, a matrix row-major. The module is that of [`model!`](crate::model); weights that do not fit the dimensions stop the
+/// build.
+#[macro_export]
+macro_rules! constant_model {
+    ($vis:vis mod $name:ident = $dims:expr, $tensors:expr $(, max_seq = $max_seq:expr)? $(, batch = $batch:expr)? $(, ram <= $ram:expr)? $(,)?) => {
+        /// A model of constants.
+        $vis mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            const TENSORS: &[$crate::image::Constant<'static>] = $tensors;
+
+            /// Bytes of the image in flash.
+            pub const IMAGE_BYTES: usize = 4 * $crate::image::constant_words(&$dims, TENSORS);
+
+            static WORDS: [u32; IMAGE_BYTES / 4] = match $crate::image::constant(&$dims, TENSORS) {
+                Ok(words) => words,
+                Err(error) => panic!("{}", error.message()),
+            };
+
+            /// The model, checked at compile time.
+            #[allow(long_running_const_eval)]
+            pub const MODEL: $crate::Model<'static> = {
+                const PARSED: $crate::Model<'static> = match $crate::Model::parse(&WORDS) {
+                    Ok(model) => model,
+                    Err(error) => panic!("{}", error.message()),
+                };
+                PARSED
+            };
+
+            $crate::sizes!($(max_seq = $max_seq,)? $(batch = $batch,)? $(ram = $ram,)?);
+        }
+    };
+}
+
+/// What `model!` and `constant_model!` have in common: the state's type, and its limits.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! sizes {
+    ($(max_seq = $max_seq:expr,)? $(batch = $batch:expr,)? $(ram = $ram:expr,)?) => {
+            #[allow(unused_mut, unused_assignments)]
+            const LIMITS: (usize, usize, usize) = {
+                let (mut max_seq, mut batch, mut ram) = (MODEL.dims().max_seq, $crate::MAX_BATCH, usize::MAX);
+                $(max_seq = $max_seq;)?
+                $(batch = $batch;)?
+                $(ram = $ram;)?
+                assert!(max_seq > 0, "max_seq must be at least 1");
+                assert!(max_seq <= MODEL.dims().max_seq, "max_seq is longer than the model's own context");
+                assert!(batch > 0 && batch <= $crate::MAX_BATCH, "batch must be 1 to MAX_BATCH");
+                (max_seq, batch, ram)
+            };
+
+            /// Longest sequence that the state has room for, in tokens.
+            pub const MAX_SEQ: usize = LIMITS.0;
+
+            /// All memory that a session of this model needs.
+            pub type State = $crate::State<{ MAX_SEQ }, { LIMITS.1 }, { MODEL.dims().state_words(MAX_SEQ, LIMITS.1) }>;
+
+            const _: () = assert!(
+                size_of::<State>() <= LIMITS.2,
+                "the state of this model does not fit the RAM budget: lower max_seq or batch, or raise the budget"
+            );
     };
 }

@@ -46,7 +46,7 @@ pub use int4::{GROUP, MAX_COLUMNS as MAX_COLUMNS_Q4, first_group, words_q4};
 pub(crate) use multiply::{Ratio, bit_length, exponent, mul_wide, power_of_two};
 #[cfg(feature = "std")]
 pub use pack::{pack_q4, pack_q8};
-pub use packing::{COLUMNS as PACKED_COLUMNS, Packing, ROWS as PACKED_ROWS, words_q8};
+pub use packing::{COLUMNS as PACKED_COLUMNS, Packing, ROWS as PACKED_ROWS, sources_q8, word_q8, words_q8};
 pub(crate) use scalar::probability;
 
 #[cfg(thumbformer_backend = "dsp")]

@@ -1,7 +1,7 @@
 //! Packing a matrix, on the host: the other direction of [`Packing::row_q8`] and `Packing::group`.
 
 use super::int4::{GROUP, first_group, words_q4};
-use super::packing::{COLUMNS, Packing, ROWS};
+use super::packing::{COLUMNS, Packing, ROWS, sources_q8, word_q8, words_q8};
 use std::vec::Vec;
 
 /// Packs an int8 matrix.
@@ -10,54 +10,12 @@ use std::vec::Vec;
 /// `integers: [rows, cols]`, row-major.
 pub fn pack_q8(packing: Packing, rows: usize, cols: usize, integers: &[i8]) -> Vec<u32> {
     let width = cols.next_multiple_of(COLUMNS);
-    let height = rows.next_multiple_of(ROWS);
-    let at = |row: usize, col: usize| {
+    let at = |(row, col): (usize, usize)| {
         let inside = row < rows && col < cols;
         if inside { integers.get(row * cols + col).copied().unwrap_or(0) } else { 0 }
     };
-    let word = |bytes: [i8; 4]| u32::from_le_bytes(bytes.map(i8::cast_unsigned));
-    let four = |row: usize, col: usize| word(core::array::from_fn(|i| at(row, col + i)));
-    let pair = |row: usize, col: usize| {
-        let half = |col: usize| (256 * i32::from(at(row + 1, col)) + i32::from(at(row, col))) as u16;
-        u32::from(half(col)) | u32::from(half(col + 1)) << 16
-    };
-    let mut words = Vec::with_capacity(height * width / 4);
-    for block in (0..height).step_by(ROWS) {
-        match packing {
-            Packing::Host => {
-                words.extend(
-                    (block..block + ROWS)
-                        .flat_map(|row| (0..width / 4).map(move |i| (row, 4 * i)))
-                        .map(|(r, c)| four(r, c)),
-                );
-            }
-            Packing::M0 => {
-                let square = |row: usize, col: usize| {
-                    let integers = [at(row, col + 1), at(row + 1, col + 1), at(row, col), at(row + 1, col)];
-                    word(integers.map(|integer| integer ^ -128))
-                };
-                for col in (0..width).step_by(2) {
-                    words.extend([square(block, col), square(block + 2, col)]);
-                }
-            }
-            Packing::M4 => {
-                for col in (0..width).step_by(4) {
-                    words.extend([
-                        pair(block, col),
-                        pair(block + 2, col),
-                        pair(block, col + 2),
-                        pair(block + 2, col + 2),
-                    ]);
-                }
-            }
-            Packing::M55 => {
-                for col in (0..width).step_by(16) {
-                    words.extend((0..ROWS * 4).map(|i| four(block + i / 4, col + 4 * (i % 4))));
-                }
-            }
-        }
-    }
-    words
+    let word = |index| word_q8(packing, sources_q8(packing, width, index).map(at));
+    (0..words_q8(rows, cols) as usize).map(word).collect()
 }
 
 /// Packs an int4 matrix.

@@ -107,6 +107,44 @@ impl Packing {
     }
 }
 
+/// Row and column of the four integers that one word of a packed int8 matrix is made of, in the order that [`word_q8`] takes.
+///
+/// `width`: padded columns.
+pub const fn sources_q8(packing: Packing, width: usize, index: usize) -> [(usize, usize); 4] {
+    let (block, i) = (index / width * ROWS, index % width);
+    match packing {
+        Packing::Host => {
+            let (row, col) = (block + i / (width / 4), i % (width / 4) * 4);
+            [(row, col), (row, col + 1), (row, col + 2), (row, col + 3)]
+        }
+        Packing::M55 => {
+            let (row, col) = (block + i % COLUMNS / 4, i / COLUMNS * COLUMNS + i % 4 * 4);
+            [(row, col), (row, col + 1), (row, col + 2), (row, col + 3)]
+        }
+        Packing::M0 => {
+            let (row, col) = (block + i % 2 * 2, i / 2 * 2);
+            [(row, col + 1), (row + 1, col + 1), (row, col), (row + 1, col)]
+        }
+        Packing::M4 => {
+            let (row, col) = (block + i % 2 * 2, i / 4 * 4 + i % 4 / 2 * 2);
+            [(row, col), (row + 1, col), (row, col + 1), (row + 1, col + 1)]
+        }
+    }
+}
+
+/// A word of a packed int8 matrix.
+pub const fn word_q8(packing: Packing, integers: [i8; 4]) -> u32 {
+    let [a, b, c, d] = integers;
+    match packing {
+        Packing::Host | Packing::M55 => u32::from_le_bytes([a as u8, b as u8, c as u8, d as u8]),
+        Packing::M0 => u32::from_le_bytes([a as u8, b as u8, c as u8, d as u8]) ^ 0x8080_8080,
+        Packing::M4 => {
+            let (low, high) = (256 * b as i32 + a as i32, 256 * d as i32 + c as i32);
+            (low as u16) as u32 | ((high as u16) as u32) << 16
+        }
+    }
+}
+
 /// Words of a packed int8 matrix.
 pub const fn words_q8(rows: usize, cols: usize) -> u64 {
     (rows as u64).next_multiple_of(ROWS as u64) * (cols as u64).next_multiple_of(COLUMNS as u64) / 4

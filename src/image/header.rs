@@ -148,3 +148,51 @@ const fn read_options(words: &[u32]) -> Result<Options, Error> {
         head: headless == 0 && word(words, header::INPUT) != Input::Stream as u32,
     })
 }
+
+impl Dims {
+    /// The header of an int8 image without tokenizer and rotary tables.
+    pub(super) const fn header_words(
+        &self,
+        packing: Packing,
+        present: u64,
+        sections: u32,
+        bytes: u32,
+    ) -> [u32; header::WORDS] {
+        let options = &self.options;
+        let mut words = [0; header::WORDS];
+        words[header::MAGIC] = layout::MAGIC;
+        words[header::VERSION] = layout::VERSION;
+        words[header::BYTES] = bytes;
+        words[header::SECTIONS] = sections;
+        words[header::LAYOUT] = packing.id();
+        words[header::QUANTIZATION] = layout::QUANTIZATION_Q8;
+        words[header::D_MODEL] = self.d_model as u32;
+        words[header::N_LAYERS] = self.n_layers as u32;
+        words[header::N_HEADS] = self.n_heads as u32;
+        words[header::N_KV_HEADS] = self.n_kv_heads as u32;
+        words[header::HEAD_DIM] = self.head_dim as u32;
+        words[header::D_FF] = self.d_ff as u32;
+        words[header::VOCAB] = self.vocab as u32;
+        words[header::MAX_SEQ] = self.max_seq as u32;
+        words[header::NORM_EPS] = self.norm_eps.to_bits();
+        words[header::ATTENTION_SCALE] = self.attention_scale.to_bits();
+        words[header::NORM] = options.norm as u32;
+        words[header::NORM_PLACE] = options.norm_place as u32;
+        words[header::ACTIVATION] = options.activation as u32;
+        words[header::MASK] = options.mask as u32;
+        words[header::POSITIONS] = options.positions as u32;
+        words[header::INPUT] = options.input as u32;
+        words[header::BOS] = layout::NO_TOKEN;
+        words[header::END] = layout::NO_TOKEN;
+        words[header::END_2] = layout::NO_TOKEN;
+        words[header::TENSORS] = present as u32;
+        words[header::TENSORS_HIGH] = (present >> 32) as u32;
+        words[header::POOLING] = options.pooling as u32;
+        words[header::POOLER] = options.pooler as u32;
+        words[header::N_OUTPUTS] = if self.n_outputs == self.vocab { 0 } else { self.n_outputs as u32 };
+        words[header::N_FEATURES] = self.n_features as u32;
+        words[header::SLIDING_WINDOW] = self.sliding_window as u32;
+        words[header::HEADLESS] = !options.head as u32 * !matches!(options.input, Input::Stream) as u32;
+        words
+    }
+}

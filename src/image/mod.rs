@@ -55,13 +55,16 @@
 //!   characters `[n, 2]` = (code point, token), sorted; merges `[n, 2]` = (`left << 16 | right`, `merged << 16 | rank`),
 //!   sorted; the lowest rank merges first, the leftmost among equals.
 
+mod constant;
 mod header;
 pub mod layout;
 mod parse;
+mod round;
 mod tensors;
 #[cfg(feature = "std")]
 mod write;
 
+pub use constant::{Constant, constant, constant_words};
 pub(crate) use header::CRC;
 pub use parse::{Image, Section, TokenizerKind};
 #[cfg(feature = "std")]

@@ -109,6 +109,11 @@ impl Contents {
         contents
     }
 
+    /// A bit for each tensor that is there.
+    pub(super) const fn present(&self) -> u64 {
+        self.present
+    }
+
     pub(crate) const fn has(&self, tensor: Tensor) -> bool {
         self.present & bit(tensor) != 0
     }

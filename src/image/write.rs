@@ -3,11 +3,11 @@
 use super::header::CRC;
 use super::layout::{self, header, section};
 use super::parse::{Image, TokenizerKind};
+use super::round;
 use super::tensors::{Contents, bit};
 use crate::arch::{self, Packing};
 use crate::dims::Dims;
 use crate::error::{Error, Tensor};
-use crate::options::Input;
 use std::collections::BTreeMap;
 use std::vec;
 use std::vec::Vec;
@@ -117,20 +117,13 @@ impl ImageWriter {
         weights: &[f32],
     ) -> Result<(), Error> {
         check_values(tensor, layer, rows, cols, weights)?;
-        let largest = |weights: &[f32]| weights.iter().fold(0.0_f32, |max, weight| max.max(weight.abs()));
-        // The largest row has the largest multiplier; a matrix so small that its scale is subnormal is zero.
-        let scale = largest(weights) / 127.0 / f32::from(i16::MAX);
-        let usable = scale >= f32::MIN_POSITIVE;
-        let scale = if usable { scale } else { 0.0 };
+        let scale = round::matrix_scale(round::largest(weights));
         let mut integers = Vec::with_capacity(rows * cols);
         let mut multipliers = Vec::with_capacity(rows);
         for row in weights.chunks_exact(cols.max(1)) {
-            // Rounded up, so that the integers stay within ±127.
-            let multiplier = if usable { (largest(row) / 127.0 / scale).ceil().min(32_767.0) } else { 0.0 };
-            let row_scale = multiplier * scale;
-            let integer = |weight: f32| (weight / row_scale).round_ties_even().clamp(-127.0, 127.0) as i8;
-            integers.extend(row.iter().map(|&weight| if multiplier > 0.0 { integer(weight) } else { 0 }));
-            multipliers.push(multiplier as i16);
+            let multiplier = round::multiplier(round::largest(row), scale);
+            integers.extend(row.iter().map(|&weight| round::int8(weight, multiplier, scale)));
+            multipliers.push(multiplier);
         }
         let packed = arch::pack_q8(self.packing, rows, cols, &integers);
         multipliers.resize(rows.next_multiple_of(arch::PACKED_ROWS), 0);
@@ -171,10 +164,8 @@ impl ImageWriter {
     /// [`Error::BadValue`] for NaN and infinity.
     pub fn vector(&mut self, tensor: Tensor, layer: usize, values: &[f32]) -> Result<(), Error> {
         check_values(tensor, layer, 1, values.len(), values)?;
-        let scale = values.iter().fold(0.0_f32, |max, value| max.max(value.abs())) / f32::from(i16::MAX);
-        let scale = if scale >= f32::MIN_POSITIVE { scale } else { 0.0 };
-        let integer = |value: f32| if scale > 0.0 { (value / scale).round_ties_even() as i16 } else { 0 };
-        self.integers(tensor, layer, 1, values.len(), scale, values.iter().map(|&value| integer(value)));
+        let scale = round::vector_scale(round::largest(values));
+        self.integers(tensor, layer, 1, values.len(), scale, values.iter().map(|&value| round::int16(value, scale)));
         Ok(())
     }
 
@@ -331,41 +322,13 @@ impl ImageWriter {
     }
 
     fn header(&self, bytes: usize) -> [u32; header::WORDS] {
-        let dims = &self.dims;
-        let mut words = [0; header::WORDS];
-        words[header::MAGIC] = layout::MAGIC;
-        words[header::VERSION] = layout::VERSION;
-        words[header::BYTES] = bytes as u32;
-        words[header::SECTIONS] = self.contents.len() as u32;
-        words[header::LAYOUT] = self.packing.id();
+        let present = self.present();
+        let mut words = self.dims.header_words(self.packing, present, self.contents.len() as u32, bytes as u32);
         let int4 = self.contents.values().any(|content| content.encoding == layout::ENCODING_Q4);
-        words[header::QUANTIZATION] = if int4 { layout::QUANTIZATION_Q4 } else { layout::QUANTIZATION_Q8 };
-        words[header::D_MODEL] = dims.d_model as u32;
-        words[header::N_LAYERS] = dims.n_layers as u32;
-        words[header::N_HEADS] = dims.n_heads as u32;
-        words[header::N_KV_HEADS] = dims.n_kv_heads as u32;
-        words[header::HEAD_DIM] = dims.head_dim as u32;
-        words[header::D_FF] = dims.d_ff as u32;
-        words[header::VOCAB] = dims.vocab as u32;
-        words[header::MAX_SEQ] = dims.max_seq as u32;
-        words[header::NORM_EPS] = dims.norm_eps.to_bits();
-        words[header::ATTENTION_SCALE] = dims.attention_scale.to_bits();
-        let options = &dims.options;
-        words[header::NORM] = options.norm as u32;
-        words[header::NORM_PLACE] = options.norm_place as u32;
-        words[header::ACTIVATION] = options.activation as u32;
-        words[header::MASK] = options.mask as u32;
-        words[header::POSITIONS] = options.positions as u32;
-        words[header::INPUT] = options.input as u32;
-        words[header::POOLING] = options.pooling as u32;
-        words[header::POOLER] = options.pooler as u32;
-        words[header::N_OUTPUTS] = if dims.n_outputs == dims.vocab { 0 } else { dims.n_outputs as u32 };
-        words[header::N_FEATURES] = dims.n_features as u32;
-        words[header::SLIDING_WINDOW] = dims.sliding_window as u32;
-        words[header::HEADLESS] = u32::from(!options.head && options.input != Input::Stream);
-        words[header::TENSORS] = self.present() as u32;
-        words[header::TENSORS_HIGH] = (self.present() >> 32) as u32;
-        words[header::ROTARY_FINE] = if dims.is_rotary() { self.rotary_fine as u32 } else { 0 };
+        if int4 {
+            words[header::QUANTIZATION] = layout::QUANTIZATION_Q4;
+        }
+        words[header::ROTARY_FINE] = if self.dims.is_rotary() { self.rotary_fine as u32 } else { 0 };
         words[header::TOKENIZER] = self.tokenizer;
         words[header::TOKENIZER_FLAGS] = self.tokenizer_flags;
         words[header::BOS] = self.bos;

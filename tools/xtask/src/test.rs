@@ -17,9 +17,13 @@ use serde::Deserialize;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
+use thumbformer::LogitsCrc;
 use thumbformer::text::Sampling;
 use thumbformer_checkpoint::Checkpoint;
 use thumbformer_cli::verify::{Bounds, Selection, documents, verify};
+
+#[path = "../../../examples/block/block.rs"]
+mod block;
 
 /// A part of the tests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -292,6 +296,13 @@ fn emulated(board: &Board) -> Result<Outcome> {
     let runtime = emulator::emulate(board, &board.build_example(&toolchain, "runtime")?, &[], |_| ())?;
     ensure!(runtime.exit == 0, "parsing on the device: exit code {} (1: a sound image, 2: a cut one)", runtime.exit);
     verdicts.push("an image is parsed on the device, a cut one refused".into());
+    let alone = emulator::emulate(board, &board.build_example(&toolchain, "block")?, &[], |_| ())?;
+    let mut x = block::X;
+    block::run(&mut x)?;
+    let expected = format!("crc32 {:08x}", LogitsCrc::new().update(&x));
+    let printed = String::from_utf8_lossy(&alone.console);
+    ensure!(alone.exit == 0 && printed.trim() == expected, "one block: expected {expected}, found {printed}");
+    verdicts.push("one block of constants as on the host".into());
     Ok(Outcome::Passed(verdicts.join("; ")))
 }
 

@@ -1,0 +1,81 @@
+//! From float weights to integers: what an image is made by, on the host and by the compiler.
+
+/// The scale of an int8 matrix whose largest magnitude this is; 0 for one so small that the scale would be subnormal.
+pub(super) const fn matrix_scale(largest: f32) -> f32 {
+    // The largest row has the largest multiplier.
+    normal(largest / 127.0 / i16::MAX as f32)
+}
+
+/// The multiplier of a row whose largest magnitude this is: rounded up, so that the integers stay within ±127.
+pub(super) const fn multiplier(largest: f32, scale: f32) -> i16 {
+    if scale == 0.0 {
+        return 0;
+    }
+    let exact = largest / 127.0 / scale;
+    let whole = exact as i32;
+    let up = if (whole as f32) < exact { whole + 1 } else { whole };
+    if up > i16::MAX as i32 { i16::MAX } else { up as i16 }
+}
+
+/// A weight of a row; ties to even.
+pub(super) const fn int8(weight: f32, multiplier: i16, scale: f32) -> i8 {
+    if multiplier == 0 {
+        return 0;
+    }
+    let integer = round(weight / (multiplier as f32 * scale));
+    if integer > 127 {
+        127
+    } else if integer < -127 {
+        -127
+    } else {
+        integer as i8
+    }
+}
+
+/// The scale of a vector whose largest magnitude this is.
+pub(super) const fn vector_scale(largest: f32) -> f32 {
+    normal(largest / i16::MAX as f32)
+}
+
+/// A value of a vector; ties to even.
+pub(super) const fn int16(value: f32, scale: f32) -> i16 {
+    if scale == 0.0 { 0 } else { round(value / scale) as i16 }
+}
+
+/// The largest magnitude.
+pub(super) const fn largest(values: &[f32]) -> f32 {
+    let (mut largest, mut i) = (0.0, 0);
+    while i < values.len() {
+        let magnitude = values[i].abs();
+        if magnitude > largest {
+            largest = magnitude;
+        }
+        i += 1;
+    }
+    largest
+}
+
+const fn normal(scale: f32) -> f32 {
+    if scale >= f32::MIN_POSITIVE { scale } else { 0.0 }
+}
+
+/// Ties to even, for magnitudes below 2^22: added to this, a number has no room for bits behind the point.
+const fn round(x: f32) -> i32 {
+    const NO_FRACTION: f32 = 12_582_912.0;
+    ((x + NO_FRACTION) - NO_FRACTION) as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::round;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn numbers_are_rounded_as_the_standard_library_does_it(x in -4_000_000.0_f32..4_000_000.0, half in -9000..9000_i32) {
+            prop_assert_eq!(round(x), x.round_ties_even() as i32);
+            let tie = half as f32 + 0.5;
+            prop_assert_eq!(round(tie), tie.round_ties_even() as i32);
+        }
+    }
+}
