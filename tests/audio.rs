@@ -152,6 +152,7 @@ fn silence_is_the_floor_and_the_loudest_sounds_are_finite() {
 fn a_clip_is_cut_off_or_filled_up_with_silence() {
     let sound = buzz(8000, 9000, 0.5);
     let frames = pushed(&SPEECH, &sound, &[usize::MAX]);
+    assert!(size_of::<LogMel<256, 20>>() <= 6 * 256 + 4 * 20 + 4 * size_of::<usize>());
     let mut front_end = LogMel::new(&SPEECH);
     let mut clip = vec![0.0; 49 * 20];
     // Whatever the front end has heard before.

@@ -6,7 +6,7 @@
 //!  portions   window                  `microfft`
 //! ```
 //! [`LogMelConfig`] says how, [`MelBank`] holds the tables, made by the compiler, and [`LogMel`] the samples that the next
-//! frame needs: 1.6 KB for a window of 256. Recordings come in portions of any length, and the frames are the same bits
+//! frame needs. Recordings come in portions of any length, and the frames are the same bits
 //! whatever the portions were.
 //!
 //! ```
@@ -25,8 +25,12 @@
 //!
 //! # The same bits everywhere
 //! The windowed samples and the logarithm are integers; the FFT, the powers and their sums are `f32` additions and
-//! multiplications in a fixed order, without contraction. Where a core flushes subnormal numbers to zero and another does not,
-//! the floor that is added to every energy hides it: it is 2^100 times larger than any of them.
+//! multiplications in a fixed order, without contraction. A core that flushes subnormal numbers to zero may differ from
+//! another in what is below 2^-100: a larger term of a sum does not notice, and in the end the floor, 2^37 at least, is larger.
+//!
+//! # Cost
+//! For `MelBank<256, 20>` on a Cortex-M4F: 19,700 instructions a frame (`cargo xtask bench model`), 1.6 KB of state, 600 bytes of
+//! tables, 9 KB of code and sines.
 
 mod bank;
 mod config;

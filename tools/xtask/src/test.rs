@@ -375,6 +375,9 @@ const CEILINGS: [(Core, &str, &str, u32, u32, f64); 26] = [
 const ENCODER_CEILINGS: [(Core, u32); 4] =
     [(Core::M4, 5_300_000), (Core::M55, 2_200_000), (Core::M3, 13_100_000), (Core::M0Plus, 22_600_000)];
 
+/// The most instructions of a second of sound.
+const SOUND_CEILINGS: [(Core, u32); 3] = [(Core::M4, 1_000_000), (Core::M55, 900_000), (Core::M0Plus, 31_000_000)];
+
 fn kernels() -> Result<Outcome> {
     let mut count = 0;
     for &core in Core::value_variants() {
@@ -385,11 +388,16 @@ fn kernels() -> Result<Outcome> {
         }
         let encoder = bench::encoder(core)?;
         ensure!(encoder.exact, "{}: the encoder block has other bits than on the host", core.name());
-        ensure!(
-            bench::front_end(core)?.exact,
-            "{}: the front end's frames have other bits than on the host",
-            core.name()
-        );
+        let sound = bench::front_end(core)?;
+        ensure!(sound.exact, "{}: the front end's frames have other bits than on the host", core.name());
+        for (_, ceiling) in SOUND_CEILINGS.iter().filter(|ceiling| ceiling.0 == core) {
+            let found = sound.instructions;
+            ensure!(
+                found <= *ceiling,
+                "{}: a second of sound takes {found} instructions, at most {ceiling}",
+                core.name()
+            );
+        }
         for (_, ceiling) in ENCODER_CEILINGS.iter().filter(|ceiling| ceiling.0 == core) {
             let found = encoder.instructions;
             ensure!(
