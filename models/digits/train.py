@@ -117,6 +117,19 @@ def masked(frames):
     return frames
 
 
+def warped(frames):
+    """Faster or slower, and by a longer or shorter vocal tract: both axes stretched about a point of their own."""
+    b, t, m = frames.shape
+    axes = []
+    for size, widest, shift in ((m, 0.1, 0.5), (t, 0.25, 2.0)):
+        scale = torch.exp((torch.rand(b, 1) * 2 - 1) * widest)
+        start = (torch.rand(b, 1) * 2 - 1) * shift
+        axes.append((torch.arange(size) * scale + start) / (size - 1) * 2 - 1)
+    mels, times = axes
+    grid = torch.stack([mels[:, None, :].expand(b, t, m), times[:, :, None].expand(b, t, m)], -1)
+    return F.grid_sample(frames[:, None], grid, align_corners=True, padding_mode="border")[:, 0]
+
+
 @torch.no_grad()
 def predict(model, frames):
     model.eval()
@@ -146,7 +159,7 @@ def train(args, frames, labels, log, checks):
         for group in optimizer.param_groups:
             group["lr"] = rate
         model.train()
-        x, y = masked(frames[which].float()), F.one_hot(labels[which], CONFIG["n_outputs"]).float()
+        x, y = masked(warped(frames[which].float())), F.one_hot(labels[which], CONFIG["n_outputs"]).float()
         # Mixup (Zhang et al. 2018) of half of the batches.
         if rng.random() < 0.5:
             part, other = rng.beta(0.3, 0.3), torch.randperm(len(x))
