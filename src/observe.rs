@@ -80,7 +80,10 @@ pub struct AttentionRow<'a> {
 }
 
 impl AttentionRow<'_> {
-    /// The probability of every token so far, `[position + 1]`; they sum to 1 but for rounding.
+    /// The probability of every token that is seen; they sum to 1 but for rounding.
+    ///
+    /// Under a causal mask these are all so far, `[position + 1]`; once a sliding window is full, the tokens of the window, that of
+    /// position `p` at index `p % sliding_window`. Without a mask they are the whole sequence, `[seq]`.
     pub fn probabilities(&self) -> impl Iterator<Item = f32> + '_ {
         let sum: u32 = self.scores.probabilities().sum();
         self.scores.probabilities().map(move |probability| probability as f32 / sum.max(1) as f32)

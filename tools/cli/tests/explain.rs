@@ -129,6 +129,47 @@ fn every_point_of_both_norm_places_is_the_reference_s_of_the_same_name() {
     }
 }
 
+/// A sliding window's cache is a ring; an encoder of text reads it as a whole.
+#[test]
+fn rows_of_sliding_windows_and_of_encoders_of_text_are_the_reference_s() {
+    /// The whole context of the smallest.
+    const SEQ: usize = 10;
+    for (golden, window) in [("llama", None), ("llama", Some(5)), ("llama", Some(1)), ("bert", None)] {
+        let folder = root().join("tests/golden").join(golden).join("checkpoint");
+        let mut checkpoint = Checkpoint::load(&folder, None).expect("a golden checkpoint");
+        checkpoint.config.sliding_window = window;
+        let words = convert(&checkpoint, Settings::default(), &mut |_| ()).expect("an image");
+        let tokens: Vec<u16> = (0..SEQ as u16).map(|token| 7 * token % checkpoint.config.vocab as u16).collect();
+        let ids: Vec<u32> = tokens.iter().map(|&token| token.into()).collect();
+        let sequence = Sequence::Tokens(tokens, Vec::new());
+        let recording = Recording::of(&Model::parse(&words).expect("a model"), &sequence).expect("fits");
+        let (mut checked, mut sqnr) = (0, Sqnr::default());
+        let mut observe = |name: &str, values: &[f64]| {
+            let Some(layer) = name.strip_prefix("layers.").and_then(|name| name.strip_suffix(".attention.scores"))
+            else {
+                return;
+            };
+            let layer = layer.parse().expect("a number");
+            for (head, expected) in values.chunks(SEQ * SEQ).enumerate() {
+                for (token, (expected, row)) in expected.chunks(SEQ).zip(recording.attention(layer, head)).enumerate() {
+                    let mut found: Vec<f64> = row.iter().map(|&p| p.into()).collect();
+                    found.resize(SEQ, 0.0);
+                    // What is not seen is 0 in both.
+                    assert!(
+                        expected.iter().zip(&found).all(|(x, y)| *x > 0.0 || *y == 0.0),
+                        "{golden}, {token}: {row:?}"
+                    );
+                    sqnr.add(expected, &found);
+                    checked += 1;
+                }
+            }
+        };
+        Reference::new(&checkpoint).forward(&ids, &mut observe).expect("a sequence");
+        assert_eq!(checked, SEQ * checkpoint.config.n_layers * checkpoint.config.n_heads, "{golden}");
+        assert!(sqnr.decibels() > 28.0, "{golden}, window {window:?}: {:.1} dB", sqnr.decibels());
+    }
+}
+
 #[test]
 fn a_pre_ln_stream_is_a_sum_to_the_bit_and_a_post_ln_stream_is_its_norms() {
     for place in [Place::Pre, Place::Post] {

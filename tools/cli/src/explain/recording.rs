@@ -147,8 +147,18 @@ impl Observer for Recording {
     }
 
     fn attention(&mut self, layer: usize, head: usize, row: &AttentionRow<'_>) {
-        self.attention.entry((layer, head)).or_default().push(row.probabilities().collect());
+        let rows = self.attention.entry((layer, head)).or_default();
+        rows.push(by_position(row.probabilities().collect(), rows.len()));
     }
+}
+
+/// A row in the order of positions: a sliding window's cache is a ring, and what has left it is not looked at.
+fn by_position(row: Vec<f32>, token: usize) -> Vec<f32> {
+    let window = row.len();
+    if window > token {
+        return row;
+    }
+    (0..=token).map(|seen| if seen + window > token { row[seen % window] } else { 0.0 }).collect()
 }
 
 impl Recording {
@@ -160,33 +170,33 @@ impl Recording {
         let mut recording = Recording::default();
         let mut state = HostState::new(model.dims(), sequence.len());
         let mut session = model.session(state.memory());
+        let causal = model.dims().options.mask == Mask::Causal;
         match sequence {
-            Sequence::Tokens(tokens, _) => {
+            Sequence::Tokens(tokens, _) if causal => {
                 for &token in tokens {
                     session.decode_observed(token, &mut recording)?;
                 }
-                recording.input = recording.at(Point::Embedding, 0).to_vec();
+            }
+            Sequence::Tokens(tokens, _) => {
+                session.infer_observed(&tokens[..], None, &mut recording)?;
+            }
+            Sequence::Frames(frames, _) if causal => {
+                for frame in frames {
+                    session.push_observed(frame, &mut recording)?;
+                }
             }
             Sequence::Frames(frames, _) => {
-                if model.dims().options.mask == Mask::Causal {
-                    for frame in frames {
-                        session.push_observed(frame, &mut recording)?;
-                    }
-                } else {
-                    session.infer_observed(&frames.concat()[..], None, &mut recording)?;
-                }
-                let point = if recording.at(Point::EmbeddingNorm, 0).is_empty() {
-                    Point::Embedding
-                } else {
-                    Point::EmbeddingNorm
-                };
-                recording.input = recording.at(point, 0).to_vec();
+                session.infer_observed(&frames.concat()[..], None, &mut recording)?;
             }
             Sequence::Streams(streams) => {
                 session.encode_observed(&mut streams.concat(), &mut recording)?;
                 recording.input = streams.clone();
+                return Ok(recording);
             }
         }
+        let norm = recording.at(Point::EmbeddingNorm, 0);
+        let input = if norm.is_empty() { recording.at(Point::Embedding, 0) } else { norm };
+        recording.input = input.to_vec();
         Ok(recording)
     }
 
