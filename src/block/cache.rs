@@ -136,11 +136,11 @@ fn store_scale(
     exponent: &mut i16,
     bits: i32,
 ) -> Option<Ratio> {
-    *mantissas.get_mut(slot)? = 0;
-    if slot == 0 && !replaces {
-        *exponent = NO_EXPONENT;
-    } else if replaces {
+    if replaces {
+        *mantissas.get_mut(slot)? = 0;
         *exponent = lowered(mantissas, *exponent, bits);
+    } else if slot == 0 {
+        *exponent = NO_EXPONENT;
     }
     let max = Native::largest(x.integers);
     let scale = Scale::covering(max as f32 * x.scale, *exponent, bits)?;
@@ -148,6 +148,7 @@ fn store_scale(
     if growth > 0 {
         let shift = growth.min(16).cast_unsigned();
         for mantissa in &mut *mantissas {
+            // What is in the slot is overwritten.
             *mantissa = ((i32::from(*mantissa) + (1 << (shift - 1))) >> shift) as i16;
         }
         *exponent = scale.exponent;

@@ -93,17 +93,23 @@ def torch_encoders(folder, generator):
             if pooling != "none":
                 self.head = nn.Linear(D, 3, bias=bias)
 
-        def forward(self, x):
+        def forward(self, x, visible=None):
             x = x if self.inputs == "stream" else self.embed(x)
             if self.pooling == "class":
                 x = torch.cat([self.cls_token, x], dim=1)
             if self.inputs == "tokens":
                 x = x + self.position[:, :x.shape[1]]
             mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1]) if self.mask == "causal" else None
-            x = self.encoder(x, mask=mask, is_causal=mask is not None)
+            if visible is None:
+                visible = torch.ones(x.shape[:2], dtype=torch.bool)
+            elif self.pooling == "class":
+                visible = torch.cat([torch.ones(1, 1, dtype=torch.bool), visible], dim=1)
+            hidden = None if visible.all() else ~visible
+            x = self.encoder(x, mask=mask, src_key_padding_mask=hidden, is_causal=mask is not None)
             if self.pooling == "none":
                 return x
-            return self.head({"class": x[:, 0], "mean": x.mean(1), "last": x[:, -1]}[self.pooling])
+            mean = x[:, visible[0]].mean(1)
+            return self.head({"class": x[:, 0], "mean": mean, "last": x[:, -1]}[self.pooling])
 
     torch.backends.mha.set_fastpath_enabled(False)
     for name, options in {
@@ -139,6 +145,11 @@ def torch_encoders(folder, generator):
             config["class_token"] = "cls_token"
         weights = {key: value.half().contiguous() for key, value in net.state_dict().items()}
         store(folder / name, points, lambda to: save_file(weights, to / "model.safetensors"), config)
+        if mask == "bidirectional" and pooling != "none":
+            visible = torch.tensor([[True, True, False, True, False, True]])
+            with torch.no_grad():
+                logits = net(given, visible)
+            save_file({"visible": visible[0].float(), "logits": logits}, folder / name / "masked.safetensors")
 
 
 def bert_points(layers, distil):

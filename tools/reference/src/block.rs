@@ -63,7 +63,7 @@ impl Block {
     }
 
     /// The stream after the block.
-    pub(crate) fn forward(&self, config: &Config, x: &mut Matrix, observe: &mut Observe<'_>) {
+    pub(crate) fn forward(&self, config: &Config, x: &mut Matrix, visible: &[bool], observe: &mut Observe<'_>) {
         let norm = |weights: &NormWeights, x: &Matrix, point: &str, observe: &mut Observe<'_>| {
             let out = weights.apply(config, x);
             observe(point, &out.data);
@@ -72,12 +72,12 @@ impl Block {
         match config.norm_place {
             NormPlace::Pre => {
                 let branch = norm(&self.attention_norm, x, "attention_norm", observe);
-                x.add(&self.attention(config, &branch, observe));
+                x.add(&self.attention(config, &branch, visible, observe));
                 let branch = norm(&self.mlp_norm, x, "mlp_norm", observe);
                 x.add(&self.mlp(config, &branch, observe));
             }
             NormPlace::Post => {
-                x.add(&self.attention(config, x, observe));
+                x.add(&self.attention(config, x, visible, observe));
                 *x = norm(&self.attention_norm, x, "attention_norm", observe);
                 x.add(&self.mlp(config, x, observe));
                 *x = norm(&self.mlp_norm, x, "mlp_norm", observe);
@@ -87,7 +87,7 @@ impl Block {
     }
 
     /// The reduce: every position becomes an average of the values that it sees.
-    fn attention(&self, config: &Config, x: &Matrix, observe: &mut Observe<'_>) -> Matrix {
+    fn attention(&self, config: &Config, x: &Matrix, visible: &[bool], observe: &mut Observe<'_>) -> Matrix {
         let (mut q, mut k, v) = (self.query.apply(x), self.key.apply(x), self.value.apply(x));
         if let Positions::Rotary { theta } = config.positions {
             rotate(&mut q, config.head_dim, theta);
@@ -97,7 +97,7 @@ impl Block {
         observe("attention.k", &k.data);
         observe("attention.v", &v.data);
 
-        let scores = scores(config, &q, &k);
+        let scores = scores(config, &q, &k, visible);
         observe("attention.scores", &scores);
         let (seq, dim) = (q.len(), config.head_dim);
         let mut heads = Matrix { width: q.width, data: vec![0.0; q.data.len()] };
@@ -135,7 +135,7 @@ impl Block {
 }
 
 /// `softmax(q k^T * scale)` over the positions that each one sees: `[n_heads, seq, seq]`.
-fn scores(config: &Config, q: &Matrix, k: &Matrix) -> Vec<f64> {
+fn scores(config: &Config, q: &Matrix, k: &Matrix, visible: &[bool]) -> Vec<f64> {
     let (seq, dim) = (q.len(), config.head_dim);
     let mut scores = vec![0.0; config.n_heads * seq * seq];
     for (index, row) in scores.chunks_mut(seq).enumerate() {
@@ -149,7 +149,10 @@ fn scores(config: &Config, q: &Matrix, k: &Matrix) -> Vec<f64> {
         };
         for (index, score) in seen.iter_mut().enumerate() {
             let other = first + index;
-            *score = dot(query, &k.row(other)[kv_columns(config, head)]) * config.attention_scale;
+            *score = match visible[other] {
+                true => dot(query, &k.row(other)[kv_columns(config, head)]) * config.attention_scale,
+                false => f64::NEG_INFINITY,
+            };
         }
         softmax(seen);
     }

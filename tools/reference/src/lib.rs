@@ -15,7 +15,7 @@ pub mod metrics;
 
 use block::{Block, NormWeights};
 use matrix::{Linear, Matrix, vector};
-use thumbformer_checkpoint::{Checkpoint, Config, Input, PoolerActivation, Pooling};
+use thumbformer_checkpoint::{Checkpoint, Config, Input, Mask, PoolerActivation, Pooling};
 
 /// Why a sequence was refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -63,6 +63,17 @@ pub enum Error {
         index: usize,
         /// What was found, as text.
         value: String,
+    },
+    /// The mask is not one for this sequence.
+    #[error(
+        "a mask of {found} entries for {length} tokens or frames; give one entry for each, at least one of them true, and no mask \
+         to a causal network"
+    )]
+    Mask {
+        /// Tokens or frames given.
+        length: usize,
+        /// Entries of the mask.
+        found: usize,
     },
     /// The sequence is longer than the context that the model was trained for.
     #[error(
@@ -136,6 +147,20 @@ impl Reference {
     /// [`Error`] when the sequence is empty, too long, or has a token beyond the vocabulary, or when the network reads
     /// frames.
     pub fn forward(&self, tokens: &[u32], observe: &mut Observe<'_>) -> Result<Vec<Vec<f64>>, Error> {
+        self.forward_masked(tokens, &vec![true; tokens.len()], observe)
+    }
+
+    /// As [`Self::forward`], with tokens that nobody sees and no pooling takes in, though their own outputs are computed: the
+    /// padding of most frameworks, `visible: [seq]`.
+    ///
+    /// # Errors
+    /// As of [`Self::forward`], and when the mask has another length, hides everything, or the network is causal.
+    pub fn forward_masked(
+        &self,
+        tokens: &[u32],
+        visible: &[bool],
+        observe: &mut Observe<'_>,
+    ) -> Result<Vec<Vec<f64>>, Error> {
         let vocab = self.config.vocab;
         if self.config.input != Input::Tokens {
             return Err(Error::Input { expected: "frames", found: "tokens" });
@@ -145,7 +170,8 @@ impl Reference {
             return Err(Error::Token { token: tokens[position], position, vocab });
         }
         let x = tokens.iter().map(|&token| self.embedding.weight.row(token as usize).to_vec());
-        Ok(self.blocks(Matrix::rows(x), observe))
+        self.check_mask(tokens.len(), visible)?;
+        Ok(self.blocks(Matrix::rows(x), visible, observe))
     }
 
     /// As [`Self::forward`], for a sequence of frames `[seq][n_features]`.
@@ -154,6 +180,19 @@ impl Reference {
     /// [`Error`] when the sequence is empty or too long, when a frame has another width than the embedding or holds
     /// NaN or infinity, or when the network reads tokens.
     pub fn forward_frames(&self, frames: &[Vec<f64>], observe: &mut Observe<'_>) -> Result<Vec<Vec<f64>>, Error> {
+        self.forward_frames_masked(frames, &vec![true; frames.len()], observe)
+    }
+
+    /// As [`Self::forward_masked`], for a sequence of frames `[seq][n_features]`.
+    ///
+    /// # Errors
+    /// As of [`Self::forward_frames`] and [`Self::forward_masked`].
+    pub fn forward_frames_masked(
+        &self,
+        frames: &[Vec<f64>],
+        visible: &[bool],
+        observe: &mut Observe<'_>,
+    ) -> Result<Vec<Vec<f64>>, Error> {
         let Input::Frames { n_features } = self.config.input else {
             return Err(Error::Input { expected: "tokens", found: "frames" });
         };
@@ -166,7 +205,8 @@ impl Reference {
                 return Err(Error::NotFinite { position, index, value: frame[index].to_string() });
             }
         }
-        Ok(self.blocks(self.embedding.apply(&Matrix::rows(frames.iter().cloned())), observe))
+        self.check_mask(frames.len(), visible)?;
+        Ok(self.blocks(self.embedding.apply(&Matrix::rows(frames.iter().cloned())), visible, observe))
     }
 
     fn check_length(&self, length: usize) -> Result<(), Error> {
@@ -179,8 +219,17 @@ impl Reference {
         }
     }
 
+    fn check_mask(&self, length: usize, visible: &[bool]) -> Result<(), Error> {
+        let hides = visible.contains(&false);
+        match visible.len() == length && visible.contains(&true) && !(hides && self.config.mask == Mask::Causal) {
+            true => Ok(()),
+            false => Err(Error::Mask { length, found: visible.len() }),
+        }
+    }
+
     /// Everything from the embedded sequence to the outputs.
-    fn blocks(&self, x: Matrix, observe: &mut Observe<'_>) -> Vec<Vec<f64>> {
+    fn blocks(&self, x: Matrix, visible: &[bool], observe: &mut Observe<'_>) -> Vec<Vec<f64>> {
+        let visible: Vec<bool> = self.class_token.iter().map(|_| true).chain(visible.iter().copied()).collect();
         let class_token = self.class_token.iter().cloned();
         let mut x = Matrix::rows(class_token.chain(x.data.chunks(x.width).map(<[f64]>::to_vec)));
         if let Some(positions) = &self.positions {
@@ -193,7 +242,7 @@ impl Reference {
             observe("embedding_norm", &x.data);
         }
         for (index, block) in self.blocks.iter().enumerate() {
-            block.forward(&self.config, &mut x, &mut |point, values| {
+            block.forward(&self.config, &mut x, &visible, &mut |point, values| {
                 observe(&format!("layers.{index}.{point}"), values);
             });
         }
@@ -201,7 +250,7 @@ impl Reference {
             x = norm.apply(&self.config, &x);
             observe("final_norm", &x.data);
         }
-        if let Some(pooled) = self.pool(&x) {
+        if let Some(pooled) = self.pool(&x, &visible) {
             x = Matrix::rows(std::iter::once(pooled));
             observe("pooled", &x.data);
         }
@@ -220,15 +269,16 @@ impl Reference {
     }
 
     /// One vector for the sequence, if the network wants one.
-    fn pool(&self, x: &Matrix) -> Option<Vec<f64>> {
+    fn pool(&self, x: &Matrix, visible: &[bool]) -> Option<Vec<f64>> {
+        let seen: Vec<usize> = (0..x.len()).filter(|&index| visible[index]).collect();
         match self.config.pooling {
             Pooling::None => None,
             Pooling::Class => Some(x.row(0).to_vec()),
-            Pooling::Last => Some(x.row(x.len() - 1).to_vec()),
+            Pooling::Last => seen.last().map(|&last| x.row(last).to_vec()),
             Pooling::Mean => {
                 let mut mean = vec![0.0; x.width];
-                for row in x.data.chunks(x.width) {
-                    mean.iter_mut().zip(row).for_each(|(mean, row)| *mean += row / x.len() as f64);
+                for &index in &seen {
+                    mean.iter_mut().zip(x.row(index)).for_each(|(mean, row)| *mean += row / seen.len() as f64);
                 }
                 Some(mean)
             }

@@ -3,7 +3,7 @@
 
 mod vectors;
 
-use thumbformer_checkpoint::{Activation, Checkpoint, Config, Mask, NormPlace, Pooling, Positions, Tensor};
+use thumbformer_checkpoint::{Activation, Checkpoint, Config, Input, Mask, NormPlace, Pooling, Positions, Tensor};
 use thumbformer_reference::Reference;
 use vectors::{Vectors, load};
 
@@ -40,6 +40,43 @@ fn the_reference_agrees_with_pytorch_at_every_exposed_point_of_every_option() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn the_reference_agrees_with_pytorch_where_a_mask_hides_tokens() {
+    for model in ["torch_pre_gelu", "torch_pre_relu"] {
+        let (checkpoint, given) = (checkpoint(model), vectors(model));
+        let masked = Vectors::read(&format!("{model}/masked.safetensors"));
+        let visible: Vec<bool> = masked.get("visible").expect("a mask").iter().map(|&x| x != 0.0).collect();
+        assert!(visible.contains(&false), "{model}");
+        let (reference, mut ignored) = (Reference::new(&checkpoint), |_: &str, _: &[f64]| ());
+        let found = match checkpoint.config.input {
+            Input::Tokens => reference.forward_masked(&given.tokens(), &visible, &mut ignored),
+            Input::Frames { n_features } => {
+                reference.forward_frames_masked(&given.frames(n_features), &visible, &mut ignored)
+            }
+        };
+        let found = found.expect("a sequence and its mask");
+        let (expected, whole) = (masked.get("logits").expect("logits"), given.get("logits").expect("logits"));
+        assert_eq!(found[0].len(), expected.len());
+        for ((found, expected), whole) in found[0].iter().zip(&expected).zip(&whole) {
+            assert!((found - expected).abs() < 1e-5, "{model}: {found} for {expected}");
+            assert!((expected - whole).abs() > 1e-4, "{model}: the mask must matter");
+        }
+    }
+}
+
+#[test]
+fn a_mask_that_is_none_for_the_sequence_is_refused() {
+    let mut ignored = |_: &str, _: &[f64]| ();
+    let encoder = Reference::new(&checkpoint("torch_pre_gelu"));
+    for visible in [&[true; 2][..], &[false; 3], &[]] {
+        let error = encoder.forward_masked(&[1, 2, 3], visible, &mut ignored).expect_err("refused").to_string();
+        assert!(error.contains("3 tokens") && error.contains(&format!("{} entries", visible.len())), "{error}");
+    }
+    let causal = Reference::new(&checkpoint("gpt2"));
+    assert!(causal.forward_masked(&[1, 2], &[true, false], &mut ignored).is_err());
+    assert!(causal.forward_masked(&[1, 2], &[true; 2], &mut ignored).is_ok());
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl Vectors {
         SafeTensors::deserialize(&self.bytes).expect("a safetensors file")
     }
 
-    fn get(&self, name: &str) -> Option<Vec<f64>> {
+    pub fn get(&self, name: &str) -> Option<Vec<f64>> {
         let view = self.tensors().tensor(name).ok()?;
         let floats = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
         Some(floats.map(f64::from).collect())
