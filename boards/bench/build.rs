@@ -34,7 +34,7 @@ fn main() {
     let model = format!("thumbformer::model!(mod story = {image:?}, max_seq = 256);\n");
     std::fs::write(out.join("model.rs"), model).expect("OUT_DIR is writable");
 
-    std::fs::write(out.join("classify.rs"), digits(&name)).expect("OUT_DIR is writable");
+    std::fs::write(out.join("classify.rs"), encoders(&name)).expect("OUT_DIR is writable");
 
     let image = out.join("encoder.tbf");
     std::fs::write(&image, thumbformer::image::bytes(&encoder::image(packing))).expect("OUT_DIR is writable");
@@ -70,22 +70,40 @@ fn main() {
     std::fs::write(out.join("cases.rs"), code).expect("OUT_DIR is writable");
 }
 
-/// The model of spoken digits, and the recordings that it is to hear.
-fn digits(pack: &str) -> String {
-    let folder = std::path::absolute("../../models/digits").expect("a folder");
-    let image = folder.join(format!("digits-{pack}.tbf"));
-    println!("cargo:rerun-if-changed={}", folder.join("fixtures").display());
-    let mut code = format!("thumbformer::model!(mod digits = {image:?});\n");
+/// The default encoders, and the recordings that they are to hear.
+fn encoders(pack: &str) -> String {
+    let mut code = String::new();
+    let models = std::path::absolute("../../models").expect("a folder");
+    let digits = models.join("digits");
+    writeln!(code, "thumbformer::model!(mod digits = {:?});", digits.join(format!("digits-{pack}.tbf"))).expect("grows");
     code.push_str("/// Names and samples.\nstatic RECORDINGS: &[(&str, &[i16])] = &[\n");
-    let files = std::fs::read_dir(folder.join("fixtures")).expect("the fixtures");
-    let mut files: Vec<PathBuf> = files.map(|entry| entry.expect("an entry").path()).collect();
-    files.sort();
-    for file in files {
+    for (name, file) in fixtures(&digits) {
         let samples = hound::WavReader::open(&file).expect("a WAV file").into_samples::<i16>();
         let samples: Vec<i16> = samples.map(|sample| sample.expect("16 bits")).collect();
-        let name = file.file_stem().expect("a name").to_string_lossy();
         writeln!(code, "    ({name:?}, &{samples:?}),").expect("a string grows");
+    }
+    let motion = models.join("motion");
+    let image = motion.join(format!("motion-{pack}.tbf"));
+    // Frames come one by one.
+    writeln!(code, "];\nthumbformer::model!(mod motion = {image:?}, batch = 1, ram <= 8 * 1024);").expect("grows");
+    code.push_str("/// Names and frames.\nstatic MOTIONS: &[(&str, &[f32])] = &[\n");
+    for (name, file) in fixtures(&motion) {
+        let text = std::fs::read_to_string(&file).expect("a CSV file");
+        let rows = text.lines().skip(1).flat_map(|line| line.split(','));
+        let numbers: Vec<f32> = rows.map(|number| number.parse().expect("a number")).collect();
+        writeln!(code, "    ({name:?}, &{numbers:?}),").expect("a string grows");
     }
     code.push_str("];\n");
     code
+}
+
+/// A model's recordings, with their names.
+fn fixtures(model: &std::path::Path) -> Vec<(String, PathBuf)> {
+    let folder = model.join("fixtures");
+    println!("cargo:rerun-if-changed={}", folder.display());
+    let files = std::fs::read_dir(folder).expect("the fixtures").map(|entry| entry.expect("an entry").path());
+    let mut files: Vec<(String, PathBuf)> =
+        files.map(|file| (file.file_stem().expect("a name").to_string_lossy().into_owned(), file)).collect();
+    files.sort();
+    files
 }

@@ -1,4 +1,4 @@
-//! `classify` and `verify --recordings`: what they say of the digits' fixtures, and what they refuse.
+//! `classify` and `verify --recordings`: what they say of the default encoders' fixtures, and what they refuse.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,57 +11,70 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn digits() -> PathBuf {
-    root().join("models/digits")
+fn models() -> PathBuf {
+    root().join("models")
 }
 
-fn fixtures() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(digits().join("fixtures")).expect("the fixtures");
+fn fixtures(model: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(models().join(model).join("fixtures")).expect("the fixtures");
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
     files
 }
 
 #[test]
-fn every_packing_of_the_digits_model_hears_every_fixture_with_the_same_bits() {
-    let mut all = Vec::new();
-    for image in ["digits.tbf", "digits-m4.tbf", "digits-m55.tbf", "digits-m0.tbf"] {
-        let image = digits().join(image);
-        let words = read_image(&image).expect("an image");
-        let Ok(model) = model(&words, &image) else {
-            // A build for one packing refuses the others by name: its own tests say so.
-            continue;
-        };
-        let files = fixtures();
-        let heard = files.iter().map(|file| {
-            let recording = read(&model, file).unwrap_or_else(|error| panic!("{error:#}"));
-            let heard = classify(&model, &recording).expect("fits");
-            assert_eq!(Some(heard.output), recording.truth, "{heard}");
-            assert!(heard.probability > 0.5 && heard.probability <= 1.0, "{heard}");
-            heard
-        });
-        all.push(heard.collect::<Vec<_>>());
+fn every_packing_of_the_encoders_hears_every_fixture_with_the_same_bits() {
+    for (name, count) in [("digits", 10), ("motion", 7)] {
+        let mut all = Vec::new();
+        for pack in ["", "-m4", "-m55", "-m0"] {
+            let image = models().join(name).join(format!("{name}{pack}.tbf"));
+            let words = read_image(&image).expect("an image");
+            let Ok(model) = model(&words, &image) else {
+                // A build for one packing refuses the others by name: its own tests say so.
+                continue;
+            };
+            let files = fixtures(name);
+            let heard = files.iter().map(|file| {
+                let recording = read(&model, file).unwrap_or_else(|error| panic!("{error:#}"));
+                let heard = classify(&model, &recording).expect("fits");
+                assert_eq!(Some(heard.output), recording.truth, "{heard}");
+                assert!(heard.probability > 0.5 && heard.probability <= 1.0, "{heard}");
+                heard
+            });
+            all.push(heard.collect::<Vec<_>>());
+        }
+        assert_eq!(all[0].len(), count);
+        assert!(all.iter().all(|heard| *heard == all[0]), "{name}");
     }
-    assert_eq!(all[0].len(), 10);
-    assert_eq!(all[0][3].label, "three");
-    assert!(all.iter().all(|heard| *heard == all[0]));
 }
 
 #[test]
-fn the_image_keeps_its_bounds_over_the_fixtures_and_a_damaged_one_does_not() {
-    let checkpoint = Checkpoint::load(&digits().join("checkpoint"), None).expect("the checkpoint");
-    let image = digits().join("digits.tbf");
+fn the_images_keep_their_bounds_over_the_fixtures_and_a_damaged_one_does_not() {
+    for (name, count, answers) in [("digits", 10, 10), ("motion", 7, 350)] {
+        let checkpoint = Checkpoint::load(&models().join(name).join("checkpoint"), None).expect("the checkpoint");
+        let image = models().join(name).join(name).with_extension("tbf");
+        let words = read_image(&image).expect("an image");
+        let model = model(&words, &image).expect("a model");
+        let recordings: Vec<_> = fixtures(name).iter().map(|file| read(&model, file).expect("a recording")).collect();
+        let report = compare(&model, &checkpoint, &recordings, &|| ()).expect("the same model");
+        assert_eq!((report.recordings, report.outputs, report.labelled), (count, answers, answers), "{name}");
+        assert!(report.lines(&Bounds::INT8).iter().all(|line| line.ok), "{report:?}");
+        let mut other = checkpoint;
+        other.layers[1].up.data.iter_mut().for_each(|weight| *weight = -*weight);
+        let report = compare(&model, &other, &recordings, &|| ()).expect("the same shape");
+        assert!(report.lines(&Bounds::INT8).iter().any(|line| !line.ok), "{report:?}");
+    }
+}
+
+/// `motion`'s state is for the smallest boards.
+#[test]
+fn the_motion_model_fits_24_kib_of_flash_and_8_kib_of_ram() {
+    let image = models().join("motion/motion.tbf");
     let words = read_image(&image).expect("an image");
     let model = model(&words, &image).expect("a model");
-    let recordings: Vec<_> = fixtures().iter().map(|file| read(&model, file).expect("a recording")).collect();
-    let report = compare(&model, &checkpoint, &recordings, &|| ()).expect("the same model");
-    assert_eq!((report.recordings, report.outputs, report.labelled), (10, 10, 10));
-    assert_eq!((report.accuracy, report.float_accuracy, report.agreement), (1.0, 1.0, 1.0));
-    assert!(report.lines(&Bounds::INT8).iter().all(|line| line.ok), "{report:?}");
-    let mut other = checkpoint;
-    other.layers[1].up.data.iter_mut().for_each(|weight| *weight = -*weight);
-    let report = compare(&model, &other, &recordings, &|| ()).expect("the same shape");
-    assert!(report.lines(&Bounds::INT8).iter().any(|line| !line.ok), "{report:?}");
+    assert!(4 * words.len() <= 24 * 1024, "{} bytes", 4 * words.len());
+    let state = 4 * model.dims().state_words(model.dims().max_seq, thumbformer::MAX_BATCH);
+    assert!(state <= 8 * 1024, "{state} bytes");
 }
 
 #[test]
@@ -85,7 +98,7 @@ fn what_cannot_be_classified_is_refused_by_name() {
         std::fs::write(&file, text).expect("a file");
         file
     };
-    let (image, stories) = (digits().join("digits.tbf"), root().join("models/stories/stories.tbf"));
+    let (image, stories) = (models().join("digits/digits.tbf"), root().join("models/stories/stories.tbf"));
     let table: [(&Path, PathBuf, &[&str]); 9] = [
         (&image, wav("fast.wav", 44_100, 8000), &["fast.wav", "44100", "8000"]),
         (&image, wav("short.wav", 8000, 255), &["short.wav", "256", "255"]),
@@ -124,10 +137,10 @@ fn the_official_test_split_of_fsdd_loses_at_most_half_a_point_where_it_is_found(
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).filter(is_test).collect();
     files.sort();
     assert_eq!(files.len(), 300);
-    let image = digits().join("digits.tbf");
+    let image = models().join("digits/digits.tbf");
     let words = read_image(&image).expect("an image");
     let model = model(&words, &image).expect("a model");
-    let checkpoint = Checkpoint::load(&digits().join("checkpoint"), None).expect("the checkpoint");
+    let checkpoint = Checkpoint::load(&models().join("digits/checkpoint"), None).expect("the checkpoint");
     let recordings: Vec<_> = files.iter().map(|file| read(&model, file).expect("a recording")).collect();
     let report = compare(&model, &checkpoint, &recordings, &|| ()).expect("the same model");
     assert!(report.float_accuracy >= 0.975, "{report:?}");

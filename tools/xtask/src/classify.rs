@@ -1,4 +1,4 @@
-//! `cargo xtask classify`: the fixtures of the default encoder, heard on every emulated core and on the host.
+//! `cargo xtask classify`: the fixtures of the default encoders, on every emulated core and on the host.
 //!
 //! ```text
 //! samples ──┬─► firmware in QEMU ──► label, probability, instructions, CRC-32 ──┐
@@ -7,6 +7,8 @@
 
 use crate::bench::{lines, or_all};
 use crate::cores::Core;
+use crate::firmware::{self, Size};
+use crate::setup;
 use crate::shell::root;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -26,34 +28,44 @@ pub struct Row {
     pub permille: u32,
     /// Instructions from samples to frames.
     pub front_end: u32,
-    /// Instructions from frames to outputs.
+    /// Instructions from frames to outputs, of all answers.
     pub network: u32,
+    /// Answers: one of a clip, one for every frame of a stream.
+    pub answers: u32,
+    /// Instructions for a stream's last answer, from all of its frames at once; 0 for a clip.
+    pub whole: u32,
     /// CRC-32 of the outputs.
     pub crc32: u32,
 }
 
-/// What the host hears in the recordings that the firmware holds.
+/// What the host makes of the recordings that the firmware holds.
 ///
 /// # Errors
-/// When a file of the model is missing.
+/// When a file of a model is missing.
 pub fn on_host() -> Result<Vec<Heard>> {
-    let folder = root().join("models/digits");
-    let image = folder.join("digits.tbf");
-    let words = thumbformer_cli::read_image(&image)?;
-    let model = thumbformer_cli::model(&words, &image)?;
-    let fixtures = folder.join("fixtures");
-    let files = std::fs::read_dir(&fixtures).with_context(|| format!("{}", fixtures.display()))?;
-    let mut files = files.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    files.sort();
-    files.iter().map(|file| Ok(classify(&model, &read(&model, file)?)?)).collect()
+    let mut heard = Vec::new();
+    for name in ["digits", "motion"] {
+        let folder = root().join("models").join(name);
+        let image = folder.join(name).with_extension("tbf");
+        let words = thumbformer_cli::read_image(&image)?;
+        let model = thumbformer_cli::model(&words, &image)?;
+        let fixtures = folder.join("fixtures");
+        let files = std::fs::read_dir(&fixtures).with_context(|| format!("{}", fixtures.display()))?;
+        let mut files = files.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+        files.sort();
+        for file in files {
+            heard.push(classify(&model, &read(&model, &file)?)?);
+        }
+    }
+    Ok(heard)
 }
 
 /// All recordings on one core, each with the host's label and bits.
 ///
 /// # Errors
 /// When the firmware cannot be built or run, or hears anything else than the host.
-pub fn on_core(core: Core, expected: &[Heard]) -> Result<Vec<Row>> {
-    let mut rows: Vec<Row> = lines(core, "classify", &[])?;
+pub fn on_core(core: Core, expected: &[Heard], variables: &[(&'static str, &str)]) -> Result<Vec<Row>> {
+    let mut rows: Vec<Row> = lines(core, "classify", variables)?;
     ensure!(rows.len() == expected.len(), "{} heard {} of {} recordings", core.name(), rows.len(), expected.len());
     for (row, expected) in rows.iter_mut().zip(expected) {
         row.core = core.name();
@@ -71,30 +83,123 @@ pub fn on_core(core: Core, expected: &[Heard]) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Prints what the cores hear, a line for each recording.
+/// Prints what the cores make of the recordings, a line for each.
 ///
 /// # Errors
 /// As [`on_core`].
 pub fn print(cores: &[Core], json: bool) -> Result<()> {
     let expected = on_host()?;
     if !json {
-        println!(
-            "{:<7} {:<14} {:<6} {:>6} {:>11} {:>11}  outputs",
-            "core", "recording", "label", "prob.", "front end", "network"
-        );
+        println!("core    recording      label       prob.   front end     network  outputs");
     }
     for core in or_all(cores) {
-        for row in on_core(core, &expected)? {
+        for row in on_core(core, &expected, &[])? {
             if json {
                 println!("{}", serde_json::to_string(&row)?);
-            } else {
-                let Row { core, name, label, permille, front_end, network, crc32 } = row;
-                println!(
-                    "{core:<7} {name:<14} {label:<6} {:>6.3} {front_end:>11} {network:>11}  {crc32:08x}, as on the host",
-                    f64::from(permille) / 1000.0
-                );
+                continue;
             }
+            let stream = match row.answers {
+                1 => String::new(),
+                answers => format!(
+                    "; {} for each of {answers} frames, {} for the last answer anew",
+                    row.network / answers,
+                    row.whole
+                ),
+            };
+            println!(
+                "{:<7} {:<14} {:<10} {:>6.3} {:>11} {:>11}  {:08x}, as on the host{stream}",
+                row.core,
+                row.name,
+                row.label,
+                f64::from(row.permille) / 1000.0,
+                row.front_end,
+                row.network,
+                row.crc32
+            );
         }
     }
     Ok(())
+}
+
+/// Instructions that a second of sound may take on the M4, from samples to outputs.
+const DIGITS_INSTRUCTIONS: u32 = 12_000_000;
+/// Bytes that the M4's program may take: RAM of both models; the code and the digits' weights, as built for size.
+const RAM: u64 = 48 * 1024;
+const FLASH: u64 = 128 * 1024;
+/// Built for size: what a chip of little flash takes.
+const SMALL: &[(&str, &str)] = &[("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s")];
+
+/// Runs the encoders on all cores and holds the M4's program to its budgets.
+///
+/// # Errors
+/// As [`on_core`], and when a budget is exceeded.
+pub fn check() -> Result<String> {
+    let expected = on_host()?;
+    let (mut most, mut streams) = ([0; 2], 0);
+    let runs = or_all(&[]).into_iter().map(|core| (core, &[][..])).chain([(Core::M4, SMALL)]);
+    for (core, variables) in runs {
+        for row in on_core(core, &expected, variables)? {
+            ensure!(
+                row.name.split('_').next() == Some(&row.label) || row.name.starts_with(&digit(&row.label)),
+                "{} on {}: heard {}",
+                row.name,
+                row.core,
+                row.label
+            );
+            if row.answers > 1 {
+                // One answer of the stream against all of the window again.
+                let one = row.network / row.answers;
+                ensure!(3 * one <= row.whole, "{}: streaming saves too little: {row:?}", row.core);
+                streams += 1;
+            } else if core == Core::M4 {
+                let most = &mut most[usize::from(!variables.is_empty())];
+                *most = (*most).max(row.front_end + row.network);
+            }
+        }
+    }
+    let sound = most.iter().all(|&most| most > 0 && most <= DIGITS_INSTRUCTIONS);
+    ensure!(sound, "M4: a clip takes {most:?} instructions, at most {DIGITS_INSTRUCTIONS}");
+    ensure!(streams > 0, "no stream among the recordings");
+    let size = size()?;
+    ensure!(size.ram <= RAM && size.flash <= FLASH, "the M4's program takes {} and {} bytes", size.ram, size.flash);
+    Ok(format!(
+        "{} recordings on 6 cores as on the host; M4: a second of sound {} instructions, built for size {}, then {} bytes of flash \
+         for code and the digits' weights; {} bytes of RAM for both models",
+        expected.len(),
+        most[0],
+        most[1],
+        size.flash,
+        size.ram
+    ))
+}
+
+/// The digit's number, as the names of recordings begin.
+fn digit(label: &str) -> String {
+    const WORDS: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+    WORDS.iter().position(|word| *word == label).map_or("?".into(), |digit| format!("{digit}_"))
+}
+
+/// What the M4's program, built for size, takes beside its recordings and the other model's weights.
+fn size() -> Result<Size> {
+    let mut board = Core::M4.board();
+    board.build.variables.extend(SMALL.iter().map(|(name, value)| (*name, value.to_string())));
+    let elf = board.build_program(&setup::ensure(&board)?, "classify")?;
+    let mut size = firmware::size(&std::fs::read(&elf)?)?;
+    for name in ["digits", "motion"] {
+        let folder = root().join("models").join(name);
+        let image = folder.join(name).with_extension("tbf");
+        let words = thumbformer_cli::read_image(&image)?;
+        let model = thumbformer_cli::model(&words, &image)?;
+        for file in std::fs::read_dir(folder.join("fixtures"))? {
+            let file = file?.path();
+            size.flash -= match file.extension().and_then(|extension| extension.to_str()) {
+                Some("wav") => 2 * thumbformer_cli::features::read_wav(&file)?.len(),
+                _ => 4 * read(&model, &file)?.frames.len(),
+            } as u64;
+        }
+        if name == "motion" {
+            size.flash -= 4 * words.len() as u64;
+        }
+    }
+    Ok(size)
 }

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: all that must hold, one leg after the other; a leg that cannot run here says why.
 
 use crate::bench;
+use crate::classify;
 use crate::codegen;
 use crate::cores::Core;
 use crate::demo::{Story, compare, on_host, on_host_with};
@@ -46,6 +47,8 @@ pub enum Leg {
     Bench,
     /// What `bench host` compares computes the same model
     HostBench,
+    /// The default encoders on every emulated core, from raw samples and sensors, within their budgets
+    Encoders,
     /// The instructions that the inner loops are fast by, in the machine code; and `opt-level = "s"`
     Codegen,
     /// No panic and no allocator in the release firmware's inference
@@ -99,6 +102,7 @@ fn run(board: &Board, leg: Leg) -> Result<Outcome> {
         Leg::Emulated => emulated(board),
         Leg::Bench => kernels(),
         Leg::HostBench => host_bench::check().map(Outcome::Passed),
+        Leg::Encoders => classify::check().map(Outcome::Passed),
         Leg::Codegen => codegen::check().map(Outcome::Passed),
         Leg::Panics => without_panics(board),
         Leg::Lesson => lesson::check().map(Outcome::Passed),
