@@ -137,13 +137,14 @@ impl Attention<'_> {
         observer.vector(Point::Key, place.layer, &key.observed());
         observer.vector(Point::Value, place.layer, &value.observed());
         let head_dim = self.dims.head_dim.max(1);
+        let slot = place.layout.slot(position);
         let mut exponent = NO_EXPONENT;
         let heads = key.integers.chunks_exact_mut(head_dim).zip(value.integers.chunks_exact_mut(head_dim));
         let caches = HeadCache::heads(cache, &place.layout);
         for (mut cache, (head_key, head_value)) in caches.zip(heads) {
             let head_key = Fixed { integers: head_key, scale: key.scale };
             let head_value = Fixed { integers: head_value, scale: value.scale };
-            cache.store(position, &head_key, &head_value)?;
+            cache.store(slot, &head_key, &head_value)?;
             exponent = exponent.max(cache.value_exponent());
         }
         Some(exponent)

@@ -47,8 +47,10 @@ impl Layout {
     }
 
     /// Where the token at a position is stored, and whether in place of an older one.
-    fn slot(&self, position: usize) -> (usize, bool) {
-        if position < self.tokens { (position, false) } else { (position.checked_rem(self.tokens).unwrap_or(0), true) }
+    pub(crate) fn slot(&self, position: usize) -> Slot {
+        let replaces = position >= self.tokens;
+        let index = if replaces { position.checked_rem(self.tokens).unwrap_or(0) } else { position };
+        Slot { index, in_use: if replaces { self.tokens } else { position + 1 }, replaces }
     }
 
     /// The layout for a state of `max_seq` tokens of a model whose longest context is `context`.
@@ -57,6 +59,16 @@ impl Layout {
         layout.value_bits = value_bits(context);
         layout
     }
+}
+
+/// Where a token is stored.
+#[derive(Clone, Copy)]
+pub(crate) struct Slot {
+    index: usize,
+    /// Slots that hold a token then.
+    in_use: usize,
+    /// Whether it takes the place of the oldest.
+    replaces: bool,
 }
 
 /// One key/value head's part of the cache.
@@ -96,31 +108,28 @@ impl<'c> HeadCache<'c> {
         self.exponents.get(1).copied().unwrap_or(NO_EXPONENT)
     }
 
-    /// Quantizes and stores the key and the value of the token at `position`; position 0 begins a new sequence. In a full cache it
-    /// takes the place of the oldest.
+    /// Quantizes and stores the key and the value of a token; slot 0 begins a new sequence, unless it is another token's.
     ///
     /// `None` when a value is not finite.
     ///
     /// # Shapes
     /// `key`, `value`: `[head_dim]`.
-    pub(crate) fn store(&mut self, position: usize, key: &Fixed<'_>, value: &Fixed<'_>) -> Option<()> {
+    pub(crate) fn store(&mut self, slot: Slot, key: &Fixed<'_>, value: &Fixed<'_>) -> Option<()> {
         let [key_exponent, value_exponent] = self.exponents else { return None };
-        let (slot, replaces) = self.layout.slot(position);
-        let in_use = (position + 1).min(self.layout.tokens);
-        let mantissas = self.key_mantissas.get_mut(..in_use)?;
-        let ratio = store_scale(key, mantissas, (slot, replaces), key_exponent, KEY_BITS)?;
-        let row = arch::signed_bytes_mut(self.keys).get_mut(slot * self.layout.width..)?;
+        let mantissas = self.key_mantissas.get_mut(..slot.in_use)?;
+        let ratio = store_scale(key, mantissas, slot, key_exponent, KEY_BITS)?;
+        let row = arch::signed_bytes_mut(self.keys).get_mut(slot.index * self.layout.width..)?;
         let (row, rest) = row.split_at_mut_checked(key.integers.len())?;
         let padding = rest.get_mut(..self.layout.width - row.len())?;
         Native::rescale_bytes(key.integers, ratio, row);
         if !padding.is_empty() {
             padding.fill(0);
         }
-        let mantissas = self.value_mantissas.get_mut(..in_use)?;
-        let ratio = store_scale(value, mantissas, (slot, replaces), value_exponent, self.layout.value_bits)?;
+        let mantissas = self.value_mantissas.get_mut(..slot.in_use)?;
+        let ratio = store_scale(value, mantissas, slot, value_exponent, self.layout.value_bits)?;
         let rows = arch::signed_bytes_mut(self.values).chunks_exact_mut(self.layout.stride.max(1));
         for (row, &value) in rows.zip(value.integers.iter()) {
-            *row.get_mut(slot)? = ratio.apply(value) as i8;
+            *row.get_mut(slot.index)? = ratio.apply(value) as i8;
         }
         Some(())
     }
@@ -129,17 +138,11 @@ impl<'c> HeadCache<'c> {
 /// Chooses the scale of a vector, makes the exponent large enough for it, and writes its mantissa into a slot of those in use.
 ///
 /// Returns what the vector's integers are to be multiplied with; `None` when it is not finite.
-fn store_scale(
-    x: &Fixed<'_>,
-    mantissas: &mut [i16],
-    (slot, replaces): (usize, bool),
-    exponent: &mut i16,
-    bits: i32,
-) -> Option<Ratio> {
-    if replaces {
-        *mantissas.get_mut(slot)? = 0;
+fn store_scale(x: &Fixed<'_>, mantissas: &mut [i16], slot: Slot, exponent: &mut i16, bits: i32) -> Option<Ratio> {
+    if slot.replaces {
+        *mantissas.get_mut(slot.index)? = 0;
         *exponent = lowered(mantissas, *exponent, bits);
-    } else if slot == 0 {
+    } else if slot.index == 0 {
         *exponent = NO_EXPONENT;
     }
     let max = Native::largest(x.integers);
@@ -153,12 +156,15 @@ fn store_scale(
         }
         *exponent = scale.exponent;
     }
-    *mantissas.get_mut(slot)? = scale.mantissa;
+    *mantissas.get_mut(slot.index)? = scale.mantissa;
     if scale.mantissa == 0 { Ratio::new(0.0, max) } else { Ratio::new(x.scale / scale.value(), max) }
 }
 
 /// The smallest exponent for these mantissas, which are brought to it: in a stream without end one large vector must not cost
 /// all later ones their precision.
+// Of no use to most models: kept apart, so that it takes no registers from them.
+#[cold]
+#[inline(never)]
 fn lowered(mantissas: &mut [i16], exponent: i16, bits: i32) -> i16 {
     let largest = mantissas.iter().fold(0, |all, &mantissa| all | mantissa);
     if largest <= 0 {

@@ -276,10 +276,8 @@ impl<'a> Image<'a> {
 
     #[inline]
     const fn entry(&self, index: usize, tensor: Tensor, layer: usize) -> Section {
-        // An absent tensor's index is beyond the image, where all words are zero.
-        let beyond = self.words.len();
-        let entry = header::WORDS.saturating_add(index.saturating_mul(section::WORDS));
-        let entry = if entry < beyond { entry } else { beyond };
+        // Of an absent tensor this is beyond the image, where all words are zero.
+        let entry = header::WORDS + index * section::WORDS;
         Section {
             tensor,
             layer,

@@ -80,6 +80,9 @@ const ROTARY: u64 = bits(&[Tensor::RotaryFine, Tensor::RotaryCoarse]);
 /// The place of a tensor that is not there.
 const ABSENT: u8 = u8::MAX;
 
+/// Index of a section that is in no image, though its words have indices.
+pub(super) const NOWHERE: usize = usize::MAX / 64;
+
 /// The tensors of an image.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Contents {
@@ -129,7 +132,7 @@ impl Contents {
         let number = tensor as usize;
         let place = if number < self.places.len() { self.places[number] } else { ABSENT };
         if place == ABSENT {
-            return usize::MAX;
+            return NOWHERE;
         }
         let set = bit(tensor);
         let part = if set & LAYER != 0 {
