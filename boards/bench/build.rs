@@ -75,7 +75,8 @@ fn encoders(pack: &str) -> String {
     let mut code = String::new();
     let models = std::path::absolute("../../models").expect("a folder");
     let digits = models.join("digits");
-    writeln!(code, "thumbformer::model!(mod digits = {:?});", digits.join(format!("digits-{pack}.tbf"))).expect("grows");
+    writeln!(code, "thumbformer::model!(mod digits = {:?});", digits.join(format!("digits-{pack}.tbf")))
+        .expect("grows");
     code.push_str("/// Names and samples.\nstatic RECORDINGS: &[(&str, &[i16])] = &[\n");
     for (name, file) in fixtures(&digits) {
         let samples = hound::WavReader::open(&file).expect("a WAV file").into_samples::<i16>();
