@@ -20,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import blocks
+import gguf_files
 
 HERE = Path(__file__).resolve().parent
 SEED = 20261123
@@ -246,6 +247,7 @@ def generate(folder):
         stored.save_pretrained(folder / name / "checkpoint")
         (folder / name / "checkpoint" / "generation_config.json").unlink(missing_ok=True)
     blocks.generate(folder, SEED)
+    gguf_files.generate(folder)
 
 
 def check():

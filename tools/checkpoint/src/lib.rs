@@ -5,7 +5,7 @@
 //! - a folder of `config.json` and `model.safetensors`: this project's own layout ([`native`]), which any training
 //!   script can write; PyTorch's `nn.TransformerEncoder` ([`pytorch`]); Hugging Face's `llama`, `mistral`, `gpt2`,
 //!   `bert`, `distilbert` and `vit`; nanoGPT's names as `model_type` = `nanogpt`;
-//! - a file: llama2.c's `.bin`.
+//! - a file: llama2.c's `.bin`; llama.cpp's GGUF with tensors of F32, F16, BF16, Q8_0 and Q4_0, architecture `llama`.
 //!
 //! The law of this crate: whatever would change what the network computes, and is not represented in [`Config`] or
 //! [`Tokenizer`], is refused by name. A checkpoint that loads is computed completely by the formulas in
@@ -15,6 +15,7 @@ mod assemble;
 mod config;
 mod error;
 mod folder;
+mod gguf;
 mod huggingface;
 mod llama2c;
 pub mod native;
@@ -136,11 +137,15 @@ impl Checkpoint {
         let (mut checkpoint, beside) = if path.is_dir() {
             (folder::load(path)?, path.join("tokenizer.json"))
         } else {
-            (llama2c::load(path)?, path.with_file_name("tokenizer.bin"))
+            let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.into(), source })?;
+            let load = if gguf::is_gguf(&bytes) { gguf::load } else { llama2c::load };
+            (load(path, &bytes)?, path.with_file_name("tokenizer.bin"))
         };
         let file = match tokenizer {
             Some(file) => file,
-            None if beside.is_file() && checkpoint.config.input == Input::Tokens => &beside,
+            None if beside.is_file() && checkpoint.config.input == Input::Tokens && checkpoint.tokenizer.is_none() => {
+                &beside
+            }
             None => return Ok(checkpoint),
         };
         let vocab = checkpoint.config.vocab;

@@ -45,7 +45,7 @@ enum Command {
 
 #[derive(Args)]
 struct Convert {
-    /// A folder of config.json and model.safetensors (thumbformer's own layout, Hugging Face's, PyTorch's), or a llama2.c .bin file
+    /// A folder of config.json and model.safetensors (thumbformer's own layout, Hugging Face's, PyTorch's), a .gguf, or a llama2.c .bin file
     checkpoint: PathBuf,
     /// The image to write
     #[arg(short, long)]

@@ -4,7 +4,7 @@ mod model;
 mod tokenizer;
 
 pub(crate) use model::load;
-pub(crate) use tokenizer::load as load_tokenizer;
+pub(crate) use tokenizer::{load as load_tokenizer, scored as scored_tokenizer};
 
 use std::path::Path;
 

@@ -10,7 +10,7 @@
 
 use std::path::Path;
 
-use super::{Cursor, read};
+use super::Cursor;
 use crate::assemble::{Network, Parts};
 use crate::{Activation, Checkpoint, Config, Error, Input, Layer, Mask, Norm, NormPlace, Pooling, Positions, Tensor};
 
@@ -27,11 +27,10 @@ struct Header {
 }
 
 /// Reads a model file.
-pub(crate) fn load(path: &Path) -> Result<Checkpoint, Error> {
-    let bytes = read(path)?;
-    let header = header(path, &bytes).and_then(|header| check_length(path, header, bytes.len() as u64));
+pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
+    let header = header(path, bytes).and_then(|header| check_length(path, header, bytes.len() as u64));
     // Looked at only now, since the first bytes of a sound file may look like anything.
-    let header = header.map_err(|error| foreign(path, &bytes).unwrap_or(error))?;
+    let header = header.map_err(|error| foreign(path, bytes).unwrap_or(error))?;
     let data = if header.versioned { &bytes[HEADER_V1..] } else { &bytes[HEADER_V0..] };
     let mut reader = Reader { path, cursor: Cursor { rest: data }, config: &header.config };
     let weights = if header.versioned { version_1(&mut reader)? } else { version_0(&mut reader)? };
@@ -224,7 +223,6 @@ fn header(path: &Path, bytes: &[u8]) -> Result<Header, Error> {
 /// Other files that people have at hand, by their first bytes.
 fn foreign(path: &Path, bytes: &[u8]) -> Option<Error> {
     let (found, next) = match bytes {
-        [b'G', b'G', b'U', b'F', ..] => ("a GGUF file", "give the Hugging Face folder that it was made from"),
         [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, 1..=255, ..] => {
             ("a pickle of PyTorch", "load it and save it with save_pretrained, or with llama2.c's export.py")
         }

@@ -25,9 +25,18 @@ struct Entry<'a> {
 /// Reads a tokenizer file for a model with `vocab` token ids; the file itself does not say how many it has.
 pub(crate) fn load(path: &Path, vocab: usize) -> Result<Tokenizer, Error> {
     let bytes = read(path)?;
-    let entries = entries(path, &bytes, vocab)?;
-    check_fixed(path, &entries)?;
-    let ids = ids(path, &entries)?;
+    of_entries(path, &entries(path, &bytes, vocab)?)
+}
+
+/// The tokenizer of texts and scores, whose specials and bytes come first.
+pub(crate) fn scored(path: &Path, entries: &[(Vec<u8>, f32)]) -> Result<Tokenizer, Error> {
+    let entries: Vec<Entry<'_>> = entries.iter().map(|(text, score)| Entry { text, score: *score }).collect();
+    of_entries(path, &entries)
+}
+
+fn of_entries(path: &Path, entries: &[Entry<'_>]) -> Result<Tokenizer, Error> {
+    check_fixed(path, entries)?;
+    let ids = ids(path, entries)?;
     let mut characters: Vec<(char, u32)> = ids.iter().filter_map(|(text, id)| Some((only_char(text)?, *id))).collect();
     characters.sort_unstable();
     let mut pieces: Vec<Vec<u8>> = entries.iter().map(|entry| entry.text.to_vec()).collect();
@@ -44,7 +53,7 @@ pub(crate) fn load(path: &Path, vocab: usize) -> Result<Tokenizer, Error> {
         pieces,
         bytes: byte_ids,
         characters,
-        merges: merges(&entries, &ids),
+        merges: merges(entries, &ids),
     })
 }
 

@@ -5,6 +5,7 @@
 
 mod encoders;
 mod files;
+mod gguf;
 mod gpt2;
 mod hugging_face;
 mod llama2c;

@@ -1,0 +1,230 @@
+//! The container: little-endian, magic, counts, keys with values, descriptions of tensors, then their data.
+//!
+//! Source: the GGUF specification, versions 2 and 3, of the ggml project; blocks of quantized tensors as `ggml-common.h` lays
+//! them out. Every length is held against what is left of the file before anything is made of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::{Error, Tensor};
+
+/// A value of a key.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Bool(bool),
+    Text(String),
+    List(Vec<Value>),
+}
+
+/// A tensor's description.
+struct Info {
+    /// Row-major: the file's dimensions, the fastest last.
+    shape: Vec<usize>,
+    kind: u32,
+    offset: u64,
+}
+
+/// A file in memory.
+pub(super) struct File<'a> {
+    path: &'a Path,
+    /// Keys and values.
+    pub(super) keys: BTreeMap<String, Value>,
+    tensors: BTreeMap<String, Info>,
+    data: &'a [u8],
+}
+
+/// The first four bytes.
+pub(super) const MAGIC: [u8; 4] = *b"GGUF";
+/// Larger than any dimension of a model for a microcontroller.
+const LARGEST: u64 = 1 << 24;
+/// Values of a quantized block.
+const BLOCK: usize = 32;
+
+/// What is left of a file.
+struct Cursor<'a> {
+    all: usize,
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    fn bytes(&mut self, count: u64) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.rest.split_at_checked(usize::try_from(count).ok()?)?;
+        self.rest = rest;
+        Some(bytes)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        let (bytes, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(u32::from_le_bytes(*bytes))
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        let (bytes, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(u64::from_le_bytes(*bytes))
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let length = self.u64()?;
+        Some(String::from_utf8_lossy(self.bytes(length)?).into_owned())
+    }
+
+    /// A value of a type; lists hold no lists.
+    fn value(&mut self, kind: u32, nested: bool) -> Option<Value> {
+        let signed = |bytes: &[u8]| {
+            let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+            let mut all = [if negative { 0xff } else { 0 }; 8];
+            all[..bytes.len()].copy_from_slice(bytes);
+            i64::from_le_bytes(all)
+        };
+        Some(match kind {
+            0 => Value::Unsigned(self.bytes(1)?[0].into()),
+            1 => Value::Signed(signed(self.bytes(1)?)),
+            2 => Value::Unsigned(signed(self.bytes(2)?) as u64 & 0xffff),
+            3 => Value::Signed(signed(self.bytes(2)?)),
+            4 => Value::Unsigned(self.u32()?.into()),
+            5 => Value::Signed(signed(self.bytes(4)?)),
+            6 => Value::Float(f32::from_bits(self.u32()?).into()),
+            7 => Value::Bool(self.bytes(1)?[0] != 0),
+            8 => Value::Text(self.text()?),
+            9 if !nested => {
+                let (kind, count) = (self.u32()?, self.u64()?);
+                // Each takes a byte at least, so a count that is larger than the rest is found before memory is taken.
+                if count > self.rest.len() as u64 {
+                    return None;
+                }
+                Value::List((0..count).map(|_| self.value(kind, true)).collect::<Option<_>>()?)
+            }
+            10 => Value::Unsigned(self.u64()?),
+            11 => Value::Signed(self.u64()?.cast_signed()),
+            12 => Value::Float(f64::from_bits(self.u64()?)),
+            _ => return None,
+        })
+    }
+}
+
+impl<'a> File<'a> {
+    /// Reads everything but the tensors' data.
+    pub(super) fn new(path: &'a Path, bytes: &'a [u8]) -> Result<Self, Error> {
+        let damaged = |what: String| Error::UnknownFormat {
+            path: path.into(),
+            found: what,
+            next: "copy or download it again".into(),
+        };
+        let mut cursor = Cursor { all: bytes.len(), rest: bytes.get(4..).unwrap_or(&[]) };
+        let version = cursor.u32().unwrap_or(0);
+        if !(2..=3).contains(&version) {
+            let next = "convert it with a current llama.cpp".into();
+            return Err(Error::UnknownFormat {
+                path: path.into(),
+                found: format!("GGUF version {version}, expected 2 or 3"),
+                next,
+            });
+        }
+        let (tensors, keys) = (cursor.u64().unwrap_or(u64::MAX), cursor.u64().unwrap_or(u64::MAX));
+        let mut file = File { path, keys: BTreeMap::new(), tensors: BTreeMap::new(), data: &[] };
+        for index in 0..keys {
+            let place = cursor.all - cursor.rest.len();
+            let entry = |cursor: &mut Cursor<'_>| {
+                let (key, kind) = (cursor.text()?, cursor.u32()?);
+                Some((key, cursor.value(kind, false)?))
+            };
+            let found =
+                format!("key {index} of {keys} at byte {place} is cut off, or of a type that GGUF does not have");
+            let (key, value) = entry(&mut cursor).ok_or_else(|| damaged(found))?;
+            file.keys.insert(key, value);
+        }
+        for index in 0..tensors {
+            let place = cursor.all - cursor.rest.len();
+            let entry = |cursor: &mut Cursor<'_>| {
+                let (name, dimensions) = (cursor.text()?, cursor.u32()?);
+                let sizes = (0..dimensions.min(5)).map(|_| cursor.u64().filter(|size| (1..=LARGEST).contains(size)));
+                let mut shape: Vec<usize> = sizes.map(|size| size.map(|size| size as usize)).collect::<Option<_>>()?;
+                shape.reverse();
+                let sound = (1..=4).contains(&dimensions);
+                sound.then_some((name, Info { shape, kind: cursor.u32()?, offset: cursor.u64()? }))
+            };
+            let found = format!("tensor {index} of {tensors} at byte {place} is cut off, or has a size out of range");
+            let (name, info) = entry(&mut cursor).ok_or_else(|| damaged(found))?;
+            file.tensors.insert(name, info);
+        }
+        let alignment = match file.keys.get("general.alignment") {
+            None => 32,
+            Some(Value::Unsigned(alignment)) if alignment.is_power_of_two() && *alignment <= 4096 => {
+                *alignment as usize
+            }
+            Some(other) => return Err(damaged(format!("general.alignment is {other:?}, expected a power of two"))),
+        };
+        let start = (cursor.all - cursor.rest.len()).next_multiple_of(alignment);
+        file.data = bytes.get(start..).unwrap_or(&[]);
+        Ok(file)
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// The names of all tensors that were not taken.
+    pub(super) fn rest(&self) -> impl Iterator<Item = (&String, &Vec<usize>)> {
+        self.tensors.iter().map(|(name, info)| (name, &info.shape))
+    }
+
+    /// Takes a tensor, made float.
+    pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
+        let path = self.path;
+        let Some(info) = self.tensors.remove(name) else {
+            let present: Vec<&str> = self.tensors.keys().take(6).map(String::as_str).collect();
+            return Err(Error::MissingTensor {
+                path: path.into(),
+                tensor: name.into(),
+                present: format!("the file has {} and others", present.join(", ")),
+                next: "export the whole model".into(),
+            });
+        };
+        if info.shape != shape {
+            let (expected, found) = (shape.to_vec(), info.shape);
+            return Err(Error::Shape { path: path.into(), tensor: name.into(), expected, found });
+        }
+        let count: usize = shape.iter().product();
+        let (block, bytes) = match info.kind {
+            0 => (1, 4),
+            1 | 30 => (1, 2),
+            2 => (BLOCK, 18),
+            8 => (BLOCK, 34),
+            other => {
+                let found = format!("ggml's type {other}; of quantized types Q8_0 and Q4_0 are read");
+                return Err(Error::ElementType { path: path.into(), tensor: name.into(), found });
+            }
+        };
+        let columns = shape.last().copied().unwrap_or(1);
+        let (expected, end) = (count / block * bytes, info.offset.saturating_add((count / block * bytes) as u64));
+        let slice = usize::try_from(info.offset).ok().and_then(|start| self.data.get(start..)?.get(..expected));
+        let Some(slice) = slice.filter(|_| columns.is_multiple_of(block)) else {
+            let (expected, found) = (end, self.data.len() as u64);
+            return Err(Error::Truncated { path: path.into(), expected, found });
+        };
+        let data = slice.chunks_exact(bytes).flat_map(|chunk| values(info.kind, chunk)).collect();
+        Tensor::finite(path, name.into(), shape.to_vec(), data)
+    }
+}
+
+/// The floats of a block.
+fn values(kind: u32, chunk: &[u8]) -> Vec<f32> {
+    let half = |bytes: &[u8]| half::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
+    match kind {
+        0 => vec![f32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]])],
+        1 => vec![half(chunk)],
+        30 => vec![half::bf16::from_le_bytes([chunk[0], chunk[1]]).to_f32()],
+        8 => chunk[2..].iter().map(|&byte| half(chunk) * f32::from(byte.cast_signed())).collect(),
+        // The lower nibbles come first.
+        _ => {
+            let low = chunk[2..].iter().map(|byte| byte & 15);
+            let high = chunk[2..].iter().map(|byte| byte >> 4);
+            low.chain(high).map(|nibble| half(chunk) * (f32::from(nibble) - 8.0)).collect()
+        }
+    }
+}
