@@ -23,7 +23,7 @@ pub struct Dims {
     pub n_kv_heads: usize,
     /// Width of one head.
     pub head_dim: usize,
-    /// Width of the MLP's hidden layer.
+    /// Width of the MLP's hidden layer: of the widest, where layers differ.
     pub d_ff: usize,
     /// Number of tokens; 0 where something else goes in.
     pub vocab: usize,
@@ -354,7 +354,8 @@ impl Dims {
     }
 
     /// Parameters that are multiplied with an activation for every token, in multiply-accumulates;
-    /// a language model's head and a frame's embedding included, attention scores not.
+    /// a language model's head and a frame's embedding included, attention scores not. Where layers' widths differ, as if all were
+    /// the widest.
     pub const fn weight_macs(&self) -> usize {
         let attention = 2 * self.d_model * (self.attention_width() + self.kv_width());
         let mlp = if self.options.gated { 3 } else { 2 } * self.d_model * self.d_ff;

@@ -270,12 +270,13 @@ fn a_dimension_that_does_not_fit_is_refused_at_the_first_tensor_that_shows_it() 
     let missing = |tensor, layer| Error::MissingTensor { tensor, layer };
     let (sections, tensors) = (sound()[header::SECTIONS], sound()[header::TENSORS]);
     let too_wide = Error::Dimension { name: "n_heads * head_dim", found: 256 * 512 };
-    let table: [(&[(usize, u32)], Error); 14] = [
+    let table: [(&[(usize, u32)], Error); 15] = [
         (&[(header::D_MODEL, 18)], shape(Tensor::Embedding, (300, 18), (300, 16))),
         (&[(header::VOCAB, 301)], shape(Tensor::Embedding, (301, 16), (300, 16))),
         (&[(header::HEAD_DIM, 6)], shape(Tensor::Query, (24, 16), (16, 16))),
         (&[(header::N_KV_HEADS, 4)], shape(Tensor::Key, (16, 16), (8, 16))),
-        (&[(header::D_FF, 26)], shape(Tensor::Gate, (26, 16), (24, 16))),
+        (&[(header::D_FF, 26)], shape(Tensor::Up, (26, 16), (24, 16))),
+        (&[(header::D_FF, 22)], shape(Tensor::Gate, (22, 16), (24, 16))),
         (&[(header::MAX_SEQ, 25)], shape(Tensor::RotaryCoarse, (7, 4), (6, 4))),
         (&[(header::N_LAYERS, 1)], missing(Tensor::FinalNorm, 0)),
         (&[(header::N_LAYERS, 3)], missing(Tensor::AttentionNorm, 2)),

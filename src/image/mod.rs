@@ -36,7 +36,7 @@
 //! norm and its bias; for each layer attention norm, query, key, value, attention output, MLP norm, gate, up, down, each followed
 //! by its bias; final norm and its bias; pooler and its bias; head and its bias; rotary fine and coarse; piece offsets, piece
 //! bytes, byte tokens, characters, merges; labels. Without a head a language model's embedding is the head; without a gate the
-//! MLP is a plain one.
+//! MLP is a plain one. Layers may have narrower MLPs than `d_ff`, as the shapes of their matrices say.
 //!
 //! * **int8 matrix** `[rows, cols]`: integers in -127..=127, rows padded with zeros to a multiple of 4, columns to a multiple
 //!   of 16, in the image's packing. Its scales are one `f32` and an `i16` multiplier in 0..=32767 for each padded row:

@@ -129,6 +129,7 @@ impl<'a> Image<'a> {
             check!(image.check_section(index));
             index += 1;
         }
+        check!(image.check_widest());
         if word(words, header::SECTIONS) as usize != image.sections() {
             return Err(Error::Unsupported { field: "sections", found: word(words, header::SECTIONS) });
         }
@@ -155,9 +156,35 @@ impl<'a> Image<'a> {
         self.contents.index_of(tensor, layer, self.dims.n_layers)
     }
 
+    /// The dimensions of a layer, which may have a narrower MLP than the widest.
+    const fn layer_dims(&self, layer: usize) -> Dims {
+        let mut dims = self.dims;
+        let entry = header::WORDS + self.index_of(Tensor::Up, layer) * section::WORDS;
+        let is_there = word(self.words, entry + section::TENSOR) == Tensor::Up as u32;
+        let width = self.find(Tensor::Up, layer).rows;
+        if is_there && width > 0 && width <= dims.d_ff {
+            dims.d_ff = width;
+        }
+        dims
+    }
+
+    /// Checks that some layer's MLP is as wide as the dimensions say.
+    const fn check_widest(&self) -> Result<(), Error> {
+        let mut layer = 0;
+        while layer < self.dims.n_layers {
+            if self.find(Tensor::Up, layer).rows == self.dims.d_ff {
+                return Ok(());
+            }
+            layer += 1;
+        }
+        let (found, d_model) = (self.find(Tensor::Up, 0).rows as u32, self.dims.d_model as u32);
+        let (expected, found) = ((self.dims.d_ff as u32, d_model), (found, d_model));
+        Err(Error::ShapeMismatch { tensor: Tensor::Up, layer: 0, expected, found })
+    }
+
     const fn check_section(&self, index: usize) -> Result<(), Error> {
         let (tensor, layer) = self.contents.at(index, self.dims.n_layers);
-        let (encoding, rows, cols) = demand(&self.dims, self.rotary_fine, tensor);
+        let (encoding, rows, cols) = demand(&self.layer_dims(layer), self.rotary_fine, tensor);
         let layer_number = layer as u32;
         let entry = header::WORDS + index * section::WORDS;
         if word(self.words, entry + section::TENSOR) != tensor as u32

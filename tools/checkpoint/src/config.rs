@@ -111,7 +111,7 @@ pub struct Config {
     pub n_kv_heads: usize,
     /// Width of one head: not always `d_model / n_heads`, and even with rotary positions.
     pub head_dim: usize,
-    /// Hidden width of the MLP.
+    /// Hidden width of the MLP; of the widest, where layers differ.
     pub d_ff: usize,
     /// Number of token ids; 0 when the input is frames.
     pub vocab: usize,

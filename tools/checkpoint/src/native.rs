@@ -5,7 +5,7 @@
 //! | key | value |
 //! | --- | --- |
 //! | `architecture` | `"thumbformer"` |
-//! | `d_model`, `n_layers`, `n_heads`, `d_ff`, `max_seq` | numbers; `max_seq` counts the class token |
+//! | `d_model`, `n_layers`, `n_heads`, `d_ff`, `max_seq` | numbers; `max_seq` counts the class token; `d_ff` may be a list, a width for each layer |
 //! | `n_kv_heads`, `head_dim` | numbers; absent: `n_heads`, `d_model / n_heads` |
 //! | `input` | `"tokens"` with `vocab`, or `"frames"` with `n_features` |
 //! | `positions` | `"rotary"` with `rope_theta`, `"table"`, or `"none"` |
@@ -38,7 +38,7 @@
 //! | `layers.N.attention.key.weight`, `….value.weight` | `[n_kv_heads * head_dim, d_model]` | always |
 //! | `layers.N.attention.output.weight` | `[d_model, n_heads * head_dim]` | always |
 //! | `layers.N.mlp_norm.weight` | `[d_model]` | always |
-//! | `layers.N.mlp.gate.weight` | `[d_ff, d_model]` | `gated_mlp` |
+//! | `layers.N.mlp.gate.weight` | `[d_ff, d_model]`, `d_ff` that of the layer | `gated_mlp` |
 //! | `layers.N.mlp.up.weight` | `[d_ff, d_model]` | always |
 //! | `layers.N.mlp.down.weight` | `[d_model, d_ff]` | always |
 //! | `final_norm.weight` | `[d_model]` | `final_norm` |
@@ -98,6 +98,14 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
         let next = "name a pooling, or leave the pooler out";
         return Err(settings.error("pooler_activation", "present", "absent: there is no pooling", next));
     }
+    let widths = match settings.widths("d_ff")? {
+        one if one.len() == 1 => Vec::new(),
+        several if several.len() == config.n_layers => several,
+        several => {
+            let expected = format!("a number, or {} of them, one for each layer", config.n_layers);
+            return Err(settings.error("d_ff", format!("{several:?}"), expected, "correct config.json"));
+        }
+    };
     settings.no_others()?;
 
     let file = WeightsFile::read(folder)?;
@@ -116,7 +124,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
         },
         embedding_norm: embedding_norm.then(|| norm(&mut reader, &config, "embedding_norm")).transpose()?,
         layers: (0..config.n_layers)
-            .map(|index| layer(&mut reader, &config, gated, index))
+            .map(|index| layer(&mut reader, &config, gated, widths.get(index).copied().unwrap_or(config.d_ff), index))
             .collect::<Result<_, _>>()?,
         final_norm: final_norm.then(|| norm(&mut reader, &config, "final_norm")).transpose()?,
         pooler: match pooler {
@@ -175,7 +183,7 @@ fn config(settings: &Settings) -> Result<Config, Error> {
         n_heads,
         n_kv_heads: settings.size_or("n_kv_heads", n_heads)?,
         head_dim,
-        d_ff: settings.size("d_ff")?,
+        d_ff: settings.widths("d_ff")?.into_iter().max().unwrap_or(0),
         vocab,
         max_seq: settings.size("max_seq")?,
         norm: settings.choice("norm", None, &[("rms", Norm::Rms), ("layer", Norm::Layer)])?,
@@ -211,8 +219,8 @@ fn norm(reader: &mut Reader<'_>, config: &Config, name: &str) -> Result<Affine, 
 }
 
 /// One block. What is optional is there in all layers or in none: the first one decides.
-fn layer(reader: &mut Reader<'_>, config: &Config, gated: bool, index: usize) -> Result<Layer, Error> {
-    let (d, q, kv, ff) = (config.d_model, config.q_width(), config.kv_width(), config.d_ff);
+fn layer(reader: &mut Reader<'_>, config: &Config, gated: bool, ff: usize, index: usize) -> Result<Layer, Error> {
+    let (d, q, kv) = (config.d_model, config.q_width(), config.kv_width());
     let mut take = |part: &str, shape: &[usize]| {
         let first = reader.has(&format!("layers.0.{part}.bias"));
         let bias = Bias::of(first && (shape.len() == 2 || config.norm == Norm::Layer));

@@ -60,6 +60,15 @@ impl Settings {
         size.filter(|size| (1..=LARGEST).contains(size)).ok_or_else(|| self.error(key, value, expected, NEXT))
     }
 
+    /// A size, or several.
+    pub(crate) fn widths(&self, key: &str) -> Result<Vec<usize>, Error> {
+        let Some(Value::Array(widths)) = self.get(key) else { return Ok(vec![self.size(key)?]) };
+        let size = |value: &Value| value.as_u64().and_then(|size| usize::try_from(size).ok());
+        let sizes = widths.iter().map(|value| size(value).filter(|size| (1..=LARGEST).contains(size)));
+        let expected = format!("whole numbers from 1 to {LARGEST}");
+        sizes.collect::<Option<_>>().ok_or_else(|| self.error(key, Value::Array(widths.clone()), expected, NEXT))
+    }
+
     pub(crate) fn size_or(&self, key: &str, default: usize) -> Result<usize, Error> {
         if self.get(key).is_none() { Ok(default) } else { self.size(key) }
     }

@@ -84,7 +84,13 @@ fn checkpoint(random: &mut Random, ends: Ends) -> Checkpoint {
         eos: Vec::new(),
     };
     let extras = Extras { biases, norm_bias, gated };
-    let layers = (0..config.n_layers).map(|_| random.layer(&config, extras)).collect();
+    // The widest comes last; those before it may be narrower.
+    let narrower = random.pick(&[0, 0, 7]);
+    let layers = (1..=config.n_layers).map(|number| {
+        let d_ff = d_ff - narrower * (config.n_layers - number);
+        random.layer(&Config { d_ff, ..config.clone() }, extras)
+    });
+    let layers = layers.collect();
     let gain = |random: &mut Random, wanted: bool| wanted.then(|| random.tensor("gain", &[d_model], 0.2, 1.0));
     let (has_norm, has_final_norm) = (network && random.pick(&[true, false]), random.pick(&[true, false]));
     let embedding_norm = gain(random, has_norm);

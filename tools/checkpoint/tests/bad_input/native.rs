@@ -150,7 +150,7 @@ fn what_is_usual_may_be_left_out() {
 
 #[test]
 fn a_bad_setting_is_refused_by_name() {
-    let cases: [(&str, &[Change], &[&str]); 24] = [
+    let cases: [(&str, &[Change], &[&str]); 26] = [
         ("vit", &[("norm_place", None)], &["norm_place", "absent", "pre or post"]),
         ("vit", &[("norm_place", Some(json!("both")))], &["norm_place", "both", "pre or post"]),
         ("vit", &[("norm", Some(json!("batch")))], &["norm", "batch", "rms or layer"]),
@@ -163,6 +163,8 @@ fn a_bad_setting_is_refused_by_name() {
         ("vit", &[("n_features", None)], &["n_features", "absent"]),
         ("vit", &[("head", Some(json!("tied")))], &["n_outputs", "3", "0"]),
         ("vit", &[("n_outputs", Some(json!(0)))], &["n_outputs", "0"]),
+        ("vit", &[("d_ff", Some(json!([20, 20, 20])))], &["d_ff", "[20, 20, 20]", "one for each layer"]),
+        ("vit", &[("d_ff", Some(json!([0])))], &["d_ff", "[0]", "whole numbers"]),
         ("vit", &[("d_model", Some(json!(13))), ("head_dim", None)], &["d_model", "13", "n_heads (2)"]),
         ("vit", &[("norm_eps", Some(json!(1e-60)))], &["norm_eps", "positive"]),
         ("vit", &[("attention_scale", Some(json!(0)))], &["attention_scale", "positive"]),

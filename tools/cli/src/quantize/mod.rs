@@ -286,7 +286,7 @@ fn observe(
     let config = &float.config;
     let width = match stage {
         "attention.gathered" => config.q_width(),
-        "mlp.hidden" => config.d_ff,
+        "mlp.hidden" => float.layers[layer].up.shape[0],
         _ => config.d_model,
     };
     // Documents are dealt to threads by their number and added up in order: the same sum in every run.
