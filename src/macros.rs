@@ -23,17 +23,7 @@ macro_rules! model {
             // Words, so that the image is aligned by its type.
             static WORDS: [u32; IMAGE_BYTES.div_ceil(4)] = $crate::image::words_from_bytes(BYTES);
 
-            /// The model, checked at compile time.
-            #[allow(long_running_const_eval)]
-            pub const MODEL: $crate::Model<'static> = {
-                const PARSED: $crate::Model<'static> = match $crate::Model::parse(&WORDS) {
-                    Ok(model) => model,
-                    Err(error) => panic!("{}", error.message()),
-                };
-                PARSED
-            };
-
-            $crate::sizes!($(max_seq = $max_seq,)? $(batch = $batch,)? $(ram = $ram,)?);
+            $crate::checked!($(max_seq = $max_seq,)? $(batch = $batch,)? $(ram = $ram,)?);
         }
     };
 }
@@ -86,47 +76,47 @@ macro_rules! constant_model {
                 Err(error) => panic!("{}", error.message()),
             };
 
-            /// The model, checked at compile time.
-            #[allow(long_running_const_eval)]
-            pub const MODEL: $crate::Model<'static> = {
-                const PARSED: $crate::Model<'static> = match $crate::Model::parse(&WORDS) {
-                    Ok(model) => model,
-                    Err(error) => panic!("{}", error.message()),
-                };
-                PARSED
-            };
-
-            $crate::sizes!($(max_seq = $max_seq,)? $(batch = $batch,)? $(ram = $ram,)?);
+            $crate::checked!($(max_seq = $max_seq,)? $(batch = $batch,)? $(ram = $ram,)?);
         }
     };
 }
 
-/// What `model!` and `constant_model!` have in common: the state's type, and its limits.
+/// What `model!` and `constant_model!` make of an image in `WORDS`: the model, the state's type and its limits.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! sizes {
+macro_rules! checked {
     ($(max_seq = $max_seq:expr,)? $(batch = $batch:expr,)? $(ram = $ram:expr,)?) => {
-            #[allow(unused_mut, unused_assignments)]
-            const LIMITS: (usize, usize, usize) = {
-                let (mut max_seq, mut batch, mut ram) = (MODEL.dims().max_seq, $crate::MAX_BATCH, usize::MAX);
-                $(max_seq = $max_seq;)?
-                $(batch = $batch;)?
-                $(ram = $ram;)?
-                assert!(max_seq > 0, "max_seq must be at least 1");
-                assert!(max_seq <= MODEL.dims().max_seq, "max_seq is longer than the model's own context");
-                assert!(batch > 0 && batch <= $crate::MAX_BATCH, "batch must be 1 to MAX_BATCH");
-                (max_seq, batch, ram)
+        /// The model, checked at compile time.
+        #[allow(long_running_const_eval)]
+        pub const MODEL: $crate::Model<'static> = {
+            const PARSED: $crate::Model<'static> = match $crate::Model::parse(&WORDS) {
+                Ok(model) => model,
+                Err(error) => panic!("{}", error.message()),
             };
+            PARSED
+        };
 
-            /// Longest sequence that the state has room for, in tokens.
-            pub const MAX_SEQ: usize = LIMITS.0;
+        #[allow(unused_mut, unused_assignments)]
+        const LIMITS: (usize, usize, usize) = {
+            let (mut max_seq, mut batch, mut ram) = (MODEL.dims().max_seq, $crate::MAX_BATCH, usize::MAX);
+            $(max_seq = $max_seq;)?
+            $(batch = $batch;)?
+            $(ram = $ram;)?
+            assert!(max_seq > 0, "max_seq must be at least 1");
+            assert!(max_seq <= MODEL.dims().max_seq, "max_seq is longer than the model's own context");
+            assert!(batch > 0 && batch <= $crate::MAX_BATCH, "batch must be 1 to MAX_BATCH");
+            (max_seq, batch, ram)
+        };
 
-            /// All memory that a session of this model needs.
-            pub type State = $crate::State<{ MAX_SEQ }, { LIMITS.1 }, { MODEL.dims().state_words(MAX_SEQ, LIMITS.1) }>;
+        /// Longest sequence that the state has room for, in tokens.
+        pub const MAX_SEQ: usize = LIMITS.0;
 
-            const _: () = assert!(
-                size_of::<State>() <= LIMITS.2,
-                "the state of this model does not fit the RAM budget: lower max_seq or batch, or raise the budget"
-            );
+        /// All memory that a session of this model needs.
+        pub type State = $crate::State<{ MAX_SEQ }, { LIMITS.1 }, { MODEL.dims().state_words(MAX_SEQ, LIMITS.1) }>;
+
+        const _: () = assert!(
+            size_of::<State>() <= LIMITS.2,
+            "the state of this model does not fit the RAM budget: lower max_seq or batch, or raise the budget"
+        );
     };
 }
