@@ -20,10 +20,10 @@ pub mod quantize;
 pub mod run;
 pub mod verify;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use thumbformer::text::Tokenizer;
-use thumbformer::{Error, Model};
+use thumbformer::{Error, Input, Model};
 
 /// Reads an image's words from a file; [`model`] checks them.
 ///
@@ -61,4 +61,17 @@ pub fn tokens(tokenizer: &Tokenizer<'_>, text: &str) -> Result<Vec<u16>, Error> 
     let length = tokenizer.encode(text, true, &mut tokens)?;
     tokens.truncate(length);
     Ok(tokens)
+}
+
+/// Refuses a model that reads frames or streams where a text is given.
+///
+/// # Errors
+/// With the commands that are for it.
+pub fn reads_text(model: &Model<'_>) -> Result<()> {
+    let input = model.dims().options.input;
+    ensure!(
+        input == Input::Tokens,
+        "the model reads {input:?}, no text: `classify` and `verify --recordings` are for it, and int4 goes without --calibrate"
+    );
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Text from an image, by the engine that the chip runs; step by step what the firmware's demonstration does.
 
-use crate::tokens;
+use crate::{reads_text, tokens};
 use anyhow::{Context, Result, bail};
 use thumbformer::state::HostState;
 use thumbformer::text::{Sampler, Sampling};
@@ -68,6 +68,7 @@ pub fn generate(
     on_piece: &mut dyn FnMut(&[u8]),
     on_step: &mut dyn FnMut(Step),
 ) -> Result<Summary> {
+    reads_text(model)?;
     let tokenizer = model.tokenizer().ok_or(Error::NoTokenizer)?;
     let max_seq = options.max_seq;
     if max_seq == 0 || max_seq > model.dims().max_seq {

@@ -5,7 +5,7 @@
 //!                                 └─► Reference::forward  ──► logits ──┴─► metrics, summed in the documents' order
 //! ```
 
-use crate::{convert, tokens};
+use crate::{convert, reads_text, tokens};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use std::fmt;
@@ -138,6 +138,7 @@ impl fmt::Display for Line {
 /// # Errors
 /// When the image has no tokenizer, or nothing is left to compare.
 pub fn documents(model: &Model<'_>, text: &str, selection: Selection) -> Result<Vec<Vec<u16>>> {
+    reads_text(model)?;
     let tokenizer = model.tokenizer().ok_or(Error::NoTokenizer)?;
     let texts: Vec<&str> = text.split(SEPARATOR).map(str::trim).filter(|text| !text.is_empty()).collect();
     let skip = selection.last.map_or(0, |last| texts.len().saturating_sub(last));

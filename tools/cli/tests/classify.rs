@@ -146,3 +146,24 @@ fn the_official_test_split_of_fsdd_loses_at_most_half_a_point_where_it_is_found(
     assert!(report.float_accuracy >= 0.975, "{report:?}");
     assert!(report.lines(&Bounds::INT8).iter().all(|line| line.ok), "{report:?}");
 }
+
+#[test]
+fn a_text_is_refused_by_a_model_of_frames_with_the_commands_that_are_for_it() {
+    let (digits, text) = (models().join("digits"), root().join("README.md"));
+    let (image, checkpoint) = (digits.join("digits.tbf"), digits.join("checkpoint"));
+    let words = |path: &Path| path.display().to_string();
+    let table: [Vec<String>; 3] = [
+        vec!["run".into(), words(&image), "--prompt".into(), "x".into()],
+        vec!["verify".into(), words(&image), "--reference".into(), words(&checkpoint), "--text".into(), words(&text)],
+        ["convert", &words(&checkpoint), "--quant", "q4", "--calibrate", &words(&text), "-o", "nowhere/x.tbf"]
+            .map(String::from)
+            .to_vec(),
+    ];
+    for arguments in table {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_thumbformer")).args(&arguments).output().expect("the command starts");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && message.contains("reads Frames, no text"), "{arguments:?}: {message}");
+        assert!(message.contains("verify --recordings"), "{message}");
+    }
+}
