@@ -254,7 +254,7 @@ impl Dims {
     }
 
     /// Whether a token sees the tokens before it and no others.
-    pub(crate) const fn is_causal(&self) -> bool {
+    pub const fn is_causal(&self) -> bool {
         matches!(self.options.mask, Mask::Causal)
     }
 

@@ -63,6 +63,21 @@ pub(crate) struct Scratch<'s> {
     pub(crate) scores: &'s mut [u32],
 }
 
+impl<'s> Memory<'s> {
+    /// Memory that belongs to somebody else, for a context of `max_seq` tokens, `batch` at a time: how one buffer serves several models
+    /// in turn. It takes the first [`Dims::state_words`] words of the buffer. A longer context than the model's is the model's, and
+    /// `batch` is brought into 1 to [`MAX_BATCH`].
+    ///
+    /// # Errors
+    /// [`Error::StateTooSmall`].
+    pub fn new(dims: &Dims, max_seq: usize, batch: usize, words: &'s mut [u32]) -> Result<Memory<'s>, Error> {
+        let (max_seq, batch) = (max_seq.min(dims.max_seq), batch.clamp(1, MAX_BATCH));
+        let (expected, found) = (dims.state_words(max_seq, batch), words.len());
+        let words = words.get_mut(..expected).ok_or(Error::StateTooSmall { expected, found })?;
+        Ok(Memory { max_seq, batch, words })
+    }
+}
+
 impl Memory<'_> {
     /// Cuts the memory into its parts; the logits are the last one.
     ///

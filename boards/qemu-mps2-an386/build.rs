@@ -1,10 +1,5 @@
-//! Puts `memory.x` where the linker looks for it.
-
-use std::path::PathBuf;
+//! `memory.x` for the linker, and the models that the board has room for.
 
 fn main() {
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    std::fs::write(out.join("memory.x"), include_bytes!("memory.x")).expect("OUT_DIR is writable");
-    println!("cargo:rustc-link-search={}", out.display());
-    println!("cargo:rerun-if-changed=memory.x");
+    plan::build_script();
 }

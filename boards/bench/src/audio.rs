@@ -6,22 +6,22 @@
 #![no_std]
 #![no_main]
 
-use bench::Counter;
 use semihosting as _;
 use thumbformer::LogitsCrc;
 use thumbformer::audio::LogMel;
 use thumbformer::bench::{SOUND_BANK, sound};
+use thumbformer::cycles::CycleCounter;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     static mut SAMPLES: [i16; 8000] = [0; 8000];
-    let counter = Counter::start();
+    let mut counter = bench::counter();
     sound(SAMPLES);
     let mut front_end = LogMel::new(&SOUND_BANK);
     let start = counter.now();
     let mut sum = 0.0;
     front_end.push(SAMPLES, |frame| sum += frame[0]);
-    let instructions = counter.instructions(counter.now() - start);
+    let instructions = counter.since(start);
     core::hint::black_box(sum);
     let mut crc = LogitsCrc::new();
     front_end.reset();

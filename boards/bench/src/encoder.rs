@@ -6,10 +6,10 @@
 #![no_std]
 #![no_main]
 
-use bench::Counter;
 use semihosting as _;
 use thumbformer::LogitsCrc;
 use thumbformer::bench::{ENCODER_TOKENS, encoder_streams};
+use thumbformer::cycles::CycleCounter;
 
 include!(concat!(env!("OUT_DIR"), "/encoder.rs"));
 
@@ -18,14 +18,14 @@ fn main() -> ! {
     static mut STATE: encoder::State = encoder::State::new();
     static mut STREAMS: [f32; ENCODER_TOKENS * encoder::MODEL.dims().d_model] =
         [0.0; ENCODER_TOKENS * encoder::MODEL.dims().d_model];
-    let counter = Counter::start();
+    let mut counter = bench::counter();
     let mut session = encoder::MODEL.session(STATE.memory());
     encoder_streams(STREAMS);
     let start = counter.now();
     if session.encode(STREAMS).is_err() {
         semihosting::process::exit(4);
     }
-    let instructions = counter.instructions(counter.now() - start);
+    let instructions = counter.since(start);
     let crc32 = LogitsCrc::new().update(STREAMS);
     semihosting::println!("{{\"instructions\":{instructions},\"crc32\":{crc32}}}");
     semihosting::process::exit(0)

@@ -1,35 +1,85 @@
 //! Everything that a board does, but for its pins and clocks.
 //!
 //! ```text
-//!            ┌───────────── Board: print, count ─────────────┐
-//! prompt ──► tokenizer ──► Session ──► logits ──► sampler ──► piece ──► board.print (the story, as it comes)
-//!                             │           │
-//!                     instructions      CRC-32 ───────────────────────► defmt log (a line for every step, then the sums)
+//!            ┌──────── Board: console, counter, exit ────────┐
+//! generate   prompt ──► Session ──► sampler ──► the story, on the console as it comes
+//! classify   stored recordings, or numbers that arrive on the console ──► Session ──► labels
+//! bench      kernels and models ──► cycles, by part
+//! verify     golden inputs ──► CRC-32 of the outputs, against the host's; the float reference; the heap
+//!            └──► a line of JSON for every result: on the console, and in the log (defmt)
 //! ```
-//! The log is what `cargo xtask` reads: it computes the same steps on the host and compares every CRC.
+//! A line of JSON is what `cargo xtask` reads; the log is for people, and all that a debugger shows.
 #![no_std]
 #![deny(unsafe_code)]
 
-mod demo;
+mod bench;
+mod classify;
+pub mod counter;
+mod generate;
+mod kernels;
+mod line;
+mod numbers;
+mod subject;
+mod verify;
 
-pub use demo::{Demo, demo};
+pub use bench::{Bench, bench};
+pub use classify::classify;
+pub use generate::generate;
+pub use kernels::{Case, Row, Workspace, kernels};
+pub use line::Line;
+pub use subject::{Ear, Input, MELS, Signal, Subject};
+pub use verify::{Witness, verify};
 
+use thumbformer::Error;
 use thumbformer::cycles::CycleCounter;
 
+/// Longest command line, in bytes.
+pub const LINE: usize = 256;
+
 /// What differs between boards.
-pub trait Board {
+pub trait Board: Sized {
     /// The board's name, as in its folder.
     const NAME: &'static str;
     /// The backend that this board is built for; a mismatch stops the build.
     const BACKEND: &'static str;
-    /// What the counter counts: `"instructions"` in emulation, `"cycles"` on hardware.
-    const UNIT: &'static str;
+    /// What counts: [`counter::Dwt`], [`counter::SysTick`] or a timer of the board's own.
+    type Counter: CycleCounter;
 
-    /// Prints text for people, apart from the log.
-    fn print(&mut self, text: &[u8]);
+    /// Sets clocks, caches, console and counter up; to be called once.
+    fn take() -> Self;
 
     /// The counter.
-    fn counter(&mut self) -> &mut impl CycleCounter;
+    fn counter(&mut self) -> &mut Self::Counter;
+
+    /// Hertz of the core.
+    fn clock_hz(&self) -> u32;
+
+    /// Sends text by the board's serial port.
+    fn print(&mut self, text: &[u8]);
+
+    /// The next byte that arrived by the serial port; `None` when nobody sends.
+    fn receive(&mut self) -> Option<u8> {
+        None
+    }
+
+    /// What an emulator's command line asks for.
+    ///
+    /// `None` when it is longer than the buffer or not UTF-8: doing something else would be worse.
+    fn arguments<'line>(&self, line: &'line mut [u8; LINE]) -> Option<&'line str> {
+        let _ = line;
+        Some("")
+    }
+
+    /// Ends the program; debuggers and emulators see the code.
+    fn exit(&mut self, code: u8) -> !;
+}
+
+/// Codes of [`Board::exit`], beside 0.
+mod code {
+    /// The engine or the board refused something; the log says what.
+    pub const FAILED: u8 = 1;
+    /// A result is not what it has to be.
+    pub const WRONG: u8 = 2;
 }
 
 /// Whether a board's backend is the one that it was built with; for a `const` assertion.
@@ -42,4 +92,49 @@ pub const fn has_backend(expected: &str) -> bool {
         i += 1;
     }
     same
+}
+
+/// Says what runs where, and whether the counter moves; every application begins like this.
+fn begin<B: Board>(board: &mut B, application: &str) -> counter::Meter {
+    const { assert!(has_backend(B::BACKEND), "this board is for another backend: look at its target and its target-cpu") }
+    let clock = board.clock_hz();
+    defmt::info!("{=str}: {=str}, backend {=str}, {=u32} Hz", B::NAME, application, thumbformer::BACKEND, clock);
+    let meter = counter::Meter::check(board.counter());
+    match meter {
+        counter::Meter::Counts { unit, turn_thousandths } => {
+            defmt::info!(
+                "counter: {=str}; a turn of a loop of two instructions takes {=u32} / 1000",
+                unit,
+                turn_thousandths
+            );
+            if unit == "instructions" && !(1995..2005).contains(&turn_thousandths) {
+                defmt::error!("the counter does not count instructions: run QEMU with -icount shift=6");
+                board.exit(code::FAILED);
+            }
+        }
+        counter::Meter::Stands => {
+            defmt::warn!("the cycle counter does not move (an emulator has none): nothing is counted")
+        }
+    }
+    meter
+}
+
+/// Sends a result to the console and to the log.
+fn report<B: Board>(board: &mut B, line: &Line) {
+    defmt::println!("{=str}", line.as_str());
+    board.print(line.as_str().as_bytes());
+    board.print(b"\n");
+}
+
+/// Ends an application.
+fn end<B: Board>(mut board: B, result: Result<bool, Error>) -> ! {
+    let code = match result {
+        Ok(true) => 0,
+        Ok(false) => code::WRONG,
+        Err(error) => {
+            defmt::error!("{}", error);
+            code::FAILED
+        }
+    };
+    board.exit(code)
 }

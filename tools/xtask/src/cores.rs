@@ -28,6 +28,18 @@ impl Core {
         self.to_possible_value().map_or(String::new(), |value| value.get_name().to_string())
     }
 
+    /// The folder of a board with this core.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Core::M0Plus => "qemu-mps2-an385-m0plus",
+            Core::M3 => "qemu-mps2-an385",
+            Core::M4 => "qemu-mps2-an386",
+            Core::M7 => "qemu-mps2-an500",
+            Core::M33 => "qemu-mps2-an505",
+            Core::M55 => "qemu-mps3-an547",
+        }
+    }
+
     /// The benchmark firmware as it is built for this core.
     pub fn board(self) -> Board {
         let (machine, memory, target, cpu, pack, backend) = match self {
@@ -41,7 +53,7 @@ impl Core {
         let helium = self == Core::M55;
         let flags = [format!("-Ctarget-cpu={cpu}"), "-Clink-arg=-Tlink.x".into(), "-Clink-arg=--nmagic".into()];
         Board {
-            machine: machine.into(),
+            machine: Some(machine.into()),
             target: target.into(),
             backend: backend.into(),
             pack: pack.into(),

@@ -103,7 +103,7 @@ pub fn demo(board: &Board, story: &Story, verbose: bool) -> Result<()> {
     // What the host refuses, the board would refuse too, and later.
     let expected = on_host(board, story)?.0;
     println!("building {} ({}); the first time takes minutes", board.name, toolchain.describe(&board.target));
-    let elf = board.build(&toolchain)?;
+    let elf = board.build_program(&toolchain, "generate")?;
     println!();
     let run = emulator::run(board, &elf, &story.arguments(), |text| {
         let mut stdout = std::io::stdout().lock();

@@ -75,13 +75,22 @@ pub struct Output {
 ///
 /// # Errors
 /// When QEMU cannot be started, does not end or crashes.
-pub fn emulate(
+pub fn emulate(board: &Board, elf: &Path, arguments: &[String], on_uart: impl FnMut(&[u8]) + Send) -> Result<Output> {
+    emulate_with(board, elf, arguments, None, on_uart)
+}
+
+/// [`emulate`], with a file whose bytes arrive on the board's serial port.
+///
+/// # Errors
+/// As [`emulate`].
+pub fn emulate_with(
     board: &Board,
     elf: &Path,
     arguments: &[String],
+    serial: Option<&Path>,
     mut on_uart: impl FnMut(&[u8]) + Send,
 ) -> Result<Output> {
-    let mut child = start(board, elf, arguments)?;
+    let mut child = start(board, elf, arguments, serial)?;
     let mut console_pipe = child.stdout.take().context("QEMU has no standard output")?;
     let mut uart_pipe = child.stderr.take().context("QEMU has no standard error")?;
     let (uart, console, status) = std::thread::scope(|scope| {
@@ -106,15 +115,20 @@ pub fn emulate(
     Ok(Output { console: console?, uart, exit })
 }
 
-fn start(board: &Board, elf: &Path, arguments: &[String]) -> Result<Child> {
+fn start(board: &Board, elf: &Path, arguments: &[String], serial: Option<&Path>) -> Result<Child> {
+    let machine = board.machine.as_deref();
+    let machine =
+        machine.with_context(|| format!("{} is a real board, no emulator has it: `cargo xtask flash`", board.name))?;
+    let input =
+        serial.map_or(String::new(), |file| format!(",input-path={}", file.display().to_string().replace(',', ",,")));
     // In QEMU's options a comma is written twice.
     let words: Vec<String> = arguments.iter().map(|word| format!(",arg={}", word.replace(',', ",,"))).collect();
     let mut command = Command::new("qemu-system-arm");
     command
-        .args(["-M", &board.machine, "-display", "none", "-monitor", "none"])
+        .args(["-M", machine, "-display", "none", "-monitor", "none"])
         // 64 ns of virtual time an instruction: the guest's timer counts instructions, the same in every run.
         .args(["-icount", "shift=6"])
-        .args(["-serial", "file:/dev/stderr"])
+        .args(["-chardev", &format!("file,id=uart,path=/dev/stderr{input}"), "-serial", "chardev:uart"])
         .args(["-semihosting-config", &format!("enable=on,target=native,arg={}{}", board.name, words.concat())])
         .arg("-kernel")
         .arg(elf)

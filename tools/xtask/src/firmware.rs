@@ -4,8 +4,7 @@ use crate::setup::Toolchain;
 use crate::shell::{output, root};
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSection, SectionFlags, SectionKind};
-use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How a program is built beyond what its folder says.
 #[derive(Clone, Debug, Default)]
@@ -20,11 +19,11 @@ pub struct Build {
     pub unstable: bool,
 }
 
-/// A board, as the table `[package.metadata.board]` of its folder says.
-#[derive(Clone, Debug, Deserialize)]
+/// A folder of programs, and how they are built and run.
+#[derive(Clone, Debug)]
 pub struct Board {
     /// The emulator's name of the machine.
-    pub machine: String,
+    pub machine: Option<String>,
     /// The compiler's target.
     pub target: String,
     /// The backend that its firmware must have.
@@ -32,48 +31,32 @@ pub struct Board {
     /// How its images are packed.
     pub pack: String,
     /// Arguments of cargo and variables beside those of the folder's own configuration.
-    #[serde(skip)]
     pub build: Build,
     /// Its folder's name.
-    #[serde(skip)]
     pub name: String,
     /// Its folder.
-    #[serde(skip)]
     pub folder: PathBuf,
 }
 
+impl From<plan::Board> for Board {
+    fn from(board: plan::Board) -> Board {
+        let plan::Board { machine, target, backend, pack, name, folder, .. } = board;
+        Board { machine, target, backend, pack, build: Build::default(), name, folder }
+    }
+}
+
 impl Board {
-    /// Reads a board's description.
+    /// The board of a folder.
     ///
     /// # Errors
     /// When there is no such board, or its manifest has no usable table.
     pub fn find(name: &str) -> Result<Board> {
-        let boards = root().join("boards");
-        let folder = boards.join(name);
-        let manifest = folder.join("Cargo.toml");
-        let text = std::fs::read_to_string(&manifest)
-            .with_context(|| format!("no board {name:?}: expected one of the folders in {}", boards.display()))?;
-        let manifest_table: toml::Table = text.parse().with_context(|| format!("{}", manifest.display()))?;
-        let table = ["package", "metadata", "board"]
-            .iter()
-            .try_fold(toml::Value::Table(manifest_table), |value, key| value.get(key).cloned());
-        let table = table.with_context(|| format!("{}: no table [package.metadata.board]", manifest.display()))?;
-        let board: Board = table.try_into().with_context(|| format!("{}", manifest.display()))?;
-        Ok(Board { name: name.into(), folder, ..board })
+        Ok(plan::find(&root().join("boards"), name)?.into())
     }
 
     /// The default language model as this board takes it.
     pub fn image(&self) -> PathBuf {
         root().join(format!("models/stories/stories-{}.tbf", self.pack))
-    }
-
-    /// Builds the firmware and returns where it is.
-    ///
-    /// # Errors
-    /// What the compiler says.
-    pub fn build(&self, toolchain: &Toolchain) -> Result<PathBuf> {
-        self.compile(toolchain, &[])?;
-        Ok(self.programs().join(&self.name))
     }
 
     /// Builds an example of the board's folder and returns where it is.
@@ -82,10 +65,10 @@ impl Board {
     /// What the compiler says.
     pub fn build_example(&self, toolchain: &Toolchain, name: &str) -> Result<PathBuf> {
         self.compile(toolchain, &["--example", name])?;
-        Ok(self.programs().join("examples").join(name))
+        self.kept(&self.programs().join("examples").join(name))
     }
 
-    /// Builds one of several programs of a folder and returns where it is.
+    /// Builds one of the programs of a folder and returns where it is.
     ///
     /// # Errors
     /// What the compiler says.
@@ -94,11 +77,20 @@ impl Board {
         // A failed build must not leave an older program behind that would be measured in its place.
         let _ = std::fs::remove_file(&elf);
         self.compile(toolchain, &["--bin", name])?;
-        Ok(elf)
+        self.kept(&elf)
     }
 
     fn programs(&self) -> PathBuf {
         root().join("boards/target").join(&self.target).join("release")
+    }
+
+    /// A copy in a folder of the board's own: boards of one target have programs of one name.
+    fn kept(&self, elf: &Path) -> Result<PathBuf> {
+        let folder = root().join("boards/target/boards").join(&self.name);
+        let kept = folder.join(elf.file_name().unwrap_or_default());
+        std::fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+        std::fs::copy(elf, &kept).with_context(|| format!("{} to {}", elf.display(), kept.display()))?;
+        Ok(kept)
     }
 
     fn compile(&self, toolchain: &Toolchain, arguments: &[&str]) -> Result<()> {

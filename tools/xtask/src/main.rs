@@ -1,6 +1,7 @@
 //! The project's own commands, `cargo xtask …`: a demonstration, the tests, the set-up of both.
 
 mod bench;
+mod boards;
 mod classify;
 mod codegen;
 mod cores;
@@ -54,6 +55,11 @@ enum Command {
     },
     /// Hears spoken digits on the emulated cores, from raw samples, and compares every bit with the host's
     Classify(Cores),
+    /// Boards: what there is, what fits, what programs take; runs those that the emulator has
+    Board {
+        #[command(subcommand)]
+        what: OfBoards,
+    },
     /// Measures: instructions on emulated cores, ratios on the host
     Bench {
         #[command(subcommand)]
@@ -66,6 +72,33 @@ enum Command {
         /// Only report
         #[arg(long)]
         check: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum OfBoards {
+    /// All boards with core, clock, flash, RAM, backend and the default models that fit
+    List {
+        /// One object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Flash, static RAM and what is left for the stack, of every program
+    Size {
+        /// Folders of boards/; all by default
+        boards: Vec<String>,
+    },
+    /// Runs a program in the emulator
+    Run {
+        /// A folder of boards/
+        board: String,
+        /// generate, classify, bench or verify
+        application: String,
+        /// Words for the program, as `steps=20`
+        arguments: Vec<String>,
+        /// A file whose bytes arrive on the serial port
+        #[arg(long)]
+        serial: Option<std::path::PathBuf>,
     },
 }
 
@@ -97,6 +130,11 @@ fn main() -> ExitCode {
         }
         Command::Test { legs } => test::test(&board, &legs),
         Command::Classify(Cores { cores, json }) => classify::print(&cores, json),
+        Command::Board { what: OfBoards::List { json } } => boards::list(json),
+        Command::Board { what: OfBoards::Size { boards } } => boards::size(&boards),
+        Command::Board { what: OfBoards::Run { board, application, arguments, serial } } => {
+            boards::run(&board, &application, &arguments, serial.as_deref())
+        }
         Command::Bench { what: Measured::Device(Cores { cores, json }) } => bench::device(&cores, json),
         Command::Bench { what: Measured::Model(Cores { cores, json }) } => bench::models(&cores, json),
         Command::Bench { what: Measured::Host(options) } => host_bench::host(options),

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: all that must hold, one leg after the other; a leg that cannot run here says why.
 
 use crate::bench;
+use crate::boards;
 use crate::classify;
 use crate::codegen;
 use crate::cores::Core;
@@ -43,6 +44,8 @@ pub enum Leg {
     Docs,
     /// Firmware in emulation, against the host bit for bit
     Emulated,
+    /// Every program of every board is built, every emulated one run and compared
+    Boards,
     /// The kernels on every emulated core: exact, repeatable, and no slower than what was reached
     Bench,
     /// What `bench host` compares computes the same model
@@ -100,6 +103,7 @@ fn run(board: &Board, leg: Leg) -> Result<Outcome> {
         Leg::Nightly => nightly(),
         Leg::Docs => docs(),
         Leg::Emulated => emulated(board),
+        Leg::Boards => boards::check().map(Outcome::Passed),
         Leg::Bench => kernels(),
         Leg::HostBench => host_bench::check().map(Outcome::Passed),
         Leg::Encoders => classify::check().map(Outcome::Passed),
@@ -257,7 +261,7 @@ fn on_portable(board: &Board, nightly: &str, story: &Story) -> Result<Vec<Step>>
 
 fn emulated(board: &Board) -> Result<Outcome> {
     let toolchain = setup::ensure(board)?;
-    let elf = board.build(&toolchain)?;
+    let elf = board.build_program(&toolchain, "generate")?;
     let run = |story: &Story| emulator::run(board, &elf, &story.arguments(), |_| ());
     let story = Story { prompt: "Once upon a time, there was".into(), steps: 64, seed: 1, ignore_end: true };
 
@@ -331,7 +335,7 @@ fn without_panics(board: &Board) -> Result<Outcome> {
     let bench = Core::M4.board();
     let encoder = bench.build_program(&setup::ensure(&bench)?, "encoder")?;
     for (what, elf) in [
-        ("demo", board.build(&toolchain)?),
+        ("demo", board.build_program(&toolchain, "generate")?),
         ("parsing at run time", board.build_example(&toolchain, "runtime")?),
         ("encoder block", encoder),
         ("audio front end", bench.build_program(&setup::ensure(&bench)?, "audio")?),

@@ -1,0 +1,16 @@
+//! What stored recordings are, by the encoders that the board has room for.
+#![no_std]
+#![no_main]
+
+use board::Here;
+use firmware::Board;
+
+// The models, their recordings and the front end that the build script chose: `SUBJECTS`, `WORDS`, `ear()`.
+include!(concat!(env!("OUT_DIR"), "/classify.rs"));
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    static mut MEMORY: [u32; WORDS] = [0; WORDS];
+    static mut FRAMES: [f32; CLIP] = [0.0; CLIP];
+    firmware::classify(Here::take(), SUBJECTS, MEMORY, ear(FRAMES))
+}

@@ -1,0 +1,9 @@
+//! Says whether the core is one of ARMv6-M, which has no DWT cycle counter; as the crate cortex-m does.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-check-cfg=cfg(armv6m)");
+    if std::env::var("TARGET").is_ok_and(|target| target.starts_with("thumbv6m")) {
+        println!("cargo:rustc-cfg=armv6m");
+    }
+}

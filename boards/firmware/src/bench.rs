@@ -1,0 +1,110 @@
+//! Measures: kernels by themselves, then models, whole and by part.
+
+use crate::counter::Meter;
+use crate::kernels::{Case, Row, Workspace, kernels};
+use crate::{Board, Ear, Line, Signal, Subject, begin, end, report};
+use thumbformer::cycles::{CycleCounter, Part, Profile};
+use thumbformer::{Error, Packing};
+
+/// Positions of a sequence of tokens that are measured.
+const POSITIONS: [usize; 3] = [0, 64, 255];
+
+/// What the application `bench` measures.
+pub struct Bench<'a> {
+    /// How the matrices are packed.
+    pub packing: Packing,
+    /// The matrices.
+    pub cases: &'a [Case<'a>],
+    /// Memory for the kernels.
+    pub workspace: Workspace<'a>,
+    /// The models.
+    pub subjects: &'a [Subject<'a>],
+    /// Memory of one model after the other.
+    pub words: &'a mut [u32],
+    /// For models that hear.
+    pub ear: Option<Ear<'a>>,
+}
+
+/// The application `bench`: what kernels and models take, a line for each, and a table of the models' parts in the log.
+pub fn bench<B: Board>(mut board: B, bench: Bench<'_>) -> ! {
+    let meter = begin(&mut board, "bench");
+    let Bench { packing, cases, mut workspace, subjects, words, mut ear } = bench;
+    let mut exact = true;
+    if let Meter::Counts { .. } = meter {
+        let mut rows: heapless::Vec<Row, 64> = heapless::Vec::new();
+        kernels(board.counter(), packing, cases, &mut workspace, &mut |row| {
+            exact &= row.exact;
+            let _ = rows.push(row);
+        });
+        for row in &rows {
+            report(&mut board, &row.line(Line::new("bench").text("board", B::NAME).text("unit", meter.unit())).end());
+        }
+    }
+    let result = subjects.iter().try_for_each(|subject| models(&mut board, meter, subject, words, &mut ear));
+    end(board, result.map(|()| exact))
+}
+
+/// One model: a language model at a few positions, another one with its first input.
+fn models<B: Board>(
+    board: &mut B,
+    meter: Meter,
+    subject: &Subject<'_>,
+    words: &mut [u32],
+    ear: &mut Option<Ear<'_>>,
+) -> Result<(), Error> {
+    let Some(input) = subject.inputs.first() else { return Ok(()) };
+    let line = |name| Line::new("bench").text("board", B::NAME).text("model", subject.name).text("input", name);
+    let Signal::Tokens(_) = input.signal else {
+        let mut session = subject.session(words)?;
+        let (_, cost) = subject.run(&mut session, input.signal, ear, board)?;
+        let line = cost.on(line(input.name).text("unit", meter.unit()), meter);
+        report(board, &line.number("clock_hz", board.clock_hz().into()).end());
+        return Ok(());
+    };
+    for position in POSITIONS.into_iter().filter(|&position| position < subject.max_seq) {
+        let total = token(board, subject, words, position)?;
+        let line = line("token").number("position", position as u64).text("unit", meter.unit());
+        let line = line.count("total", meter.trusted(total)).number("clock_hz", board.clock_hz().into());
+        report(board, &line.end());
+        if let Meter::Counts { .. } = meter {
+            parts(board, subject, words, position)?;
+        }
+    }
+    Ok(())
+}
+
+/// A token that is as good as any.
+fn some_token(subject: &Subject<'_>, position: usize) -> u16 {
+    (7 * position % subject.model.dims().vocab.max(1)) as u16
+}
+
+/// What a token at a position takes, with nobody looking on.
+fn token<B: Board>(board: &mut B, subject: &Subject<'_>, words: &mut [u32], position: usize) -> Result<u64, Error> {
+    let mut session = subject.session(words)?;
+    for position in 0..position {
+        session.decode(some_token(subject, position))?;
+    }
+    let start = board.counter().now();
+    session.decode(some_token(subject, position))?;
+    Ok(board.counter().since(start))
+}
+
+/// The same by part.
+fn parts<B: Board>(board: &mut B, subject: &Subject<'_>, words: &mut [u32], position: usize) -> Result<(), Error> {
+    let mut session = subject.session(words)?;
+    for position in 0..position {
+        session.decode(some_token(subject, position))?;
+    }
+    let mut profile = Profile::new(board.counter());
+    profile.start();
+    session.decode_observed(some_token(subject, position), &mut profile)?;
+    let mut line = Line::new("bench").text("board", B::NAME).text("model", subject.name).text("input", "parts");
+    line = line.number("position", position as u64);
+    for part in Part::ALL {
+        defmt::println!("{=str} at {=usize}: {=str} {=u64}", subject.name, position, part.name(), profile.units(part));
+        line = line.number(part.name(), profile.units(part));
+    }
+    line = line.number("overhead", profile.overhead());
+    report(board, &line.end());
+    Ok(())
+}

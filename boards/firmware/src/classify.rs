@@ -1,0 +1,126 @@
+//! Says what recordings are: stored ones, then what arrives on the console.
+
+use crate::counter::Meter;
+use crate::numbers::Numbers;
+use crate::subject::crc32;
+use crate::{Board, Ear, LINE, Line, Signal, Subject, begin, code, end, report};
+use thumbformer::cycles::CycleCounter;
+use thumbformer::text::argmax;
+use thumbformer::{Error, Model, softmax};
+
+/// The application `classify`: labels of stored recordings, with what they took and the outputs' CRC; then, where the command line says
+/// `serial=MODEL`, of the numbers that arrive on the console.
+///
+/// `words` is the memory of one model after the other.
+pub fn classify<B: Board>(mut board: B, subjects: &[Subject<'_>], words: &mut [u32], mut ear: Option<Ear<'_>>) -> ! {
+    let meter = begin(&mut board, "classify");
+    let mut line = [0; LINE];
+    let Some(arguments) = board.arguments(&mut line) else {
+        defmt::error!("the command line has more than {=usize} bytes, or is not UTF-8", LINE);
+        board.exit(code::FAILED);
+    };
+    let wanted = arguments.split(' ').find_map(|word| word.strip_prefix("serial="));
+    let result = match wanted {
+        None => stored(&mut board, meter, subjects, words, &mut ear),
+        Some(name) => match subjects.iter().find(|subject| subject.name == name) {
+            Some(subject) => listen(&mut board, subject, words, &mut ear).map(|()| true),
+            None => {
+                defmt::error!("no model {=str} on this board: see `cargo xtask board list`", name);
+                Ok(false)
+            }
+        },
+    };
+    end(board, result)
+}
+
+/// Every stored recording of every model; whether all outputs are the host's.
+fn stored<B: Board>(
+    board: &mut B,
+    meter: Meter,
+    subjects: &[Subject<'_>],
+    words: &mut [u32],
+    ear: &mut Option<Ear<'_>>,
+) -> Result<bool, Error> {
+    let mut right = true;
+    for subject in subjects {
+        let mut session = subject.session(words)?;
+        for input in subject.inputs {
+            let (outputs, cost) = subject.run(&mut session, input.signal, ear, board)?;
+            let found = crc32(outputs);
+            right &= found == input.crc32;
+            let line =
+                Line::new("classify").text("board", B::NAME).text("model", subject.name).text("name", input.name);
+            let line = label(line, &subject.model, outputs).text("unit", meter.unit());
+            let mut line = cost.on(line, meter).hex("crc32", found).flag("as_host", found == input.crc32);
+            if let (Signal::Frames(frames), true) = (input.signal, subject.is_stream()) {
+                // What the last answer takes anew, from all of its frames: the same bits.
+                let start = board.counter().now();
+                right &= crc32(session.infer(frames)?) == found;
+                line = line.count("whole", meter.trusted(board.counter().since(start)));
+            }
+            report(board, &line.end());
+        }
+    }
+    Ok(right)
+}
+
+/// The label of outputs, and its probability in thousandths.
+fn label(line: Line, model: &Model<'_>, outputs: &mut [f32]) -> Line {
+    let output = usize::from(argmax(outputs));
+    softmax(outputs);
+    let permille = outputs.get(output).copied().unwrap_or(0.0) * 1000.0;
+    line.text("label", model.label(output).unwrap_or("?")).number("permille", permille as u64)
+}
+
+/// Most numbers of a frame that arrives.
+const WIDEST: usize = 64;
+
+/// Takes numbers from the console: samples of a model that hears, a clip at a time; else the numbers of frames, one after the other.
+/// Ends when nothing arrives any more.
+fn listen<B: Board>(
+    board: &mut B,
+    subject: &Subject<'_>,
+    words: &mut [u32],
+    ear: &mut Option<Ear<'_>>,
+) -> Result<(), Error> {
+    let (model, dims) = (&subject.model, subject.model.dims());
+    let hears = subject.inputs.iter().any(|input| matches!(input.signal, Signal::Sound(_)));
+    let mut session = subject.session(words)?;
+    let (mut numbers, mut frame, mut filled) = (Numbers::default(), [0.0; WIDEST], 0);
+    let answer = |board: &mut B, outputs: &mut [f32]| {
+        let line =
+            Line::new("classify").text("board", B::NAME).text("model", subject.name).hex("crc32", crc32(outputs));
+        report(board, &label(line, model, outputs).end());
+    };
+    while let Some(byte) = board.receive() {
+        let Some(number) = numbers.push(byte) else { continue };
+        match ear {
+            Some(Ear { front_end, frames }) if hears => {
+                front_end.push(&[number as i16], |mels| {
+                    if let Some(free) = frames.get_mut(filled..filled + mels.len()) {
+                        free.copy_from_slice(mels);
+                        filled += mels.len();
+                    }
+                });
+                if filled == frames.len() {
+                    answer(board, session.infer(&**frames)?);
+                    front_end.reset();
+                    filled = 0;
+                }
+            }
+            _ => {
+                let width = dims.n_features;
+                if let Some(slot) = frame.get_mut(filled) {
+                    *slot = number;
+                }
+                filled += 1;
+                if filled >= width {
+                    let frame = frame.get(..width).ok_or(Error::FrameLength { n_features: width, found: WIDEST })?;
+                    answer(board, session.push(frame)?);
+                    filled = 0;
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! Whether a model fits a board.
+
+use crate::board::{Application, Board};
+use anyhow::{Context, Result, bail, ensure};
+use std::path::{Path, PathBuf};
+use thumbformer::{Input, Model};
+
+/// The default models, in the order in which programs with several take them.
+pub const DEFAULTS: [&str; 3] = ["stories", "digits", "motion"];
+
+/// Bytes of flash that a program takes beside images and inputs; `cargo xtask board size` prints what it really is.
+const CODE: usize = 112 * 1024;
+/// The same where no loop is unrolled for SIMD.
+const CODE_SMALL: usize = 96 * 1024;
+
+/// Bytes of RAM that an application needs beside its models' state: stack, log, its own tables.
+const fn beside(application: Application) -> usize {
+    match application {
+        Application::Generate => 12 * 1024,
+        Application::Classify => 6 * 1024,
+        Application::Bench => 32 * 1024,
+        Application::Verify => 7 * 1024,
+    }
+}
+
+/// Contexts that a language model may get, the best first.
+const CONTEXTS: [usize; 3] = [256, 128, 64];
+
+/// A model's image, in a file.
+pub struct Image {
+    /// The model's name.
+    pub name: String,
+    /// Where it is.
+    pub file: PathBuf,
+    words: Vec<u32>,
+}
+
+impl Image {
+    /// Reads an image.
+    ///
+    /// # Errors
+    /// When there is none, or it is damaged.
+    pub fn read(file: &Path) -> Result<Image> {
+        let bytes = std::fs::read(file)
+            .with_context(|| format!("{}: cannot be read; make an image with `thumbformer convert`", file.display()))?;
+        ensure!(bytes.len() % 4 == 0, "{}: {} bytes are no whole words; convert it anew", file.display(), bytes.len());
+        let words: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
+        Model::parse(&words).with_context(|| format!("{}", file.display()))?;
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Image { name, file: file.into(), words })
+    }
+
+    /// A default model as a board takes it.
+    ///
+    /// # Errors
+    /// As [`Image::read`].
+    pub fn of_default(models: &Path, name: &str, pack: &str) -> Result<Image> {
+        let image = Image::read(&models.join(name).join(format!("{name}-{pack}.tbf")))?;
+        Ok(image.named(name))
+    }
+
+    /// The same under another name, which becomes a module's.
+    pub fn named(self, name: &str) -> Image {
+        Image { name: name.into(), ..self }
+    }
+
+    /// The model.
+    ///
+    /// # Errors
+    /// Never, as it was parsed before.
+    pub fn model(&self) -> Result<Model<'_>> {
+        Model::parse(&self.words).with_context(|| format!("{}", self.file.display()))
+    }
+
+    /// Bytes of flash.
+    pub fn bytes(&self) -> usize {
+        4 * self.words.len()
+    }
+}
+
+/// How a model fits.
+#[derive(Clone, Copy, Debug)]
+pub struct Fit {
+    /// Context that its state has room for.
+    pub max_seq: usize,
+    /// Tokens or frames at a time.
+    pub batch: usize,
+    /// Bytes of its state.
+    pub state: usize,
+}
+
+/// Whether the model is for the application at all.
+pub fn is_for(model: &Model<'_>, application: Application) -> bool {
+    let text = model.dims().options.input == Input::Tokens;
+    match application {
+        Application::Generate => text,
+        Application::Classify => !text,
+        Application::Bench | Application::Verify => true,
+    }
+}
+
+/// How a model fits a board, by itself.
+///
+/// # Errors
+/// What is missing, by how much, and what would fit; the packing when it is another core's.
+pub fn fit(board: &Board, application: Application, image: &Image) -> Result<Fit> {
+    let model = image.model()?;
+    let dims = model.dims();
+    let (name, found) = (image.file.display(), model.image().packing().name());
+    ensure!(
+        is_for(&model, application),
+        "{name}: the model reads {:?}, `{}` is for other models",
+        dims.options.input,
+        application.name()
+    );
+    ensure!(
+        found == board.pack,
+        "{name}: packed for {found}, {} wants {}: convert it with `--pack {}`",
+        board.name,
+        board.pack,
+        board.pack
+    );
+    let text = dims.options.input == Input::Tokens;
+    let contexts: Vec<usize> = match text {
+        true => CONTEXTS.into_iter().map(|context| context.min(dims.max_seq)).collect(),
+        false => vec![dims.max_seq],
+    };
+    // Frames come one by one where the model is a stream.
+    let batch = if !text && dims.is_causal() { 1 } else { thumbformer::MAX_BATCH };
+    let state = |max_seq: usize| 4 * dims.state_words(max_seq, batch);
+    let ram = board.ram.saturating_sub(beside(application));
+    let flash = board.flash.saturating_sub(code(board));
+    let context = contexts.iter().copied().find(|&context| state(context) <= ram);
+    match context {
+        Some(max_seq) if image.bytes() <= flash => Ok(Fit { max_seq, batch, state: state(max_seq) }),
+        _ => bail!("{}", misfit(board, application, image, dims, flash, ram, &state)),
+    }
+}
+
+fn code(board: &Board) -> usize {
+    if board.pack == "m0" { CODE_SMALL } else { CODE }
+}
+
+/// Why a model does not fit.
+fn misfit(
+    board: &Board,
+    application: Application,
+    image: &Image,
+    dims: &thumbformer::Dims,
+    flash: usize,
+    ram: usize,
+    state: &dyn Fn(usize) -> usize,
+) -> String {
+    let mut text = format!("{} does not fit {}.", image.file.display(), board.name);
+    let bytes = image.bytes();
+    if bytes > flash {
+        text += &format!(
+            " Flash: the image has {bytes} bytes, beside the program {flash} of {} are free: {} too many.",
+            board.flash,
+            bytes - flash
+        );
+        // int4 with its scales takes about 5 bits, and the embedding stays at 8.
+        let int4 = bytes * 6 / 10;
+        let int8 = image.model().is_ok_and(|model| !model.image().has_int4());
+        text += match int8 {
+            true if int4 <= flash => " With int4 weights it would fit: convert it with `--quant q4`.",
+            true => " int4 weights (`--quant q4`) would not be small enough either: train a smaller model.",
+            false => " Its weights are int4 already: train a smaller model.",
+        };
+    }
+    let least = dims.max_seq.min(CONTEXTS[CONTEXTS.len() - 1]);
+    if state(least) > ram {
+        text += &format!(
+            " RAM: the state for {least} tokens has {} bytes, beside the stack and `{}` {ram} of {} are free: {} too many.",
+            state(least),
+            application.name(),
+            board.ram,
+            state(least) - ram
+        );
+        text += &match (1..least).rev().find(|&context| state(context) <= ram) {
+            Some(context) => format!(" A context of {context} would fit."),
+            None => " No context is short enough: train a narrower model.".into(),
+        };
+    }
+    text
+}
+
+/// The default models that an application gets on a board, as many as fit into its flash together; one after the other they share
+/// their state's memory.
+///
+/// # Errors
+/// When an image cannot be read.
+pub fn models(board: &Board, application: Application, models: &Path) -> Result<Vec<(Image, Fit)>> {
+    let mut free = board.flash.saturating_sub(code(board));
+    let mut order = DEFAULTS.to_vec();
+    if application == Application::Verify {
+        // The smallest first: its float model runs on the board too.
+        order.reverse();
+    }
+    let mut found = Vec::new();
+    for name in order {
+        let image = Image::of_default(models, name, &board.pack)?;
+        let wanted = is_for(&image.model()?, application);
+        if let Some(fit) = wanted.then(|| fit(board, application, &image).ok()).flatten()
+            && image.bytes() + crate::subjects::least_bytes(name) <= free
+        {
+            free -= image.bytes() + crate::subjects::least_bytes(name);
+            found.push((image, fit));
+        }
+    }
+    Ok(found)
+}
+
+/// Bytes of flash that are left for inputs.
+pub(crate) fn free(board: &Board, images: &[(Image, Fit)]) -> usize {
+    board.flash.saturating_sub(code(board) + images.iter().map(|(image, _)| image.bytes()).sum::<usize>())
+}

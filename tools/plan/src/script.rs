@@ -1,0 +1,176 @@
+//! What a board's build script does: `fn main() { plan::build_script() }`.
+//!
+//! ```text
+//! memory.x           ──► OUT_DIR, where the linker looks
+//! models that fit    ──► OUT_DIR/generate.rs, classify.rs, bench.rs, verify.rs: what boards/apps/*.rs include
+//! THUMBFORMER_MODEL  ──► instead of the default models
+//! THUMBFORMER_RAM    ──► bytes, for a sibling of the chip with less
+//! ```
+
+use crate::board::{Application, Board};
+use crate::fit::{Fit, Image, fit, free, models};
+use crate::subjects::Subject;
+use anyhow::{Context, Result};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use thumbformer::{Packing, bench};
+
+/// Writes what the programs of the board in the current folder include; a failure ends the build with what to do.
+pub fn build_script() {
+    if let Err(error) = write() {
+        println!("cargo:warning={error:#}");
+        eprintln!("error: {error:#}");
+        std::process::exit(1);
+    }
+}
+
+fn write() -> Result<()> {
+    println!("cargo:rerun-if-changed=memory.x");
+    println!("cargo:rerun-if-changed=Cargo.toml");
+    println!("cargo:rerun-if-env-changed=THUMBFORMER_MODEL");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").context("no OUT_DIR: to be run by cargo")?);
+    let folder = std::env::current_dir()?;
+    println!("cargo:rerun-if-env-changed=THUMBFORMER_RAM");
+    println!("cargo:rustc-link-search={}", out.display());
+    let mut board =
+        Board::read(&folder)?.context("Cargo.toml: no table [package.metadata.board]: see boards/README.md")?;
+    let mut memory = std::fs::read_to_string(folder.join("memory.x")).context("memory.x of the board")?;
+    if let Ok(ram) = std::env::var("THUMBFORMER_RAM") {
+        board.ram = ram.parse().with_context(|| format!("THUMBFORMER_RAM={ram}: expected bytes"))?;
+        memory = smaller(&memory, board.ram)?;
+    }
+    std::fs::write(out.join("memory.x"), memory)?;
+    let all = std::path::absolute(folder.join("../../models"))?;
+    for &application in &board.applications {
+        let text = match application {
+            Application::Generate => generate(&board, &all)?,
+            _ => subjects(&board, application, &all)?,
+        };
+        std::fs::write(out.join(application.name()).with_extension("rs"), text)?;
+    }
+    Ok(())
+}
+
+/// A chip's memory with so many bytes of RAM: a smaller sibling of the board's chip.
+fn smaller(memory: &str, ram: usize) -> Result<String> {
+    let line = memory.lines().find(|line| line.trim_start().starts_with("RAM")).context("memory.x: no RAM")?;
+    let (before, _) = line.rsplit_once('=').context("memory.x: no length of RAM")?;
+    Ok(memory.replace(line, &format!("{before}= {ram}")))
+}
+
+/// The image that the user wants in place of the default ones, if it is for the application.
+fn wanted(board: &Board, application: Application) -> Result<Option<(Image, Fit)>> {
+    let Some(file) = std::env::var_os("THUMBFORMER_MODEL") else { return Ok(None) };
+    let file = PathBuf::from(file);
+    println!("cargo:rerun-if-changed={}", file.display());
+    let image = Image::read(&file)?;
+    if !crate::fit::is_for(&image.model()?, application) {
+        return Ok(None);
+    }
+    let fit = fit(board, application, &image)?;
+    Ok(Some((image.named("model"), fit)))
+}
+
+/// The module of the language model.
+fn generate(board: &Board, all: &Path) -> Result<String> {
+    let (image, Fit { max_seq, .. }) = match wanted(board, Application::Generate)? {
+        Some(wanted) => wanted,
+        None => {
+            let image = Image::of_default(all, "stories", &board.pack)?;
+            let fit = fit(board, Application::Generate, &image)?;
+            (image, fit)
+        }
+    };
+    Ok(format!("thumbformer::model!(mod language = {:?}, max_seq = {max_seq});\n", image.file))
+}
+
+/// Models with their inputs, and what the programs need beside.
+fn subjects(board: &Board, application: Application, all: &Path) -> Result<String> {
+    let images = match wanted(board, application)? {
+        Some(wanted) if application != Application::Classify => vec![wanted],
+        _ => models(board, application, all)?,
+    };
+    let most = if application == Application::Classify { usize::MAX } else { 1 };
+    let share = free(board, &images) / images.len().max(1);
+    let words = images.iter().map(|(_, fit)| fit.state / 4).max().unwrap_or(0);
+    let subjects: Vec<Subject> =
+        images.into_iter().map(|(image, fit)| Subject::new(image, fit, share, most)).collect::<Result<_>>()?;
+
+    let mut code = String::from("use firmware::{Input, Signal, Subject};\n\n#[allow(dead_code)]\nmod models {\n");
+    let (modules, entries): (Vec<String>, Vec<String>) = subjects.iter().map(Subject::source).unzip();
+    code += &modules.concat();
+    code += "}\n\n/// The models, with inputs.\nstatic SUBJECTS: &[Subject<'static>] = &[\n";
+    code += &entries.concat();
+    writeln!(code, "];\n\n/// Words of the largest state.\nconst WORDS: usize = {words};")?;
+    code += &ear(&subjects)?;
+    if application == Application::Bench {
+        code += &cases(board)?;
+    }
+    Ok(code)
+}
+
+/// The front end, where a model hears.
+fn ear(subjects: &[Subject]) -> Result<String> {
+    let Some(subject) = subjects.iter().find(|subject| subject.hears()) else {
+        return Ok("/// No model hears.\nconst CLIP: usize = 0;\n\n\
+             fn ear(_frames: &'static mut [f32]) -> Option<firmware::Ear<'static>> {\n    None\n}\n"
+            .into());
+    };
+    let model = subject.image.model()?;
+    let clip = model.dims().max_seq * model.dims().n_features;
+    Ok(format!(
+        "/// Numbers of a clip's frames.\nconst CLIP: usize = {clip};\n\n\
+         static SPEECH: thumbformer::audio::MelBank<256, {{ firmware::MELS }}> =\n    \
+         thumbformer::mel_bank!(thumbformer::audio::LogMelConfig::SPEECH_8K);\n\n\
+         fn ear(frames: &'static mut [f32]) -> Option<firmware::Ear<'static>> {{\n    \
+         Some(firmware::Ear {{ front_end: thumbformer::audio::LogMel::new(&SPEECH), frames }})\n}}\n"
+    ))
+}
+
+/// Rows and columns of the matrices that boards measure.
+const SHAPES: [(usize, usize); 2] = [(64, 64), (64, 256)];
+
+fn cases(board: &Board) -> Result<String> {
+    let packing = Packing::ALL.into_iter().find(|packing| packing.name() == board.pack);
+    let packing = packing.with_context(|| format!("{}: no packing {:?}", board.name, board.pack))?;
+    let mut code = format!(
+        "\n/// How the weights are packed.\nconst PACKING: thumbformer::Packing = thumbformer::Packing::{packing:?};\n"
+    );
+    code += "/// Random matrices.\nstatic CASES: &[firmware::Case<'static>] = &[\n";
+    code += &matrices(packing, &SHAPES);
+    code += "];\n";
+    Ok(code)
+}
+
+/// Random matrices, canonical and packed, as entries of a slice of `firmware::Case`.
+pub fn matrices(packing: Packing, shapes: &[(usize, usize)]) -> String {
+    let mut random = Random(1);
+    let mut code = String::new();
+    for &(rows, cols) in shapes {
+        let integers: Vec<i8> = (0..rows * cols).map(|_| (random.next() % 255) as i8).map(|i| i.max(-127)).collect();
+        let multipliers: Vec<i16> = (0..rows).map(|_| (random.next() % 32_768) as i16).collect();
+        let packed = bench::pack_q8(packing, rows, cols, &integers);
+        let int4: Vec<i8> = (0..rows * cols).map(|_| (random.next() % 15) as i8 - 7).collect();
+        let groups = thumbformer::image::Int4::groups(cols);
+        let group_scales: Vec<u8> = (0..rows * groups).map(|_| (random.next() % 256) as u8).collect();
+        let int4_packed = bench::pack_q4(packing, rows, cols, &int4, &group_scales);
+        let _ = writeln!(
+            code,
+            "    firmware::Case {{ rows: {rows}, cols: {cols}, integers: &{integers:?}, packed: &{packed:?}, \
+             multipliers: &{multipliers:?}, int4: &{int4:?}, group_scales: &{group_scales:?}, int4_packed: &{int4_packed:?} }},"
+        );
+    }
+    code
+}
+
+/// Xorshift (Marsaglia 2003): the same numbers in every build.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 32) as u32
+    }
+}
