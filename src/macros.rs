@@ -10,9 +10,12 @@
 /// state has room for the model's whole context; without `batch` the tokens of a prompt go through the network
 /// [`MAX_BATCH`](crate::MAX_BATCH) at a time (fewer take less memory); without `ram` any size will do. A damaged image, an unsupported version, a
 /// context longer than the model's and a state beyond the RAM budget each stop the build with a sentence that says so.
+///
+/// Attributes before `mod` are those of the `static` that holds the image: `#[unsafe(link_section = ".data.weights")]` has
+/// cortex-m-rt copy it into RAM before `main`, which pays where flash is slow.
 #[macro_export]
 macro_rules! model {
-    ($vis:vis mod $name:ident = $path:literal $(, max_seq = $max_seq:expr)? $(, batch = $batch:expr)? $(, ram <= $ram:expr)? $(,)?) => {
+    ($(#[$place:meta])* $vis:vis mod $name:ident = $path:literal $(, max_seq = $max_seq:expr)? $(, batch = $batch:expr)? $(, ram <= $ram:expr)? $(,)?) => {
         #[doc = concat!("The model in `", $path, "`.")]
         $vis mod $name {
             const BYTES: &[u8] = include_bytes!($path);
@@ -21,6 +24,7 @@ macro_rules! model {
             pub const IMAGE_BYTES: usize = BYTES.len();
 
             // Words, so that the image is aligned by its type.
+            $(#[$place])*
             static WORDS: [u32; IMAGE_BYTES.div_ceil(4)] = $crate::image::words_from_bytes(BYTES);
 
             $crate::checked!($(max_seq = $max_seq,)? $(batch = $batch,)? $(ram = $ram,)?);

@@ -61,7 +61,7 @@ pub struct Board {
     /// What lies between core and memory.
     #[serde(default)]
     pub cache: String,
-    /// Where the weights lie.
+    /// Where the weights lie while they are used; `"RAM"` has them copied there from flash.
     #[serde(default)]
     pub weights: String,
     /// Its folder's name.
@@ -132,6 +132,11 @@ impl Board {
     pub fn core(&self) -> String {
         let core = self.cpu.replace("cortex-m", "Cortex-M").replace("plus", "+");
         if self.target.ends_with("hf") && core.ends_with("M4") { core + "F" } else { core }
+    }
+
+    /// Whether images are copied from flash to RAM before they are used.
+    pub fn weights_in_ram(&self) -> bool {
+        self.weights == "RAM"
     }
 
     /// Whether the programs run in the emulator.

@@ -128,7 +128,8 @@ pub fn fit(board: &Board, application: Application, image: &Image) -> Result<Fit
     // Frames come one by one where the model is a stream.
     let batch = if !text && dims.is_causal() { 1 } else { thumbformer::MAX_BATCH };
     let state = |max_seq: usize| 4 * dims.state_words(max_seq, batch);
-    let ram = board.ram.saturating_sub(beside(application));
+    let copy = if board.weights_in_ram() { image.bytes() } else { 0 };
+    let ram = board.ram.saturating_sub(beside(application) + copy);
     let flash = board.flash.saturating_sub(code(board));
     let context = contexts.iter().copied().find(|&context| state(context) <= ram);
     match context {
@@ -197,14 +198,17 @@ pub fn models(board: &Board, application: Application, models: &Path) -> Result<
         // The smallest first: its float model runs on the board too.
         order.reverse();
     }
-    let mut found = Vec::new();
+    let mut found: Vec<(Image, Fit)> = Vec::new();
     for name in order {
         let image = Image::of_default(models, name, &board.pack)?;
         let wanted = is_for(&image.model()?, application);
-        if let Some(fit) = wanted.then(|| fit(board, application, &image).ok()).flatten()
-            && image.bytes() + crate::subjects::least_bytes(name) <= free
-        {
-            free -= image.bytes() + crate::subjects::least_bytes(name);
+        let Some(fit) = wanted.then(|| fit(board, application, &image).ok()).flatten() else { continue };
+        let bytes = image.bytes() + crate::subjects::least_bytes(name);
+        let copies: usize = found.iter().map(|(image, _)| image.bytes()).sum::<usize>() + image.bytes();
+        let state = found.iter().map(|(_, fit)| fit.state).fold(fit.state, usize::max);
+        let in_ram = !board.weights_in_ram() || copies + state + beside(application) <= board.ram;
+        if bytes <= free && in_ram {
+            free -= bytes;
             found.push((image, fit));
         }
     }

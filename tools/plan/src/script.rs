@@ -81,7 +81,13 @@ fn generate(board: &Board, all: &Path) -> Result<String> {
             (image, fit)
         }
     };
-    Ok(format!("thumbformer::model!(mod language = {:?}, max_seq = {max_seq});\n", image.file))
+    let place = place(board);
+    Ok(format!("thumbformer::model!({place}mod language = {:?}, max_seq = {max_seq});\n", image.file))
+}
+
+/// Where images lie: where the compiler puts constants, or in RAM.
+fn place(board: &Board) -> &'static str {
+    if board.weights_in_ram() { "#[unsafe(link_section = \".data.weights\")] " } else { "" }
 }
 
 /// Models with their inputs, and what the programs need beside.
@@ -97,7 +103,8 @@ fn subjects(board: &Board, application: Application, all: &Path) -> Result<Strin
         images.into_iter().map(|(image, fit)| Subject::new(image, fit, share, most)).collect::<Result<_>>()?;
 
     let mut code = String::from("use firmware::{Input, Signal, Subject};\n\n#[allow(dead_code)]\nmod models {\n");
-    let (modules, entries): (Vec<String>, Vec<String>) = subjects.iter().map(Subject::source).unzip();
+    let (modules, entries): (Vec<String>, Vec<String>) =
+        subjects.iter().map(|subject| subject.source(place(board))).unzip();
     code += &modules.concat();
     code += "}\n\n/// The models, with inputs.\nstatic SUBJECTS: &[Subject<'static>] = &[\n";
     code += &entries.concat();

@@ -69,10 +69,10 @@ impl Subject {
     }
 
     /// The module of its model, and its entry of `SUBJECTS`.
-    pub(crate) fn source(&self) -> (String, String) {
+    pub(crate) fn source(&self, place: &str) -> (String, String) {
         let (name, Fit { max_seq, batch, .. }) = (&self.image.name, self.fit);
         let module = format!(
-            "    thumbformer::model!(pub mod {name} = {:?}, max_seq = {max_seq}, batch = {batch});\n",
+            "    thumbformer::model!({place}pub mod {name} = {:?}, max_seq = {max_seq}, batch = {batch});\n",
             self.image.file
         );
         let mut entry = format!(

@@ -8,6 +8,7 @@ mod cores;
 mod demo;
 mod emulator;
 mod firmware;
+mod flash;
 mod host_bench;
 mod lesson;
 mod panics;
@@ -60,6 +61,22 @@ enum Command {
         #[command(subcommand)]
         what: OfBoards,
     },
+    /// Builds a program, checks it against the board's chip, and flashes and runs it by probe-rs
+    Flash {
+        #[command(flatten)]
+        program: flash::Program,
+        /// Which probe, where several are attached: vendor:product:serial, or its serial number
+        #[arg(long)]
+        probe: Option<String>,
+    },
+    /// Builds a program for a Pico and writes it as a UF2 file, to be copied to the board
+    Uf2 {
+        #[command(flatten)]
+        program: flash::Program,
+        /// The file to write; by default beside the program
+        #[arg(short, long)]
+        output: Option<std::path::PathBuf>,
+    },
     /// Measures: instructions on emulated cores, ratios on the host
     Bench {
         #[command(subcommand)]
@@ -86,12 +103,14 @@ enum OfBoards {
     /// Flash, static RAM and what is left for the stack, of every program
     Size {
         /// Folders of boards/; all by default
-        boards: Vec<String>,
+        #[arg(value_name = "BOARD")]
+        names: Vec<String>,
     },
     /// Runs a program in the emulator
     Run {
         /// A folder of boards/
-        board: String,
+        #[arg(value_name = "BOARD")]
+        name: String,
         /// generate, classify, bench or verify
         application: String,
         /// Words for the program, as `steps=20`
@@ -131,10 +150,12 @@ fn main() -> ExitCode {
         Command::Test { legs } => test::test(&board, &legs),
         Command::Classify(Cores { cores, json }) => classify::print(&cores, json),
         Command::Board { what: OfBoards::List { json } } => boards::list(json),
-        Command::Board { what: OfBoards::Size { boards } } => boards::size(&boards),
-        Command::Board { what: OfBoards::Run { board, application, arguments, serial } } => {
-            boards::run(&board, &application, &arguments, serial.as_deref())
+        Command::Board { what: OfBoards::Size { names } } => boards::size(&names),
+        Command::Board { what: OfBoards::Run { name, application, arguments, serial } } => {
+            boards::run(&name, &application, &arguments, serial.as_deref())
         }
+        Command::Flash { program, probe } => flash::flash(&program, probe.as_deref()),
+        Command::Uf2 { program, output } => flash::uf2(&program, output.as_deref()),
         Command::Bench { what: Measured::Device(Cores { cores, json }) } => bench::device(&cores, json),
         Command::Bench { what: Measured::Model(Cores { cores, json }) } => bench::models(&cores, json),
         Command::Bench { what: Measured::Host(options) } => host_bench::host(options),
