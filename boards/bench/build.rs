@@ -26,6 +26,13 @@ fn main() {
     std::fs::write(out.join("memory.x"), memory).expect("OUT_DIR is writable");
     println!("cargo:rustc-link-search={}", out.display());
     println!("cargo:rustc-env=THUMBFORMER_MACHINE={machine}");
+    println!("cargo:rustc-check-cfg=cfg(sequences, values(\"v6m\", \"v7m\", \"dsp\"))");
+    let sequences = match std::env::var("TARGET").unwrap_or_default().as_str() {
+        "thumbv6m-none-eabi" => "v6m",
+        "thumbv7m-none-eabi" => "v7m",
+        _ => "dsp",
+    };
+    println!("cargo:rustc-cfg=sequences=\"{sequences}\"");
 
     let name = std::env::var("THUMBFORMER_PACK").unwrap_or("m4".into());
     let packing = Packing::ALL.into_iter().find(|packing| packing.name() == name).expect("THUMBFORMER_PACK: a packing");

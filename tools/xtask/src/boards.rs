@@ -6,7 +6,7 @@
 //!                     ──► run:  lines of JSON from the console of an emulated board
 //! ```
 
-use crate::emulator::{Output, emulate, emulate_with};
+use crate::emulator::{Extra, Output, RESULT, emulate, emulate_with};
 use crate::firmware::{self, Board};
 use crate::setup;
 use crate::shell::root;
@@ -153,7 +153,7 @@ fn named(names: &[String]) -> Result<Vec<plan::Board>> {
 pub fn run(name: &str, application: &str, arguments: &[String], serial: Option<&Path>) -> Result<()> {
     let board = Board::from(plan::find(&root().join("boards"), name)?);
     let elf = board.build_program(&setup::ensure(&board)?, application)?;
-    let Output { exit, .. } = emulate_with(&board, &elf, arguments, serial, |text| {
+    let Output { exit, .. } = emulate_with(&board, &elf, arguments, &Extra { serial, options: &[] }, |text| {
         print!("{}", String::from_utf8_lossy(text));
     })?;
     ensure!(exit == 0, "{application} on {name} ended with exit code {exit}");
@@ -173,7 +173,7 @@ fn parse<T: for<'d> Deserialize<'d>>(board: &str, elf: &Path, output: &Output) -
     let text = String::from_utf8_lossy(&output.uart);
     let program = elf.file_name().unwrap_or_default().to_string_lossy();
     ensure!(output.exit == 0, "{program} on {board} ended with exit code {}: {text}", output.exit);
-    let lines = text.lines().filter(|line| line.starts_with("{\"app\""));
+    let lines = text.lines().filter(|line| line.starts_with(RESULT));
     let results: Vec<T> = lines
         .map(|line| serde_json::from_str(line).with_context(|| format!("{program} on {board} printed {line:?}")))
         .collect::<Result<_>>()?;

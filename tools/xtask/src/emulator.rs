@@ -43,12 +43,13 @@ pub struct Run {
 ///
 /// # Errors
 /// When QEMU cannot be started or does not end, or when the log cannot be decoded.
-pub fn run(board: &Board, elf: &Path, arguments: &[String], on_story: impl FnMut(&[u8]) + Send) -> Result<Run> {
+pub fn run(board: &Board, elf: &Path, arguments: &[String], mut on_story: impl FnMut(&[u8]) + Send) -> Result<Run> {
     let bytes = std::fs::read(elf).with_context(|| format!("{}", elf.display()))?;
     let table = Table::parse(&bytes)?.with_context(|| format!("{}: no defmt strings", elf.display()))?;
-    let output = emulate(board, elf, arguments, on_story)?;
-    let mut run =
-        Run { steps: Vec::new(), instructions: Vec::new(), log: Vec::new(), story: output.uart, exit: output.exit };
+    let mut text = Text::default();
+    let output = emulate(board, elf, arguments, |bytes| on_story(&text.without_results(bytes)))?;
+    let story = Text::default().without_results(&output.uart);
+    let mut run = Run { steps: Vec::new(), instructions: Vec::new(), log: Vec::new(), story, exit: output.exit };
     for line in decode(&table, &output.console)? {
         match parse_step(&line) {
             Some((step, instructions)) => {
@@ -59,6 +60,45 @@ pub fn run(board: &Board, elf: &Path, arguments: &[String], on_story: impl FnMut
         }
     }
     Ok(run)
+}
+
+/// How a line with a result begins, on a console that has text beside.
+pub const RESULT: &str = "{\"app\"";
+
+/// A console's text as it comes, which may be cut anywhere.
+#[derive(Default)]
+struct Text {
+    /// The beginning of the line, as long as it may be a result's.
+    begin: Vec<u8>,
+    /// Whether the line is known to be text, or a result.
+    is_result: Option<bool>,
+}
+
+impl Text {
+    /// What of these bytes is text for people.
+    fn without_results(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut text = Vec::new();
+        for &byte in bytes {
+            match self.is_result {
+                Some(true) => {}
+                Some(false) => text.push(byte),
+                None => {
+                    self.begin.push(byte);
+                    if self.begin == RESULT.as_bytes() {
+                        self.is_result = Some(true);
+                        self.begin.clear();
+                    } else if !RESULT.as_bytes().starts_with(&self.begin) {
+                        self.is_result = Some(false);
+                        text.append(&mut self.begin);
+                    }
+                }
+            }
+            if byte == b'\n' {
+                self.is_result = None;
+            }
+        }
+        text
+    }
 }
 
 /// What a machine put out.
@@ -76,10 +116,19 @@ pub struct Output {
 /// # Errors
 /// When QEMU cannot be started, does not end or crashes.
 pub fn emulate(board: &Board, elf: &Path, arguments: &[String], on_uart: impl FnMut(&[u8]) + Send) -> Result<Output> {
-    emulate_with(board, elf, arguments, None, on_uart)
+    emulate_with(board, elf, arguments, &Extra::default(), on_uart)
 }
 
-/// [`emulate`], with a file whose bytes arrive on the board's serial port.
+/// What a machine is given beside its program.
+#[derive(Default)]
+pub struct Extra<'a> {
+    /// A file whose bytes arrive on the board's serial port.
+    pub serial: Option<&'a Path>,
+    /// More options of QEMU's own.
+    pub options: &'a [String],
+}
+
+/// [`emulate`] with something beside the program.
 ///
 /// # Errors
 /// As [`emulate`].
@@ -87,10 +136,10 @@ pub fn emulate_with(
     board: &Board,
     elf: &Path,
     arguments: &[String],
-    serial: Option<&Path>,
+    extra: &Extra<'_>,
     mut on_uart: impl FnMut(&[u8]) + Send,
 ) -> Result<Output> {
-    let mut child = start(board, elf, arguments, serial)?;
+    let mut child = start(board, elf, arguments, extra)?;
     let mut console_pipe = child.stdout.take().context("QEMU has no standard output")?;
     let mut uart_pipe = child.stderr.take().context("QEMU has no standard error")?;
     let (uart, console, status) = std::thread::scope(|scope| {
@@ -115,12 +164,13 @@ pub fn emulate_with(
     Ok(Output { console: console?, uart, exit })
 }
 
-fn start(board: &Board, elf: &Path, arguments: &[String], serial: Option<&Path>) -> Result<Child> {
+fn start(board: &Board, elf: &Path, arguments: &[String], extra: &Extra<'_>) -> Result<Child> {
     let machine = board.machine.as_deref();
     let machine =
         machine.with_context(|| format!("{} is a real board, no emulator has it: `cargo xtask flash`", board.name))?;
-    let input =
-        serial.map_or(String::new(), |file| format!(",input-path={}", file.display().to_string().replace(',', ",,")));
+    let input = extra
+        .serial
+        .map_or(String::new(), |file| format!(",input-path={}", file.display().to_string().replace(',', ",,")));
     // In QEMU's options a comma is written twice.
     let words: Vec<String> = arguments.iter().map(|word| format!(",arg={}", word.replace(',', ",,"))).collect();
     let mut command = Command::new("qemu-system-arm");
@@ -130,6 +180,7 @@ fn start(board: &Board, elf: &Path, arguments: &[String], serial: Option<&Path>)
         .args(["-icount", "shift=6"])
         .args(["-chardev", &format!("file,id=uart,path=/dev/stderr{input}"), "-serial", "chardev:uart"])
         .args(["-semihosting-config", &format!("enable=on,target=native,arg={}{}", board.name, words.concat())])
+        .args(extra.options)
         .arg("-kernel")
         .arg(elf)
         .stdin(Stdio::null())
@@ -172,4 +223,19 @@ fn parse_step(line: &str) -> Option<(Step, u64)> {
     let ["step", _, "token", token, "crc32", crc32, _, instructions] = words[..] else { return None };
     let crc32 = u32::from_str_radix(crc32, 16).ok()?;
     Some((Step { token: token.parse().ok()?, crc32 }, instructions.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Text;
+
+    #[test]
+    fn results_are_taken_out_of_a_text_wherever_it_is_cut() {
+        let console = b"Once {\"app\"\n\n{\"app\":1}\n{\"ap\nThe end.\n{\"app\":2}\n";
+        for size in 1..=console.len() {
+            let mut text = Text::default();
+            let found: Vec<u8> = console.chunks(size).flat_map(|bytes| text.without_results(bytes)).collect();
+            assert_eq!(String::from_utf8_lossy(&found), "Once {\"app\"\n\n{\"ap\nThe end.\n", "in pieces of {size}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod boards;
 mod classify;
 mod codegen;
 mod cores;
+mod cycles;
 mod demo;
 mod emulator;
 mod firmware;
@@ -82,6 +83,8 @@ enum Command {
         #[command(subcommand)]
         what: Measured,
     },
+    /// Estimates cycles without hardware, from what QEMU executes: docs/cycles.md says how well
+    Cycles(cycles::Options),
     /// Writes the outputs and pictures of docs/lesson.md anew, from the commands in it
     Lesson,
     /// Finds or installs what the other commands need
@@ -159,6 +162,7 @@ fn main() -> ExitCode {
         Command::Bench { what: Measured::Device(Cores { cores, json }) } => bench::device(&cores, json),
         Command::Bench { what: Measured::Model(Cores { cores, json }) } => bench::models(&cores, json),
         Command::Bench { what: Measured::Host(options) } => host_bench::host(options),
+        Command::Cycles(options) => cycles::print(&options),
         Command::Lesson => lesson::write(),
         Command::Setup { check: true } => setup::check(&board),
         Command::Setup { check: false } => setup::ensure(&board).map(|toolchain| {

@@ -1,0 +1,67 @@
+//! What can go wrong with a program's file or the plugin's.
+
+use std::fmt;
+
+/// Why there is no estimate.
+#[derive(Debug)]
+pub enum Error {
+    /// The plugin wrote another version of its text, or something else.
+    Header {
+        /// The first line that this version reads.
+        expected: &'static str,
+        /// The first line that there is.
+        found: String,
+    },
+    /// A line of the plugin's text makes no sense.
+    Line {
+        /// Counted from 1.
+        number: usize,
+        /// The line.
+        line: String,
+    },
+    /// The program is no ELF file that can be read.
+    Elf(object::Error),
+    /// The ELF file has no functions' symbols.
+    NoSymbols,
+    /// The ELF file has no symbol of this name.
+    NoSymbol {
+        /// The name.
+        name: String,
+        /// Names that look like it.
+        near: Vec<String>,
+    },
+}
+
+impl From<object::Error> for Error {
+    fn from(error: object::Error) -> Error {
+        Error::Elf(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Header { expected, found } => write!(
+                f,
+                "the plugin's first line is {found:?}, expected {expected:?}: build the plugin of this version"
+            ),
+            Error::Line { number, line } => write!(
+                f,
+                "line {number} of the plugin's output is {line:?}, expected an instruction or a jump: was QEMU stopped while it \
+                 wrote? Run it again"
+            ),
+            Error::Elf(error) => write!(f, "not an ELF file of a program: {error}"),
+            Error::NoSymbols => f.write_str(
+                "the ELF file has no symbols, expected functions: build it without `strip` (`strip = false`)",
+            ),
+            Error::NoSymbol { name, near } if near.is_empty() => {
+                write!(f, "no function {name:?} in the ELF file: mark it `#[inline(never)]`, or name another")
+            }
+            Error::NoSymbol { name, near } => {
+                write!(f, "no function {name:?} in the ELF file; near are {}", near.join(", "))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}

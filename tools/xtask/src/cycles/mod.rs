@@ -1,0 +1,190 @@
+//! `cargo xtask cycles`: instructions, exact, and estimated cycles, of the default language model or of any ELF file.
+//!
+//! ```text
+//! core or ELF ──► Subject ──► QEMU with the plugin ──► Trace ──► Estimate by part ──► table, or JSON
+//! ```
+
+mod plugin;
+mod sequences;
+mod subject;
+mod validate;
+
+use crate::cores::Core;
+use anyhow::Result;
+use serde::Serialize;
+use std::path::PathBuf;
+use subject::Subject;
+use thumbformer_cycles::cores::Cost;
+use thumbformer_cycles::trace::Part;
+use thumbformer_cycles::{Flash, Report, Share, estimate};
+
+/// What is estimated, and how.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Which cores; all by default
+    #[arg(long = "core")]
+    cores: Vec<Core>,
+    /// The model's token at this position
+    #[arg(long, default_value_t = 64)]
+    position: u32,
+    /// Any program that ends by semihosting, in place of the model; takes one --core
+    #[arg(long)]
+    elf: Option<PathBuf>,
+    /// A function of the ELF file: what is executed before it does not count
+    #[arg(long, requires = "elf")]
+    start: Option<String>,
+    /// A function of the ELF file: what is executed from it on does not count
+    #[arg(long, requires = "elf")]
+    stop: Option<String>,
+    /// Wait states of the memory that instructions come from
+    #[arg(long, default_value_t = 0)]
+    wait_states: u32,
+    /// Bytes that this memory's accelerator reads at once
+    #[arg(long, default_value_t = 16)]
+    line: u32,
+    /// The core's clock, for tokens per second
+    #[arg(long)]
+    clock_hz: Option<u64>,
+    /// How many symbols and kinds of instructions are listed
+    #[arg(long, default_value_t = 12)]
+    symbols: usize,
+    /// Compares sequences of instructions with the cycles that the manuals define for them, in place of the model
+    #[arg(long)]
+    sequences: bool,
+    /// Compares the programs of a folder with what was measured of them and published, in place of the model
+    #[arg(long)]
+    validate: Option<PathBuf>,
+    /// One object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// A line of the JSON output.
+#[derive(Serialize)]
+struct Line<'a> {
+    core: &'a str,
+    what: &'a str,
+    kind: &'a str,
+    name: &'a str,
+    instructions: u64,
+    est_cycles: i64,
+    est_low: i64,
+    est_high: i64,
+    experimental: bool,
+    wait_states: u32,
+}
+
+/// Prints what the options ask for.
+///
+/// # Errors
+/// When a program cannot be built, run or read.
+pub fn print(options: &Options) -> Result<()> {
+    if options.sequences {
+        return sequences::print();
+    }
+    if let Some(folder) = &options.validate {
+        return validate::print(folder);
+    }
+    print!("{}", text(options)?);
+    Ok(())
+}
+
+/// What [`print`] prints.
+///
+/// # Errors
+/// As [`print`].
+pub fn text(options: &Options) -> Result<String> {
+    let mut text = String::new();
+    for subject in subject::subjects(options)? {
+        let (trace, _) = plugin::run(&subject.board, &subject.elf, &subject.arguments, &subject.marks())?;
+        let whole = trace.parts.get(&subject::WHOLE).cloned().unwrap_or_default();
+        let parts: Vec<(&str, &Part)> =
+            subject.parts.iter().filter_map(|(number, name)| Some((*name, trace.parts.get(number)?))).collect();
+        text.push_str(&describe(&subject, options, &whole, &parts));
+    }
+    Ok(text)
+}
+
+fn describe(subject: &Subject, options: &Options, whole: &Part, parts: &[(&str, &Part)]) -> String {
+    let flash = Flash { wait_states: options.wait_states, line: options.line.max(4).next_power_of_two() };
+    let table = subject.core.table();
+    let report = |part: &Part| Report::new(&estimate(part, table, flash), &subject.program, table);
+    let all = report(whole);
+    let unknown = estimate(whole, table, flash).without_row(table);
+    let parts: Vec<Share> = parts
+        .iter()
+        .map(|(name, part)| (name, report(part)))
+        .map(|(name, report)| Share {
+            name: name.to_string(),
+            instructions: report.instructions,
+            cycles: report.cycles,
+        })
+        .collect();
+    let whole = Share { name: subject.what.clone(), instructions: all.instructions, cycles: all.cycles };
+    let groups = [
+        ("whole", &[whole][..]),
+        ("part", &parts),
+        ("symbol", first(&all.symbols, options)),
+        ("kind", first(&all.classes, options)),
+    ];
+    if options.json { json(subject, options, &groups) } else { table_of(subject, options, &groups, unknown) }
+}
+
+fn first<'a>(shares: &'a [Share], options: &Options) -> &'a [Share] {
+    shares.get(..options.symbols).unwrap_or(shares)
+}
+
+fn json(subject: &Subject, options: &Options, groups: &[(&str, &[Share])]) -> String {
+    let lines = groups.iter().flat_map(|(kind, shares)| shares.iter().map(move |share| (*kind, share)));
+    let lines = lines.map(|(kind, share)| Line {
+        core: subject.core.name(),
+        what: &subject.what,
+        kind,
+        name: &share.name,
+        instructions: share.instructions,
+        est_cycles: share.cycles.est,
+        est_low: share.cycles.low,
+        est_high: share.cycles.high,
+        experimental: subject.core.table().experimental,
+        wait_states: options.wait_states,
+    });
+    // Numbers and strings can be written.
+    lines.map(|line| serde_json::to_string(&line).unwrap_or_default() + "\n").collect()
+}
+
+fn table_of(subject: &Subject, options: &Options, groups: &[(&str, &[Share])], unknown: u64) -> String {
+    let table = subject.core.table();
+    let experimental = if table.experimental { ", EXPERIMENTAL" } else { "" };
+    let (error, validated) = table.error;
+    let mut text = format!(
+        "{}: {}; {} wait states\nest.: estimated, not measured{experimental}; {}; band at least {error:.0} % ({validated})\n",
+        table.name, subject.what, options.wait_states, table.source
+    );
+    for (kind, shares) in groups.iter().filter(|(_, shares)| !shares.is_empty()) {
+        text.push_str(&format!("\n{kind:<52} instructions  est. cycles    est. low   est. high\n"));
+        for Share { name, instructions, cycles: Cost { low, est, high } } in *shares {
+            text.push_str(&format!("{:<52} {instructions:>12} {est:>12} {low:>11} {high:>11}\n", short(name)));
+        }
+    }
+    if unknown > 0 {
+        text.push_str(&format!("\n{unknown} instructions have no row in the core's table: taken as one cycle each\n"));
+    }
+    if let (Some(clock), Some(("whole", [whole, ..]))) = (options.clock_hz, groups.first()) {
+        let rate = |cycles: i64| clock as f64 / cycles.max(1) as f64;
+        let Cost { low, est, high } = whole.cycles;
+        text.push_str(&format!(
+            "\n{:.1} a second est. at {:.1} MHz ({:.1} to {:.1})\n",
+            rate(est),
+            clock as f64 / 1e6,
+            rate(high),
+            rate(low)
+        ));
+    }
+    text + "\n"
+}
+
+/// A name that fits its column.
+fn short(name: &str) -> String {
+    let length = name.chars().count();
+    if length <= 52 { name.into() } else { format!("…{}", name.chars().skip(length - 51).collect::<String>()) }
+}
