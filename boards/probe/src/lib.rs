@@ -1,0 +1,48 @@
+//! What boards share that are flashed and watched through a debug probe.
+//!
+//! ```text
+//! defmt::info!, panic! ──► RTT, a buffer in RAM ──► probe-rs prints it
+//! exit(code), a fault ───► semihosting ───────────► probe-rs (or QEMU) ends with the code
+//!                               └─ nobody listens: the core parks
+//! ```
+#![no_std]
+
+use cortex_m_rt::{ExceptionFrame, exception};
+use defmt_rtt as _;
+use panic_probe as _;
+
+/// What a program ends with that hit a fault or a panic, as a Rust program on the host does.
+const FAULT: i32 = 101;
+
+/// `bkpt 0xab`, the instruction of every semihosting call on M-profile cores (Arm, Semihosting for AArch32, 4.1).
+const SEMIHOSTING_CALL: u16 = 0xbeab;
+
+/// Ends the program with a code, for the debugger or the emulator to see; without either the core parks.
+pub fn exit(code: u8) -> ! {
+    semihosting::process::exit(code.into())
+}
+
+/// Every fault ends here, panics too (`panic-probe` raises one), and semihosting calls that no debugger took.
+#[exception]
+unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+    // SAFETY: only an address that instructions were just fetched from is read; a halfword is aligned there.
+    let call = is_code(frame.pc()) && unsafe { core::ptr::read_volatile(frame.pc() as *const u16) } == SEMIHOSTING_CALL;
+    if !call {
+        defmt::error!("hard fault at {=u32:#010x}", frame.pc());
+        // Without a debugger this locks the core up (a fault inside the handler of faults), which is an end as well.
+        semihosting::process::exit(FAULT);
+    }
+    loop {
+        cortex_m::asm::wfe();
+    }
+}
+
+/// Whether the address can be one of an instruction of this program: a jump into the void must not fault once more.
+fn is_code(address: u32) -> bool {
+    unsafe extern "C" {
+        static __stext: u8;
+        static __etext: u8;
+    }
+    let text = (&raw const __stext) as u32..(&raw const __etext) as u32;
+    address % 2 == 0 && text.contains(&address)
+}
