@@ -5,6 +5,7 @@ use crate::boards;
 use crate::classify;
 use crate::codegen;
 use crate::cores::Core;
+use crate::cycles;
 use crate::demo::{Story, compare, on_host, on_host_with};
 use crate::emulator::{self, Step};
 use crate::firmware::Board;
@@ -52,6 +53,8 @@ pub enum Leg {
     HostBench,
     /// The default encoders on every emulated core, from raw samples and sensors, within their budgets
     Encoders,
+    /// The estimator of cycles: the plugin builds and counts as SysTick does, sequences are exact, two runs print the same
+    Cycles,
     /// The instructions that the inner loops are fast by, in the machine code; and `opt-level = "s"`
     Codegen,
     /// No panic and no allocator in the release firmware's inference
@@ -107,6 +110,7 @@ fn run(board: &Board, leg: Leg) -> Result<Outcome> {
         Leg::Bench => kernels(),
         Leg::HostBench => host_bench::check().map(Outcome::Passed),
         Leg::Encoders => classify::check().map(Outcome::Passed),
+        Leg::Cycles => cycles::check().map(Outcome::Passed),
         Leg::Codegen => codegen::check().map(Outcome::Passed),
         Leg::Panics => without_panics(board),
         Leg::Lesson => lesson::check().map(Outcome::Passed),
@@ -127,6 +131,7 @@ fn fmt() -> Result<Outcome> {
     output(cargo().args(["fmt", "--all", "--check"]))?;
     output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "boards/Cargo.toml"]))?;
     output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "benches/host/Cargo.toml"]))?;
+    output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "tools/cycles-plugin/Cargo.toml"]))?;
     Ok(Outcome::Passed("all workspaces".into()))
 }
 

@@ -11,6 +11,8 @@
 
 mod float;
 mod narrow;
+#[cfg(test)]
+mod tests;
 mod wide;
 
 use serde::Serialize;

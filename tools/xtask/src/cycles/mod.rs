@@ -4,16 +4,19 @@
 //! core or ELF ──► Subject ──► QEMU with the plugin ──► Trace ──► Estimate by part ──► table, or JSON
 //! ```
 
+mod check;
 mod plugin;
 mod sequences;
 mod subject;
 mod validate;
 
+pub use check::check;
+
 use crate::cores::Core;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Serialize;
 use std::path::PathBuf;
-use subject::Subject;
+use subject::{Subject, WHOLE};
 use thumbformer_cycles::cores::Cost;
 use thumbformer_cycles::trace::Part;
 use thumbformer_cycles::{Flash, Report, Share, estimate};
@@ -85,24 +88,27 @@ pub fn print(options: &Options) -> Result<()> {
     if let Some(folder) = &options.validate {
         return validate::print(folder);
     }
-    print!("{}", text(options)?);
+    for subject in subject::subjects(options)? {
+        print!("{}", text(&subject?, options)?);
+    }
     Ok(())
 }
 
-/// What [`print`] prints.
-///
-/// # Errors
-/// As [`print`].
-pub fn text(options: &Options) -> Result<String> {
-    let mut text = String::new();
-    for subject in subject::subjects(options)? {
-        let (trace, _) = plugin::run(&subject.board, &subject.elf, &subject.arguments, &subject.marks())?;
-        let whole = trace.parts.get(&subject::WHOLE).cloned().unwrap_or_default();
-        let parts: Vec<(&str, &Part)> =
-            subject.parts.iter().filter_map(|(number, name)| Some((*name, trace.parts.get(number)?))).collect();
-        text.push_str(&describe(&subject, options, &whole, &parts));
-    }
-    Ok(text)
+/// What is printed of a subject.
+fn text(subject: &Subject, options: &Options) -> Result<String> {
+    let (trace, output) = plugin::run(&subject.board, &subject.elf, &subject.arguments, &subject.marks())?;
+    let Some(whole) = trace.parts.get(&WHOLE) else {
+        let printed = String::from_utf8_lossy(&output.console).into_owned() + &String::from_utf8_lossy(&output.uart);
+        bail!(
+            "{}: nothing was executed from one mark to the other; it ended with exit code {} and printed: {}",
+            subject.elf.display(),
+            output.exit,
+            printed.trim()
+        );
+    };
+    let parts: Vec<(&str, &Part)> =
+        subject.parts.iter().filter_map(|(number, name)| Some((*name, trace.parts.get(number)?))).collect();
+    Ok(describe(subject, options, whole, &parts))
 }
 
 fn describe(subject: &Subject, options: &Options, whole: &Part, parts: &[(&str, &Part)]) -> String {

@@ -15,6 +15,9 @@ use thumbformer_cycles::{Core, Program};
 /// The number of the part that is everything.
 pub const WHOLE: u32 = 1;
 
+/// The number of the part that is two marks without anything between them.
+pub const EMPTY: u32 = 9;
+
 /// Parts of the model, with the names of the marks in the benchmark's `cycles`.
 const PARTS: [&str; 7] = ["embedding", "norm", "qkv", "attention", "projection", "mlp", "head"];
 
@@ -44,18 +47,19 @@ impl Subject {
     }
 }
 
-/// The subjects that the options name.
+/// The subjects that the options name, each built when its turn comes.
 ///
 /// # Errors
 /// When firmware cannot be built, or an ELF file cannot be read.
-pub fn subjects(options: &Options) -> Result<Vec<Subject>> {
+pub fn subjects(options: &Options) -> Result<Box<dyn Iterator<Item = Result<Subject>>>> {
     let Some(elf) = &options.elf else {
-        return or_all(&options.cores).into_iter().map(|core| model(core, options.position)).collect();
+        let position = options.position;
+        return Ok(Box::new(or_all(&options.cores).into_iter().map(move |core| model(core, position))));
     };
     let [core] = options.cores[..] else {
         bail!("an ELF file needs one --core, found {}: name the core that it is for", options.cores.len());
     };
-    Ok(vec![program(core, elf, options.start.as_deref(), options.stop.as_deref())?])
+    Ok(Box::new(std::iter::once(program(core, elf, options.start.as_deref(), options.stop.as_deref()))))
 }
 
 /// Any program, or what it does from the start of one function to the start of another.
@@ -81,7 +85,7 @@ pub fn model(core: cores::Core, position: u32) -> Result<Subject> {
     let elf = board.build_program(&setup::ensure(&board)?, "cycles")?;
     let subject = subject(core, elf)?;
     let parts: Vec<(u32, &str)> = (WHOLE + 1..).zip(PARTS).collect();
-    let names = [(0, "start"), (WHOLE, "token")].into_iter().chain(parts.iter().copied());
+    let names = [(0, "start"), (WHOLE, "token"), (EMPTY, "empty")].into_iter().chain(parts.iter().copied());
     let marks: Result<_, thumbformer_cycles::Error> =
         names.map(|(part, name)| Ok((subject.program.find(&format!("mark::{name}"))?, part))).collect();
     let what = format!("default language model, a token at position {position}");

@@ -6,6 +6,9 @@
 //! Flash ───────────────┘
 //! ```
 
+#[cfg(test)]
+mod tests;
+
 use crate::cores::{Cost, Rules, Table};
 use crate::decode::{Class, Op};
 use crate::rules::Before;
