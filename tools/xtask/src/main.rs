@@ -12,6 +12,7 @@ mod firmware;
 mod flash;
 mod host_bench;
 mod lesson;
+mod on_target;
 mod panics;
 mod setup;
 mod shell;

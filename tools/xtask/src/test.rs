@@ -11,6 +11,7 @@ use crate::emulator::{self, Step};
 use crate::firmware::Board;
 use crate::host_bench;
 use crate::lesson;
+use crate::on_target;
 use crate::panics;
 use crate::setup::{self, Toolchain};
 use crate::shell::{cargo, output, root, text};
@@ -47,6 +48,10 @@ pub enum Leg {
     Emulated,
     /// Every program of every board is built, every emulated one run and compared
     Boards,
+    /// tools/probe, which has a workspace of its own: firmware against the chips as probe-rs knows them
+    Probe,
+    /// The tests of boards/on-target on every emulated core, each on a machine that was just reset
+    OnTarget,
     /// The kernels on every emulated core: exact, repeatable, and no slower than what was reached
     Bench,
     /// What `bench host` compares computes the same model
@@ -107,6 +112,8 @@ fn run(board: &Board, leg: Leg) -> Result<Outcome> {
         Leg::Docs => docs(),
         Leg::Emulated => emulated(board),
         Leg::Boards => boards::check().map(Outcome::Passed),
+        Leg::Probe => probe(),
+        Leg::OnTarget => on_target::check().map(Outcome::Passed),
         Leg::Bench => kernels(),
         Leg::HostBench => host_bench::check().map(Outcome::Passed),
         Leg::Encoders => classify::check().map(Outcome::Passed),
@@ -132,6 +139,7 @@ fn fmt() -> Result<Outcome> {
     output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "boards/Cargo.toml"]))?;
     output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "benches/host/Cargo.toml"]))?;
     output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "tools/cycles-plugin/Cargo.toml"]))?;
+    output(cargo().args(["fmt", "--all", "--check", "--manifest-path", PROBE]))?;
     Ok(Outcome::Passed("all workspaces".into()))
 }
 
@@ -146,6 +154,17 @@ fn clippy(board: &Board) -> Result<Outcome> {
     }
     output(toolchain.cargo(board, "clippy").args(["--release", "--", "-D", "warnings"]))?;
     Ok(Outcome::Passed("both workspaces".into()))
+}
+
+/// The manifest of the tool that knows probe-rs.
+const PROBE: &str = "tools/probe/Cargo.toml";
+
+fn probe() -> Result<Outcome> {
+    if lacks("clippy", "clippy").is_none() {
+        output(cargo().args(["clippy", "--manifest-path", PROBE, "--all-targets", "--", "-D", "warnings"]))?;
+    }
+    output(cargo().args(["doc", "--no-deps", "--manifest-path", PROBE]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    tests(cargo().args(["test", "--manifest-path", PROBE]))
 }
 
 /// Runs `cargo test` and adds its results up.

@@ -1,0 +1,78 @@
+//! The machine's memory, a recording, and what the host makes of it.
+//!
+//! ```text
+//! THUMBFORMER_MEMORY ──► memory.x
+//! THUMBFORMER_PACK ────► image ──┬─► host ──► CRC-32 of all answers, the last one's name ──► OUT_DIR/motion.rs
+//!                                └─► one bit of it changed
+//! ```
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use thumbformer::state::HostState;
+use thumbformer::text::argmax;
+use thumbformer::{LogitsCrc, Model};
+
+fn main() {
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let memory = PathBuf::from(variable("THUMBFORMER_MEMORY", "../qemu-mps2-an386/memory.x"));
+    let regions = std::fs::read(&memory).expect("THUMBFORMER_MEMORY: a linker script");
+    std::fs::write(out.join("memory.x"), regions).expect("OUT_DIR is writable");
+    println!("cargo:rustc-link-search={}", out.display());
+    println!("cargo:rustc-link-arg-bins=-Tembedded-test.x");
+    // What `embedded-test` asks of its users.
+    println!("cargo:rustc-check-cfg=cfg(rust_analyzer)");
+    println!("cargo:rustc-check-cfg=cfg(baseline)");
+    let target = std::env::var("TARGET").expect("cargo sets TARGET");
+    if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
+        println!("cargo:rustc-cfg=baseline");
+    }
+    println!("cargo:rerun-if-changed=build.rs");
+
+    let models = std::path::absolute("../../models/motion").expect("a folder");
+    let image = models.join(format!("motion-{}.tbf", variable("THUMBFORMER_PACK", "m4")));
+    let recording = models.join("fixtures/elevation_1.csv");
+    for file in [&memory, &image, &recording] {
+        println!("cargo:rerun-if-changed={}", file.display());
+    }
+    std::fs::write(out.join("motion.rs"), motion(&image, &recording)).expect("OUT_DIR is writable");
+}
+
+fn variable(name: &str, otherwise: &str) -> String {
+    println!("cargo:rerun-if-env-changed={name}");
+    std::env::var(name).unwrap_or(otherwise.into())
+}
+
+/// The model and what the tests compare with, as source.
+fn motion(image: &Path, recording: &Path) -> String {
+    let bytes = std::fs::read(image).expect("THUMBFORMER_PACK: an image of the motion model");
+    let mut words: Vec<u32> =
+        bytes.chunks_exact(4).filter_map(<[u8]>::first_chunk).map(|w| u32::from_le_bytes(*w)).collect();
+    let text = std::fs::read_to_string(recording).expect("a recording");
+    let numbers = text.lines().skip(1).flat_map(|line| line.split(','));
+    let frames: Vec<f32> = numbers.map(|number| number.parse().expect("a number")).collect();
+    let (crc32, label) = on_host(&words, &frames);
+    let damaged = words.len() / 2;
+    words[damaged] ^= 1 << 9;
+
+    let mut code = format!("thumbformer::model!(mod motion = {image:?}, batch = 1, ram <= 8 * 1024);\n");
+    writeln!(code, "/// `[seq, n_features]`.\nstatic FRAMES: &[f32] = &{frames:?};").expect("a string grows");
+    writeln!(code, "/// Of the answers to all frames, as the host computed it.\nconst CRC32: u32 = {crc32:#010x};")
+        .expect("grows");
+    writeln!(code, "/// The last answer.\nconst LABEL: &str = {label:?};").expect("a string grows");
+    writeln!(code, "/// The image with one bit changed.\nstatic DAMAGED: &[u32] = &{words:?};")
+        .expect("a string grows");
+    code
+}
+
+fn on_host(words: &[u32], frames: &[f32]) -> (u32, String) {
+    let model = Model::parse(words).expect("a sound image");
+    let mut state = HostState::with_batch(model.dims(), model.dims().max_seq, 1);
+    let mut session = model.session(state.memory());
+    let (mut crc, mut label) = (LogitsCrc::new(), None);
+    for frame in frames.chunks_exact(model.dims().n_features) {
+        let outputs = session.push(frame).expect("a frame");
+        crc.update(outputs);
+        label = model.label(usize::from(argmax(outputs)));
+    }
+    (crc.total(), label.expect("a name").into())
+}

@@ -1,0 +1,128 @@
+//! `cargo xtask test on-target`: the tests of `boards/on-target` on every emulated core, as `probe-rs run` runs them on a board.
+//!
+//! ```text
+//! ELF ──► symbols of section .embedded_test: name, entry ──► QEMU, once for each: `run_addr ENTRY` ──► exit code, log
+//! ```
+
+use crate::cores::Core;
+use crate::emulator;
+use crate::firmware::Board;
+use crate::setup;
+use crate::shell::root;
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use object::{Object, ObjectSection, ObjectSymbol};
+use serde::Deserialize;
+use std::path::Path;
+
+/// Version of `embedded-test`'s protocol that is spoken here.
+const PROTOCOL: u32 = 1;
+
+/// A test, as `embedded-test` describes it in the name of a symbol.
+#[derive(Debug, Deserialize)]
+struct Test {
+    name: String,
+    ignored: bool,
+    should_panic: bool,
+    /// Address of the function that runs it.
+    #[serde(skip)]
+    entry: u32,
+}
+
+/// Runs all tests on all cores and says how many passed.
+///
+/// # Errors
+/// When one failed, with its log.
+pub fn check() -> Result<String> {
+    let (mut passed, mut failures) = (0, Vec::new());
+    for &core in Core::value_variants() {
+        let board = board(core)?;
+        let elf = board.build_program(&setup::ensure(&board)?, "on-target")?;
+        let tests = listed(&std::fs::read(&elf)?).with_context(|| format!("{}", elf.display()))?;
+        for test in tests.iter().filter(|test| !test.ignored) {
+            match run(&board, &elf, test) {
+                Ok(()) => passed += 1,
+                Err(error) => failures.push(format!("{} on {}: {error:#}", test.name, core.name())),
+            }
+        }
+    }
+    ensure!(failures.is_empty(), "{passed} passed, {} failed:\n{}", failures.len(), failures.join("\n"));
+    Ok(format!("{passed} tests on {} cores", Core::value_variants().len()))
+}
+
+/// The tests as they are built for a core, in the memory that its benchmarks have.
+fn board(core: Core) -> Result<Board> {
+    let board = core.board();
+    let mut build = board.build.clone();
+    let machine = build.variables.iter().find(|(name, _)| *name == "THUMBFORMER_MACHINE");
+    let (_, machine) = machine.with_context(|| format!("{} has no machine", core.name()))?;
+    let memory = format!("../bench/memory/{machine}.x");
+    build.rustflags.push("-Clink-arg=-Tdefmt.x".into());
+    build.variables = vec![
+        ("THUMBFORMER_MEMORY", memory),
+        ("THUMBFORMER_PACK", board.pack.clone()),
+        ("THUMBFORMER_EXPECTED_BACKEND", board.backend.clone()),
+        ("DEFMT_LOG", "info".into()),
+    ];
+    // The first word of the command line is the board's name to other firmware, and the command to `embedded-test`.
+    Ok(Board { build, name: "run_addr".into(), folder: root().join("boards/on-target"), ..board })
+}
+
+/// The tests in an ELF.
+fn listed(elf: &[u8]) -> Result<Vec<Test>> {
+    let file = object::File::parse(elf)?;
+    let section = file.section_by_name(".embedded_test").context("no section .embedded_test")?;
+    let data = section.data()?;
+    let word = |address: u64| {
+        let offset = usize::try_from(address.checked_sub(section.address())?).ok()?;
+        data.get(offset..).and_then(<[u8]>::first_chunk).map(|bytes| u32::from_le_bytes(*bytes))
+    };
+    let version = file.symbol_by_name("EMBEDDED_TEST_VERSION").and_then(|symbol| word(symbol.address()));
+    ensure!(version == Some(PROTOCOL), "embedded-test's protocol: expected version {PROTOCOL}, found {version:?}");
+    let mut tests = Vec::new();
+    for symbol in file.symbols().filter(|symbol| symbol.section_index() == Some(section.index())) {
+        // The section has the version, too, whose name is no description.
+        let Ok(test) = serde_json::from_str::<Test>(symbol.name()?) else { continue };
+        let entry = word(symbol.address()).with_context(|| format!("{}: no entry", test.name))?;
+        tests.push(Test { entry, ..test });
+    }
+    ensure!(!tests.is_empty(), "no tests");
+    Ok(tests)
+}
+
+/// Runs a test on a machine that was just reset.
+fn run(board: &Board, elf: &Path, test: &Test) -> Result<()> {
+    let run = emulator::run(board, elf, &[test.entry.to_string()], |_| ())?;
+    judge(test.should_panic, run.exit, &run.log)
+}
+
+/// Whether a test did what it should. A panic is told from other ends by the log, as a fault ends with the same code.
+fn judge(should_panic: bool, exit: i32, log: &[String]) -> Result<()> {
+    let panicked = exit != 0 && log.iter().any(|line| line.contains("panicked at"));
+    let sound = if should_panic { panicked } else { exit == 0 };
+    let expected = if should_panic { "a panic" } else { "exit code 0" };
+    ensure!(sound, "expected {expected}, found exit code {exit} and the log\n  {}", log.join("\n  "));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::judge;
+
+    #[test]
+    fn a_test_passes_by_its_end_and_its_log() {
+        let (ended, panicked, fault) =
+            ("Test exited with () or Ok(..)", "panicked at src/main.rs:9:5", "hard fault at 0x0");
+        let table = [
+            (false, 0, ended, true),
+            (false, 134, panicked, false),
+            (false, 134, fault, false),
+            (true, 134, panicked, true),
+            (true, 134, fault, false),
+            (true, 0, ended, false),
+        ];
+        for (should_panic, exit, log, expected) in table {
+            assert_eq!(judge(should_panic, exit, &[log.into()]).is_ok(), expected, "{should_panic} {exit} {log}");
+        }
+    }
+}
