@@ -58,12 +58,18 @@ pub struct Board {
     /// Wait states of the memory that the program lies in, at this clock.
     #[serde(default)]
     pub wait_states: u32,
+    /// Bytes that this memory hands over at once.
+    #[serde(default = "line")]
+    pub line: u32,
     /// What lies between core and memory.
     #[serde(default)]
     pub cache: String,
     /// Where the weights lie while they are used; `"RAM"` has them copied there from flash.
     #[serde(default)]
     pub weights: String,
+    /// Bytes of weights that come at once, and cycles that the core waits for them, beyond those of the load; none where weights are as
+    /// near as the core's own memory.
+    pub weight_line: Option<(u32, u32)>,
     /// Its folder's name.
     #[serde(skip)]
     pub name: String,
@@ -76,6 +82,11 @@ pub struct Board {
     /// Its programs.
     #[serde(skip)]
     pub applications: Vec<Application>,
+}
+
+/// What most flash memories read at once.
+const fn line() -> u32 {
+    16
 }
 
 /// A manifest, as far as it is read here.

@@ -8,8 +8,9 @@
 
 use crate::emulator::{Extra, Output, RESULT, emulate, emulate_with};
 use crate::firmware::{self, Board};
+use crate::flash;
 use crate::setup;
-use crate::shell::root;
+use crate::shell::{output, root};
 use anyhow::{Context, Result, bail, ensure};
 use plan::Application;
 use serde::Deserialize;
@@ -186,7 +187,7 @@ fn parse<T: for<'d> Deserialize<'d>>(board: &str, elf: &Path, output: &Output) -
 /// # Errors
 /// When something cannot be built, does not fit, or computes anything else than the host.
 pub fn check() -> Result<String> {
-    let (mut built, mut ran, mut cores) = (0, 0, std::collections::BTreeSet::new());
+    let (mut built, mut ran, mut chips, mut cores) = (0, 0, 0, std::collections::BTreeSet::new());
     let mut outputs: std::collections::BTreeMap<String, Value> = std::collections::BTreeMap::new();
     let boards = all()?;
     for board in &boards {
@@ -197,8 +198,10 @@ pub fn check() -> Result<String> {
             board.folder.display(),
             board.applications
         );
+        let mut elfs = Vec::new();
         for &application in &board.applications {
             let (elf, taken) = build(board, application)?;
+            elfs.push(elf.clone());
             built += 1;
             ensure!(
                 taken.stack >= LEAST_STACK,
@@ -220,15 +223,27 @@ pub fn check() -> Result<String> {
                 }
             }
         }
+        chips += usize::from(on_its_chip(board, &elfs)?);
     }
     if cores.len() < 6 {
         bail!("only {cores:?} verified a model");
     }
     Ok(format!(
-        "{} boards, {built} programs built, {ran} run in emulation; the same outputs as on the host on {}",
+        "{} boards, {built} programs built, those of {chips} chips as probe-rs describes these, {ran} run in emulation; the same outputs \
+         as on the host on {}",
         boards.len(),
         cores.into_iter().collect::<Vec<_>>().join(", ")
     ))
+}
+
+/// Checks programs against the memory map and the boot of a board's chip, if it has one.
+fn on_its_chip(board: &plan::Board, elfs: &[std::path::PathBuf]) -> Result<bool> {
+    let Some(chip) = &board.chip else { return Ok(false) };
+    let stack = LEAST_STACK.to_string();
+    let mut command = flash::probe();
+    command.args(["check", "--chip", chip, "--stack", &stack]).args(elfs);
+    output(&mut command).with_context(|| format!("{}: its programs do not fit its chip", board.name))?;
+    Ok(true)
 }
 
 /// What every program must leave for the stack.

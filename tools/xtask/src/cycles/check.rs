@@ -36,15 +36,9 @@ fn options(core: Core, elf: Option<&Path>) -> Options {
         cores: vec![core],
         position: 64,
         elf: elf.map(Path::to_path_buf),
-        start: None,
-        stop: None,
-        wait_states: 0,
         line: 16,
-        clock_hz: None,
         symbols: 12,
-        sequences: false,
-        validate: None,
-        json: false,
+        ..Options::default()
     }
 }
 

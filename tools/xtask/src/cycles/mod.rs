@@ -5,6 +5,7 @@
 //! ```
 
 mod check;
+mod compare;
 mod plugin;
 mod sequences;
 mod subject;
@@ -13,6 +14,7 @@ mod validate;
 pub use check::check;
 
 use crate::cores::Core;
+use crate::shell::root;
 use anyhow::{Result, bail};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -22,11 +24,20 @@ use thumbformer_cycles::trace::Part;
 use thumbformer_cycles::{Flash, Report, Share, estimate};
 
 /// What is estimated, and how.
-#[derive(clap::Args)]
+#[derive(Clone, Default, clap::Args)]
 pub struct Options {
     /// Which cores; all by default
     #[arg(long = "core")]
     cores: Vec<Core>,
+    /// A board: its core, wait states and clock; with --app its own program
+    #[arg(long, conflicts_with_all = ["cores", "elf", "wait_states", "line", "clock_hz"])]
+    board: Option<String>,
+    /// A program of a board that the emulator has: generate, classify, bench or verify
+    #[arg(long, requires = "board")]
+    app: Option<String>,
+    /// The default language model on every real board, beside published measurements of other programs
+    #[arg(long, conflicts_with = "board")]
+    compare: bool,
     /// The model's token at this position
     #[arg(long, default_value_t = 64)]
     position: u32,
@@ -88,6 +99,18 @@ pub fn print(options: &Options) -> Result<()> {
     if let Some(folder) = &options.validate {
         return validate::print(folder);
     }
+    if options.compare {
+        return compare::print(options.position);
+    }
+    let of_board;
+    let options = match &options.board {
+        None => options,
+        Some(name) => {
+            let board = plan::find(&root().join("boards"), name)?;
+            of_board = compare::as_options(&board, options)?;
+            &of_board
+        }
+    };
     for subject in subject::subjects(options)? {
         print!("{}", text(&subject?, options)?);
     }

@@ -1,0 +1,137 @@
+//! The default language model on the boards, by estimate, beside what was published of other programs.
+//!
+//! ```text
+//! a board's core ──► its program, run once ──► cycles at the board's wait states ──► + lines of weights that are waited for ──► a row
+//! ```
+
+use super::subject::{self, Subject, WHOLE};
+use super::{Options, plugin};
+use crate::cores::Core;
+use crate::firmware::Board;
+use crate::setup;
+use crate::shell::root;
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
+use thumbformer_cycles::cores::Cost;
+use thumbformer_cycles::trace::Trace;
+use thumbformer_cycles::{Flash, Report, estimate};
+
+/// The core of a board, as it is estimated.
+fn core(board: &plan::Board) -> Result<Core> {
+    Ok(match board.cpu.as_str() {
+        "cortex-m0" | "cortex-m0plus" => Core::M0Plus,
+        "cortex-m3" => Core::M3,
+        "cortex-m4" => Core::M4,
+        "cortex-m7" => Core::M7,
+        "cortex-m33" => Core::M33,
+        "cortex-m55" => Core::M55,
+        cpu => bail!("{}: no table of costs for {cpu}", board.name),
+    })
+}
+
+/// What `--board` stands for: its core's parameters, and with `--app` its program.
+///
+/// # Errors
+/// When the board has no such program, or no emulator runs it.
+pub fn as_options(board: &plan::Board, options: &Options) -> Result<Options> {
+    let mut elf = None;
+    if let Some(name) = &options.app {
+        let names: Vec<&str> = board.applications.iter().map(|application| application.name()).collect();
+        if !names.contains(&name.as_str()) {
+            bail!("{} has no program {name:?}: it has {}", board.name, names.join(", "));
+        }
+        if !board.is_emulated() {
+            bail!("no emulator runs the programs of {}: without --app its core's program is estimated", board.name);
+        }
+        let buildable = Board::from(board.clone());
+        elf = Some(buildable.build_program(&setup::ensure(&buildable)?, name)?);
+    }
+    Ok(Options {
+        cores: vec![core(board)?],
+        elf,
+        wait_states: board.wait_states,
+        line: board.line,
+        clock_hz: Some(board.clock_hz.into()),
+        ..options.clone()
+    })
+}
+
+/// Parts of the model that are products with weights.
+const MATRICES: [&str; 4] = ["qkv", "projection", "mlp", "head"];
+
+/// A core's program and what it executed.
+struct Run {
+    subject: Subject,
+    trace: Trace,
+}
+
+impl Run {
+    /// Cycles of the parts with these names.
+    fn cycles(&self, flash: Flash, names: &[&str]) -> Cost {
+        let table = self.subject.core.table();
+        let mut sum = Cost { low: 0, est: 0, high: 0 };
+        let named = self.subject.parts.iter().filter(|(_, name)| names.contains(name)).map(|(number, _)| *number);
+        let wanted: Vec<u32> = if names.is_empty() { vec![WHOLE] } else { named.collect() };
+        for part in wanted.iter().filter_map(|number| self.trace.parts.get(number)) {
+            let Cost { low, est, high } =
+                Report::new(&estimate(part, table, flash), &self.subject.program, table).cycles;
+            sum = Cost { low: sum.low + low, est: sum.est + est, high: sum.high + high };
+        }
+        sum
+    }
+}
+
+/// Prints a table of Markdown.
+///
+/// # Errors
+/// When a program cannot be built or run.
+pub fn print(position: u32) -> Result<()> {
+    println!(
+        "| board | core, MHz | weights in | wait states | cache | est. cycles a token | est. tokens/s | est. cycles/MAC |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    let mut runs: BTreeMap<String, Run> = BTreeMap::new();
+    for board in plan::all(&root().join("boards"))?.into_iter().filter(|board| board.chip.is_some()) {
+        let image = plan::Image::of_default(&root().join("models"), "stories", &board.pack)?;
+        if plan::fit(&board, plan::Application::Generate, &image).is_err() {
+            continue;
+        }
+        let core = core(&board)?;
+        if !runs.contains_key(&core.name()) {
+            let subject = subject::model(core, position)?;
+            let (trace, _) = plugin::run(&subject.board, &subject.elf, &subject.arguments, &subject.marks())?;
+            runs.insert(core.name(), Run { subject, trace });
+        }
+        let run = runs.get(&core.name()).context("a run of the core")?;
+        println!("{}", row(&board, run, image.model()?.dims().weight_macs() as i64));
+    }
+    Ok(())
+}
+
+/// One board; `macs` are multiply-accumulates with weights, each a byte.
+fn row(board: &plan::Board, run: &Run, macs: i64) -> String {
+    let flash = Flash { wait_states: board.wait_states, line: board.line };
+    let waiting = board.weight_line.map_or(0, |(bytes, cycles)| macs / i64::from(bytes.max(1)) * i64::from(cycles));
+    let Cost { low, est, high } = run.cycles(flash, &[]);
+    let matrices = run.cycles(flash, &MATRICES).est + waiting;
+    let rate = |cycles: i64| f64::from(board.clock_hz) / cycles.max(1) as f64;
+    let experimental = if run.subject.core.table().experimental { ", experimental" } else { "" };
+    format!(
+        "| {} | {}, {} | {} | {} | {} | {} ({} to {}){experimental} | {:.0} | {:.2} |",
+        board.name,
+        board.core(),
+        f64::from(board.clock_hz) / 1e6,
+        board.weights,
+        board.wait_states,
+        board.cache,
+        thousands(est + waiting),
+        thousands(low + waiting),
+        thousands(high + waiting),
+        rate(est + waiting),
+        matrices as f64 / macs as f64
+    )
+}
+
+fn thousands(cycles: i64) -> String {
+    format!("{} K", (cycles + 500) / 1000)
+}
