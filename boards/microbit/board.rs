@@ -8,7 +8,7 @@
 //! Sections are those of Nordic's nRF51 Series Reference Manual v3.0.
 #![no_std]
 
-use firmware::Board;
+use firmware::{Board, LINE};
 use nrf_pac::{CLOCK, GPIO, TIMER0, UART0, timer, uart};
 use thumbformer::cycles::CycleCounter;
 
@@ -63,6 +63,10 @@ impl Board for Microbit {
             UART0.events_rxdrdy().write_value(0);
             UART0.rxd().read().rxd()
         })
+    }
+
+    fn arguments<'line>(&self, line: &'line mut [u8; LINE]) -> Option<&'line str> {
+        if self.counter.emulated { probe::arguments(line) } else { Some("") }
     }
 
     fn exit(&mut self, code: u8) -> ! {

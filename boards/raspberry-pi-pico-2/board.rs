@@ -85,7 +85,7 @@ fn full_speed() -> bool {
     // A reset by the debugger leaves the clocks as they were: none may be changed while the core runs from it.
     CLOCKS.clk_sys_ctrl().modify(|w| w.set_src(ClkSysCtrlSrc::CLK_REF));
     CLOCKS.clk_ref_ctrl().modify(|w| w.set_src(ClkRefCtrlSrc::ROSC_CLKSRC_PH));
-    let on_ring = || CLOCKS.clk_sys_selected().read() == 1 && CLOCKS.clk_ref_selected().read() == 1;
+    let on_ring = || CLOCKS.clk_sys_selected().read().0 == 1 && CLOCKS.clk_ref_selected().read().0 == 1;
     if !soon(on_ring) || !start_crystal() || !start_pll() {
         return false;
     }
@@ -93,7 +93,7 @@ fn full_speed() -> bool {
     CLOCKS.clk_sys_ctrl().modify(|w| w.set_auxsrc(ClkSysCtrlAuxsrc::CLKSRC_PLL_SYS));
     CLOCKS.clk_sys_ctrl().modify(|w| w.set_src(ClkSysCtrlSrc::CLKSRC_CLK_SYS_AUX));
     // One bit for each source: the second is the PLL.
-    soon(|| CLOCKS.clk_sys_selected().read() == 2)
+    soon(|| CLOCKS.clk_sys_selected().read().0 == 2)
 }
 
 /// The crystal takes a millisecond, counted in 256 of its own cycles (8.2.4).

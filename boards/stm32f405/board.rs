@@ -8,8 +8,8 @@
 //! those of ST's RM0090.
 #![no_std]
 
-use firmware::Board;
 use firmware::counter::Dwt;
+use firmware::{Board, LINE};
 use stm32_metapac::flash::vals::Latency;
 use stm32_metapac::gpio::vals::Moder;
 use stm32_metapac::rcc::vals::{Pllm, Plln, Pllp, Pllq, Pllsrc, Ppre, Sw};
@@ -39,7 +39,6 @@ impl Board for Stm32f405 {
     fn take() -> Stm32f405 {
         let Some(mut core) = cortex_m::Peripherals::take() else { panic!("the board was taken before") };
         accelerate_flash();
-        // QEMU's machine has no clock control: its registers read 0, and the core stays at HSI.
         let (clock_hz, usart_hz) = if full_speed() { (FULL_HZ, FULL_HZ / 2) } else { (HSI_HZ, HSI_HZ) };
         open_serial_port(usart_hz);
         Stm32f405 { counter: Dwt::start(&mut core.DCB, &mut core.DWT), clock_hz }
@@ -65,10 +64,19 @@ impl Board for Stm32f405 {
         arrived.then(|| USART1.dr().read().dr() as u8)
     }
 
+    fn arguments<'line>(&self, line: &'line mut [u8; LINE]) -> Option<&'line str> {
+        if is_emulated() { probe::arguments(line) } else { Some("") }
+    }
+
     fn exit(&mut self, code: u8) -> ! {
         while !USART1.sr().read().tc() {}
         probe::exit(code)
     }
+}
+
+/// QEMU's machine has no clock control, its registers read 0; in a chip HSI at least is on (RCC_CR, 7.3.1).
+fn is_emulated() -> bool {
+    RCC.cr().read().0 == 0
 }
 
 /// Prefetch, instruction and data cache of the flash (3.5.2), and the wait states of 168 MHz (3.5.1, table 10):

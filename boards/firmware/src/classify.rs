@@ -8,8 +8,8 @@ use thumbformer::cycles::CycleCounter;
 use thumbformer::text::argmax;
 use thumbformer::{Error, Model, softmax};
 
-/// The application `classify`: labels of stored recordings, with what they took and the outputs' CRC; then, where the command line says
-/// `serial=MODEL`, of the numbers that arrive on the console.
+/// The application `classify`: labels of stored recordings, with what they took and the outputs' CRC; then the first model's of the
+/// numbers that arrive on the console. Where a command line says `serial=MODEL`, that model's, and nothing stored.
 ///
 /// `words` is the memory of one model after the other.
 pub fn classify<B: Board>(mut board: B, subjects: &[Subject<'_>], words: &mut [u32], mut ear: Option<Ear<'_>>) -> ! {
@@ -21,7 +21,11 @@ pub fn classify<B: Board>(mut board: B, subjects: &[Subject<'_>], words: &mut [u
     };
     let wanted = arguments.split(' ').find_map(|word| word.strip_prefix("serial="));
     let result = match wanted {
-        None => stored(&mut board, meter, subjects, words, &mut ear),
+        None => stored(&mut board, meter, subjects, words, &mut ear).and_then(|right| {
+            // Ends at once where nobody sends.
+            subjects.first().map_or(Ok(()), |subject| listen(&mut board, subject, words, &mut ear))?;
+            Ok(right)
+        }),
         Some(name) => match subjects.iter().find(|subject| subject.name == name) {
             Some(subject) => listen(&mut board, subject, words, &mut ear).map(|()| true),
             None => {

@@ -9,6 +9,7 @@
 
 use cortex_m_rt::{ExceptionFrame, exception};
 use defmt_rtt as _;
+use firmware::LINE;
 use panic_probe as _;
 
 /// What a program ends with that hit a fault or a panic, as a Rust program on the host does.
@@ -20,6 +21,17 @@ const SEMIHOSTING_CALL: u16 = 0xbeab;
 /// Ends the program with a code, for the debugger or the emulator to see; without either the core parks.
 pub fn exit(code: u8) -> ! {
     semihosting::process::exit(code.into())
+}
+
+/// The command line of the emulator, which must be there; `None` when the line is longer than the buffer or not UTF-8.
+pub fn arguments(line: &mut [u8; LINE]) -> Option<&str> {
+    let mut raw = [core::mem::MaybeUninit::uninit(); LINE];
+    let found = semihosting::sys::arm_compat::sys_get_cmdline_uninit(&mut raw).map(|line| &*line).ok()?;
+    let copy = line.get_mut(..found.len())?;
+    copy.copy_from_slice(found);
+    // Bytes, as trimming a string would bring the text of its panics into the firmware.
+    let end = copy.iter().position(|&byte| byte == 0).unwrap_or(copy.len());
+    core::str::from_utf8(copy.get(..end)?).ok()
 }
 
 /// Every fault ends here, panics too (`panic-probe` raises one), and semihosting calls that no debugger took.
@@ -44,5 +56,5 @@ fn is_code(address: u32) -> bool {
         static __etext: u8;
     }
     let text = (&raw const __stext) as u32..(&raw const __etext) as u32;
-    address % 2 == 0 && text.contains(&address)
+    address.is_multiple_of(2) && text.contains(&address)
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// A program that boards run; its name is that of a file of `boards/apps/`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Application {
     /// A story by a language model.
     Generate,
@@ -133,7 +133,8 @@ impl Board {
             let known = Application::ALL.into_iter().find(|application| application.name() == program.name);
             known.with_context(|| format!("{}: no file {}.rs in boards/apps", file.display(), program.name))
         });
-        let applications = programs.collect::<Result<_>>()?;
+        let mut applications: Vec<Application> = programs.collect::<Result<_>>()?;
+        applications.sort();
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let description = manifest.package.description;
         Ok(Some(Board { name, description, folder: folder.into(), applications, ..board }))

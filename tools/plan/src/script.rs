@@ -97,7 +97,7 @@ fn subjects(board: &Board, application: Application, all: &Path) -> Result<Strin
         _ => models(board, application, all)?,
     };
     let most = if application == Application::Classify { usize::MAX } else { 1 };
-    let share = free(board, &images) / images.len().max(1);
+    let share = free(board, application, &images) / images.len().max(1);
     let words = images.iter().map(|(_, fit)| fit.state / 4).max().unwrap_or(0);
     let subjects: Vec<Subject> =
         images.into_iter().map(|(image, fit)| Subject::new(image, fit, share, most)).collect::<Result<_>>()?;
