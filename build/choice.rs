@@ -76,6 +76,13 @@ fn has_dsp(build: &Build) -> bool {
         && (mentions(build, "+dsp") || cpus.iter().any(|cpu| has_cpu(build, cpu)))
 }
 
+/// Whether the assembler accepts Helium (the M-profile vector extension) in this build.
+pub fn has_helium(build: &Build) -> bool {
+    let cpus = ["cortex-m52", "cortex-m55", "cortex-m85"];
+    let without = mentions(build, "nomve") || mentions(build, "-mve");
+    build.target.starts_with("thumbv8m.main") && !without && cpus.iter().any(|cpu| has_cpu(build, cpu))
+}
+
 /// Whether the user says that the core lacks the extension.
 fn without_dsp(build: &Build) -> bool {
     mentions(build, "nodsp") || mentions(build, "-dsp")

@@ -7,7 +7,8 @@ fn main() {
     println!("cargo:rerun-if-env-changed=THUMBFORMER_BACKEND");
     println!("cargo:rustc-check-cfg=cfg(thumbformer_backend, values(\"scalar\", \"dsp\", \"portable\"))");
     println!(
-        "cargo:rustc-check-cfg=cfg(thumbformer_fpu, thumbformer_long_multiply, thumbformer_armv8m, thumbformer_small)"
+        "cargo:rustc-check-cfg=cfg(thumbformer_fpu, thumbformer_long_multiply, thumbformer_armv8m, thumbformer_small, \
+         thumbformer_helium)"
     );
     let target = std::env::var("TARGET").unwrap_or_default();
     let encoded = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
@@ -33,6 +34,9 @@ fn main() {
             println!("cargo:rustc-cfg=thumbformer_backend=\"{backend}\"");
             if backend == "scalar" && choice::is_small(&target) {
                 println!("cargo:rustc-cfg=thumbformer_small");
+            }
+            if backend == "portable" && choice::has_helium(&build) {
+                println!("cargo:rustc-cfg=thumbformer_helium");
             }
             if let Some(warning) = warning {
                 println!("cargo:warning={warning}");

@@ -45,6 +45,20 @@ pub fn matmul(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipl
     Native::matmul_q8(packing, weights, cols, x, multipliers, out);
 }
 
+/// [`matmul`], and a bias added to each vector, times a number of its own.
+pub fn linear<const VECTORS: usize>(
+    (packing, weights, cols): (Packing, &[u32], usize),
+    x: &[u32],
+    multipliers: &[i16],
+    bias: &[i16],
+    by: &[Multiplication; VECTORS],
+    out: &mut [i32],
+) {
+    let ratios: [arch::Ratio; VECTORS] = core::array::from_fn(|vector| by[vector].0);
+    let bias = arch::Bias { integers: bias, ratios: &ratios };
+    Native::linear_q8(packing, weights, cols, x, multipliers, &bias, out);
+}
+
 /// An int4 matrix times several vectors, scaled by group.
 pub fn matmul_int4(packing: Packing, weights: &[u32], cols: usize, x: &[u32], rows: usize, out: &mut [i32]) {
     Native::matmul_q4(packing, weights, cols, x, rows, out);
@@ -109,6 +123,23 @@ pub fn rescale(x: &[i32], by: &Multiplication, out: &mut [i16]) {
 /// Products that fit 8 bits.
 pub fn rescale_bytes(x: &[i32], by: &Multiplication, out: &mut [i8]) {
     Native::rescale_bytes(x, by.0, out);
+}
+
+/// Products that fit 8 bits, down a column.
+pub fn rescale_column(x: &[i32], by: &Multiplication, out: &mut [i8], stride: usize) {
+    Native::rescale_column(x, by.0, out, stride);
+}
+
+/// What a norm does between its sums: the mean off, then a gain and a bias; returns the squares between them.
+pub fn center_scale_add(
+    x: &mut [i32],
+    (mean, shift): (i32, u32),
+    gains: &[i16],
+    bias: &[i16],
+    by: &Multiplication,
+) -> (u64, Option<u32>) {
+    let squares = Native::center(x, mean, shift);
+    (squares, Native::scale_and_add(x, gains, bias, by.0))
 }
 
 /// Adds products.

@@ -3,7 +3,7 @@
 #[path = "../build/choice.rs"]
 mod choice;
 
-use choice::{Build, backend, has_fpu, has_long_multiply, is_small};
+use choice::{Build, backend, has_fpu, has_helium, has_long_multiply, is_small};
 
 struct Case {
     target: &'static str,
@@ -98,4 +98,22 @@ fn this_build_has_the_backend_that_the_table_gives_it() {
     let forced = std::env::var("THUMBFORMER_BACKEND").ok();
     let expected = forced.as_deref().unwrap_or(if cfg!(feature = "portable-simd") { "portable" } else { "scalar" });
     assert_eq!(thumbformer::BACKEND, expected);
+}
+
+#[test]
+fn helium_is_taken_from_the_core_and_can_be_refused() {
+    let m = "thumbv8m.main-none-eabihf";
+    let table: [(&str, &[&str], bool); 7] = [
+        (m, &["-Ctarget-cpu=cortex-m55"], true),
+        (m, &["-C", "target-cpu=cortex-m85"], true),
+        (m, &["-Ctarget-cpu=cortex-m33"], false),
+        (m, &["-Ctarget-cpu=cortex-m55+nomve"], false),
+        (m, &["-Ctarget-cpu=cortex-m55", "-Ctarget-feature=-mve"], false),
+        (m, &[], false),
+        ("thumbv7em-none-eabihf", &["-Ctarget-cpu=cortex-m7"], false),
+    ];
+    for (target, rustflags, expected) in table {
+        let build = Build { target, rustflags, portable_simd: true, forced: None };
+        assert_eq!(has_helium(&build), expected, "{target} {rustflags:?}");
+    }
 }

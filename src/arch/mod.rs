@@ -3,7 +3,7 @@
 //! ```text
 //! kernels ──► Native ─┬─ scalar    plain Rust: the definition of correct (host on stable; M0+ and M3 with loops of `small`)
 //!                     ├─ dsp       SMLAD, SXTB16, SMULWB in assembly (M4, M7, M33)
-//!                     └─ portable  core::simd (feature `portable-simd`, nightly)
+//!                     └─ portable  core::simd (feature `portable-simd`, nightly), on an M55 with Helium's loops in assembly
 //! ```
 //! `build/choice.rs` decides from target, flags and features. A backend computes integers only, so every one of them gives
 //! the bits of `scalar`; the test at the end of this module holds each that the machine can run to it.
@@ -43,7 +43,7 @@ use int4::block_words;
 #[cfg(any(feature = "std", feature = "bench"))]
 pub use int4::group;
 pub use int4::{GROUP, MAX_COLUMNS as MAX_COLUMNS_Q4, first_group, words_q4};
-pub(crate) use multiply::{Ratio, bit_length, exponent, mul_wide, power_of_two};
+pub(crate) use multiply::{Ratio, bit_length, exponent, mul_wide, power_of_two, root};
 #[cfg(feature = "std")]
 pub use pack::{pack_q4, pack_q8};
 pub use packing::{COLUMNS as PACKED_COLUMNS, Packing, ROWS as PACKED_ROWS, sources_q8, word_q8, words_q8};
@@ -101,6 +101,23 @@ pub(crate) trait Backend {
         }
     }
 
+    /// [`matmul_q8`](Backend::matmul_q8), and to each vector a bias [added](Backend::add_scaled).
+    #[inline]
+    fn linear_q8(
+        packing: Packing,
+        weights: &[u32],
+        cols: usize,
+        x: &[u32],
+        multipliers: &[i16],
+        bias: &Bias<'_>,
+        out: &mut [i32],
+    ) {
+        Self::matmul_q8(packing, weights, cols, x, multipliers, out);
+        for (out, &ratio) in out.chunks_exact_mut(multipliers.len().max(1)).zip(bias.ratios) {
+            Self::add_scaled(out, bias.integers, ratio);
+        }
+    }
+
     /// `out[r] = sum over groups of scale[r][g] * sum(w[r][c] * x[c])` of an int4 matrix; below 2^29.
     ///
     /// # Shapes
@@ -153,6 +170,16 @@ pub(crate) trait Backend {
         }
     }
 
+    /// [`rescale_bytes`](Backend::rescale_bytes) down a column: `out[i * stride]`, as far as there are rows.
+    #[inline]
+    fn rescale_column(x: &[i32], ratio: Ratio, out: &mut [i8], stride: usize) {
+        for (row, &x) in out.chunks_mut(stride.max(1)).zip(x) {
+            if let Some(out) = row.first_mut() {
+                *out = ratio.apply(x) as i8;
+            }
+        }
+    }
+
     /// `x[i] = x[i] * ratio`, rounded.
     #[inline]
     fn rescale_in_place(x: &mut [i32], ratio: Ratio) {
@@ -189,6 +216,31 @@ pub(crate) trait Backend {
         x.iter().map(|&x| i64::from(x)).sum()
     }
 
+    /// `out[i] = trunc(x[i] * factor)`; the products fit 24 bits.
+    #[cfg(thumbformer_fpu)]
+    #[inline]
+    fn truncate(x: &[f32], factor: f32, out: &mut [i32]) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = (x * factor) as i32;
+        }
+    }
+
+    /// `x[i] = x[i] - mean`; returns the [`squares`](Backend::squares) of the results.
+    #[inline]
+    fn center(x: &mut [i32], mean: i32, shift: u32) -> u64 {
+        x.iter_mut().for_each(|x| *x -= mean);
+        Self::squares(x, shift)
+    }
+
+    /// [`scale_rows`](Backend::scale_rows), then [`add_scaled`](Backend::add_scaled); returns the
+    /// [`largest`](Backend::largest) where it costs little on the way.
+    #[inline]
+    fn scale_and_add(x: &mut [i32], multipliers: &[i16], other: &[i16], ratio: Ratio) -> Option<u32> {
+        Self::scale_rows(x, multipliers);
+        Self::add_scaled(x, other, ratio);
+        None
+    }
+
     /// `sum(|x[i]| / 128 + 1)`: in these units the magnitudes of 512 numbers of 29 bits fit a word.
     #[inline]
     fn magnitudes(x: &[i32]) -> u32 {
@@ -203,6 +255,13 @@ pub(crate) trait Backend {
         for x in x {
             *x = activation(ratio.apply(*x), tail);
         }
+    }
+
+    /// [`activate`](Backend::activate); returns the [`largest`](Backend::largest) where it costs little on the way.
+    #[inline]
+    fn activate_within(x: &mut [i32], ratio: Ratio, tail: &Tail) -> Option<u32> {
+        Self::activate(x, ratio, tail);
+        None
     }
 
     /// `gate[i] = (f(gate[i] * ratio) >> shifts.0) * (up[i] >> shifts.1)`, as [`activate`](Backend::activate).
@@ -247,6 +306,21 @@ pub(crate) trait Backend {
     /// `values: [sums, stride]` int8, `stride` a multiple of 4; `weights: [tokens]`, padded with zeros to a multiple of 4. Their
     /// order does not stay.
     fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]);
+
+    /// [`weighted_sums`](Backend::weighted_sums), times a ratio.
+    #[inline]
+    fn scaled_sums(values: &[u32], stride: usize, weights: &mut [i16], ratio: Ratio, sums: &mut [i32]) {
+        Self::weighted_sums(values, stride, weights, sums);
+        Self::rescale_in_place(sums, ratio);
+    }
+}
+
+/// What is added to the products of a matrix.
+pub(crate) struct Bias<'a> {
+    /// `[rows]`.
+    pub(crate) integers: &'a [i16],
+    /// What they are multiplied with for each vector, for integers of 15 bits and a sign.
+    pub(crate) ratios: &'a [Ratio],
 }
 
 /// Words of so many activations of a backend, padded with zeros as the columns of a matrix are.

@@ -33,6 +33,22 @@ pub(crate) const fn power_of_two(exponent: i32) -> f32 {
     f32::from_bits(((clamped + 127) as u32) << 23)
 }
 
+/// The square root of a positive number, rounded to nearest: by `VSQRT` where the compiler lets us say so, to the same bits as by `libm`.
+#[inline]
+pub(crate) fn root(x: f32) -> f32 {
+    #[cfg(thumbformer_helium)]
+    {
+        let mut root = x;
+        // SAFETY: an operation between registers; IEEE 754 defines its one result.
+        unsafe {
+            core::arch::asm!("vsqrt.f32 {0}, {0}", inout(sreg) root, options(pure, nomem, nostack, preserves_flags));
+        }
+        root
+    }
+    #[cfg(not(thumbformer_helium))]
+    libm::sqrtf(x)
+}
+
 /// The exponent of a normal float: `2^exponent <= |value| < 2^(exponent + 1)`.
 pub(crate) const fn exponent(value: f32) -> i32 {
     ((value.to_bits() >> 23) & 0xff) as i32 - 127
@@ -54,13 +70,16 @@ pub(crate) struct Ratio {
 }
 
 impl Ratio {
+    /// What makes zeros of all.
+    pub(crate) const NOTHING: Ratio = Ratio { left: 0, multiplier: 0, right: 0 };
+
     /// The ratio for integers with `|a| <= bound`; it is never larger than the number that was asked for.
     ///
     /// `None` when the number is not finite or a result could be 2^28.
     #[inline]
     pub(crate) fn new(number: f32, bound: u32) -> Option<Ratio> {
         if bound == 0 || number <= 0.0 {
-            return Some(Ratio { left: 0, multiplier: 0, right: 0 });
+            return Some(Ratio::NOTHING);
         }
         let left = 30 - bit_length(bound);
         // NaN and infinity have the largest exponent of all.
@@ -85,7 +104,7 @@ impl Ratio {
     /// The ratio as one product of 32 by 32 bits: `apply(a) = ((a << left) * multiplier + 2^31) >> 32`, left and multiplier.
     ///
     /// `None` for numbers below 2^-18, whose multiplier would have too few bits.
-    #[cfg(any(test, thumbformer_backend = "dsp"))]
+    #[cfg(any(test, thumbformer_backend = "dsp", thumbformer_helium))]
     pub(super) const fn wide(self) -> Option<(u32, i32)> {
         // Shifts of the numerator, of which the multiplier takes as many as it has room for.
         let Some(shift) = (self.left + 16).checked_sub(self.right) else { return None };

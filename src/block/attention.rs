@@ -63,7 +63,8 @@ impl Attention<'_> {
         } else {
             None
         };
-        let mut exponents = [NO_EXPONENT; MAX_BATCH];
+        let common = if own.is_none() { self.largest_exponent(cache, place) } else { NO_EXPONENT };
+        let mut exponents = [common; MAX_BATCH];
         let outputs = all_gathered.chunks_exact_mut(width).zip(&mut exponents).take(tokens);
         for (token, (gathered, exponent)) in outputs.enumerate() {
             let mut query = query.token(token).ok_or(not_finite)?;
@@ -71,10 +72,9 @@ impl Attention<'_> {
             rotate(&mut query, rotation);
             observer.vector(Point::Query, place.layer, &query.observed());
             let position = place.position + token;
-            *exponent = match &mut own {
-                Some(own) => self.remember(position, own, token, cache, place, observer).ok_or(not_finite)?,
-                None => self.largest_exponent(cache, place),
-            };
+            if let Some(own) = &mut own {
+                *exponent = self.remember(position, own, token, cache, place, observer).ok_or(not_finite)?;
+            }
             let seen = if self.dims.is_causal() { (position + 1).min(place.max_seq) } else { place.length };
             let head_scratch = (&mut **activations, &mut **scores);
             self.look(seen, query, cache, *exponent, gathered, place, head_scratch, observer)?;

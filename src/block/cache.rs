@@ -114,6 +114,7 @@ impl<'c> HeadCache<'c> {
     ///
     /// # Shapes
     /// `key`, `value`: `[head_dim]`.
+    #[inline(always)] // in the one place where all of its parts are still in registers
     pub(crate) fn store(&mut self, slot: Slot, key: &Fixed<'_>, value: &Fixed<'_>) -> Option<()> {
         let [key_exponent, value_exponent] = self.exponents else { return None };
         let mantissas = self.key_mantissas.get_mut(..slot.in_use)?;
@@ -127,10 +128,8 @@ impl<'c> HeadCache<'c> {
         }
         let mantissas = self.value_mantissas.get_mut(..slot.in_use)?;
         let ratio = store_scale(value, mantissas, slot, value_exponent, self.layout.value_bits)?;
-        let rows = arch::signed_bytes_mut(self.values).chunks_exact_mut(self.layout.stride.max(1));
-        for (row, &value) in rows.zip(value.integers.iter()) {
-            *row.get_mut(slot.index)? = ratio.apply(value) as i8;
-        }
+        let column = arch::signed_bytes_mut(self.values).get_mut(slot.index..)?;
+        Native::rescale_column(value.integers, ratio, column, self.layout.stride);
         Some(())
     }
 }
@@ -138,6 +137,7 @@ impl<'c> HeadCache<'c> {
 /// Chooses the scale of a vector, makes the exponent large enough for it, and writes its mantissa into a slot of those in use.
 ///
 /// Returns what the vector's integers are to be multiplied with; `None` when it is not finite.
+#[inline(always)]
 fn store_scale(x: &Fixed<'_>, mantissas: &mut [i16], slot: Slot, exponent: &mut i16, bits: i32) -> Option<Ratio> {
     if slot.replaces {
         *mantissas.get_mut(slot.index)? = 0;

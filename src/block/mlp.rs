@@ -13,7 +13,7 @@ use crate::arch::{
 use crate::error::Error;
 use crate::kernels::fixed::{Fixed, Ratio, bit_length, power_of_two};
 use crate::kernels::matrix::{Batch, Products, linear};
-use crate::kernels::quantize::quantize;
+use crate::kernels::quantize::quantize_within;
 use crate::observe::{Observer, Point};
 use crate::options::Activation;
 use crate::state::{Scratch, take};
@@ -53,12 +53,12 @@ impl Mlp<'_> {
         };
         let hidden = Batch::new(self.up.rows(), input.tokens(), scratch.activations, |token, words| {
             let up = up.token(token)?;
-            let hidden = match &mut gate {
+            let (hidden, largest) = match &mut gate {
                 Some(gate) => {
                     let gate = gate.token(token)?;
                     observer.vector(Point::Gate, place.layer, &gate.observed());
                     observer.vector(Point::Up, place.layer, &up.observed());
-                    gated(self.activation, gate, &up)?
+                    (gated(self.activation, gate, &up)?, None)
                 }
                 None => {
                     observer.vector(Point::Up, place.layer, &up.observed());
@@ -66,7 +66,7 @@ impl Mlp<'_> {
                 }
             };
             observer.vector(Point::Hidden, place.layer, &hidden.observed());
-            quantize(&hidden, words)
+            quantize_within(&hidden, largest, words)
         });
         let hidden = hidden.ok_or(not_finite)?;
         let rows = input.tokens() * self.down.rows().next_multiple_of(PACKED_ROWS);
@@ -85,20 +85,20 @@ fn tail(activation: Activation) -> Option<&'static Tail> {
     }
 }
 
-/// `f(x)`, in place; `None` when a scale is beyond all reason.
+/// `f(x)`, in place, and its largest magnitude where that is known; `None` when a scale is beyond all reason.
 ///
 /// # Shapes
 /// `x: [d_ff]`.
-fn activated(activation: Activation, mut x: Fixed<'_>) -> Option<Fixed<'_>> {
+fn activated(activation: Activation, mut x: Fixed<'_>) -> Option<(Fixed<'_>, Option<u32>)> {
     let Some(tail) = tail(activation) else {
         x.integers.iter_mut().for_each(|x| *x = (*x).max(0));
-        return Some(x);
+        return Some((x, None));
     };
     let one = power_of_two(ACTIVATION_BITS.cast_signed());
     let to_real = Ratio::new(x.scale * one, Native::largest(x.integers))?;
-    Native::activate(x.integers, to_real, tail);
+    let largest = Native::activate_within(x.integers, to_real, tail);
     x.scale = 1.0 / one;
-    Some(x)
+    Some((x, largest))
 }
 
 /// `f(gate) * up`, in place of the gate; `None` when a scale is beyond all reason.

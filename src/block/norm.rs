@@ -7,9 +7,9 @@
 //! The norm itself only changes the scale: integers that are as large as int8 allows are the same with or without it.
 
 use crate::arch::{Backend, Native};
-use crate::kernels::fixed::{Fixed, bit_length, power_of_two};
+use crate::kernels::fixed::{Fixed, bit_length, power_of_two, root};
 use crate::kernels::matrix::Batch;
-use crate::kernels::quantize::{quantize, to_block};
+use crate::kernels::quantize::{quantize_within, to_block};
 use crate::observe::{Observer, Point};
 use crate::options;
 use crate::state::Scratch;
@@ -43,9 +43,9 @@ impl Norm<'_> {
         let mut streams = streams.chunks_exact(width);
         let integers = scratch.integers.get_mut(..width)?;
         Batch::new(width, streams.len(), scratch.activations, |_, words| {
-            let normed = self.normed(streams.next()?, integers)?;
+            let (normed, largest) = self.normed(streams.next()?, integers)?;
             observer.vector(point, layer, &normed.observed());
-            quantize(&normed, words)
+            quantize_within(&normed, largest, words)
         })
     }
 
@@ -54,50 +54,62 @@ impl Norm<'_> {
     /// # Shapes
     /// `stream: [d_model]`.
     pub(crate) fn in_place(&self, stream: &mut [f32], scratch: &mut Scratch<'_>) -> Option<()> {
-        let normed = self.normed(stream, scratch.integers.get_mut(..stream.len())?)?;
+        let (normed, _) = self.normed(stream, scratch.integers.get_mut(..stream.len())?)?;
         for (x, &integer) in stream.iter_mut().zip(normed.integers.iter()) {
             *x = integer as f32 * normed.scale;
         }
         Some(())
     }
 
-    /// One stream, normed, in fixed point.
+    /// One stream, normed, in fixed point; its largest magnitude where that is known.
     ///
     /// # Shapes
     /// `stream`, `integers`: `[d_model]`.
-    fn normed<'i>(&self, stream: &[f32], integers: &'i mut [i32]) -> Option<Fixed<'i>> {
+    fn normed<'i>(&self, stream: &[f32], integers: &'i mut [i32]) -> Option<(Fixed<'i>, Option<u32>)> {
         let block = to_block(stream, integers)?;
-        let (shift, unit) = match self.kind {
+        let (squares, shift, unit) = match self.kind {
             // 15 bits of each value: the sum of 65536 squares fits 46.
-            options::Norm::Rms => (8, block * 256.0),
+            options::Norm::Rms => (Native::squares(integers, 8), 8, block * 256.0),
             options::Norm::Layer => center(integers, block),
         };
-        let squares = Native::squares(integers, shift.cast_unsigned());
         let mean = squares as f32 / integers.len().max(1) as f32;
         // In two steps, each of which stays clear of subnormals for every norm that has an effect.
         let eps = if unit > 0.0 { self.eps / unit / unit } else { 0.0 };
-        let inverse = if mean + eps > 0.0 { 1.0 / libm::sqrtf(mean + eps) } else { 0.0 };
-        Native::scale_rows(integers, self.gain.integers);
-        // The integers are in units of 2^-shift of those that were squared, and the gain's multiplication divided by 2^16.
+        let inverse = if mean + eps > 0.0 { 1.0 / root(mean + eps) } else { 0.0 };
+        // The integers are in units of 2^-shift of those that were squared, and the gain's multiplication divides by 2^16.
         let mut normed = Fixed { integers, scale: self.gain.scale * power_of_two(16 - shift) * inverse };
-        if let Some(bias) = &self.bias {
+        let Some(bias) = &self.bias else {
+            Native::scale_rows(normed.integers, self.gain.integers);
+            return Some((normed, None));
+        };
+        let Some(ratio) = Fixed::ratio_of_halves(bias.scale, normed.scale) else {
+            Native::scale_rows(normed.integers, self.gain.integers);
             normed.scale = normed.add(bias.integers, bias.scale)?;
-        }
-        Some(normed)
+            return Some((normed, None));
+        };
+        let largest = Native::scale_and_add(normed.integers, self.gain.integers, bias.integers, ratio);
+        Some((normed, largest))
     }
 }
 
-/// Takes the mean off; returns by how many bits the integers are to be shifted before they are squared, and the unit after it.
+/// Takes the mean off; returns the sum of squares, by how many bits the integers were shifted for it, and the unit after that.
 ///
 /// What is left can be much smaller than the mean was, so it is brought up to the 24 bits that it had.
-fn center(integers: &mut [i32], block: f32) -> (i32, f32) {
-    let mean = (Native::sum(integers) / integers.len().max(1) as i64) as i32;
-    integers.iter_mut().for_each(|x| *x -= mean);
+fn center(integers: &mut [i32], block: f32) -> (u64, i32, f32) {
+    // 15 bits of each value are squared.
+    const SHIFT: u32 = 9;
+    let (sum, count) = (Native::sum(integers), integers.len().max(1));
+    // A long division is a long way on most cores.
+    let mean = match i32::try_from(sum) {
+        Ok(sum) => sum / count as i32,
+        Err(_) => (sum / count as i64) as i32,
+    };
+    let mut squares = Native::center(integers, mean, SHIFT);
     // The largest has 23 bits: a mean below an eighth of it leaves as many but one. All are below 2^24.
     let left = if mean.abs() < 1 << 19 { 0 } else { (24 - bit_length(Native::largest(integers))).max(0) };
     if left > 0 {
         integers.iter_mut().for_each(|x| *x <<= left);
+        squares = Native::squares(integers, SHIFT);
     }
-    // 15 bits of each value are squared.
-    (9, block * power_of_two(9 - left))
+    (squares, SHIFT as i32, block * power_of_two(SHIFT as i32 - left))
 }

@@ -9,7 +9,7 @@
 
 use super::quantize::TINY;
 use crate::arch::{Backend, Native};
-pub(crate) use crate::arch::{Ratio, bit_length, exponent, power_of_two};
+pub(crate) use crate::arch::{Ratio, bit_length, exponent, power_of_two, root};
 use crate::observe::Vector;
 
 /// A vector in fixed point: `value = integer * scale`.
@@ -28,14 +28,7 @@ impl Fixed<'_> {
     /// # Shapes
     /// `other`: as many as the integers.
     pub(crate) fn add(&mut self, other: &[i16], scale: f32) -> Option<f32> {
-        const LARGEST: u32 = 1 << 15;
-        if scale < TINY {
-            return Some(self.scale);
-        }
-        // Of an infinite quotient nothing is kept, as of one beyond 12 bits: 15 bits times it fit 27.
-        let quotient = scale / self.scale;
-        if quotient < 4096.0 {
-            let ratio = Ratio::new(quotient, LARGEST)?;
+        if let Some(ratio) = Fixed::ratio_of_halves(scale, self.scale) {
             Native::add_scaled(self.integers, other, ratio);
             return Some(self.scale);
         }
@@ -45,6 +38,18 @@ impl Fixed<'_> {
             *x = ratio.apply(*x) + i32::from(other);
         }
         Some(scale)
+    }
+
+    /// What brings 16-bit integers in units of `scale` to another unit; `None` when they would not fit.
+    #[inline]
+    pub(crate) fn ratio_of_halves(scale: f32, unit: f32) -> Option<Ratio> {
+        const LARGEST: u32 = 1 << 15;
+        if scale < TINY {
+            return Some(Ratio::NOTHING);
+        }
+        // Of an infinite quotient nothing is kept, as of one beyond 12 bits: 15 bits times it fit 27.
+        let quotient = scale / unit;
+        if quotient < 4096.0 { Ratio::new(quotient, LARGEST) } else { None }
     }
 
     /// The vector as an observer sees it.

@@ -6,11 +6,14 @@
 //! int8 or int4 matrix ────────┴─► fixed point, a scale each
 //! ```
 
-use super::fixed::Fixed;
+use super::fixed::{Fixed, Ratio};
 use super::quantize::HUGE;
-use crate::arch::{self, Backend, Native, PACKED_ROWS};
+use crate::arch::{self, Backend, Bias, Native, PACKED_ROWS};
 use crate::dims::MAX_BATCH;
 use crate::weights::{Kind, Linear, Matrix, Vector};
+
+/// What a row's multiplier divides by.
+const MULTIPLIED: f32 = 65_536.0;
 
 /// The scales of a batch of int8 vectors, which lie one after the other in the scratch's activations.
 #[derive(Clone, Copy, Debug)]
@@ -96,11 +99,35 @@ impl Products<'_> {
 /// As of [`matmul`].
 #[inline]
 pub(crate) fn linear<'y>(y: &'y mut [i32], linear: &Linear<'_>, words: &[u32], x: &Batch) -> Option<Products<'y>> {
-    let mut products = matmul(y, &linear.matrix, words, x)?;
-    if let Some(bias) = &linear.bias {
-        products.add(bias)?;
+    let Some(bias) = &linear.bias else { return matmul(y, &linear.matrix, words, x) };
+    let w = &linear.matrix;
+    if let Kind::Int8 { multipliers } = w.kind
+        && let Some((batch, ratios)) = bias_ratios(x, w.scale * MULTIPLIED, bias)
+    {
+        let stride = w.rows.next_multiple_of(PACKED_ROWS);
+        let y = y.get_mut(..x.tokens * stride)?;
+        let bias = Bias { integers: bias.integers, ratios: &ratios };
+        Native::linear_q8(w.packing, w.words, w.width, words, multipliers, &bias, y);
+        return Some(Products { integers: y, rows: w.rows, stride, batch, unit: 1.0 });
     }
+    let mut products = matmul(y, w, words, x)?;
+    products.add(bias)?;
     Some(products)
+}
+
+/// What a bias is multiplied with before it is added to each vector, and the scales of the sums; `None` where a sum has another
+/// scale than the product ([`Fixed::add`]), or none.
+fn bias_ratios(x: &Batch, unit: f32, bias: &Vector<'_>) -> Option<(Batch, [Ratio; MAX_BATCH])> {
+    let (mut batch, mut ratios) = (*x, [Ratio::NOTHING; MAX_BATCH]);
+    for (scale, ratio) in batch.scales.iter_mut().zip(&mut ratios).take(x.tokens) {
+        *scale *= unit;
+        let usable = *scale <= HUGE;
+        if !usable {
+            return None;
+        }
+        *ratio = Fixed::ratio_of_halves(bias.scale, *scale)?;
+    }
+    Some((batch, ratios))
 }
 
 /// `y = w · x` for each vector of a batch; integers below 2^29.
@@ -118,7 +145,7 @@ pub(crate) fn matmul<'y>(y: &'y mut [i32], w: &Matrix<'_>, words: &[u32], x: &Ba
     let unit = match w.kind {
         Kind::Int8 { multipliers } => {
             Native::matmul_q8(w.packing, w.words, w.width, words, multipliers, y);
-            w.scale * 65_536.0
+            w.scale * MULTIPLIED
         }
         Kind::Int4 => {
             Native::matmul_q4(w.packing, w.words, w.width, words, stride, y);

@@ -40,10 +40,7 @@ pub(crate) fn to_block(x: &[f32], integers: &mut [i32]) -> Option<f32> {
     #[cfg(thumbformer_fpu)]
     {
         // A power of two: the product is exact, and the conversion cuts it off towards zero.
-        let factor = power_of_two(shift);
-        for (integer, &value) in integers.iter_mut().zip(x) {
-            *integer = (value * factor) as i32;
-        }
+        Native::truncate(x, power_of_two(shift), integers);
     }
     #[cfg(not(thumbformer_fpu))]
     for (integer, &value) in integers.iter_mut().zip(x) {
@@ -72,8 +69,16 @@ fn scaled(value: f32, shift: i32) -> i32 {
 /// # Shapes
 /// `x`: `[n]`; `words`: room for `n`, padded.
 pub(crate) fn quantize(x: &Fixed<'_>, words: &mut [u32]) -> Option<f32> {
+    quantize_within(x, None, words)
+}
+
+/// [`quantize`], where the largest magnitude may be known already.
+pub(crate) fn quantize_within(x: &Fixed<'_>, largest: Option<u32>, words: &mut [u32]) -> Option<f32> {
     let len = x.integers.len();
-    let max = Native::largest(x.integers);
+    let max = match largest {
+        Some(largest) => largest,
+        None => Native::largest(x.integers),
+    };
     // NaN is not in order with anything.
     let usable = x.scale <= HUGE;
     if !usable {
@@ -126,12 +131,13 @@ impl Scale {
             return Some(Scale { mantissa: 0, exponent: at_least });
         }
         let exact = max * (1.0 / 127.0);
-        let mut smallest = exponent(exact) - bits + 1;
-        if up(exact, smallest) >> bits > 0 {
+        let exact_exponent = exponent(exact);
+        let mut smallest = exact_exponent - bits + 1;
+        if up(exact, 24 - bits) >> bits > 0 {
             smallest += 1;
         }
         let exponent = smallest.max(i32::from(at_least));
-        Some(Scale { mantissa: up(exact, exponent) as i16, exponent: exponent as i16 })
+        Some(Scale { mantissa: up(exact, exponent - exact_exponent + 23) as i16, exponent: exponent as i16 })
     }
 
     /// `mantissa * 2^exponent`.
@@ -140,11 +146,12 @@ impl Scale {
     }
 }
 
-/// `ceil(value * 2^-exponent)`.
-fn up(value: f32, exponent: i32) -> i32 {
-    let scaled = value * power_of_two(-exponent);
-    let whole = scaled as i32;
-    whole + i32::from((whole as f32) < scaled)
+/// The 24 bits of a positive float, shifted to the right and rounded up.
+fn up(value: f32, shift: i32) -> i32 {
+    let mantissa = (value.to_bits() & 0x007f_ffff) | 0x0080_0000;
+    // Nothing but the rounding is left of any shift beyond 24.
+    let shift = shift.clamp(0, 25);
+    ((mantissa + ((1 << shift) - 1)) >> shift).cast_signed()
 }
 
 #[cfg(test)]

@@ -102,13 +102,12 @@ impl Scores<'_> {
             padding.fill(0);
         }
         let sum = Native::weigh(scores, self.max, self.left, values.mantissas);
-        Native::weighted_sums(values.integers, values.stride, self.scores, out);
         // |out| <= 127 * sum(w) and w <= p * 2^(bits - 16).
         let bound = (sum >> (15 - values.bits)).saturating_mul(64).saturating_add(64);
         // What is shifted by more leaves nothing.
         let spare = if spare_exponent > 60 { 0.0 } else { power_of_two(-spare_exponent) };
         let ratio = Ratio::new(65_536.0 / sum as f32 * spare, bound)?;
-        Native::rescale_in_place(out, ratio);
+        Native::scaled_sums(values.integers, values.stride, self.scores, ratio, out);
         Some(())
     }
 }

@@ -122,6 +122,8 @@ pub fn kernels(
     for case in cases {
         matvec(counter, packing, case, workspace, each);
     }
+    linear(counter, packing, cases, each);
+    norm(counter, each);
     for width in HEADS {
         attention(counter, width, each);
     }
@@ -284,6 +286,114 @@ fn matvec(
         kernels::matmul_int4(black_box(packing), black_box(int4_packed), cols, words, rows, all);
     });
     tell("matmul", "q4", batch, macs, instructions, exact(all, &by_group));
+}
+
+/// A matrix with a bias, times one to five vectors: what is measured has the encoder block's shape; exact must be others too.
+fn linear(counter: &mut impl CycleCounter, packing: Packing, cases: &[Case<'_>], each: &mut dyn FnMut(Row)) {
+    const VECTORS: usize = 5;
+    let Some(matrix) = cases.iter().find(|matrix| matrix.rows == 64 && matrix.cols == 256) else { return };
+    let mut random = Random(5);
+    let mut bias = [0_i16; 64];
+    bias.iter_mut().for_each(|bias| *bias = random.next() as i16);
+    let by: [_; VECTORS] = core::array::from_fn(|vector| {
+        kernels::Multiplication::new(f32::from_bits(0x4080_0000 - 0x0091_2345 * vector as u32), 1 << 15)
+    });
+    let [Some(a), Some(b), Some(c), Some(d), Some(e)] = by else { return };
+    let by = [a, b, c, d, e];
+    let mut raw = [0_i8; 256];
+    let mut words = [0_u32; VECTORS * kernels::activation_words(256)];
+    let (mut out, mut dots) = ([0_i32; VECTORS * 64], [0_i32; 64]);
+    let mut check = |rows: usize, cols: usize, vectors: usize| {
+        let mut exact = true;
+        // Any cut of a packed matrix is one of other shape.
+        let weights = matrix.packed.get(..rows * cols / 4).unwrap_or(&[]);
+        let multipliers = matrix.multipliers.get(..rows).unwrap_or(&[]);
+        let bias = bias.get(..rows).unwrap_or(&[]);
+        let stride = kernels::activation_stride(cols);
+        let words = words.get_mut(..vectors * stride).unwrap_or(&mut []);
+        for words in words.chunks_exact_mut(stride) {
+            let raw = raw.get_mut(..cols).unwrap_or(&mut []);
+            raw.iter_mut().for_each(|x| *x = random.int8());
+            kernels::activations(raw, words);
+        }
+        let out = out.get_mut(..vectors * rows).unwrap_or(&mut []);
+        let shape = (black_box(packing), black_box(weights), cols);
+        let instructions = measure(counter, || kernels::linear(shape, words, multipliers, bias, &by, out));
+        for ((x, out), by) in words.chunks_exact(stride).zip(out.chunks_exact(rows)).zip(&by) {
+            let dots = dots.get_mut(..rows).unwrap_or(&mut []);
+            kernels::dots(packing, weights, cols, x, dots);
+            for (((&out, &dot), &multiplier), &bias) in out.iter().zip(&*dots).zip(multipliers).zip(bias) {
+                exact &= out == kernels::scaled(dot, multiplier) + by.apply(bias.into());
+            }
+        }
+        (instructions, exact)
+    };
+    let mut exact = true;
+    for cols in (16..=256).step_by(16) {
+        for (rows, vectors) in [(4, 1), (8, 2), (12, 3), (4, VECTORS)] {
+            exact &= check(rows, cols, vectors).1;
+        }
+    }
+    let (instructions, measured) = check(64, 64, 4);
+    let (rows, cols, batch) = (64, 64, 4);
+    let exact = exact && measured;
+    each(Row {
+        kernel: "linear",
+        quant: "q8",
+        rows,
+        cols,
+        batch,
+        macs: batch * rows * cols,
+        count: instructions,
+        exact,
+    });
+}
+
+/// What a norm does between its sums, and bytes down a column: every length up to 70.
+fn norm(counter: &mut impl CycleCounter, each: &mut dyn FnMut(Row)) {
+    const LENGTH: usize = 70;
+    let mut random = Random(9);
+    let (mut x, mut gains, mut bias) = ([0_i32; LENGTH], [0_i16; LENGTH], [0_i16; LENGTH]);
+    x.iter_mut().for_each(|x| *x = (random.next() << 16 | random.next()) as i32 >> 9);
+    gains.iter_mut().for_each(|gain| *gain = (random.next() % 32_768) as i16);
+    bias.iter_mut().for_each(|bias| *bias = random.next() as i16);
+    let (Some(by), Some(small)) =
+        (kernels::Multiplication::new(1.7, 1 << 15), kernels::Multiplication::new(1e-5, 1 << 23))
+    else {
+        return;
+    };
+    const MEAN: (i32, u32) = (-123_456, 9);
+    let (mut instructions, mut exact) = (0, true);
+    for length in 1..=LENGTH {
+        let (x, gains) = (x.get(..length).unwrap_or(&[]), gains.get(..length).unwrap_or(&[]));
+        let mut normed = [0; LENGTH];
+        let normed = normed.get_mut(..length).unwrap_or(&mut []);
+        let mut found = (0, None);
+        instructions = measure(counter, || {
+            normed.copy_from_slice(black_box(x));
+            found = kernels::center_scale_add(normed, MEAN, gains, &bias, &by);
+        });
+        let centered = x.iter().map(|x| x - MEAN.0);
+        exact &= found.0 == centered.clone().map(|x| u64::from((x >> MEAN.1).unsigned_abs().pow(2))).sum::<u64>();
+        let expected =
+            centered.zip(gains).zip(&bias).map(|((x, &gain), &bias)| kernels::scaled(x, gain) + by.apply(bias.into()));
+        exact &= expected.eq(normed.iter().copied());
+        exact &= found.1.is_none_or(|largest| largest == kernels::largest(normed));
+        let mut column = [0_i8; 3 * LENGTH];
+        kernels::rescale_column(x, &small, column.get_mut(1..).unwrap_or(&mut []), 3);
+        exact &= column.chunks_exact(3).zip(x).all(|(row, &x)| row == [0, small.apply(x) as i8, 0]);
+        exact &= column.iter().skip(3 * length).all(|&byte| byte == 0);
+    }
+    each(Row {
+        kernel: "norm",
+        quant: "q15",
+        rows: 1,
+        cols: LENGTH,
+        batch: 1,
+        macs: LENGTH,
+        count: instructions,
+        exact,
+    });
 }
 
 fn attention(counter: &mut impl CycleCounter, width: usize, each: &mut dyn FnMut(Row)) {

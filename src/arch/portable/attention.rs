@@ -1,20 +1,14 @@
-//! Scores of a query and weighted sums of values, on Helium: int8 by int16.
+//! Scores of a query and weighted sums of values, in `core::simd`: int8 by int16; on Helium `helium::attention` does them.
 //!
 //! ```text
 //! query [width] · eight keys ──► eight sums ──► times mantissas ──► scores        vectors of 8: width 8, 16, 32 by themselves
 //! weights [tokens] · four rows of values ──► four sums                            one load of weights for four of values
 //! ```
 
-use super::{Backend, Scalar, mul_wide, mul_wide_one, signed_bytes};
+use super::{Backend, Scalar, dot_halves as dot, mul_wide, mul_wide_one, signed_bytes};
 use core::simd::cmp::SimdOrd;
 use core::simd::num::SimdInt;
-use core::simd::{Simd, i8x8, i16x8, i32x4};
-
-/// `sum(w[i] * x[i])` of eight 8-bit and eight 16-bit integers.
-#[inline(always)]
-fn dot(w: [i8; 8], x: [i16; 8]) -> i32 {
-    (i8x8::from_array(w).cast::<i32>() * i16x8::from_array(x).cast::<i32>()).reduce_sum()
-}
+use core::simd::{Simd, i16x8, i32x4};
 
 /// [`Backend::scaled_dots`].
 #[inline(never)]

@@ -8,22 +8,33 @@
 //!
 //! ```text
 //! Portable ─┬─ q8, q4     matrices
-//!           └─ attention  scores of a query, weighted sums of values
+//!           ├─ attention  scores of a query, weighted sums of values
+//!           ├─ vectors    what comes between
+//!           └─ helium     the same in assembly, on a Cortex-M55: what is not said here, or not found by the compiler
 //! ```
 
+#[cfg(not(thumbformer_helium))]
 mod attention;
+#[cfg(thumbformer_helium)]
+mod helium;
 mod q4;
 mod q8;
 #[cfg(test)]
 mod tests;
+#[cfg(not(thumbformer_helium))]
+mod vectors;
 
+#[cfg(not(thumbformer_helium))]
+use super::activation;
 use super::scalar::Scalar;
-use super::{
-    Backend, GROUP, Packing, Ratio, Tail, activation, block_words, mul_wide as mul_wide_one, plain, signed_bytes,
-};
+use super::{Backend, GROUP, Packing, Ratio, Tail, block_words, mul_wide as mul_wide_one, plain, signed_bytes};
+#[cfg(thumbformer_helium)]
+use super::{Bias, LARGEST_TAIL};
 use core::simd::cmp::SimdOrd;
 use core::simd::num::{SimdInt, SimdUint};
-use core::simd::{Simd, ToBytes, i8x16, i16x8, i32x4, simd_swizzle, u16x8, u32x4};
+use core::simd::{Simd, ToBytes, i8x8, i8x16, i16x8, i32x4, u16x8, u32x4};
+#[cfg(thumbformer_helium)]
+use helium::{attention, vectors};
 
 /// The portable SIMD backend.
 pub(crate) struct Portable;
@@ -45,6 +56,12 @@ fn dot(w: i8x16, x: i8x16) -> i32 {
     sum
 }
 
+/// `sum(w[i] * x[i])` of eight 8-bit and eight 16-bit integers, which is `VMLAVA.S16`.
+#[inline(always)]
+fn dot_halves(w: [i8; 8], x: [i16; 8]) -> i32 {
+    (i8x8::from_array(w).cast::<i32>() * i16x8::from_array(x).cast::<i32>()).reduce_sum()
+}
+
 /// `a * b / 2^16`.
 #[inline(always)]
 fn high(a: u16x8, b: u16x8) -> u16x8 {
@@ -55,35 +72,6 @@ fn high(a: u16x8, b: u16x8) -> u16x8 {
 #[inline(always)]
 fn mul_wide(a: i32x4, b: i32x4) -> i32x4 {
     ((a.cast::<i64>() * (b << Simd::splat(16)).cast::<i64>()) >> Simd::splat(32)).cast()
-}
-
-/// A [`Ratio`] for four lanes.
-struct Rescale {
-    left: i32x4,
-    multiplier: i32x4,
-    half: i32x4,
-    right: i32x4,
-}
-
-impl Rescale {
-    #[inline(always)]
-    fn new(ratio: Ratio) -> Rescale {
-        let half = if ratio.right == 0 { 0 } else { 1 << (ratio.right - 1) };
-        Rescale {
-            left: Simd::splat(ratio.left.cast_signed()),
-            multiplier: Simd::splat(ratio.multiplier.into()),
-            half: Simd::splat(half),
-            right: Simd::splat(ratio.right.cast_signed()),
-        }
-    }
-
-    /// `Ratio::apply`. The halves apart: with one number for all lanes the compiler does not see the upper half of a product.
-    #[inline(always)]
-    fn apply(&self, x: i32x4) -> i32x4 {
-        let x = x << self.left;
-        let low = ((x & Simd::splat(0xffff)) * self.multiplier) >> Simd::splat(16);
-        ((x >> Simd::splat(16)) * self.multiplier + low + self.half) >> self.right
-    }
 }
 
 /// `exp2_negative` of eight numbers of 16 bits, by the polynomial that the table is made from.
@@ -97,50 +85,6 @@ fn exp2_negative(x: u16x8) -> u16x8 {
     power >> (x >> Simd::splat(8)).simd_min(Simd::splat(15))
 }
 
-/// A [`Ratio`] for many vectors: the upper half of a product is one instruction, which [`Rescale`] takes six for. A few more
-/// before the first vector, so that it does not pay for heads of eight numbers.
-///
-/// A multiplier that is the same in all turns of a loop the compiler widens to 64 bits before it, and then does not see the
-/// upper half. So neighbours change places in every turn: all are equal, which it must not know.
-struct LongRescale {
-    left: i32x4,
-    /// In the upper half.
-    multiplier: i32x4,
-    half: i32x4,
-    right: i32x4,
-}
-
-impl LongRescale {
-    #[inline(always)]
-    fn new(ratio: Ratio) -> LongRescale {
-        let Rescale { left, multiplier, half, right } = Rescale::new(ratio);
-        let multiplier = *core::hint::black_box(&(multiplier << Simd::splat(16)));
-        LongRescale { left, multiplier, half, right }
-    }
-
-    /// `Ratio::apply`.
-    #[inline(always)]
-    fn apply(&mut self, x: i32x4) -> i32x4 {
-        let x = x << self.left;
-        let product = ((x.cast::<i64>() * self.multiplier.cast::<i64>()) >> Simd::splat(32)).cast::<i32>();
-        self.multiplier = simd_swizzle!(self.multiplier, [1, 0, 3, 2]);
-        (product + self.half) >> self.right
-    }
-}
-
-/// `activation` of four numbers.
-#[inline(always)]
-fn activated(x: i32x4, tail: &Tail) -> i32x4 {
-    const STEP: i32 = (activation::ACTIVATION_BITS - activation::STEP_BITS) as i32;
-    let magnitude = x.abs();
-    let index = (magnitude >> Simd::splat(STEP)).simd_min(Simd::splat(255));
-    let words = Simd::<u32, 4>::gather_or_default(tail, index.cast::<usize>());
-    let fraction = magnitude & Simd::splat((1 << STEP) - 1);
-    let slope = words.cast::<i32>() >> Simd::splat(16);
-    let tail = (words & Simd::splat(0xffff)).cast::<i32>() + ((slope * fraction) >> Simd::splat(STEP));
-    (x & !(x >> Simd::splat(31))) - tail
-}
-
 impl Backend for Portable {
     const NAME: &'static str = "portable";
     const PACKING: Option<Packing> = if cfg!(target_arch = "arm") { Some(Packing::M55) } else { None };
@@ -151,51 +95,35 @@ impl Backend for Portable {
     }
 
     fn matvec_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
+        #[cfg(thumbformer_helium)]
+        if helium::matmul(weights, cols, x, multipliers, None, out) {
+            return;
+        }
         // Apart: scaling four sums when they are ready takes more instructions around the loops than it saves.
         Self::dots_q8(packing, weights, cols, x, out);
         Self::scale_rows(out, multipliers);
     }
 
-    fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
-        let (vectors, rest) = x.as_chunks_mut::<4>();
-        let (multiplier_vectors, multiplier_rest) = multipliers.as_chunks::<4>();
-        for (x, &multipliers) in vectors.iter_mut().zip(multiplier_vectors) {
-            let multipliers = Simd::<i16, 4>::from_array(multipliers).cast::<i32>();
-            *x = mul_wide(i32x4::from_array(*x), multipliers).to_array();
+    #[cfg(thumbformer_helium)]
+    fn matmul_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
+        if !helium::matmul(weights, cols, x, multipliers, None, out) {
+            Scalar::matmul_q8(packing, weights, cols, x, multipliers, out);
         }
-        Scalar::scale_rows(rest, multiplier_rest);
     }
 
-    fn add_scaled(x: &mut [i32], other: &[i16], ratio: Ratio) {
-        let (vectors, rest) = x.as_chunks_mut::<4>();
-        let (other_vectors, other_rest) = other.as_chunks::<4>();
-        // Of 15 bits by 29, halves apart: the product of the shifted multiplier is the same.
-        let multiplier = i32::from(ratio.multiplier) << ratio.left;
-        let (upper, lower) = (Simd::splat(multiplier >> 16), Simd::splat(multiplier & 0xffff));
-        let scale = Rescale::new(ratio);
-        for (x, &other) in vectors.iter_mut().zip(other_vectors) {
-            let other = Simd::<i16, 4>::from_array(other).cast::<i32>();
-            let product = other * upper + ((other * lower) >> Simd::splat(16));
-            *x = (i32x4::from_array(*x) + ((product + scale.half) >> scale.right)).to_array();
+    #[cfg(thumbformer_helium)]
+    fn linear_q8(
+        packing: Packing,
+        weights: &[u32],
+        cols: usize,
+        x: &[u32],
+        multipliers: &[i16],
+        bias: &Bias<'_>,
+        out: &mut [i32],
+    ) {
+        if !helium::matmul(weights, cols, x, multipliers, Some(bias), out) {
+            Scalar::linear_q8(packing, weights, cols, x, multipliers, bias, out);
         }
-        Scalar::add_scaled(rest, other_rest, ratio);
-    }
-
-    fn squares(x: &[i32], shift: u32) -> u64 {
-        let (vectors, rest) = x.as_chunks::<4>();
-        let mut sum = Scalar::squares(rest, shift);
-        for &x in vectors {
-            let x = i32x4::from_array(x) >> Simd::splat(shift.cast_signed());
-            // Four squares of 30 bits: without a sign they fit a word.
-            sum += u64::from((x * x).cast::<u32>().reduce_sum());
-        }
-        sum
-    }
-
-    fn sum(x: &[i32]) -> i64 {
-        let (vectors, rest) = x.as_chunks::<4>();
-        let sums = vectors.iter().map(|&x| i32x4::from_array(x).cast::<i64>().reduce_sum());
-        sums.sum::<i64>() + Scalar::sum(rest)
     }
 
     fn dots_q4(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
@@ -206,84 +134,76 @@ impl Backend for Portable {
     }
 
     fn largest(x: &[i32]) -> u32 {
-        let (vectors, rest) = x.as_chunks::<4>();
-        let (mut most, mut least) = (i32x4::splat(0), i32x4::splat(0));
-        for &x in vectors {
-            let x = i32x4::from_array(x);
-            (most, least) = (most.simd_max(x), least.simd_min(x));
-        }
-        // The magnitude of a negative number, less one, is its complement.
-        let largest = most.reduce_max().max(!least.reduce_min());
-        (largest.cast_unsigned() + 1).max(Scalar::largest(rest))
+        vectors::largest(x)
     }
 
     fn rescale(x: &[i32], ratio: Ratio, out: &mut [i8]) {
-        let (vectors, rest) = x.as_chunks::<4>();
-        let (out_vectors, out_rest) = out.as_chunks_mut::<4>();
-        let mut scale = LongRescale::new(ratio);
-        for (out, &x) in out_vectors.iter_mut().zip(vectors) {
-            *out = scale.apply(i32x4::from_array(x)).cast::<i8>().to_array();
-        }
-        out_rest.iter_mut().zip(rest).for_each(|(out, &x)| *out = ratio.apply(x) as i8);
+        vectors::rescale(x, ratio, out);
     }
 
     fn rescale_halves(x: &[i32], ratio: Ratio, out: &mut [i16]) {
-        let (vectors, rest) = x.as_chunks::<4>();
-        let (out_vectors, out_rest) = out.as_chunks_mut::<4>();
-        let scale = Rescale::new(ratio);
-        for (out, &x) in out_vectors.iter_mut().zip(vectors) {
-            *out = scale.apply(i32x4::from_array(x)).cast::<i16>().to_array();
-        }
-        Scalar::rescale_halves(rest, ratio, out_rest);
+        vectors::rescale_halves(x, ratio, out);
     }
 
     fn rescale_bytes(x: &[i32], ratio: Ratio, out: &mut [i8]) {
-        let (vectors, rest) = x.as_chunks::<4>();
-        let (out_vectors, out_rest) = out.as_chunks_mut::<4>();
-        let scale = Rescale::new(ratio);
-        for (out, &x) in out_vectors.iter_mut().zip(vectors) {
-            *out = scale.apply(i32x4::from_array(x)).cast::<i8>().to_array();
-        }
-        Scalar::rescale_bytes(rest, ratio, out_rest);
+        vectors::rescale_bytes(x, ratio, out);
+    }
+
+    #[cfg(thumbformer_helium)]
+    fn rescale_column(x: &[i32], ratio: Ratio, out: &mut [i8], stride: usize) {
+        vectors::rescale_column(x, ratio, out, stride);
     }
 
     fn rescale_in_place(x: &mut [i32], ratio: Ratio) {
-        let (vectors, rest) = x.as_chunks_mut::<4>();
-        let scale = Rescale::new(ratio);
-        for x in vectors {
-            *x = scale.apply(i32x4::from_array(*x)).to_array();
-        }
-        Scalar::rescale_in_place(rest, ratio);
+        vectors::rescale_in_place(x, ratio);
+    }
+
+    fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
+        vectors::scale_rows(x, multipliers);
+    }
+
+    fn add_scaled(x: &mut [i32], other: &[i16], ratio: Ratio) {
+        vectors::add_scaled(x, other, ratio);
+    }
+
+    fn squares(x: &[i32], shift: u32) -> u64 {
+        vectors::squares(x, shift)
+    }
+
+    fn sum(x: &[i32]) -> i64 {
+        vectors::sum(x)
+    }
+
+    #[cfg(thumbformer_helium)]
+    fn truncate(x: &[f32], factor: f32, out: &mut [i32]) {
+        vectors::truncate(x, factor, out);
+    }
+
+    #[cfg(thumbformer_helium)]
+    fn center(x: &mut [i32], mean: i32, shift: u32) -> u64 {
+        vectors::center(x, mean, shift)
+    }
+
+    #[cfg(thumbformer_helium)]
+    fn scale_and_add(x: &mut [i32], multipliers: &[i16], other: &[i16], ratio: Ratio) -> Option<u32> {
+        Some(vectors::scale_and_add(x, multipliers, other, ratio))
+    }
+
+    #[cfg(thumbformer_helium)]
+    fn activate_within(x: &mut [i32], ratio: Ratio, tail: &Tail) -> Option<u32> {
+        vectors::activate_within(x, ratio, tail)
     }
 
     fn magnitudes(x: &[i32]) -> u32 {
-        let (vectors, rest) = x.as_chunks::<4>();
-        let mut sum = Scalar::magnitudes(rest);
-        for &x in vectors {
-            sum += ((i32x4::from_array(x).abs() >> Simd::splat(7)) + Simd::splat(1)).reduce_sum().cast_unsigned();
-        }
-        sum
+        vectors::magnitudes(x)
     }
 
     fn activate(x: &mut [i32], ratio: Ratio, tail: &Tail) {
-        let (vectors, rest) = x.as_chunks_mut::<4>();
-        let mut scale = LongRescale::new(ratio);
-        for x in vectors {
-            *x = activated(scale.apply(i32x4::from_array(*x)), tail).to_array();
-        }
-        Scalar::activate(rest, ratio, tail);
+        vectors::activate(x, ratio, tail);
     }
 
     fn activate_times(gate: &mut [i32], up: &[i32], ratio: Ratio, shifts: (u32, u32), tail: &Tail) {
-        let (vectors, rest) = gate.as_chunks_mut::<4>();
-        let (up_vectors, up_rest) = up.as_chunks::<4>();
-        let mut scale = LongRescale::new(ratio);
-        let (gate_shift, up_shift) = (Simd::splat(shifts.0.cast_signed()), Simd::splat(shifts.1.cast_signed()));
-        for (gate, &up) in vectors.iter_mut().zip(up_vectors) {
-            let x = activated(scale.apply(i32x4::from_array(*gate)), tail);
-            *gate = ((x >> gate_shift) * (i32x4::from_array(up) >> up_shift)).to_array();
-        }
-        Scalar::activate_times(rest, up_rest, ratio, shifts, tail);
+        vectors::activate_times(gate, up, ratio, shifts, tail);
     }
 
     fn rotate(low: &mut [i32], high: &mut [i32], cosines: &[i16], sines: &[i16]) {
@@ -323,6 +243,11 @@ impl Backend for Portable {
 
     fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]) {
         attention::weighted_sums(values, stride, weights, sums);
+    }
+
+    #[cfg(thumbformer_helium)]
+    fn scaled_sums(values: &[u32], stride: usize, weights: &mut [i16], ratio: Ratio, sums: &mut [i32]) {
+        attention::scaled_sums(values, stride, weights, ratio, sums);
     }
 }
 

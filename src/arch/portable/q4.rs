@@ -10,14 +10,19 @@
 //! All divisions are exact. The order of the words is that of `Packing::M55`.
 
 use super::{GROUP, block_words, dot, vector};
+#[cfg(not(thumbformer_helium))]
+use core::simd::i32x4;
+#[cfg(not(thumbformer_helium))]
 use core::simd::num::SimdUint;
-use core::simd::{Simd, i8x16, i32x4};
+use core::simd::{Simd, i8x16};
 
 /// Columns of the group that a row begins with, where the columns are an odd multiple of this.
 const HALF: usize = GROUP / 2;
 /// Words of a group of eight rows: eight vectors of integers, eight scales.
+#[cfg(not(thumbformer_helium))]
 const EIGHT: usize = 34;
 /// Words of a half group of eight rows.
+#[cfg(not(thumbformer_helium))]
 const EIGHT_HALF: usize = 18;
 /// Words of a group of four rows.
 const FOUR: usize = 17;
@@ -31,17 +36,37 @@ const FOUR_HALF: usize = 9;
 #[inline(never)] // in another function's registers the sums do not fit
 pub(crate) fn dots(weights: &[u32], cols: usize, x: &[i8], out: &mut [i32]) {
     let words = block_words(cols);
-    // In a row the half group comes first, in the words last: so the full ones begin where a block does.
-    let (half_x, x) = x.get(..cols).unwrap_or(x).split_at_checked(cols % GROUP).unwrap_or((&[], x));
-    let (half_x, x) = (half_x.as_chunks::<HALF>().0, x.as_chunks::<GROUP>().0);
-    let (eights, fours) = out.as_chunks_mut::<8>();
-    for (block, out) in weights.chunks_exact((2 * words).max(1)).zip(eights.iter_mut()) {
-        *out = eight(block, half_x, x);
-    }
-    let rest = weights.get(2 * words * eights.len()..).unwrap_or(&[]);
-    if let Some(out) = fours.first_chunk_mut::<4>() {
+    let done = eights(weights, cols, x, out);
+    let rest = weights.get(words * (done / 4)..).unwrap_or(&[]);
+    if let Some(out) = out.get_mut(done..).and_then(<[i32]>::first_chunk_mut::<4>) {
+        let (half_x, x) = halves_and_groups(cols, x);
         *out = four(rest.get(..words).unwrap_or(rest), half_x, x);
     }
+}
+
+/// In a row the half group comes first, in the words last: so the full ones begin where a block does.
+#[inline(always)]
+fn halves_and_groups(cols: usize, x: &[i8]) -> (&[[i8; HALF]], &[[i8; GROUP]]) {
+    let (half_x, x) = x.get(..cols).unwrap_or(x).split_at_checked(cols % GROUP).unwrap_or((&[], x));
+    (half_x.as_chunks::<HALF>().0, x.as_chunks::<GROUP>().0)
+}
+
+#[cfg(thumbformer_helium)]
+use super::helium::int4::eights;
+
+/// The rows of all whole eights; how many those were.
+///
+/// # Shapes
+/// As of [`dots`].
+#[cfg(not(thumbformer_helium))]
+#[inline(always)]
+fn eights(weights: &[u32], cols: usize, x: &[i8], out: &mut [i32]) -> usize {
+    let (half_x, x) = halves_and_groups(cols, x);
+    let eights = out.as_chunks_mut::<8>().0;
+    for (block, out) in weights.chunks_exact((2 * block_words(cols)).max(1)).zip(eights.iter_mut()) {
+        *out = eight(block, half_x, x);
+    }
+    8 * eights.len()
 }
 
 /// `(both, 16 * low)` of a pair of rows by sixteen columns.
@@ -59,6 +84,7 @@ fn pair_of_group(w0: [u32; 4], w1: [u32; 4], x0: i8x16, x1: i8x16) -> (i32, i32)
 }
 
 /// Adds the scaled sums of four pairs of rows. A function that takes so many sums would get them through memory.
+#[cfg(not(thumbformer_helium))]
 macro_rules! add_scaled {
     ($low:ident, $high:ident, [$scale_low:expr, $scale_high:expr], [$p0:expr, $p1:expr, $p2:expr, $p3:expr]) => {
         let ((both0, low0), (both1, low1), (both2, low2), (both3, low3)) = ($p0, $p1, $p2, $p3);
@@ -73,6 +99,7 @@ macro_rules! add_scaled {
 ///
 /// # Shapes
 /// `block`: full groups, then the half one; `half_x: [0 or 1]`; `x: [groups]`.
+#[cfg(not(thumbformer_helium))]
 #[inline(always)]
 fn eight(block: &[u32], half_x: &[[i8; HALF]], x: &[[i8; GROUP]]) -> [i32; 8] {
     let (mut low, mut high) = (i32x4::splat(0), i32x4::splat(0));
