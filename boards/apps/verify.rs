@@ -3,32 +3,24 @@
 #![no_main]
 
 use board::Here;
-use embedded_alloc::LlffHeap as Heap;
-use firmware::{Board, Witness};
+use firmware::Board;
+use reference_on_device::Heap;
 
-// Models and inputs that the build script chose: `SUBJECTS`, `WORDS`, `ear()`, `HEAP_BYTES`.
+// Models and inputs that the build script chose, and the float network where there is room: `SUBJECTS`, `WORDS`, `ear()`,
+// `HEAP_BYTES`, `witness()`.
 include!(concat!(env!("OUT_DIR"), "/verify.rs"));
 
-/// For the float model alone: the witness that inference allocates nothing.
+/// For the float network alone: the witness that inference allocates nothing.
 #[global_allocator]
 static HEAP: Heap = Heap::empty();
-
-/// The heap, and the float model where there is room for it.
-struct OnDevice;
-
-impl Witness for OnDevice {
-    fn heap_used(&self) -> usize {
-        HEAP.used()
-    }
-
-    fn reference(&mut self, _model: &str, _input: &str, _outputs: &[f32]) -> Option<u32> {
-        None
-    }
-}
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     static mut MEMORY: [u32; WORDS] = [0; WORDS];
     static mut FRAMES: [f32; CLIP] = [0.0; CLIP];
-    firmware::verify(Here::take(), SUBJECTS, MEMORY, ear(FRAMES), OnDevice)
+    // SAFETY: once, before anything is allocated, and the memory is the macro's own.
+    unsafe {
+        reference_on_device::init!(HEAP, HEAP_BYTES);
+    }
+    firmware::verify(Here::take(), SUBJECTS, MEMORY, ear(FRAMES), witness(&HEAP))
 }

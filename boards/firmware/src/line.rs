@@ -66,6 +66,15 @@ impl Line {
         }
     }
 
+    /// A number of hundredths, with its two decimals; nothing where there is none.
+    pub fn hundredths(self, key: &str, hundredths: Option<u32>) -> Line {
+        let Some(hundredths) = hundredths else { return self };
+        let digit =
+            |digit: u32| ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"].get(digit as usize).copied().unwrap_or("");
+        let line = self.number(key, u64::from(hundredths / 100)).raw(".");
+        line.raw(digit(hundredths / 10 % 10)).raw(digit(hundredths % 10))
+    }
+
     /// The end of the line.
     pub fn end(self) -> Line {
         self.raw("}")

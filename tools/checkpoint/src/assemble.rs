@@ -78,7 +78,7 @@ impl Network {
         let (final_norm, final_norm_bias) = apart(self.final_norm);
         let (head, head_bias) = apart(self.head);
         Checkpoint {
-            source: source.into(),
+            source: source.display().to_string(),
             architecture: architecture.into(),
             config,
             embedding: self.embedding.0,

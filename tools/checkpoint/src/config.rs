@@ -5,6 +5,9 @@
 //!                 ─► [pooling] ─► [pooler] ─► [head] ─► outputs
 //! ```
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 /// How a vector is normalised. `eps` is [`Config::norm_eps`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Norm {
@@ -164,6 +167,6 @@ impl Config {
 
     /// The usual scale of the scores, `1 / sqrt(head_dim)` (Vaswani et al. 2017, eq. 1).
     pub fn usual_scale(head_dim: usize) -> f64 {
-        1.0 / (head_dim as f64).sqrt()
+        1.0 / libm::sqrt(head_dim as f64)
     }
 }

@@ -1,34 +1,56 @@
 //! Float checkpoints in memory.
 //!
 //! A path flows in, a [`Checkpoint`] flows out: every weight as `f32`, row-major, in one fixed convention, with its
-//! tokenizer in tables that a device without Unicode data can use. [`Checkpoint::load`] recognises the layout:
-//! - a folder of `config.json` and `model.safetensors`: this project's own layout ([`native`]), which any training
-//!   script can write; PyTorch's `nn.TransformerEncoder` ([`pytorch`]); Hugging Face's `llama`, `mistral`, `gpt2`,
+//! tokenizer in tables that a device without Unicode data can use. `Checkpoint::load` recognises the layout:
+//! - a folder of `config.json` and `model.safetensors`: this project's own layout (`native`), which any training
+//!   script can write; PyTorch's `nn.TransformerEncoder` (`pytorch`); Hugging Face's `llama`, `mistral`, `gpt2`,
 //!   `bert`, `distilbert` and `vit`; nanoGPT's names as `model_type` = `nanogpt`;
 //! - a file: llama2.c's `.bin`; llama.cpp's GGUF with tensors of F32, F16, BF16, Q8_0 and Q4_0, architecture `llama`.
 //!
 //! The law of this crate: whatever would change what the network computes, and is not represented in [`Config`] or
 //! [`Tokenizer`], is refused by name. A checkpoint that loads is computed completely by the formulas in
 //! `thumbformer-reference`.
+//!
+//! All that reads files needs the feature `std`, which is on by default. Without it the crate is the types, for a device
+//! with a heap that computes the float network itself.
 
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+#[cfg(feature = "std")]
 mod assemble;
 mod config;
+#[cfg(feature = "std")]
 mod error;
+#[cfg(feature = "std")]
 mod folder;
+#[cfg(feature = "std")]
 mod gguf;
+#[cfg(feature = "std")]
 mod huggingface;
+#[cfg(feature = "std")]
 mod llama2c;
+#[cfg(feature = "std")]
 pub mod native;
+#[cfg(feature = "std")]
 pub mod pytorch;
+#[cfg(feature = "std")]
 pub mod random;
+#[cfg(feature = "std")]
 mod settings;
 mod tensor;
 mod tokenizer;
+#[cfg(feature = "std")]
 mod weights;
 
-use std::path::{Path, PathBuf};
+use alloc::string::String;
+use alloc::vec::Vec;
+#[cfg(feature = "std")]
+use std::path::Path;
 
 pub use config::{Activation, Config, Input, Mask, Norm, NormPlace, PoolerActivation, Pooling, Positions};
+#[cfg(feature = "std")]
 pub use error::Error;
 pub use tensor::Tensor;
 pub use tokenizer::{Merge, Tokenizer, TokenizerKind};
@@ -90,7 +112,7 @@ pub struct Pooler {
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The folder or file it was read from.
-    pub source: PathBuf,
+    pub source: String,
     /// The architecture that was recognised, by the name that the checkpoint gives itself, for example `llama`.
     pub architecture: String,
     /// The numbers that define the network.
@@ -124,6 +146,7 @@ pub struct Checkpoint {
     pub tokenizer: Option<Tokenizer>,
 }
 
+#[cfg(feature = "std")]
 impl Checkpoint {
     /// Reads a checkpoint and checks all of it.
     ///
@@ -156,7 +179,9 @@ impl Checkpoint {
         });
         Ok(checkpoint)
     }
+}
 
+impl Checkpoint {
     /// Number of weights, a tied head counted once.
     pub fn parameters(&self) -> usize {
         let pooler = self.pooler.iter().flat_map(|pooler| [Some(&pooler.weight), pooler.bias.as_ref()]);

@@ -1,7 +1,11 @@
 //! A named tensor, and the checks that every tensor passes on its way in.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+#[cfg(feature = "std")]
 use std::path::Path;
 
+#[cfg(feature = "std")]
 use crate::Error;
 
 /// A tensor of a checkpoint.
@@ -15,6 +19,7 @@ pub struct Tensor {
     pub data: Vec<f32>,
 }
 
+#[cfg(feature = "std")]
 impl Tensor {
     /// A tensor whose shape is known to be right; every value must be finite.
     ///
@@ -34,6 +39,7 @@ impl Tensor {
 }
 
 /// The flat `index` as one number per dimension.
+#[cfg(feature = "std")]
 fn unravel(mut index: usize, shape: &[usize]) -> Vec<usize> {
     let mut out: Vec<usize> = shape
         .iter()
@@ -48,7 +54,7 @@ fn unravel(mut index: usize, shape: &[usize]) -> Vec<usize> {
     out
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests {
     use super::unravel;
 

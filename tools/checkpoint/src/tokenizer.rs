@@ -1,6 +1,8 @@
 //! The tokenizer's tables, in the form that goes into an image: no strings to parse, no Unicode data, no regular
 //! expressions. Encoding is: optional leading space, initial symbols, then merge until no pair is in the table.
 
+use alloc::vec::Vec;
+
 /// How the initial symbols are found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TokenizerKind {
@@ -41,7 +43,7 @@ pub struct Tokenizer {
 }
 
 /// The encoder that the tables are made for, in its plainest form, to judge the tables by.
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 pub(crate) mod plain {
     use super::{Tokenizer, TokenizerKind};
 

@@ -138,7 +138,7 @@ pub fn convert_blocks(checkpoint: &Checkpoint, settings: Settings, progress: &mu
 }
 
 fn source(checkpoint: &Checkpoint) -> String {
-    checkpoint.source.display().to_string()
+    checkpoint.source.clone()
 }
 
 /// Dimensions and options of an image.

@@ -264,7 +264,7 @@ pub(crate) fn same_shape(model: &Model<'_>, checkpoint: &Checkpoint) -> Result<(
         dims.options == options && dims.attention_scale == config.attention_scale as f32,
         "the image has {:?}, {} has {options:?}: give the checkpoint that the image was converted from",
         dims.options,
-        checkpoint.source.display()
+        checkpoint.source
     );
     let table = [
         ("d_model", dims.d_model, config.d_model),
@@ -280,14 +280,14 @@ pub(crate) fn same_shape(model: &Model<'_>, checkpoint: &Checkpoint) -> Result<(
         ensure!(
             image == float,
             "{name}: the image has {image}, {} has {float}: give the checkpoint that the image was converted from",
-            checkpoint.source.display()
+            checkpoint.source
         );
     }
     ensure!(
         dims.max_seq <= config.max_seq,
         "max_seq: the image has {}, {} only {}: give the checkpoint that the image was converted from",
         dims.max_seq,
-        checkpoint.source.display(),
+        checkpoint.source,
         config.max_seq
     );
     Ok(())

@@ -1,6 +1,5 @@
 //! Every combination of the block's options computes what the float reference computes, within the noise of int8.
 
-use std::path::PathBuf;
 use thumbformer::state::HostState;
 use thumbformer::{Inputs, Model};
 use thumbformer_checkpoint::random::{Extras, Random};
@@ -108,7 +107,7 @@ fn checkpoint(random: &mut Random, ends: Ends) -> Checkpoint {
     };
     let is_frames = input != Input::Tokens;
     Checkpoint {
-        source: PathBuf::from("random"),
+        source: "random".into(),
         architecture: "random".into(),
         embedding,
         embedding_bias: random.optional(network && is_frames && biases, d_model),

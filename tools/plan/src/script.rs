@@ -9,6 +9,7 @@
 
 use crate::board::{Application, Board};
 use crate::fit::{Fit, Image, fit, free, models};
+use crate::float::{self, Float};
 use crate::subjects::Subject;
 use anyhow::{Context, Result};
 use std::fmt::Write;
@@ -96,8 +97,18 @@ fn subjects(board: &Board, application: Application, all: &Path) -> Result<Strin
         Some(wanted) if application != Application::Classify => vec![wanted],
         _ => models(board, application, all)?,
     };
-    let most = if application == Application::Classify { usize::MAX } else { 1 };
-    let share = free(board, application, &images) / images.len().max(1);
+    let float = match application {
+        Application::Verify => Float::beside(board, &images, all)?,
+        _ => None,
+    };
+    let share =
+        free(board, application, &images).saturating_sub(float.as_ref().map_or(0, Float::flash)) / images.len().max(1);
+    let most = match application {
+        Application::Classify => usize::MAX,
+        // An inference between two of the float network's: its weights on the heap must outlive it.
+        Application::Verify if float.is_some() => 2,
+        _ => 1,
+    };
     let words = images.iter().map(|(_, fit)| fit.state / 4).max().unwrap_or(0);
     let subjects: Vec<Subject> =
         images.into_iter().map(|(image, fit)| Subject::new(image, fit, share, most)).collect::<Result<_>>()?;
@@ -112,6 +123,9 @@ fn subjects(board: &Board, application: Application, all: &Path) -> Result<Strin
     code += &ear(&subjects)?;
     if application == Application::Bench {
         code += &cases(board)?;
+    }
+    if application == Application::Verify {
+        code += &float.map_or_else(float::without, |float| float.source());
     }
     Ok(code)
 }

@@ -10,6 +10,8 @@ use thumbformer::{Input, LogitsCrc, Model};
 
 /// The front end for speech.
 static SPEECH: MelBank<256, 20> = thumbformer::mel_bank!(LogMelConfig::SPEECH_8K);
+/// What works on it.
+pub(crate) type FrontEnd = LogMel<'static, 256, 20>;
 /// What a language model is given.
 const TEXT: &str = "Once upon a time, there was a little girl named Lily. She loved";
 
@@ -57,8 +59,8 @@ impl Subject {
                 break;
             }
             free = free.saturating_sub(size);
-            let crc32 = outputs_crc(&model, &signal).with_context(|| format!("{}: {name}", image.file.display()))?;
-            inputs.push((name, signal, crc32));
+            let outputs = outputs(&model, &signal).with_context(|| format!("{}: {name}", image.file.display()))?;
+            inputs.push((name, signal, LogitsCrc::new().update(&outputs)));
         }
         Ok(Subject { image, fit, inputs })
     }
@@ -103,7 +105,7 @@ impl Signal {
 }
 
 /// A model's inputs: recordings beside it, or a text.
-fn signals(image: &Image, model: &Model<'_>) -> Result<Vec<(String, Signal)>> {
+pub(crate) fn signals(image: &Image, model: &Model<'_>) -> Result<Vec<(String, Signal)>> {
     if model.dims().options.input == Input::Tokens {
         let tokenizer = model.tokenizer().context("a language model without a tokenizer: convert it with one")?;
         let mut tokens = vec![0; TEXT.len() + 2];
@@ -139,8 +141,8 @@ fn read(file: &Path) -> Result<Signal> {
     Ok(Signal::Frames(numbers.collect::<Result<_, _>>().with_context(about)?))
 }
 
-/// CRC-32 of what this machine makes of an input.
-fn outputs_crc(model: &Model<'_>, signal: &Signal) -> Result<u32> {
+/// What this machine makes of an input.
+pub(crate) fn outputs(model: &Model<'_>, signal: &Signal) -> Result<Vec<f32>> {
     let dims = model.dims();
     let mut state = HostState::new(dims, dims.max_seq);
     let mut session = model.session(state.memory());
@@ -154,5 +156,5 @@ fn outputs_crc(model: &Model<'_>, signal: &Signal) -> Result<u32> {
             session.infer(&frames[..])?
         }
     };
-    Ok(LogitsCrc::new().update(outputs))
+    Ok(outputs.to_vec())
 }

@@ -1,5 +1,8 @@
 //! One transformer block: attention is the reduce, the MLP is the map.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use thumbformer_checkpoint::{Activation, Config, Layer, Mask, Norm, NormPlace, Positions, Tensor};
 
 use crate::Observe;
@@ -37,7 +40,7 @@ impl NormWeights {
                 Norm::Layer => row.iter().sum::<f64>() / width,
             };
             let centred: Vec<f64> = row.iter().map(|x| x - mean).collect();
-            let scale = 1.0 / (dot(&centred, &centred) / width + f64::from(config.norm_eps)).sqrt();
+            let scale = 1.0 / libm::sqrt(dot(&centred, &centred) / width + f64::from(config.norm_eps));
             centred.iter().zip(&self.weight).map(|(x, weight)| x * scale * weight).collect()
         }));
         if let Some(bias) = &self.bias {
@@ -160,7 +163,7 @@ fn scores(config: &Config, q: &Matrix, k: &Matrix, visible: &[bool]) -> Vec<f64>
 }
 
 /// Where a query head finds its keys and values: consecutive query heads share one.
-fn kv_columns(config: &Config, head: usize) -> std::ops::Range<usize> {
+fn kv_columns(config: &Config, head: usize) -> core::ops::Range<usize> {
     let kv_head = head / (config.n_heads / config.n_kv_heads);
     kv_head * config.head_dim..(kv_head + 1) * config.head_dim
 }
@@ -171,8 +174,8 @@ fn rotate(x: &mut Matrix, dim: usize, theta: f64) {
     for position in 0..x.len() {
         for head in x.row_mut(position).chunks_mut(dim) {
             for i in 0..half {
-                let frequency = theta.powf(-2.0 * i as f64 / dim as f64);
-                let (sin, cos) = (position as f64 * frequency).sin_cos();
+                let frequency = libm::pow(theta, -2.0 * i as f64 / dim as f64);
+                let (sin, cos) = libm::sincos(position as f64 * frequency);
                 let (a, b) = (head[i], head[i + half]);
                 (head[i], head[i + half]) = (a * cos - b * sin, b * cos + a * sin);
             }
@@ -183,11 +186,11 @@ fn rotate(x: &mut Matrix, dim: usize, theta: f64) {
 /// The formulas of [`Activation`].
 fn activate(activation: Activation, x: f64) -> f64 {
     match activation {
-        Activation::Silu => x / (1.0 + (-x).exp()),
-        Activation::GeluErf => 0.5 * x * (1.0 + libm::erf(x / 2f64.sqrt())),
+        Activation::Silu => x / (1.0 + libm::exp(-x)),
+        Activation::GeluErf => 0.5 * x * (1.0 + libm::erf(x / core::f64::consts::SQRT_2)),
         Activation::GeluTanh => {
-            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
-            0.5 * x * (1.0 + inner.tanh())
+            let inner = libm::sqrt(2.0 / core::f64::consts::PI) * (x + 0.044715 * x * x * x);
+            0.5 * x * (1.0 + libm::tanh(inner))
         }
         Activation::Relu => x.max(0.0),
     }

@@ -9,9 +9,23 @@
 //!   there, or in pre-LN order (Xiong et al. 2020)
 //! - everything optional: the papers at the options of [`thumbformer_checkpoint::Config`]
 
+//!
+//! It needs a heap but no operating system, and takes its functions from `libm` everywhere, so that a device and this machine
+//! compute the same.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
 mod block;
 mod matrix;
 pub mod metrics;
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
 
 use block::{Block, NormWeights};
 use matrix::{Linear, Matrix, vector};
@@ -105,7 +119,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// The network of a checkpoint, whose shapes [`Checkpoint::load`] has checked.
+    /// The network of a checkpoint, whose shapes `Checkpoint::load` has checked.
     pub fn new(checkpoint: &Checkpoint) -> Self {
         let norm = |weight: &Option<_>, bias| weight.as_ref().map(|weight| NormWeights::new(weight, bias));
         let tied = checkpoint.config.tied_head.then_some(&checkpoint.embedding);
@@ -209,6 +223,23 @@ impl Reference {
         Ok(self.blocks(self.embedding.apply(&Matrix::rows(frames.iter().cloned())), visible, observe))
     }
 
+    /// How far an engine's outputs of frames `[seq, n_features]` are from those of this network at the last position, or where a
+    /// pooling makes one vector of the sequence, from that one's.
+    ///
+    /// # Errors
+    /// As of [`Self::forward_frames`].
+    pub fn compare_frames(&self, frames: &[f32], outputs: &[f32]) -> Result<metrics::Sqnr, Error> {
+        let Input::Frames { n_features } = self.config.input else {
+            return Err(Error::Input { expected: "tokens", found: "frames" });
+        };
+        let wide = |row: &[f32]| row.iter().copied().map(f64::from).collect::<Vec<f64>>();
+        let frames: Vec<Vec<f64>> = frames.chunks(n_features).map(wide).collect();
+        let expected = self.forward_frames(&frames, &mut |_, _| ())?;
+        let mut sqnr = metrics::Sqnr::default();
+        sqnr.add(expected.last().map_or(&[], Vec::as_slice), &wide(outputs));
+        Ok(sqnr)
+    }
+
     fn check_length(&self, length: usize) -> Result<(), Error> {
         let max_seq = self.config.max_seq;
         let whole = length + usize::from(self.class_token.is_some());
@@ -251,12 +282,12 @@ impl Reference {
             observe("final_norm", &x.data);
         }
         if let Some(pooled) = self.pool(&x, &visible) {
-            x = Matrix::rows(std::iter::once(pooled));
+            x = Matrix::rows(core::iter::once(pooled));
             observe("pooled", &x.data);
         }
         if let Some((pooler, activation)) = &self.pooler {
             x = pooler.apply(&x).map(|x| match activation {
-                PoolerActivation::Tanh => x.tanh(),
+                PoolerActivation::Tanh => libm::tanh(x),
                 PoolerActivation::Relu => x.max(0.0),
             });
             observe("pooler", &x.data);

@@ -1,5 +1,7 @@
 //! The few operations on rows of numbers that a network consists of.
 
+use alloc::vec::Vec;
+
 use thumbformer_checkpoint::Tensor;
 
 /// Rows of equal width: a weight matrix `[out, in]`, or a sequence of vectors `[seq, width]`.
@@ -92,7 +94,7 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
 /// The maximum is taken off first, which changes nothing but keeps `exp` from overflowing.
 pub(crate) fn softmax(x: &mut [f64]) {
     let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    x.iter_mut().for_each(|x| *x = (*x - max).exp());
+    x.iter_mut().for_each(|x| *x = libm::exp(*x - max));
     let sum: f64 = x.iter().sum();
     x.iter_mut().for_each(|x| *x /= sum);
 }

@@ -1,12 +1,14 @@
 //! How far one set of logits is from another. Natural logarithms throughout: results are in nats.
 
+use alloc::vec::Vec;
+
 /// Logarithms of the probabilities that a softmax over `logits` gives.
 ///
 /// # Units
 /// Nats. `-log_softmax(logits)[token]` is the loss of `token`; the exponential of its mean is the perplexity.
 pub fn log_softmax(logits: &[f64]) -> Vec<f64> {
     let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let log_sum = max + logits.iter().map(|x| (x - max).exp()).sum::<f64>().ln();
+    let log_sum = max + libm::log(logits.iter().map(|x| libm::exp(x - max)).sum());
     logits.iter().map(|x| x - log_sum).collect()
 }
 
@@ -22,7 +24,7 @@ pub fn kl_divergence(p_logits: &[f64], q_logits: &[f64]) -> f64 {
     assert_eq!(p_logits.len(), q_logits.len(), "two vocabularies cannot be compared");
     let (p, q) = (log_softmax(p_logits), log_softmax(q_logits));
     // A p so small that it is 0 in f64 contributes nothing, whatever q is.
-    let terms = p.iter().zip(&q).map(|(p, q)| if p.exp() > 0.0 { p.exp() * (p - q) } else { 0.0 });
+    let terms = p.iter().zip(&q).map(|(p, q)| if libm::exp(*p) > 0.0 { libm::exp(*p) * (p - q) } else { 0.0 });
     terms.sum()
 }
 
@@ -55,7 +57,17 @@ impl Sqnr {
     /// # Units
     /// Decibels; infinite if nothing differs.
     pub fn decibels(&self) -> f64 {
-        10.0 * (self.signal / self.noise).log10()
+        10.0 * libm::log10(self.signal / self.noise)
+    }
+
+    /// The ratio as an integer, for devices that print no floating point: 0 where it is negative or none, the largest where
+    /// nothing differs.
+    ///
+    /// # Units
+    /// Hundredths of a decibel, to the nearest.
+    pub fn decibel_hundredths(&self) -> u32 {
+        // The cast saturates, and makes 0 of NaN.
+        libm::round(100.0 * self.decibels()) as u32
     }
 }
 
@@ -111,6 +123,11 @@ mod tests {
         near(of(&[10.0, 0.0], &[9.0, 0.0]).decibels(), 20.0);
         near(of(&[1.0, 1.0], &[0.0, 0.0]).decibels(), 0.0);
         assert_eq!(of(&[1.0], &[1.0]).decibels(), f64::INFINITY);
+        // 10 log10(100 / 9), 10 log10(1 / 4).
+        assert_eq!(of(&[10.0], &[7.0]).decibel_hundredths(), 1046);
+        assert_eq!(of(&[1.0], &[3.0]).decibel_hundredths(), 0);
+        assert_eq!(of(&[1.0], &[1.0]).decibel_hundredths(), u32::MAX);
+        assert_eq!(of(&[0.0], &[0.0]).decibel_hundredths(), 0);
         // (9 + 91) / (1 + 0)
         let mut both = of(&[3.0], &[2.0]);
         both.merge(&of(&[91f64.sqrt()], &[91f64.sqrt()]));

@@ -11,10 +11,11 @@ use crate::firmware::{self, Board};
 use crate::flash;
 use crate::setup;
 use crate::shell::{output, root};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use plan::Application;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// All boards.
@@ -187,8 +188,8 @@ fn parse<T: for<'d> Deserialize<'d>>(board: &str, elf: &Path, output: &Output) -
 /// # Errors
 /// When something cannot be built, does not fit, or computes anything else than the host.
 pub fn check() -> Result<String> {
-    let (mut built, mut ran, mut chips, mut cores) = (0, 0, 0, std::collections::BTreeSet::new());
-    let mut outputs: std::collections::BTreeMap<String, Value> = std::collections::BTreeMap::new();
+    let (mut built, mut ran, mut chips) = (0, 0, 0);
+    let mut verified = Verified::new()?;
     let boards = all()?;
     for board in &boards {
         let wanted = wanted(board)?;
@@ -216,23 +217,17 @@ pub fn check() -> Result<String> {
             ran += 1;
             for result in &results {
                 ensure!(!is_wrong(result), "{}: {application:?}: {result}", board.name);
-                if let (Some(model), "verify") = (result["model"].as_str(), application.name()) {
-                    cores.insert(board.core());
-                    let first = outputs.entry(model.into()).or_insert_with(|| result["crc32"].clone());
-                    ensure!(*first == result["crc32"], "{}: {result} differs from another board's {first}", board.name);
+                if application == Application::Verify {
+                    verified.add(board, result)?;
                 }
             }
         }
         chips += usize::from(on_its_chip(board, &elfs)?);
     }
-    if cores.len() < 6 {
-        bail!("only {cores:?} verified a model");
-    }
+    let verified = verified.summary()?;
     Ok(format!(
-        "{} boards, {built} programs built, those of {chips} chips as probe-rs describes these, {ran} run in emulation; the same outputs \
-         as on the host on {}",
-        boards.len(),
-        cores.into_iter().collect::<Vec<_>>().join(", ")
+        "{} boards, {built} programs built, those of {chips} chips as probe-rs describes these, {ran} run in emulation; {verified}",
+        boards.len()
     ))
 }
 
@@ -246,6 +241,57 @@ fn on_its_chip(board: &plan::Board, elfs: &[std::path::PathBuf]) -> Result<bool>
     Ok(true)
 }
 
+/// What the boards' `verify` said.
+struct Verified {
+    cores: BTreeSet<String>,
+    /// The outputs' CRC, by model and input.
+    outputs: BTreeMap<(String, String), Value>,
+    /// The distance from the float network as this machine computes it, in hundredths of a decibel, by the input's name.
+    on_host: BTreeMap<String, u32>,
+    /// Boards that computed the float network themselves.
+    floats: BTreeSet<String>,
+}
+
+impl Verified {
+    fn new() -> Result<Verified> {
+        let models = root().join("models");
+        let on_host = plan::Float::read(&models)?.on_host(&models)?.into_iter().collect();
+        Ok(Verified { cores: BTreeSet::new(), outputs: BTreeMap::new(), on_host, floats: BTreeSet::new() })
+    }
+
+    /// Holds a board's result to the other boards', and its float network to this machine's.
+    fn add(&mut self, board: &plan::Board, result: &Value) -> Result<()> {
+        let (Some(model), Some(input)) = (result["model"].as_str(), result["input"].as_str()) else { return Ok(()) };
+        self.cores.insert(board.core());
+        let first = self.outputs.entry((model.into(), input.into())).or_insert_with(|| result["crc32"].clone());
+        ensure!(*first == result["crc32"], "{}: {result} differs from another board's {first}", board.name);
+        if let Some(found) = result["float_sqnr_db"].as_f64() {
+            let host = self.on_host.get(input).with_context(|| format!("{}: {result}: no such input", board.name))?;
+            let host = f64::from(*host);
+            ensure!((found * 100.0).round() == host, "{}: {result}: here it is {} dB", board.name, host / 100.0);
+            self.floats.insert(board.name.clone());
+        }
+        Ok(())
+    }
+
+    fn summary(self) -> Result<String> {
+        let Verified { cores, floats, .. } = self;
+        ensure!(cores.len() >= LEAST_CORES, "only {cores:?} verified a model");
+        ensure!(floats.len() >= LEAST_FLOATS, "only {floats:?} computed the float network");
+        let list = |names: BTreeSet<String>| names.into_iter().collect::<Vec<_>>().join(", ");
+        Ok(format!(
+            "the same outputs as on the host on {}; the same distance from the float network, computed on the board, on {}",
+            list(cores),
+            list(floats)
+        ))
+    }
+}
+
+/// Kinds of cores that must verify a model.
+const LEAST_CORES: usize = 6;
+/// Boards that must compute the float network themselves.
+const LEAST_FLOATS: usize = 3;
+
 /// What every program must leave for the stack.
 const LEAST_STACK: u64 = 4 * 1024;
 
@@ -256,7 +302,7 @@ fn is_wrong(result: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Output, is_wrong, parse};
+    use super::{Output, Verified, is_wrong, parse};
     use serde_json::{Value, json};
     use std::path::Path;
 
@@ -269,5 +315,21 @@ mod tests {
         assert!(is_wrong(&found[0]) && !is_wrong(&json!({"as_host": true})));
         assert!(parse::<Value>("board", Path::new("verify"), &output(text, 2)).is_err(), "an exit code counts");
         assert!(parse::<Value>("board", Path::new("verify"), &output("no result", 0)).is_err());
+    }
+
+    #[test]
+    fn a_board_whose_float_network_differs_from_the_hosts_is_found() {
+        let board = |name: &str| plan::find(&crate::shell::root().join("boards"), name).expect("a board");
+        let on_host = [("wave".to_string(), 3071)].into();
+        let mut verified =
+            Verified { cores: Default::default(), outputs: Default::default(), on_host, floats: Default::default() };
+        let line = |crc: &str, sqnr: f64| json!({"model": "m", "input": "wave", "crc32": crc, "float_sqnr_db": sqnr});
+        verified.add(&board("qemu-mps2-an385"), &line("01", 30.71)).expect("the host's");
+        assert!(verified.add(&board("qemu-mps2-an500"), &line("01", 30.72)).is_err(), "another distance");
+        assert!(verified.add(&board("qemu-mps2-an500"), &line("02", 30.71)).is_err(), "other outputs");
+        verified
+            .add(&board("qemu-mps2-an386"), &json!({"model": "m", "input": "wave", "crc32": "01"}))
+            .expect("no room");
+        assert_eq!(verified.floats.into_iter().collect::<Vec<_>>(), ["qemu-mps2-an385"]);
     }
 }

@@ -63,7 +63,7 @@ impl Toolchain {
                     .env("RUSTC", "/usr/bin/rustc")
                     .env("RUSTC_BOOTSTRAP", "1")
                     .env(linker_variable, linker)
-                    .args([subcommand, "-Zbuild-std=core"]);
+                    .args([subcommand, "-Zbuild-std=core,alloc"]);
                 command
             }
         };

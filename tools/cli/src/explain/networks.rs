@@ -2,7 +2,6 @@
 
 use crate::convert::{Settings, convert_blocks};
 use anyhow::Result;
-use std::path::PathBuf;
 use thumbformer_checkpoint::random::{Extras, Random};
 use thumbformer_checkpoint::{Activation, Checkpoint, Config, Input, Mask, Norm, Pooling, Positions};
 
@@ -73,7 +72,7 @@ impl Shape {
         let mut identity = random.tensor("identity", &[D_MODEL, D_MODEL], 0.0, 0.0);
         identity.data.iter_mut().step_by(D_MODEL + 1).for_each(|x| *x = 1.0);
         Checkpoint {
-            source: PathBuf::from("random weights"),
+            source: "random weights".into(),
             architecture: "random".into(),
             layers,
             // The stream goes in as it is.

@@ -1,0 +1,253 @@
+//! A model's float network beside it on the board: whether there is room, and the network as Rust source.
+//!
+//! ```text
+//! models/*/checkpoint ──► Float ──► room in RAM for its heap, in flash for its weights ──► fn checkpoint() -> Checkpoint
+//!                             └──► what this machine makes of it, for comparison
+//! ```
+
+use crate::Signal;
+use crate::board::{Application, Board};
+use crate::fit::{Fit, Image, free};
+use crate::subjects::{FrontEnd, least_bytes, outputs, signals};
+use anyhow::{Context, Result};
+use std::fmt::Write;
+use std::path::Path;
+use thumbformer_checkpoint::{Checkpoint, Config, Layer, Pooler, Tensor};
+use thumbformer_reference::Reference;
+
+/// The smallest default model of frames.
+const MODEL: &str = "motion";
+/// Bytes of the device's heap that its float network needs. On a Cortex-M3, with inputs of 50 frames, 386,320 were in use at once,
+/// and the highest address was 403,720 bytes above the heap's first; the rest is for other orders of the free list.
+const HEAP: usize = 416 * 1024;
+/// Bytes of a heap that nothing needs, so that it can be shown to stay empty.
+const NO_HEAP: usize = 1024;
+/// Bytes of code that the float network takes: 92,000 on a Cortex-M3, much of it `f64` without hardware and the text of its errors.
+const CODE: usize = 96 * 1024;
+/// Bytes of RAM for the stack.
+const STACK: usize = 12 * 1024;
+
+/// The float network of a default model.
+pub struct Float {
+    checkpoint: Checkpoint,
+}
+
+impl Float {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the checkpoint cannot be read.
+    pub fn read(models: &Path) -> Result<Float> {
+        let folder = models.join(MODEL).join("checkpoint");
+        println!("cargo:rerun-if-changed={}", folder.display());
+        Ok(Float { checkpoint: Checkpoint::load(&folder, None)? })
+    }
+
+    /// The one that a board has room for beside these models; another image in place of a default model has none.
+    pub(crate) fn beside(board: &Board, images: &[(Image, Fit)], models: &Path) -> Result<Option<Float>> {
+        if !images.iter().any(|(image, _)| image.name == MODEL) {
+            return Ok(None);
+        }
+        let float = Float::read(models)?;
+        let state = images.iter().map(|(_, fit)| fit.state).max().unwrap_or(0);
+        let clips = images.iter().map(|(image, _)| clip(image)).collect::<Result<Vec<usize>>>()?;
+        let copies: usize =
+            images.iter().map(|(image, _)| if board.weights_in_ram() { image.bytes() } else { 0 }).sum();
+        let ram = copies + state + clips.into_iter().max().unwrap_or(0) + size_of::<FrontEnd>() + STACK + HEAP;
+        let inputs: usize = images.iter().map(|(image, _)| least_bytes(&image.name)).sum();
+        Ok((ram <= board.ram && float.flash() + inputs <= free(board, Application::Verify, images)).then_some(float))
+    }
+
+    /// Bytes of flash that it takes.
+    pub(crate) fn flash(&self) -> usize {
+        4 * self.checkpoint.parameters() + CODE
+    }
+
+    /// The witness of the application `verify`, with this network.
+    pub(crate) fn source(&self) -> String {
+        let network = network(&self.checkpoint);
+        format!(
+            "\n/// Bytes of the heap.\nconst HEAP_BYTES: usize = {HEAP};\n\n\
+             fn witness(heap: &'static reference_on_device::Heap) -> impl firmware::Witness {{\n    \
+             reference_on_device::OnDevice::new(heap, {MODEL:?}, checkpoint)\n}}\n\n{network}"
+        )
+    }
+
+    /// Hundredths of a decibel between this network's outputs and the engine's on this machine, by the name of the input.
+    ///
+    /// # Errors
+    /// When an input or the image cannot be read, or is refused.
+    pub fn on_host(&self, models: &Path) -> Result<Vec<(String, u32)>> {
+        let image = Image::read(&models.join(MODEL).join(MODEL).with_extension("tbf"))?;
+        let (model, reference) = (image.model()?, Reference::new(&self.checkpoint));
+        let compare = |(name, signal): (String, Signal)| {
+            let Signal::Frames(frames) = &signal else { return Ok(None) };
+            let sqnr = reference.compare_frames(frames, &outputs(&model, &signal)?).with_context(|| name.clone())?;
+            Ok(Some((name, sqnr.decibel_hundredths())))
+        };
+        signals(&image, &model)?.into_iter().map(compare).filter_map(Result::transpose).collect()
+    }
+}
+
+/// The witness of the application `verify` where there is no float network.
+pub(crate) fn without() -> String {
+    format!(
+        "\n/// Bytes of the heap, which nothing uses.\nconst HEAP_BYTES: usize = {NO_HEAP};\n\n\
+         fn witness(heap: &'static reference_on_device::Heap) -> impl firmware::Witness {{\n    \
+         reference_on_device::HeapAlone(heap)\n}}\n"
+    )
+}
+
+/// Bytes of a clip's frames, where a model hears.
+fn clip(image: &Image) -> Result<usize> {
+    let model = image.model()?;
+    let dims = model.dims();
+    let hears = dims.options.input != thumbformer::Input::Tokens && !dims.is_causal();
+    Ok(if hears { 4 * dims.max_seq * dims.n_features } else { 0 })
+}
+
+/// A function that builds the checkpoint; what the float network does not read (names, labels, a tokenizer) is left out.
+fn network(checkpoint: &Checkpoint) -> String {
+    let mut code = String::from(
+        "fn checkpoint() -> reference_on_device::checkpoint::Checkpoint {\n    \
+         use reference_on_device::checkpoint::*;\n    use reference_on_device::{String, Vec, tensor, vec};\n    Checkpoint {\n",
+    );
+    let _ = writeln!(
+        code,
+        "        source: String::new(),\n        architecture: String::new(),\n        tokenizer: None,"
+    );
+    let _ = writeln!(code, "        config: {},", config(&checkpoint.config));
+    let _ = writeln!(code, "        embedding: {},", tensor(&checkpoint.embedding));
+    for (field, part) in [
+        ("embedding_bias", &checkpoint.embedding_bias),
+        ("class_token", &checkpoint.class_token),
+        ("positions", &checkpoint.positions),
+        ("embedding_norm", &checkpoint.embedding_norm),
+        ("embedding_norm_bias", &checkpoint.embedding_norm_bias),
+        ("final_norm", &checkpoint.final_norm),
+        ("final_norm_bias", &checkpoint.final_norm_bias),
+        ("head", &checkpoint.head),
+        ("head_bias", &checkpoint.head_bias),
+    ] {
+        let _ = writeln!(code, "        {field}: {},", optional(part));
+    }
+    let pooler = checkpoint.pooler.as_ref().map_or("None".into(), pooler);
+    let layers: Vec<String> = checkpoint.layers.iter().map(layer).collect();
+    let _ =
+        writeln!(code, "        pooler: {pooler},\n        layers: vec![\n{}        ],\n    }}\n}}", layers.concat());
+    code
+}
+
+fn config(config: &Config) -> String {
+    let Config { d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff, vocab, max_seq, norm, norm_place, .. } =
+        config;
+    let Config { norm_eps, activation, mask, sliding_window, positions, input, pooling, .. } = config;
+    let Config { attention_scale, n_outputs, tied_head, bos, eos, labels: _, .. } = config;
+    format!(
+        "Config {{ d_model: {d_model}, n_layers: {n_layers}, n_heads: {n_heads}, n_kv_heads: {n_kv_heads}, head_dim: {head_dim}, \
+         d_ff: {d_ff}, vocab: {vocab}, max_seq: {max_seq}, norm: Norm::{norm:?}, norm_place: NormPlace::{norm_place:?}, \
+         norm_eps: {norm_eps:?}, activation: Activation::{activation:?}, mask: Mask::{mask:?}, sliding_window: {sliding_window:?}, \
+         positions: Positions::{positions:?}, input: Input::{input:?}, pooling: Pooling::{pooling:?}, \
+         attention_scale: {attention_scale:?}, n_outputs: {n_outputs}, labels: Vec::new(), tied_head: {tied_head}, bos: {bos:?}, \
+         eos: vec!{eos:?} }}"
+    )
+}
+
+fn layer(layer: &Layer) -> String {
+    let mut code = String::from("            Layer {\n");
+    for (field, part) in [
+        ("attention_norm", &layer.attention_norm),
+        ("wq", &layer.wq),
+        ("wk", &layer.wk),
+        ("wv", &layer.wv),
+        ("wo", &layer.wo),
+        ("mlp_norm", &layer.mlp_norm),
+        ("up", &layer.up),
+        ("down", &layer.down),
+    ] {
+        let _ = writeln!(code, "                {field}: {},", tensor(part));
+    }
+    for (field, part) in [
+        ("attention_norm_bias", &layer.attention_norm_bias),
+        ("bq", &layer.bq),
+        ("bk", &layer.bk),
+        ("bv", &layer.bv),
+        ("bo", &layer.bo),
+        ("mlp_norm_bias", &layer.mlp_norm_bias),
+        ("gate", &layer.gate),
+        ("gate_bias", &layer.gate_bias),
+        ("up_bias", &layer.up_bias),
+        ("down_bias", &layer.down_bias),
+    ] {
+        let _ = writeln!(code, "                {field}: {},", optional(part));
+    }
+    code + "            },\n"
+}
+
+fn pooler(pooler: &Pooler) -> String {
+    let (weight, bias) = (tensor(&pooler.weight), optional(&pooler.bias));
+    format!("Some(Pooler {{ weight: {weight}, bias: {bias}, activation: PoolerActivation::{:?} }})", pooler.activation)
+}
+
+fn optional(part: &Option<Tensor>) -> String {
+    part.as_ref().map_or("None".into(), |part| format!("Some({})", tensor(part)))
+}
+
+/// Debug formatting of `f32` is the shortest that reads back as the same number.
+fn tensor(tensor: &Tensor) -> String {
+    format!("tensor(&{:?}, &{:?})", tensor.shape, tensor.data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Float, HEAP, MODEL, config, tensor};
+    use crate::board::{Application, Board, all};
+    use crate::fit::models;
+    use std::path::{Path, PathBuf};
+    use thumbformer_checkpoint::Tensor;
+
+    fn folder(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
+    }
+
+    fn board() -> Board {
+        let boards = all(&folder("boards")).expect("boards");
+        boards.into_iter().find(|board| board.name == "qemu-mps2-an385").expect("the Cortex-M3")
+    }
+
+    fn has_room(board: &Board) -> bool {
+        let images = models(board, Application::Verify, &folder("models")).expect("images");
+        assert!(images.iter().any(|(image, _)| image.name == MODEL), "{}", board.name);
+        Float::beside(board, &images, &folder("models")).expect("the checkpoint").is_some()
+    }
+
+    #[test]
+    fn the_float_network_is_there_where_flash_and_ram_have_room_and_only_there() {
+        assert!(has_room(&board()));
+        assert!(!has_room(&Board { ram: HEAP + 32 * 1024, ..board() }), "a heap, but no state beside it");
+        assert!(!has_room(&Board { flash: 256 * 1024, ..board() }), "no flash for its weights");
+    }
+
+    #[test]
+    fn the_engine_is_near_the_float_network_on_every_recording() {
+        let float = Float::read(&folder("models")).expect("the checkpoint");
+        let found = float.on_host(&folder("models")).expect("recordings");
+        println!("{found:?}");
+        assert_eq!(found.len(), 7);
+        assert!(found.iter().all(|(_, hundredths)| *hundredths > 2000), "{found:?}");
+    }
+
+    #[test]
+    fn source_has_every_number_as_it_is() {
+        let numbers = vec![1e-5, -0.1, 1.0, f32::MIN_POSITIVE];
+        let source = tensor(&Tensor { name: "a".into(), shape: vec![2, 2], data: numbers });
+        assert_eq!(source, "tensor(&[2, 2], &[1e-5, -0.1, 1.0, 1.1754944e-38])");
+        let float = Float::read(&folder("models")).expect("the checkpoint");
+        let source = config(&float.checkpoint.config);
+        for part in
+            ["norm: Norm::Layer", "sliding_window: Some(25)", "Input::Frames { n_features: 60 }", "norm_eps: 1e-5"]
+        {
+            assert!(source.contains(part), "{part}: {source}");
+        }
+    }
+}
