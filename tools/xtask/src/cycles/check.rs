@@ -24,7 +24,7 @@ pub fn check() -> Result<String> {
         counts_as_systick(core, &subject)?;
     }
     verdicts.push(format!(
-        "on {} cores two runs print the same, and the plugin counts as many instructions as SysTick",
+        "on {} cores two runs print the same, and the plugin counts as SysTick does, within {MARGIN} instructions",
         Core::value_variants().len()
     ));
     verdicts.push(refusals()?);
@@ -41,6 +41,10 @@ fn options(core: Core, elf: Option<&Path>) -> Options {
         ..Options::default()
     }
 }
+
+/// Instructions by which the plugin and SysTick may differ: each of three readings is rounded to a tick of 0.6 instructions, and
+/// what stands between the readings and the marks is not quite the same both times.
+const MARGIN: u64 = 4;
 
 /// The plugin is a workspace of its own: nobody else tests it.
 fn plugin_tests() -> Result<String> {
@@ -66,7 +70,7 @@ fn counts_as_systick(core: Core, subject: &Subject) -> Result<()> {
     // A mark and the call of the next are in both; the timer was compared with an empty pair of marks too.
     let counted = count(WHOLE) - count(EMPTY);
     ensure!(
-        counted == timer,
+        counted.abs_diff(timer) <= MARGIN,
         "{}: the plugin counts {counted} instructions, SysTick {timer}: does this QEMU still run a block's end twice after I/O?",
         core.name()
     );
