@@ -1,5 +1,7 @@
 //! The `thumbformer` command.
 
+mod int4;
+
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,7 +17,7 @@ use thumbformer_checkpoint::{Checkpoint, Input};
 use thumbformer_cli::explain::{self, Explain};
 use thumbformer_cli::run::{End, Options, generate};
 use thumbformer_cli::verify::{self, Bounds, Selection};
-use thumbformer_cli::{accuracy, classify, convert, features, inspect, model, quantize, read_image};
+use thumbformer_cli::{accuracy, classify, convert, features, inspect, model, read_image};
 
 /// Quantized transformers for Cortex-M: make, try, measure, verify and explain model images.
 #[derive(Parser)]
@@ -65,9 +67,12 @@ struct Convert {
     /// A text of the training text's kind, by which int4 keeps its accuracy; lines `<|end|>` separate documents
     #[arg(long, value_name = "FILE")]
     calibrate: Option<PathBuf>,
-    /// Reads the text up to the document that reaches this many tokens
-    #[arg(long, default_value_t = 8192, requires = "calibrate")]
-    calibrate_tokens: usize,
+    /// Steps in which the int4 matrices of a decoder are trained together on the text; 0 quantizes layer by layer
+    #[arg(long, value_name = "STEPS", default_value_t = int4::STEPS, requires = "calibrate")]
+    distill: usize,
+    /// Reads the text up to the document that reaches this many tokens; by default as many as are of use
+    #[arg(long, requires = "calibrate")]
+    calibrate_tokens: Option<usize>,
 }
 
 /// The integers of matrices.
@@ -224,7 +229,7 @@ fn run_convert(arguments: &Convert) -> Result<()> {
     let settings = convert::Settings { max_seq: arguments.max_seq, packing: arguments.pack };
     let int4 = match arguments.quant {
         Quantization::Q8 => None,
-        Quantization::Q4 => Some(run_quantize(&checkpoint, arguments)?),
+        Quantization::Q4 => Some(int4::quantize(&checkpoint, arguments)?),
     };
     let int4_of = |layer, tensor| int4.as_ref().and_then(|int4| int4.get(layer, tensor));
     let words = convert::convert_with(&checkpoint, settings, &int4_of, &mut |name| {
@@ -251,29 +256,6 @@ fn run_convert(arguments: &Convert) -> Result<()> {
         }
     );
     Ok(())
-}
-
-/// The int4 matrices of the layers.
-fn run_quantize(checkpoint: &Checkpoint, arguments: &Convert) -> Result<quantize::Quantized> {
-    let Some(file) = &arguments.calibrate else {
-        eprintln!(
-            "warning: plain rounding to int4 loses much accuracy; give a text of the training text's kind with --calibrate FILE"
-        );
-        return quantize::rounded(checkpoint);
-    };
-    // The image's own tokenizer cuts the text.
-    let settings = convert::Settings { max_seq: arguments.max_seq, ..Default::default() };
-    let words = convert::convert(checkpoint, settings, &mut |_| ())?;
-    let text = read_text(file)?;
-    let selection = Selection { last: None, max_tokens: Some(arguments.calibrate_tokens) };
-    let documents = verify::documents(&model(&words, &arguments.output)?, &text, selection);
-    let mut documents = documents.with_context(|| format!("{}", file.display()))?;
-    // The last token of a document is only predicted.
-    documents.iter_mut().for_each(|document| document.truncate(document.len() - 1));
-    let bar = bar(checkpoint.layers.len(), "layers calibrated")?;
-    let quantized = quantize::calibrated(checkpoint, &documents, &mut |layers| bar.set_position(layers as u64));
-    bar.finish_and_clear();
-    quantized.with_context(|| format!("{}", file.display()))
 }
 
 fn run_run(arguments: &Run) -> Result<()> {

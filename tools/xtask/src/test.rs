@@ -489,7 +489,7 @@ fn quality(board: &Board) -> Result<Outcome> {
     let text = std::fs::read_to_string(&text_file).with_context(|| format!("{}", text_file.display()))?;
     let int8 = keeps_its_bounds(&board.image(), &checkpoint, &text)?;
 
-    // int4, calibrated by the first of the stories that the model was trained on.
+    // int4, trained on the first of the stories that the model was trained on.
     let int4_file = root().join("target/stories-q4.tbf");
     output(
         cargo()

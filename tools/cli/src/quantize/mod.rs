@@ -1,5 +1,6 @@
-//! int4 that keeps its accuracy: every rounding error is made up for by the weights that are not rounded yet, as a calibration
-//! text says what counts (GPTQ: Frantar et al. 2022; Optimal Brain Surgeon: Hassibi & Stork 1993).
+//! int4 that keeps its accuracy. Decoders are trained for it as a whole: [`distill`]. For all else a matrix is quantized after the
+//! other: every rounding error is made up for by the weights that are not rounded yet, as a calibration text says what counts
+//! (GPTQ: Frantar et al. 2022; Optimal Brain Surgeon: Hassibi & Stork 1993).
 //!
 //! ```text
 //! documents ─┬─► float model ─────────────────────────────────► inputs x, streams s ──┐
@@ -10,6 +11,7 @@
 //! Making up for what earlier layers have lost halves the divergence on the default model; its matrices are small, and each has
 //! a share in the error of all later ones.
 
+pub mod distill;
 mod matrix;
 #[cfg(test)]
 mod tests;

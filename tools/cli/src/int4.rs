@@ -1,0 +1,84 @@
+//! `convert --quant q4`: which method makes the integers, and what is said about it.
+//!
+//! ```text
+//! no text ──► plain rounding
+//! text ──► documents ─┬─► a decoder, and enough of them ──► trained together ──► better on text kept aside? ─► done
+//!                     └─► otherwise, or with `--distill 0` ──► layer by layer
+//! ```
+
+use crate::{Convert, bar, read_text};
+use anyhow::{Context, Result};
+use std::path::Path;
+use thumbformer_checkpoint::Checkpoint;
+use thumbformer_cli::quantize::{self, Quantized, distill};
+use thumbformer_cli::verify::{self, Selection};
+use thumbformer_cli::{convert, model};
+
+/// Steps that the default model needs.
+pub const STEPS: usize = 300;
+/// Tokens that say enough about single matrices.
+const LAYERWISE_TOKENS: usize = 8192;
+
+/// The int4 matrices of the layers.
+pub fn quantize(checkpoint: &Checkpoint, arguments: &Convert) -> Result<Quantized> {
+    let Some(file) = &arguments.calibrate else {
+        eprintln!(
+            "warning: plain rounding to int4 loses much accuracy; give a text of the training text's kind with --calibrate FILE"
+        );
+        return quantize::rounded(checkpoint);
+    };
+    by_text(checkpoint, arguments, file).with_context(|| format!("{}", file.display()))
+}
+
+fn by_text(checkpoint: &Checkpoint, arguments: &Convert, file: &Path) -> Result<Quantized> {
+    let steps = arguments.distill;
+    let distillable = steps > 0 && distill::lacking(checkpoint).is_none();
+    let of_use = if distillable { distill::tokens(steps) } else { LAYERWISE_TOKENS };
+    let mut documents = documents(checkpoint, arguments, file, of_use)?;
+    if steps > 0 {
+        match distill::refusal(checkpoint, &documents) {
+            Some(why) => eprintln!("not distilled, but quantized layer by layer: {why}"),
+            None => {
+                if let Some(quantized) = distilled(checkpoint, &documents, steps)? {
+                    return Ok(quantized);
+                }
+                documents = self::documents(checkpoint, arguments, file, LAYERWISE_TOKENS)?;
+            }
+        }
+    }
+    layerwise(checkpoint, &documents)
+}
+
+/// The text as tokens, cut by the image's own tokenizer.
+fn documents(checkpoint: &Checkpoint, arguments: &Convert, file: &Path, of_use: usize) -> Result<Vec<Vec<u16>>> {
+    let settings = convert::Settings { max_seq: arguments.max_seq, ..Default::default() };
+    let words = convert::convert(checkpoint, settings, &mut |_| ())?;
+    let selection = Selection { last: None, max_tokens: Some(arguments.calibrate_tokens.unwrap_or(of_use)) };
+    let mut documents = verify::documents(&model(&words, &arguments.output)?, &read_text(file)?, selection)?;
+    // The last token of a document is only predicted.
+    documents.iter_mut().for_each(|document| document.truncate(document.len() - 1));
+    Ok(documents)
+}
+
+/// All layers together; `None` where it does not help.
+fn distilled(checkpoint: &Checkpoint, documents: &[Vec<u16>], steps: usize) -> Result<Option<Quantized>> {
+    let bar = bar(steps, "steps of training")?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut progress = |steps| bar.set_position(steps as u64);
+    let distilled = distill::distilled(checkpoint, documents, steps, threads, &mut progress);
+    bar.finish_and_clear();
+    let distill::Distilled { quantized, before, after } = distilled?;
+    eprintln!("divergence from the float model on text kept aside: {before:.5} nats rounded, {after:.5} distilled");
+    let helped = after < before;
+    if !helped {
+        eprintln!("this does not help: quantized layer by layer");
+    }
+    Ok(helped.then_some(quantized))
+}
+
+fn layerwise(checkpoint: &Checkpoint, documents: &[Vec<u16>]) -> Result<Quantized> {
+    let bar = bar(checkpoint.layers.len(), "layers calibrated")?;
+    let quantized = quantize::calibrated(checkpoint, documents, &mut |layers| bar.set_position(layers as u64));
+    bar.finish_and_clear();
+    quantized
+}

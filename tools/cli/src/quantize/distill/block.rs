@@ -1,0 +1,100 @@
+//! A block: what flows forward, and what flows back.
+//!
+//! ```text
+//! x ─┬─► norm ─► attention ─► + ─┬─► norm ─► mlp ─► + ─► x          with norms before the branches
+//!    └────────────────────────┘  └─────────────────┘
+//! dx ◄ what flows back takes the same ways, and leaves a gradient at every matrix
+//! ```
+
+use super::attention::{Attention, AttentionTape};
+use super::mlp::{Mlp, MlpTape};
+use super::rows::{Gradients, Linear, Norm, Normed, Rows};
+use thumbformer::Tensor;
+use thumbformer_checkpoint::{Config, Layer, NormPlace};
+
+/// A block.
+#[derive(Clone)]
+pub(super) struct Block {
+    place: NormPlace,
+    attention_norm: Norm,
+    attention: Attention,
+    mlp_norm: Norm,
+    mlp: Mlp,
+}
+
+/// What a block's backward pass needs.
+pub(super) struct BlockTape {
+    attention_norm: Normed,
+    attention: AttentionTape,
+    mlp_norm: Normed,
+    mlp: MlpTape,
+}
+
+impl Block {
+    pub(super) fn new(config: &Config, layer: &Layer) -> Block {
+        let norm = |gain, bias: &Option<_>| Norm::new(config.norm, config.norm_eps, gain, bias.as_ref());
+        Block {
+            place: config.norm_place,
+            attention_norm: norm(&layer.attention_norm, &layer.attention_norm_bias),
+            attention: Attention::new(config, layer),
+            mlp_norm: norm(&layer.mlp_norm, &layer.mlp_norm_bias),
+            mlp: Mlp::new(config, layer),
+        }
+    }
+
+    /// A matrix by the core's name.
+    pub(super) fn linear_mut(&mut self, tensor: Tensor) -> Option<&mut Linear> {
+        match tensor {
+            Tensor::Query => Some(&mut self.attention.query),
+            Tensor::Key => Some(&mut self.attention.key),
+            Tensor::Value => Some(&mut self.attention.value),
+            Tensor::AttentionOutput => Some(&mut self.attention.output),
+            Tensor::Gate => self.mlp.gate.as_mut(),
+            Tensor::Up => Some(&mut self.mlp.up),
+            Tensor::Down => Some(&mut self.mlp.down),
+            _ => None,
+        }
+    }
+
+    pub(super) fn forward(&self, x: &mut Rows) -> BlockTape {
+        match self.place {
+            NormPlace::Pre => {
+                let (normed, attention_norm) = self.attention_norm.forward(x);
+                let (branch, attention) = self.attention.forward(normed);
+                x.add(&branch);
+                let (normed, mlp_norm) = self.mlp_norm.forward(x);
+                let (branch, mlp) = self.mlp.forward(normed);
+                x.add(&branch);
+                BlockTape { attention_norm, attention, mlp_norm, mlp }
+            }
+            NormPlace::Post => {
+                let (branch, attention) = self.attention.forward(x.clone());
+                x.add(&branch);
+                let (normed, attention_norm) = self.attention_norm.forward(x);
+                let (branch, mlp) = self.mlp.forward(normed.clone());
+                *x = normed;
+                x.add(&branch);
+                let (normed, mlp_norm) = self.mlp_norm.forward(x);
+                *x = normed;
+                BlockTape { attention_norm, attention, mlp_norm, mlp }
+            }
+        }
+    }
+
+    pub(super) fn backward(&self, tape: &BlockTape, dx: &mut Rows, gradients: &mut Gradients) {
+        match self.place {
+            NormPlace::Pre => {
+                let branch = self.mlp.backward(&tape.mlp, dx, gradients);
+                dx.add(&self.mlp_norm.backward(&tape.mlp_norm, &branch));
+                let branch = self.attention.backward(&tape.attention, dx, gradients);
+                dx.add(&self.attention_norm.backward(&tape.attention_norm, &branch));
+            }
+            NormPlace::Post => {
+                *dx = self.mlp_norm.backward(&tape.mlp_norm, dx);
+                dx.add(&self.mlp.backward(&tape.mlp, dx, gradients));
+                *dx = self.attention_norm.backward(&tape.attention_norm, dx);
+                dx.add(&self.attention.backward(&tape.attention, dx, gradients));
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The MLP and its pass back: the map, every position alone.
+
+use super::math::activate;
+use super::rows::{Gradients, Linear, Rows};
+use thumbformer_checkpoint::{Activation, Config, Layer};
+
+/// The map: `down(activation(gate(x)) * up(x))`, or `down(activation(up(x)))`.
+#[derive(Clone)]
+pub(super) struct Mlp {
+    activation: Activation,
+    pub(super) gate: Option<Linear>,
+    pub(super) up: Linear,
+    pub(super) down: Linear,
+}
+
+/// What its backward pass needs.
+pub(super) struct MlpTape {
+    x: Rows,
+    gate: Option<Rows>,
+    up: Rows,
+    hidden: Rows,
+}
+
+impl Mlp {
+    pub(super) fn new(config: &Config, layer: &Layer) -> Mlp {
+        Mlp {
+            activation: config.activation,
+            gate: layer.gate.as_ref().map(|gate| Linear::new(gate, layer.gate_bias.as_ref())),
+            up: Linear::new(&layer.up, layer.up_bias.as_ref()),
+            down: Linear::new(&layer.down, layer.down_bias.as_ref()),
+        }
+    }
+
+    pub(super) fn forward(&self, x: Rows) -> (Rows, MlpTape) {
+        let up = self.up.forward(&x);
+        let gate = self.gate.as_ref().map(|gate| gate.forward(&x));
+        let mut hidden = gate.as_ref().unwrap_or(&up).clone();
+        hidden.data.iter_mut().for_each(|x| *x = activate(self.activation, *x).0);
+        if gate.is_some() {
+            hidden.data.iter_mut().zip(&up.data).for_each(|(hidden, up)| *hidden *= up);
+        }
+        (self.down.forward(&hidden), MlpTape { x, gate, up, hidden })
+    }
+
+    pub(super) fn backward(&self, tape: &MlpTape, dy: &Rows, gradients: &mut Gradients) -> Rows {
+        let mut d_up = self.down.backward(&tape.hidden, dy, gradients);
+        let (Some(linear), Some(gate)) = (&self.gate, &tape.gate) else {
+            d_up.data.iter_mut().zip(&tape.up.data).for_each(|(d, &up)| *d *= activate(self.activation, up).1);
+            return self.up.backward(&tape.x, &d_up, gradients);
+        };
+        let mut d_gate = d_up.clone();
+        let both = d_gate.data.iter_mut().zip(&mut d_up.data);
+        for ((d_gate, d_up), (&gate, &up)) in both.zip(gate.data.iter().zip(&tape.up.data)) {
+            let (value, slope) = activate(self.activation, gate);
+            *d_gate *= up * slope;
+            *d_up *= value;
+        }
+        let mut dx = linear.backward(&tape.x, &d_gate, gradients);
+        dx.add(&self.up.backward(&tape.x, &d_up, gradients));
+        dx
+    }
+}

@@ -1,0 +1,96 @@
+//! A decoder with a pass back that finds the gradient of every trained matrix.
+//!
+//! ```text
+//! tokens ─► embedding (+ positions) ─► [norm] ─► blocks ─► [norm] ─► head ─► logits
+//!                                              ◄ blocks ◄ [norm] ◄ head ◄ gradient of the logits
+//! ```
+
+use super::block::{Block, BlockTape};
+use super::rows::{Gradients, Linear, Norm, Normed, Rows};
+use thumbformer::Tensor;
+use thumbformer_checkpoint::{Checkpoint, Input, Mask, Pooling, Tensor as Float};
+
+/// A decoder in `f32`.
+#[derive(Clone)]
+pub(super) struct Network {
+    embedding: Float,
+    positions: Option<Float>,
+    embedding_norm: Option<Norm>,
+    blocks: Vec<Block>,
+    final_norm: Option<Norm>,
+    head: Linear,
+}
+
+/// What the backward pass needs.
+pub(super) struct Tape {
+    blocks: Vec<BlockTape>,
+    final_norm: Option<Normed>,
+}
+
+/// What of a checkpoint this network does not compute; `None`: it is one that it computes.
+pub(super) fn lacking(checkpoint: &Checkpoint) -> Option<&'static str> {
+    let config = &checkpoint.config;
+    let table = [
+        (config.mask != Mask::Causal, "a bidirectional mask"),
+        (config.input != Input::Tokens, "an input of frames"),
+        (config.pooling != Pooling::None || checkpoint.pooler.is_some(), "a pooling"),
+        (checkpoint.class_token.is_some(), "a class token"),
+        (checkpoint.head.is_none() && !config.tied_head, "no head"),
+    ];
+    table.into_iter().find_map(|(lacking, name)| lacking.then_some(name))
+}
+
+impl Network {
+    /// The network of a checkpoint of which nothing is [`lacking`].
+    pub(super) fn new(checkpoint: &Checkpoint) -> Network {
+        let config = &checkpoint.config;
+        let norm = |gain: &Option<Float>, bias: &Option<Float>| {
+            gain.as_ref().map(|gain| Norm::new(config.norm, config.norm_eps, gain, bias.as_ref()))
+        };
+        let head = checkpoint.head.as_ref().unwrap_or(&checkpoint.embedding);
+        Network {
+            embedding: checkpoint.embedding.clone(),
+            positions: checkpoint.positions.clone(),
+            embedding_norm: norm(&checkpoint.embedding_norm, &checkpoint.embedding_norm_bias),
+            blocks: checkpoint.layers.iter().map(|layer| Block::new(config, layer)).collect(),
+            final_norm: norm(&checkpoint.final_norm, &checkpoint.final_norm_bias),
+            head: Linear::new(head, checkpoint.head_bias.as_ref()),
+        }
+    }
+
+    /// A matrix of a layer by the core's name.
+    pub(super) fn linear_mut(&mut self, layer: usize, tensor: Tensor) -> Option<&mut Linear> {
+        self.blocks.get_mut(layer)?.linear_mut(tensor)
+    }
+
+    /// Logits for every position: `[seq, vocab]`.
+    pub(super) fn forward(&self, tokens: &[u16]) -> (Rows, Tape) {
+        let width = self.embedding.shape[1];
+        let row = |&token: &u16| &self.embedding.data[usize::from(token) * width..][..width];
+        let mut x = Rows { width, data: tokens.iter().flat_map(row).copied().collect() };
+        if let Some(positions) = &self.positions {
+            x.data.iter_mut().zip(&positions.data).for_each(|(x, position)| *x += position);
+        }
+        if let Some(norm) = &self.embedding_norm {
+            x = norm.forward(&x).0;
+        }
+        let blocks = self.blocks.iter().map(|block| block.forward(&mut x)).collect();
+        let mut final_norm = None;
+        if let Some(norm) = &self.final_norm {
+            let (normed, tape) = norm.forward(&x);
+            (x, final_norm) = (normed, Some(tape));
+        }
+        (self.head.forward(&x), Tape { blocks, final_norm })
+    }
+
+    /// Adds the gradients of the trained matrices; what lies before the blocks is not trained.
+    pub(super) fn backward(&self, tape: &Tape, d_logits: &Rows, gradients: &mut Gradients) {
+        let mut dx = self.head.backward_input(d_logits);
+        if let (Some(norm), Some(tape)) = (&self.final_norm, &tape.final_norm) {
+            dx = norm.backward(tape, &dx);
+        }
+        for (block, tape) in self.blocks.iter().zip(&tape.blocks).rev() {
+            block.backward(tape, &mut dx, gradients);
+        }
+    }
+}
