@@ -39,7 +39,7 @@ impl Float {
     /// When the checkpoint cannot be read.
     pub fn read(models: &Path) -> Result<Float> {
         let folder = models.join(MODEL).join("checkpoint");
-        println!("cargo:rerun-if-changed={}", folder.display());
+        crate::script::watch(&folder);
         Ok(Float { checkpoint: Checkpoint::load(&folder, None)? })
     }
 

@@ -25,6 +25,13 @@ pub fn build_script() {
     }
 }
 
+/// Has cargo run the build script again when a file changes; says nothing to other programs.
+pub(crate) fn watch(file: &Path) {
+    if std::env::var_os("OUT_DIR").is_some() {
+        println!("cargo:rerun-if-changed={}", file.display());
+    }
+}
+
 fn write() -> Result<()> {
     println!("cargo:rerun-if-changed=memory.x");
     println!("cargo:rerun-if-changed=Cargo.toml");
@@ -63,7 +70,7 @@ fn smaller(memory: &str, ram: usize) -> Result<String> {
 fn wanted(board: &Board, application: Application) -> Result<Option<(Image, Fit)>> {
     let Some(file) = std::env::var_os("THUMBFORMER_MODEL") else { return Ok(None) };
     let file = PathBuf::from(file);
-    println!("cargo:rerun-if-changed={}", file.display());
+    crate::script::watch(&file);
     let image = Image::read(&file)?;
     if !crate::fit::is_for(&image.model()?, application) {
         return Ok(None);

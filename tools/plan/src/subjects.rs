@@ -114,7 +114,7 @@ pub(crate) fn signals(image: &Image, model: &Model<'_>) -> Result<Vec<(String, S
         return Ok(vec![("text".into(), Signal::Tokens(tokens))]);
     }
     let folder = image.file.with_file_name("fixtures");
-    println!("cargo:rerun-if-changed={}", folder.display());
+    crate::script::watch(&folder);
     files(&folder)?.into_iter().map(|file| Ok((stem(&file), read(&file)?))).collect()
 }
 

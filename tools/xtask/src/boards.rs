@@ -16,7 +16,7 @@ use plan::Application;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// All boards.
 ///
@@ -31,42 +31,53 @@ pub fn all() -> Result<Vec<plan::Board>> {
 /// # Errors
 /// When a manifest or an image cannot be read.
 pub fn list(json: bool) -> Result<()> {
-    if !json {
-        println!(
-            "| board | core | clock, MHz | flash, KiB | RAM, KiB | backend, packing | default models (context) | runs |"
-        );
-        println!("|---|---|---|---|---|---|---|---|");
-    }
-    for board in all()? {
-        let fits = fits(&board)?;
-        let runs = match (&board.machine, &board.chip) {
-            (Some(machine), None) => format!("QEMU {machine}"),
-            (Some(machine), Some(chip)) => format!("{chip}, QEMU {machine}"),
-            (None, chip) => chip.clone().unwrap_or_default(),
-        };
-        let (flash, ram) = (board.flash / 1024, board.ram / 1024);
-        if json {
-            let applications: Vec<&str> = board.applications.iter().map(|application| application.name()).collect();
-            let line = serde_json::json!({
-                "board": board.name, "core": board.core(), "clock_hz": board.clock_hz, "flash": board.flash, "ram": board.ram,
-                "backend": board.backend, "pack": board.pack, "models": fits, "applications": applications,
-                "chip": board.chip, "machine": board.machine, "wait_states": board.wait_states, "cache": board.cache,
-                "weights": board.weights,
-            });
-            println!("{line}");
-        } else {
-            let clock = f64::from(board.clock_hz) / 1e6;
-            println!(
-                "| {} | {} | {clock} | {flash} | {ram} | {}, {} | {} | {runs} |",
-                board.name,
-                board.core(),
-                board.backend,
-                board.pack,
-                fits.join(", ")
-            );
-        }
-    }
+    print!("{}", if json { objects()? } else { table()? });
     Ok(())
+}
+
+/// A line of JSON for every board.
+fn objects() -> Result<String> {
+    let mut text = String::new();
+    for board in all()? {
+        let applications: Vec<&str> = board.applications.iter().map(|application| application.name()).collect();
+        let line = serde_json::json!({
+            "board": board.name, "core": board.core(), "clock_hz": board.clock_hz, "flash": board.flash, "ram": board.ram,
+            "backend": board.backend, "pack": board.pack, "models": fits(&board)?, "applications": applications,
+            "chip": board.chip, "machine": board.machine, "wait_states": board.wait_states, "cache": board.cache,
+            "weights": board.weights,
+        });
+        text += &format!("{line}\n");
+    }
+    Ok(text)
+}
+
+/// The table of boards/README.md.
+fn table() -> Result<String> {
+    let mut text = String::from(
+        "| board | core | clock, MHz | flash, KiB | RAM, KiB | backend, packing | default models (context) | chip, machine |\n\
+         |---|---|---|---|---|---|---|---|\n",
+    );
+    for board in all()? {
+        let runs: Vec<String> = board
+            .chip
+            .clone()
+            .into_iter()
+            .chain(board.machine.iter().map(|machine| format!("QEMU {machine}")))
+            .collect();
+        text += &format!(
+            "| {} | {} | {} | {} | {} | {}, {} | {} | {} |\n",
+            board.name,
+            board.core(),
+            f64::from(board.clock_hz) / 1e6,
+            board.flash / 1024,
+            board.ram / 1024,
+            board.backend,
+            board.pack,
+            fits(&board)?.join(", "),
+            runs.join(", ")
+        );
+    }
+    Ok(text)
 }
 
 /// The default models that fit a board by themselves, a language model with its context.
@@ -110,18 +121,22 @@ pub struct Taken {
     pub stack: u64,
 }
 
-/// Builds a program and measures it.
+/// Builds a board's programs and measures them.
 ///
 /// # Errors
 /// What the compiler says, or that more RAM is taken than the board has.
-pub fn build(board: &plan::Board, application: Application) -> Result<(std::path::PathBuf, Taken)> {
+fn build(board: &plan::Board) -> Result<Vec<(Application, PathBuf, Taken)>> {
     let buildable = Board::from(board.clone());
-    let elf = buildable.build_program(&setup::ensure(&buildable)?, application.name())?;
-    let size = firmware::size(&std::fs::read(&elf)?)?;
-    let stack = (board.ram as u64).checked_sub(size.ram);
-    let stack =
-        stack.with_context(|| format!("{}: {} bytes of variables in {} of RAM", board.name, size.ram, board.ram))?;
-    Ok((elf, Taken { flash: size.flash, ram: size.ram, stack }))
+    let names: Vec<&str> = board.applications.iter().map(|application| application.name()).collect();
+    let elfs = buildable.build_programs(&setup::ensure(&buildable)?, &names)?;
+    let measured = board.applications.iter().zip(elfs).map(|(&application, elf)| {
+        let size = firmware::size(&std::fs::read(&elf)?)?;
+        let stack = (board.ram as u64).checked_sub(size.ram);
+        let stack = stack
+            .with_context(|| format!("{}: {} bytes of variables in {} of RAM", board.name, size.ram, board.ram))?;
+        Ok((application, elf, Taken { flash: size.flash, ram: size.ram, stack }))
+    });
+    measured.collect()
 }
 
 /// Prints what all programs of these boards take.
@@ -132,8 +147,7 @@ pub fn size(names: &[String]) -> Result<()> {
     println!("| board | program | flash, bytes | static RAM, bytes | left for the stack, bytes |");
     println!("|---|---|---|---|---|");
     for board in named(names)? {
-        for &application in &board.applications {
-            let (_, Taken { flash, ram, stack }) = build(&board, application)?;
+        for (application, _, Taken { flash, ram, stack }) in build(&board)? {
             println!("| {} | {} | {flash} | {ram} | {stack} |", board.name, application.name());
         }
     }
@@ -190,6 +204,8 @@ fn parse<T: for<'d> Deserialize<'d>>(board: &str, elf: &Path, output: &Output) -
 pub fn check() -> Result<String> {
     let (mut built, mut ran, mut chips) = (0, 0, 0);
     let mut verified = Verified::new()?;
+    let readme = std::fs::read_to_string(root().join("boards/README.md"))?;
+    ensure!(readme.contains(&table()?), "boards/README.md: its table is not what `cargo xtask board list` prints");
     let boards = all()?;
     for board in &boards {
         let wanted = wanted(board)?;
@@ -200,8 +216,7 @@ pub fn check() -> Result<String> {
             board.applications
         );
         let mut elfs = Vec::new();
-        for &application in &board.applications {
-            let (elf, taken) = build(board, application)?;
+        for (application, elf, taken) in build(board)? {
             elfs.push(elf.clone());
             built += 1;
             ensure!(
@@ -232,7 +247,7 @@ pub fn check() -> Result<String> {
 }
 
 /// Checks programs against the memory map and the boot of a board's chip, if it has one.
-fn on_its_chip(board: &plan::Board, elfs: &[std::path::PathBuf]) -> Result<bool> {
+fn on_its_chip(board: &plan::Board, elfs: &[PathBuf]) -> Result<bool> {
     let Some(chip) = &board.chip else { return Ok(false) };
     let stack = LEAST_STACK.to_string();
     let mut command = flash::probe();
@@ -304,7 +319,7 @@ fn is_wrong(result: &Value) -> bool {
 mod tests {
     use super::{Output, Verified, is_wrong, parse};
     use serde_json::{Value, json};
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     #[test]
     fn results_are_found_between_the_text_of_a_console() {

@@ -73,11 +73,20 @@ impl Board {
     /// # Errors
     /// What the compiler says.
     pub fn build_program(&self, toolchain: &Toolchain, name: &str) -> Result<PathBuf> {
-        let elf = self.programs().join(name);
+        let mut built = self.build_programs(toolchain, &[name])?;
+        built.pop().with_context(|| format!("{}: no program {name}", self.name))
+    }
+
+    /// Builds several programs of a folder at once, as the linking of one keeps one core busy, and returns where they are.
+    ///
+    /// # Errors
+    /// What the compiler says.
+    pub fn build_programs(&self, toolchain: &Toolchain, names: &[&str]) -> Result<Vec<PathBuf>> {
         // A failed build must not leave an older program behind that would be measured in its place.
-        let _ = std::fs::remove_file(&elf);
-        self.compile(toolchain, &["--bin", name])?;
-        self.kept(&elf)
+        names.iter().for_each(|name| _ = std::fs::remove_file(self.programs().join(name)));
+        let arguments: Vec<&str> = names.iter().flat_map(|name| ["--bin", name]).collect();
+        self.compile(toolchain, &arguments)?;
+        names.iter().map(|name| self.kept(&self.programs().join(name))).collect()
     }
 
     fn programs(&self) -> PathBuf {

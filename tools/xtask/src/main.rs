@@ -79,6 +79,12 @@ enum Command {
         #[arg(short, long)]
         output: Option<std::path::PathBuf>,
     },
+    /// Runs the tests of boards/on-target on a board: in the emulator, or on the desk by the debug probe
+    OnTarget {
+        /// A folder of boards/
+        #[arg(value_name = "BOARD")]
+        name: String,
+    },
     /// Measures: instructions on emulated cores, ratios on the host
     Bench {
         #[command(subcommand)]
@@ -160,6 +166,7 @@ fn main() -> ExitCode {
         }
         Command::Flash { program, probe } => flash::flash(&program, probe.as_deref()),
         Command::Uf2 { program, output } => flash::uf2(&program, output.as_deref()),
+        Command::OnTarget { name } => on_target::on_board(&name),
         Command::Bench { what: Measured::Device(Cores { cores, json }) } => bench::device(&cores, json),
         Command::Bench { what: Measured::Model(Cores { cores, json }) } => bench::models(&cores, json),
         Command::Bench { what: Measured::Host(options) } => host_bench::host(options),

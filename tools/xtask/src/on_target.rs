@@ -8,7 +8,7 @@ use crate::cores::Core;
 use crate::emulator;
 use crate::firmware::Board;
 use crate::setup;
-use crate::shell::root;
+use crate::shell::{in_path, root};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use object::{Object, ObjectSection, ObjectSymbol};
@@ -48,6 +48,53 @@ pub fn check() -> Result<String> {
     }
     ensure!(failures.is_empty(), "{passed} passed, {} failed:\n{}", failures.len(), failures.join("\n"));
     Ok(format!("{passed} tests on {} cores", Core::value_variants().len()))
+}
+
+/// Runs all tests on one board: in the emulator where the board is one of its machines, else by the debug probe.
+///
+/// # Errors
+/// When a test failed, or the board cannot be reached.
+pub fn on_board(name: &str) -> Result<()> {
+    let described = plan::find(&root().join("boards"), name)?;
+    let Some(&core) = Core::value_variants().iter().find(|core| core.folder() == name) else {
+        return by_probe(&described);
+    };
+    let board = board(core)?;
+    let elf = board.build_program(&setup::ensure(&board)?, "on-target")?;
+    let mut failed = 0;
+    for test in listed(&std::fs::read(&elf)?)?.iter().filter(|test| !test.ignored) {
+        let result = run(&board, &elf, test);
+        println!("{}: {}", test.name, if result.is_ok() { "passed" } else { "FAILED" });
+        if let Err(error) = result {
+            println!("  {error:#}");
+            failed += 1;
+        }
+    }
+    ensure!(failed == 0, "{failed} failed");
+    Ok(())
+}
+
+/// Has `probe-rs run` flash the tests and run one after the other, each after a reset.
+fn by_probe(board: &plan::Board) -> Result<()> {
+    let chip =
+        board.chip.as_deref().with_context(|| format!("{} has no core that the tests are built for", board.name))?;
+    ensure!(in_path("probe-rs").is_some(), "no probe-rs: `cargo install probe-rs-tools --locked`");
+    let feature = match (chip, board.backend.as_str()) {
+        ("RP2040", _) => "rtt,rp2040",
+        (chip, _) if chip.starts_with("RP235") => "rtt,rp2350",
+        (_, "portable") => "rtt,portable-simd",
+        _ => "rtt",
+    };
+    let mut command = crate::shell::cargo();
+    command
+        .current_dir(root().join("boards/on-target"))
+        .args(["run", "--release", "--no-default-features", "--features", feature, "--config"])
+        .arg(board.folder.join(".cargo/config.toml"))
+        .env("THUMBFORMER_MEMORY", format!("../{}/memory.x", board.name))
+        .env("THUMBFORMER_PACK", &board.pack)
+        .env("THUMBFORMER_EXPECTED_BACKEND", &board.backend);
+    ensure!(command.status().context("cargo could not be started")?.success(), "see above");
+    Ok(())
 }
 
 /// The tests as they are built for a core, in the memory that its benchmarks have.
