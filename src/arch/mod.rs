@@ -101,7 +101,7 @@ pub(crate) trait Backend {
         }
     }
 
-    /// [`matmul_q8`](Backend::matmul_q8), and to each vector a bias [added](Backend::add_scaled).
+    /// [`matmul_q8`](Backend::matmul_q8), and to each vector a bias [added](Backend::add_scaled), which may have fewer rows.
     #[inline]
     fn linear_q8(
         packing: Packing,
@@ -114,6 +114,8 @@ pub(crate) trait Backend {
     ) {
         Self::matmul_q8(packing, weights, cols, x, multipliers, out);
         for (out, &ratio) in out.chunks_exact_mut(multipliers.len().max(1)).zip(bias.ratios) {
+            // Rows that only fill the last block of a packing have no bias.
+            let (out, _) = out.split_at_mut(bias.integers.len().min(out.len()));
             Self::add_scaled(out, bias.integers, ratio);
         }
     }

@@ -308,7 +308,8 @@ fn linear(counter: &mut impl CycleCounter, packing: Packing, cases: &[Case<'_>],
         // Any cut of a packed matrix is one of other shape.
         let weights = matrix.packed.get(..rows * cols / 4).unwrap_or(&[]);
         let multipliers = matrix.multipliers.get(..rows).unwrap_or(&[]);
-        let bias = bias.get(..rows).unwrap_or(&[]);
+        // The last rows of a matrix may only fill its packing: they have no bias.
+        let bias = bias.get(..rows - usize::from(vectors == 2)).unwrap_or(&[]);
         let stride = kernels::activation_stride(cols);
         let words = words.get_mut(..vectors * stride).unwrap_or(&mut []);
         for words in words.chunks_exact_mut(stride) {
@@ -322,7 +323,8 @@ fn linear(counter: &mut impl CycleCounter, packing: Packing, cases: &[Case<'_>],
         for ((x, out), by) in words.chunks_exact(stride).zip(out.chunks_exact(rows)).zip(&by) {
             let dots = dots.get_mut(..rows).unwrap_or(&mut []);
             kernels::dots(packing, weights, cols, x, dots);
-            for (((&out, &dot), &multiplier), &bias) in out.iter().zip(&*dots).zip(multipliers).zip(bias) {
+            let biases = bias.iter().copied().chain(core::iter::repeat(0));
+            for (((&out, &dot), &multiplier), bias) in out.iter().zip(&*dots).zip(multipliers).zip(biases) {
                 exact &= out == kernels::scaled(dot, multiplier) + by.apply(bias.into());
             }
         }

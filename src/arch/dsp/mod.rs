@@ -185,6 +185,8 @@ impl Backend for Dsp {
     }
 
     fn add_scaled(x: &mut [i32], other: &[i16], ratio: Ratio) {
+        let count = x.len().min(other.len());
+        let (Some(x), Some(other)) = (x.get_mut(..count), other.get(..count)) else { return };
         let (fours, rest) = x.as_chunks_mut::<4>();
         let (other_fours, other_rest) = other.as_chunks::<4>();
         let count = fours.len().min(other_fours.len());
