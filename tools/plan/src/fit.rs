@@ -219,3 +219,86 @@ pub fn models(board: &Board, application: Application, models: &Path) -> Result<
 pub(crate) fn free(board: &Board, application: Application, images: &[(Image, Fit)]) -> usize {
     board.flash.saturating_sub(code(application) + images.iter().map(|(image, _)| image.bytes()).sum::<usize>())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Application, Board, Image, fit};
+    use std::path::{Path, PathBuf};
+
+    fn repository() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    }
+
+    fn board(name: &str) -> Board {
+        crate::find(&repository().join("boards"), name).expect("a board")
+    }
+
+    fn image(model: &str, pack: &str) -> Image {
+        Image::of_default(&repository().join("models"), model, pack).expect("an image")
+    }
+
+    #[test]
+    fn what_does_not_fit_says_by_how_much_and_what_would() {
+        let micro = board("microbit");
+        let mut cases = vec![
+            // 281,200 bytes are more than 256 KiB less the program; as int4 they are 168,720, which is more too.
+            (
+                micro.clone(),
+                "stories",
+                "m0",
+                Application::Generate,
+                vec!["Flash: the image has 281200 bytes", "too many"],
+            ),
+            (
+                micro.clone(),
+                "stories",
+                "m0",
+                Application::Generate,
+                vec!["train a smaller model", "RAM: the state for 64 tokens"],
+            ),
+            (
+                micro.clone(),
+                "motion",
+                "m4",
+                Application::Classify,
+                vec!["packed for m4", "convert it with `--pack m0`"],
+            ),
+            (
+                micro,
+                "motion",
+                "m0",
+                Application::Generate,
+                vec!["the model reads Frames", "`generate` is for other models"],
+            ),
+        ];
+        let mut small = board("stm32-nucleo-f411re");
+        small.flash = 300 * 1024;
+        cases.push((
+            small,
+            "stories",
+            "m4",
+            Application::Generate,
+            vec!["With int4 weights it would fit", "--quant q4"],
+        ));
+        let mut narrow = board("stm32-nucleo-f411re");
+        narrow.ram = 44 * 1024;
+        cases.push((narrow, "stories", "m4", Application::Generate, vec!["A context of ", " would fit"]));
+        for (board, model, pack, application, expected) in cases {
+            let error = fit(&board, application, &image(model, pack)).expect_err("does not fit").to_string();
+            for part in expected {
+                assert!(error.contains(part), "{model} on {}: {part:?} is not in {error:?}", board.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_context_is_as_long_as_the_memory_allows() {
+        let mut board = board("stm32f405");
+        for (kibibytes, context) in [(128, 256), (80, 128), (56, 64)] {
+            board.ram = kibibytes * 1024;
+            let found = fit(&board, Application::Generate, &image("stories", "m4")).expect("fits");
+            assert_eq!(found.max_seq, context, "{kibibytes} KiB: {found:?}");
+            assert!(found.state <= board.ram);
+        }
+    }
+}
