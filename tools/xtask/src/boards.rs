@@ -319,7 +319,7 @@ fn is_wrong(result: &Value) -> bool {
 mod tests {
     use super::{Output, Verified, is_wrong, parse};
     use serde_json::{Value, json};
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     #[test]
     fn results_are_found_between_the_text_of_a_console() {

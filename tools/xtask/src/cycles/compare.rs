@@ -10,8 +10,9 @@ use crate::cores::Core;
 use crate::firmware::Board;
 use crate::setup;
 use crate::shell::root;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use thumbformer_cycles::cores::Cost;
 use thumbformer_cycles::trace::Trace;
 use thumbformer_cycles::{Flash, Report, estimate};
@@ -66,6 +67,12 @@ struct Run {
 }
 
 impl Run {
+    fn of(core: Core, position: u32) -> Result<Run> {
+        let subject = subject::model(core, position)?;
+        let (trace, _) = plugin::run(&subject.board, &subject.elf, &subject.arguments, &subject.marks())?;
+        Ok(Run { subject, trace })
+    }
+
     /// Cycles of the parts with these names.
     fn cycles(&self, flash: Flash, names: &[&str]) -> Cost {
         let table = self.subject.core.table();
@@ -97,12 +104,10 @@ pub fn print(position: u32) -> Result<()> {
             continue;
         }
         let core = core(&board)?;
-        if !runs.contains_key(&core.name()) {
-            let subject = subject::model(core, position)?;
-            let (trace, _) = plugin::run(&subject.board, &subject.elf, &subject.arguments, &subject.marks())?;
-            runs.insert(core.name(), Run { subject, trace });
-        }
-        let run = runs.get(&core.name()).context("a run of the core")?;
+        let run = match runs.entry(core.name()) {
+            Entry::Occupied(run) => run.into_mut(),
+            Entry::Vacant(place) => place.insert(Run::of(core, position)?),
+        };
         println!("{}", row(&board, run, image.model()?.dims().weight_macs() as i64));
     }
     Ok(())

@@ -8,7 +8,6 @@ use super::rows::{Gradients, Rows};
 use super::{Student, WINDOW, distilled, lacking};
 use crate::convert::{Settings, convert_with, packing};
 use crate::quantize::{Quantized, STAGES, matrix_of, rounded};
-use std::path::PathBuf;
 use thumbformer::image::Int4;
 use thumbformer::state::HostState;
 use thumbformer::{Model, Tensor};
@@ -63,7 +62,7 @@ fn decoder(random: &mut Random) -> Checkpoint {
     let (embedding_norm, final_norm) = (gain(d_ff == 48), gain(d_model == 16 || n_heads == 4));
     let norm_bias = extras.norm_bias && norm == Norm::Layer;
     Checkpoint {
-        source: PathBuf::from("random"),
+        source: "random".into(),
         architecture: "random".into(),
         embedding: random.tensor("embedding", &[VOCAB, d_model], 1.0, 0.0),
         embedding_bias: None,
