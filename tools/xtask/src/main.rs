@@ -2,6 +2,7 @@
 
 mod bench;
 mod boards;
+mod ceilings;
 mod classify;
 mod codegen;
 mod cores;
