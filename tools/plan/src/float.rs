@@ -109,7 +109,7 @@ fn clip(image: &Image) -> Result<usize> {
 /// A function that builds the checkpoint; what the float network does not read (names, labels, a tokenizer) is left out.
 fn network(checkpoint: &Checkpoint) -> String {
     let mut code = String::from(
-        "fn checkpoint() -> reference_on_device::checkpoint::Checkpoint {\n    \
+        "#[allow(clippy::approx_constant)]\nfn checkpoint() -> reference_on_device::checkpoint::Checkpoint {\n    \
          use reference_on_device::checkpoint::*;\n    use reference_on_device::{String, Vec, tensor, vec};\n    Checkpoint {\n",
     );
     let _ = writeln!(

@@ -124,7 +124,7 @@ fn subjects(board: &Board, application: Application, all: &Path) -> Result<Strin
     let (modules, entries): (Vec<String>, Vec<String>) =
         subjects.iter().map(|subject| subject.source(place(board))).unzip();
     code += &modules.concat();
-    code += "}\n\n/// The models, with inputs.\nstatic SUBJECTS: &[Subject<'static>] = &[\n";
+    code += "}\n\n/// The models, with inputs.\n#[allow(clippy::approx_constant)]\nstatic SUBJECTS: &[Subject<'static>] = &[\n";
     code += &entries.concat();
     writeln!(code, "];\n\n/// Words of the largest state.\nconst WORDS: usize = {words};")?;
     code += &ear(&subjects)?;
