@@ -1,9 +1,10 @@
 //! `cargo xtask demo`: a story from the emulated board, then the proof that the host computes the same bits.
 
-use crate::emulator::{self, Run, Step};
+use crate::emulator::{self, RESULT, Run, Step};
 use crate::firmware::{self, Board};
 use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
 use std::io::Write;
 use thumbformer::text::Sampling;
 use thumbformer_cli::run::{Options, generate};
@@ -88,9 +89,27 @@ pub fn compare(board: &[Step], other: &[Step], name: &str) -> Result<String> {
     Ok(format!("identical to {name}"))
 }
 
-/// The CRC over all logits and their number, from the log's last line.
-fn total(run: &Run) -> Result<&str> {
-    run.log.iter().find_map(|line| line.strip_prefix("logits: ")).context("the board logged no CRC of all logits")
+/// What the firmware reports of a whole story.
+#[derive(Debug, Deserialize)]
+pub struct Total {
+    steps: usize,
+    /// Over all logits.
+    crc32: String,
+    unit: String,
+    minimum: u64,
+    median: u64,
+    maximum: u64,
+}
+
+/// The report of a run.
+///
+/// # Errors
+/// When there is none, or it is about another number of steps.
+pub fn total(run: &Run) -> Result<Total> {
+    let line = run.log.iter().find(|line| line.starts_with(RESULT)).context("the board reported no result")?;
+    let total: Total = serde_json::from_str(line).with_context(|| line.clone())?;
+    ensure!(total.steps == run.steps.len(), "{line}: the log has {} steps", run.steps.len());
+    Ok(total)
 }
 
 /// Tells the story; `verbose` shows every step.
@@ -116,7 +135,7 @@ pub fn demo(board: &Board, story: &Story, verbose: bool) -> Result<()> {
             println!("step {number} token {} crc32 {:08x} instructions {instructions}", step.token, step.crc32);
         }
     }
-    for line in run.log.iter().filter(|line| !line.starts_with("logits: ")) {
+    for line in run.log.iter().filter(|line| !line.starts_with(RESULT)) {
         println!("{line}");
     }
     if run.exit != 0 {
@@ -125,6 +144,8 @@ pub fn demo(board: &Board, story: &Story, verbose: bool) -> Result<()> {
     let size = firmware::size(&std::fs::read(&elf)?)?;
     println!("program: {} bytes of flash with the model, {} bytes of RAM with the state", size.flash, size.ram);
     let verdict = compare(&run.steps, &expected, "the host")?;
-    println!("logits: {verdict} ({})", total(&run)?);
+    let Total { steps, crc32, unit, minimum, median, maximum } = total(&run)?;
+    println!("{unit} per token: minimum {minimum}, median {median}, maximum {maximum}");
+    println!("logits: {verdict} (crc32 {crc32}, {steps} steps)");
     Ok(())
 }

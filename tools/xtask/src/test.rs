@@ -6,7 +6,7 @@ use crate::classify;
 use crate::codegen;
 use crate::cores::Core;
 use crate::cycles;
-use crate::demo::{Story, compare, on_host, on_host_with};
+use crate::demo::{Story, compare, on_host, on_host_with, total};
 use crate::emulator::{self, Step};
 use crate::firmware::Board;
 use crate::host_bench;
@@ -302,6 +302,7 @@ fn emulated(board: &Board) -> Result<Outcome> {
     let (steps, text) = on_host(board, &story)?;
     let mut verdicts = vec![format!("64 steps {}", compare(&first.steps, &steps, "host scalar")?)];
     ensure!(first.story.trim_ascii_end() == text.trim_ascii_end(), "the UART's text is not the host's");
+    total(&first)?;
     match setup::nightly() {
         Some(nightly) => verdicts.push(compare(&first.steps, &on_portable(board, nightly, &story)?, "host portable")?),
         None => verdicts.push("not compared to host portable: no nightly toolchain".into()),
