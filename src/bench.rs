@@ -54,7 +54,7 @@ pub fn linear<const VECTORS: usize>(
     by: &[Multiplication; VECTORS],
     out: &mut [i32],
 ) {
-    let ratios: [arch::Ratio; VECTORS] = core::array::from_fn(|vector| by[vector].0);
+    let ratios: [arch::Multiplier; VECTORS] = core::array::from_fn(|vector| by[vector].0);
     let bias = arch::Bias { integers: bias, ratios: &ratios };
     Native::linear_q8(packing, weights, cols, x, multipliers, &bias, out);
 }
@@ -71,7 +71,7 @@ pub const fn group(cols: usize, col: usize) -> usize {
 
 /// What [`matvec`] makes of a dot product.
 pub const fn scaled(dot: i32, multiplier: i16) -> i32 {
-    arch::mul_wide(dot, multiplier)
+    arch::mul_q16(dot, multiplier)
 }
 
 /// The scores of one query and all keys, scaled, and their maximum.
@@ -96,12 +96,12 @@ pub fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &
 }
 
 /// A multiplication of integers up to a bound by a real number.
-pub struct Multiplication(arch::Ratio);
+pub struct Multiplication(arch::Multiplier);
 
 impl Multiplication {
     /// `None` when a result has no room.
     pub fn new(number: f32, bound: u32) -> Option<Multiplication> {
-        arch::Ratio::new(number, bound).map(Multiplication)
+        arch::Multiplier::new(number, bound).map(Multiplication)
     }
 
     /// One product, by the definition.
@@ -117,12 +117,12 @@ impl Multiplication {
 
 /// Products that fit 16 bits.
 pub fn rescale(x: &[i32], by: &Multiplication, out: &mut [i16]) {
-    Native::rescale_halves(x, by.0, out);
+    Native::rescale_i16(x, by.0, out);
 }
 
 /// Products that fit 8 bits.
-pub fn rescale_bytes(x: &[i32], by: &Multiplication, out: &mut [i8]) {
-    Native::rescale_bytes(x, by.0, out);
+pub fn rescale_i8(x: &[i32], by: &Multiplication, out: &mut [i8]) {
+    Native::rescale_i8(x, by.0, out);
 }
 
 /// Products that fit 8 bits, down a column.
@@ -138,7 +138,7 @@ pub fn center_scale_add(
     bias: &[i16],
     by: &Multiplication,
 ) -> (u64, Option<u32>) {
-    let squares = Native::center(x, mean, shift);
+    let squares = Native::subtract_mean(x, mean, shift);
     (squares, Native::scale_and_add(x, gains, bias, by.0))
 }
 
@@ -153,13 +153,13 @@ pub fn gelu(x: &mut [i32], by: &Multiplication) {
 }
 
 /// A number that no magnitude exceeds: the largest, or one more.
-pub fn largest(x: &[i32]) -> u32 {
-    Native::largest(x)
+pub fn abs_max(x: &[i32]) -> u32 {
+    Native::abs_max(x)
 }
 
 /// The sum, and that of the squares of numbers shifted to the right.
 pub fn moments(x: &[i32], shift: u32) -> (i64, u64) {
-    (Native::sum(x), Native::squares(x, shift))
+    (Native::sum(x), Native::sum_of_squares(x, shift))
 }
 
 /// Tokens of the encoder block that is measured.

@@ -80,7 +80,7 @@ impl Part {
         match point {
             Point::Embedding | Point::EmbeddingNorm => Part::Embed,
             Point::Query | Point::Key | Point::Value => Part::Qkv,
-            Point::Gathered => Part::Attention,
+            Point::Context => Part::Attention,
             Point::AttentionOutput => Part::Projection,
             Point::Gate | Point::Up | Point::MlpOutput => Part::Mlp,
             Point::Hidden => Part::Activation,
@@ -203,7 +203,7 @@ mod tests {
         let nothing = Vector::Floats(&[]);
         profile.start();
         for (point, work) in
-            [(Point::Query, 100), (Point::Key, 40), (Point::Gathered, 60), (Point::Hidden, 8), (Point::Output, 0)]
+            [(Point::Query, 100), (Point::Key, 40), (Point::Context, 60), (Point::Hidden, 8), (Point::Output, 0)]
         {
             profile.counter.0 += work;
             profile.vector(point, 0, &nothing);

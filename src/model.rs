@@ -1,12 +1,12 @@
 //! The whole network: embedding, blocks, head.
 //!
 //! ```text
-//! causal:        batch of tokens ─► embed ─► block 0 ─► … ─► block n-1 ─► head     the KV caches of all layers remember
+//! causal:        batch of tokens ─► embed ─► block 0 ─► … ─► block n-1 ─► head     the KV caches of all layers store_kv
 //! bidirectional: whole sequence  ─► embed ─► block 0, all tokens ─► … ─► pool ─► head     one KV cache, layer by layer
 //! ```
 
 use crate::arch::PACKING;
-use crate::block::{self, Attention, Block, Layout, Mlp, Norm, Place};
+use crate::block::{self, Attention, Block, Layout, Mlp, Norm, Step};
 use crate::dims::Dims;
 use crate::embed::Embedding;
 use crate::error::{Error, Tensor};
@@ -16,7 +16,7 @@ use crate::inputs::{Inputs, Visible};
 use crate::observe::{Observer, Point, Vector};
 use crate::options::{Pooler, Pooling};
 use crate::session::Session;
-use crate::state::{Memory, Parts, Scratch, take};
+use crate::state::{Memory, Regions, Scratch, take};
 use crate::text::Tokenizer;
 
 /// A model in an image that was checked: nothing is copied, the weights stay in flash.
@@ -152,17 +152,17 @@ impl<'a> Model<'a> {
     ) -> Result<(), Error> {
         let dims = &self.image.dims;
         let (max_seq, width) = (dims.cached(memory.max_seq), dims.d_model.max(1));
-        let (Parts { stream, rotations, mut scratch, cache }, logits) = memory.parts(dims)?;
+        let (Regions { stream, rotations, mut scratch, cache }, logits) = memory.regions(dims)?;
         let x = stream.get_mut(..tokens * width).unwrap_or(&mut []);
         let embedding = self.embedding();
         embedding.write(x, width, inputs, &mut scratch)?;
         embedding.place(x, width, position.., &mut scratch, observer)?;
         self.rotations(rotations, (position..).take(tokens));
         let layout = Layout::of(dims.head_dim, max_seq, dims.cached(dims.max_seq));
-        let place = Place { layer: 0, position, length: 0, max_seq, layout, rotations, head_dim: dims.head_dim };
+        let step = Step { layer: 0, position, length: 0, max_seq, layout, rotations, head_dim: dims.head_dim };
         let caches = cache.chunks_exact_mut(dims.layer_cache_words(max_seq).max(1));
         for (layer, cache) in caches.take(dims.n_layers).enumerate() {
-            self.block(layer).forward(x, cache, &Place { layer, ..place }, &mut scratch, observer)?;
+            self.block(layer).forward(x, cache, &Step { layer, ..step }, &mut scratch, observer)?;
         }
         if wants_logits && let Some(x) = x.chunks_exact_mut(width).next_back() {
             self.head().forward(x, &mut scratch, logits, observer)?;
@@ -196,8 +196,8 @@ impl<'a> Model<'a> {
     ) -> Result<(), Error> {
         let dims = &self.image.dims;
         let (max_seq, batch, width) = (memory.max_seq, memory.batch, dims.d_model.max(1));
-        let (mut parts, logits) = memory.parts(dims)?;
-        let stream = core::mem::take(&mut parts.stream);
+        let (mut regions, logits) = memory.regions(dims)?;
+        let stream = core::mem::take(&mut regions.stream);
         let embedding = self.embedding();
         let mut rest = &mut *stream;
         if embedding.class_token.is_some() {
@@ -205,17 +205,17 @@ impl<'a> Model<'a> {
         }
         for (start, count) in visible.runs(batch) {
             let x = take(&mut rest, count * width)?;
-            embedding.write(x, width, &inputs.part(start, count, dims), &mut parts.scratch)?;
+            embedding.write(x, width, &inputs.part(start, count, dims), &mut regions.scratch)?;
         }
         let unused = rest.len();
         let x = stream.get_mut(..stream.len().saturating_sub(unused)).unwrap_or(&mut []);
-        embedding.place(x, width, visible.positions(), &mut parts.scratch, observer)?;
-        self.encode(x, visible, (max_seq, batch), &mut parts, observer)?;
+        embedding.place(x, width, visible.positions(), &mut regions.scratch, observer)?;
+        self.encode(x, visible, (max_seq, batch), &mut regions, observer)?;
 
         let mut head = self.head();
         let pooled = match dims.options.pooling {
             Pooling::Mean => {
-                self.norm_all(x, &mut parts.scratch, observer)?;
+                self.norm_all(x, &mut regions.scratch, observer)?;
                 head.norm = None;
                 head::mean(x, width);
                 let pooled = x.chunks_exact_mut(width).next();
@@ -225,13 +225,13 @@ impl<'a> Model<'a> {
             Pooling::Class => x.chunks_exact_mut(width).next(),
             Pooling::None => {
                 for (x, index) in x.chunks_exact_mut(width).zip(visible.indices()) {
-                    head.forward(x, &mut parts.scratch, logits, observer)?;
+                    head.forward(x, &mut regions.scratch, logits, observer)?;
                     each(index, logits.get(..dims.n_outputs).unwrap_or(&[]));
                 }
                 return Ok(());
             }
         };
-        head.forward(pooled.unwrap_or(&mut []), &mut parts.scratch, logits, observer)
+        head.forward(pooled.unwrap_or(&mut []), &mut regions.scratch, logits, observer)
     }
 
     /// Sends a sequence whose tokens all see each other through the blocks, in place.
@@ -245,12 +245,12 @@ impl<'a> Model<'a> {
         x: &mut [f32],
         visible: &Visible<'_>,
         (max_seq, batch): (usize, usize),
-        parts: &mut Parts<'_>,
+        regions: &mut Regions<'_>,
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
         let dims = &self.image.dims;
         let width = dims.d_model.max(1);
-        let Parts { rotations, scratch, cache, .. } = parts;
+        let Regions { rotations, scratch, cache, .. } = regions;
         let length = x.len() / width;
         let layout = Layout::of(dims.head_dim, max_seq, dims.max_seq);
         for layer in 0..dims.n_layers {
@@ -261,11 +261,11 @@ impl<'a> Model<'a> {
                     let tokens = x.len() / width;
                     self.rotations(rotations, positions.by_ref().take(tokens));
                     let position = index * batch;
-                    let place = Place { layer, position, length, max_seq, layout, rotations, head_dim: dims.head_dim };
+                    let step = Step { layer, position, length, max_seq, layout, rotations, head_dim: dims.head_dim };
                     if storing {
-                        block.store(x, cache, &place, scratch, observer)?;
+                        block.store(x, cache, &step, scratch, observer)?;
                     } else {
-                        block.forward(x, cache, &place, scratch, observer)?;
+                        block.forward(x, cache, &step, scratch, observer)?;
                     }
                 }
             }
@@ -286,10 +286,10 @@ impl<'a> Model<'a> {
     ) -> Result<(), Error> {
         let dims = &self.image.dims;
         let shape = (memory.max_seq, memory.batch);
-        let (mut parts, _) = memory.parts(dims)?;
+        let (mut regions, _) = memory.regions(dims)?;
         let visible = Visible::new(None, x.len() / dims.d_model.max(1), 0)?;
-        self.encode(x, &visible, shape, &mut parts, observer)?;
-        self.norm_all(x, &mut parts.scratch, observer)
+        self.encode(x, &visible, shape, &mut regions, observer)?;
+        self.norm_all(x, &mut regions.scratch, observer)
     }
 
     /// The final norm of every stream, if there is one.

@@ -23,7 +23,7 @@ pub enum Point {
     /// Values, `[n_kv_heads * head_dim]`.
     Value,
     /// What all heads gathered, concatenated, `[n_heads * head_dim]`.
-    Gathered,
+    Context,
     /// What attention adds to the stream, `[d_model]`.
     AttentionOutput,
     /// What the MLP's norm makes of the stream, `[d_model]`: before the MLP for the MLP alone (pre-LN), or after the MLP was added
@@ -55,7 +55,7 @@ pub enum Vector<'a> {
     /// The values.
     Floats(&'a [f32]),
     /// `value = integer * scale`.
-    Fixed {
+    Scaled {
         /// The integers.
         integers: &'a [i32],
         /// Their scale.
@@ -68,7 +68,7 @@ impl<'a> Vector<'a> {
     pub fn values(self) -> impl Iterator<Item = f32> + 'a {
         let (floats, integers, scale): (&[f32], &[i32], f32) = match self {
             Vector::Floats(floats) => (floats, &[], 0.0),
-            Vector::Fixed { integers, scale } => (&[], integers, scale),
+            Vector::Scaled { integers, scale } => (&[], integers, scale),
         };
         floats.iter().copied().chain(integers.iter().map(move |&integer| integer as f32 * scale))
     }
@@ -106,6 +106,6 @@ pub trait Observer {
 }
 
 /// Observes nothing.
-pub struct Nobody;
+pub struct NoObserver;
 
-impl Observer for Nobody {}
+impl Observer for NoObserver {}

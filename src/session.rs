@@ -9,7 +9,7 @@
 use crate::error::Error;
 use crate::inputs::{Inputs, Visible};
 use crate::model::Model;
-use crate::observe::{Nobody, Observer};
+use crate::observe::{NoObserver, Observer};
 use crate::state::Memory;
 
 /// One sequence on its way through a model.
@@ -34,7 +34,7 @@ impl Session<'_, '_> {
     /// [`Error::ScoresTooLarge`] for weights that no result can come from, after which the sequence is forgotten. After every
     /// other error the session is where it was before.
     pub fn decode(&mut self, token: u16) -> Result<&mut [f32], Error> {
-        self.decode_observed(token, &mut Nobody)
+        self.decode_observed(token, &mut NoObserver)
     }
 
     /// Like [`decode`](Session::decode), with somebody looking on.
@@ -54,7 +54,7 @@ impl Session<'_, '_> {
         if tokens.is_empty() {
             return Err(Error::EmptyPrompt);
         }
-        self.append(&Inputs::Tokens(tokens), &mut Nobody)
+        self.append(&Inputs::Tokens(tokens), &mut NoObserver)
     }
 
     /// Appends frames of a stream that has no end, and returns the outputs after the last one, `[n_outputs]`: bit for bit the same
@@ -69,7 +69,7 @@ impl Session<'_, '_> {
     /// # Errors
     /// [`Error::EmptySequence`], [`Error::FrameLength`], [`Error::BadFrame`], and as [`decode`](Session::decode).
     pub fn push(&mut self, frames: &[f32]) -> Result<&mut [f32], Error> {
-        self.push_observed(frames, &mut Nobody)
+        self.push_observed(frames, &mut NoObserver)
     }
 
     /// Like [`push`](Session::push), with somebody looking on.
@@ -89,7 +89,7 @@ impl Session<'_, '_> {
     /// [`Error::EmptySequence`]; [`Error::CacheFull`] for a sequence that is too long; [`Error::FrameLength`];
     /// [`Error::BadFrame`]; and as [`decode`](Session::decode).
     pub fn infer<'i>(&mut self, inputs: impl Into<Inputs<'i>>) -> Result<&mut [f32], Error> {
-        self.infer_observed(inputs, None, &mut Nobody)
+        self.infer_observed(inputs, None, &mut NoObserver)
     }
 
     /// Like [`infer`](Session::infer), as if the tokens or frames whose entry is `false` were not there, but for the positions
@@ -102,7 +102,7 @@ impl Session<'_, '_> {
     /// [`Error::MaskLength`]; [`Error::NothingVisible`] when all are hidden; [`Error::WrongInput`] under a causal mask, where a
     /// sequence that ends earlier is simply a shorter one; and as [`infer`](Session::infer).
     pub fn infer_masked<'i>(&mut self, inputs: impl Into<Inputs<'i>>, visible: &[bool]) -> Result<&mut [f32], Error> {
-        self.infer_observed(inputs, Some(visible), &mut Nobody)
+        self.infer_observed(inputs, Some(visible), &mut NoObserver)
     }
 
     /// Like [`infer`](Session::infer) and [`infer_masked`](Session::infer_masked), with somebody looking on.
@@ -149,7 +149,7 @@ impl Session<'_, '_> {
         if dims.is_stream() || !dims.has_many_outputs() {
             return Err(Error::WrongInput { expected: dims.expected_input() });
         }
-        self.whole(&inputs.into(), visible, &mut each, &mut Nobody)
+        self.whole(&inputs.into(), visible, &mut each, &mut NoObserver)
     }
 
     /// Sends a whole sequence through a model whose tokens all see each other.
@@ -181,7 +181,7 @@ impl Session<'_, '_> {
     /// [`Error::StreamLength`] when it does not consist of whole tokens; and as [`decode`](Session::decode), after which the
     /// streams are worth nothing.
     pub fn encode(&mut self, streams: &mut [f32]) -> Result<(), Error> {
-        self.encode_observed(streams, &mut Nobody)
+        self.encode_observed(streams, &mut NoObserver)
     }
 
     /// Like [`encode`](Session::encode), with somebody looking on.
@@ -240,7 +240,7 @@ impl Session<'_, '_> {
     fn outputs(&mut self) -> Result<&mut [f32], Error> {
         let dims = self.model.dims();
         let expected = dims.n_outputs;
-        let (_, logits) = self.memory.parts(dims)?;
+        let (_, logits) = self.memory.regions(dims)?;
         let found = logits.len();
         logits.get_mut(..expected).ok_or(Error::StateTooSmall { expected, found })
     }

@@ -43,7 +43,7 @@ pub struct Memory<'s> {
 }
 
 /// The parts of a session's memory.
-pub(crate) struct Parts<'s> {
+pub(crate) struct Regions<'s> {
     /// The residual streams, `[batch, d_model]`, or of all tokens where all see each other.
     pub(crate) stream: &'s mut [f32],
     /// The positions' rotary angles, `[batch, head_dim]`.
@@ -83,7 +83,7 @@ impl Memory<'_> {
     ///
     /// # Errors
     /// [`Error::StateTooSmall`] when it has another size than the model needs.
-    pub(crate) fn parts(&mut self, dims: &Dims) -> Result<(Parts<'_>, &mut [f32]), Error> {
+    pub(crate) fn regions(&mut self, dims: &Dims) -> Result<(Regions<'_>, &mut [f32]), Error> {
         let batch = self.batch;
         let (expected, found) = (dims.state_words(self.max_seq, batch), self.words.len());
         let wrong = Error::StateTooSmall { expected, found };
@@ -92,13 +92,13 @@ impl Memory<'_> {
         }
         let mut rest = &mut *self.words;
         let stream = arch::floats_mut(take(&mut rest, dims.stream_words(self.max_seq, batch)).or(Err(wrong))?);
-        let rotations = arch::halves_mut(take(&mut rest, batch * dims.rotation_words()).or(Err(wrong))?);
+        let rotations = arch::as_i16_mut(take(&mut rest, batch * dims.rotation_words()).or(Err(wrong))?);
         let integers = arch::integers_mut(take(&mut rest, batch * dims.scratch()).or(Err(wrong))?);
         let activations = take(&mut rest, batch * dims.activation_words()).or(Err(wrong))?;
         let scores = take(&mut rest, dims.score_words(self.max_seq)).or(Err(wrong))?;
         let cache = take(&mut rest, dims.cache_words(self.max_seq)).or(Err(wrong))?;
-        let parts = Parts { stream, rotations, scratch: Scratch { integers, activations, scores }, cache };
-        Ok((parts, arch::floats_mut(rest)))
+        let regions = Regions { stream, rotations, scratch: Scratch { integers, activations, scores }, cache };
+        Ok((regions, arch::floats_mut(rest)))
     }
 }
 

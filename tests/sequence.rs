@@ -302,7 +302,7 @@ fn an_observer_sees_everything_in_order_and_changes_no_bit() {
                 Point::Query,
                 Point::Key,
                 Point::Value,
-                Point::Gathered,
+                Point::Context,
                 Point::AttentionOutput,
                 Point::MlpNorm,
                 Point::Gate,

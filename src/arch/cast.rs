@@ -30,13 +30,13 @@ pub(crate) const fn signed_bytes_mut(words: &mut [u32]) -> &mut [i8] {
 }
 
 /// The halves of these words as signed integers, low half first.
-pub(crate) const fn halves(words: &[u32]) -> &[i16] {
+pub(crate) const fn as_i16(words: &[u32]) -> &[i16] {
     // SAFETY: i16 has half the size and the alignment of u32 and no invalid value; the lifetime is the argument's.
     unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), 2 * words.len()) }
 }
 
 /// The halves of these words as signed integers, to be written.
-pub(crate) const fn halves_mut(words: &mut [u32]) -> &mut [i16] {
+pub(crate) const fn as_i16_mut(words: &mut [u32]) -> &mut [i16] {
     // SAFETY: as in `halves`; u32 has no invalid value either; uniqueness is the argument's.
     unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), 2 * words.len()) }
 }

@@ -77,7 +77,7 @@ impl Packing {
             Packing::M4 => {
                 let [row0, row1, row2, row3] = &mut found.rows;
                 let rows = row0.iter_mut().zip(row1).zip(row2.iter_mut().zip(row3));
-                for (((n0, n1), (n2, n3)), &half) in rows.zip(super::halves(words)) {
+                for (((n0, n1), (n2, n3)), &half) in rows.zip(super::as_i16(words)) {
                     let nibble = |shift: u32| (half >> shift & 15) as i8 - 8;
                     (*n0, *n1, *n2, *n3) = (nibble(0), nibble(4), nibble(8), (half >> 12) as i8);
                 }

@@ -35,7 +35,7 @@ mod thumb2;
 
 pub(crate) use activation::{ACTIVATION_BITS, GELU_TAIL, GELU_TANH_TAIL, LARGEST_TAIL, SILU_TAIL, Tail, activation};
 pub(crate) use cast::{
-    bytes, float_words, floats_mut, halves, halves_mut, integers_mut, signed_bytes, signed_bytes_mut, words,
+    as_i16, as_i16_mut, bytes, float_words, floats_mut, integers_mut, signed_bytes, signed_bytes_mut, words,
 };
 pub(crate) use exp2::{FRACTION_BITS, exp2_fraction, exp2_negative};
 #[cfg(any(thumbformer_backend = "dsp", thumbformer_small, feature = "portable-simd"))]
@@ -43,7 +43,7 @@ use int4::block_words;
 #[cfg(any(feature = "std", feature = "bench"))]
 pub use int4::group;
 pub use int4::{GROUP, MAX_COLUMNS as MAX_COLUMNS_Q4, first_group, words_q4};
-pub(crate) use multiply::{Ratio, bit_length, exponent, mul_wide, power_of_two, root};
+pub(crate) use multiply::{Multiplier, bit_length, exponent, mul_q16, power_of_two, sqrt};
 #[cfg(feature = "std")]
 pub use pack::{pack_q4, pack_q8};
 pub use packing::{COLUMNS as PACKED_COLUMNS, Packing, ROWS as PACKED_ROWS, sources_q8, word_q8, words_q8};
@@ -143,14 +143,14 @@ pub(crate) trait Backend {
 
     /// A number that no magnitude exceeds: the largest, or one more.
     #[inline]
-    fn largest(x: &[i32]) -> u32 {
+    fn abs_max(x: &[i32]) -> u32 {
         // The magnitude, less one for negative numbers.
         x.iter().fold(0, |max, &x| (x ^ (x >> 31)).max(max)).cast_unsigned() + 1
     }
 
     /// `out[i] = x[i] * ratio`, rounded; the ratio is such that all results fit 8 bits.
     #[inline]
-    fn rescale(x: &[i32], ratio: Ratio, out: &mut [Self::Activation]) {
+    fn rescale(x: &[i32], ratio: Multiplier, out: &mut [Self::Activation]) {
         for (out, &x) in out.iter_mut().zip(x) {
             *out = (ratio.apply(x) as i8).into();
         }
@@ -158,7 +158,7 @@ pub(crate) trait Backend {
 
     /// `out[i] = x[i] * ratio`, rounded; the ratio is such that all results fit 16 bits.
     #[inline]
-    fn rescale_halves(x: &[i32], ratio: Ratio, out: &mut [i16]) {
+    fn rescale_i16(x: &[i32], ratio: Multiplier, out: &mut [i16]) {
         for (out, &x) in out.iter_mut().zip(x) {
             *out = ratio.apply(x) as i16;
         }
@@ -166,15 +166,15 @@ pub(crate) trait Backend {
 
     /// `out[i] = x[i] * ratio`, rounded; the ratio is such that all results fit 8 bits.
     #[inline]
-    fn rescale_bytes(x: &[i32], ratio: Ratio, out: &mut [i8]) {
+    fn rescale_i8(x: &[i32], ratio: Multiplier, out: &mut [i8]) {
         for (out, &x) in out.iter_mut().zip(x) {
             *out = ratio.apply(x) as i8;
         }
     }
 
-    /// [`rescale_bytes`](Backend::rescale_bytes) down a column: `out[i * stride]`, as far as there are rows.
+    /// [`rescale_i8`](Backend::rescale_i8) down a column: `out[i * stride]`, as far as there are rows.
     #[inline]
-    fn rescale_column(x: &[i32], ratio: Ratio, out: &mut [i8], stride: usize) {
+    fn rescale_column(x: &[i32], ratio: Multiplier, out: &mut [i8], stride: usize) {
         for (row, &x) in out.chunks_mut(stride.max(1)).zip(x) {
             if let Some(out) = row.first_mut() {
                 *out = ratio.apply(x) as i8;
@@ -184,7 +184,7 @@ pub(crate) trait Backend {
 
     /// `x[i] = x[i] * ratio`, rounded.
     #[inline]
-    fn rescale_in_place(x: &mut [i32], ratio: Ratio) {
+    fn rescale_in_place(x: &mut [i32], ratio: Multiplier) {
         for x in x {
             *x = ratio.apply(*x);
         }
@@ -194,13 +194,13 @@ pub(crate) trait Backend {
     #[inline]
     fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
         for (x, &multiplier) in x.iter_mut().zip(multipliers) {
-            *x = mul_wide(*x, multiplier);
+            *x = mul_q16(*x, multiplier);
         }
     }
 
     /// `x[i] = x[i] + other[i] * ratio`, the product rounded; the ratio is for integers of 15 bits and a sign.
     #[inline]
-    fn add_scaled(x: &mut [i32], other: &[i16], ratio: Ratio) {
+    fn add_scaled(x: &mut [i32], other: &[i16], ratio: Multiplier) {
         for (x, &other) in x.iter_mut().zip(other) {
             *x += ratio.apply(other.into());
         }
@@ -208,7 +208,7 @@ pub(crate) trait Backend {
 
     /// `sum((x[i] >> shift)^2)`; what is squared has 15 bits and a sign.
     #[inline]
-    fn squares(x: &[i32], shift: u32) -> u64 {
+    fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
         x.iter().map(|&x| u64::from((x >> shift).wrapping_mul(x >> shift).cast_unsigned())).sum()
     }
 
@@ -227,17 +227,17 @@ pub(crate) trait Backend {
         }
     }
 
-    /// `x[i] = x[i] - mean`; returns the [`squares`](Backend::squares) of the results.
+    /// `x[i] = x[i] - mean`; returns the [`sum_of_squares`](Backend::sum_of_squares) of the results.
     #[inline]
-    fn center(x: &mut [i32], mean: i32, shift: u32) -> u64 {
+    fn subtract_mean(x: &mut [i32], mean: i32, shift: u32) -> u64 {
         x.iter_mut().for_each(|x| *x -= mean);
-        Self::squares(x, shift)
+        Self::sum_of_squares(x, shift)
     }
 
     /// [`scale_rows`](Backend::scale_rows), then [`add_scaled`](Backend::add_scaled); returns the
-    /// [`largest`](Backend::largest) where it costs little on the way.
+    /// [`abs_max`](Backend::abs_max) where it costs little on the way.
     #[inline]
-    fn scale_and_add(x: &mut [i32], multipliers: &[i16], other: &[i16], ratio: Ratio) -> Option<u32> {
+    fn scale_and_add(x: &mut [i32], multipliers: &[i16], other: &[i16], ratio: Multiplier) -> Option<u32> {
         Self::scale_rows(x, multipliers);
         Self::add_scaled(x, other, ratio);
         None
@@ -253,15 +253,15 @@ pub(crate) trait Backend {
     ///
     /// The ratio keeps the argument below 2^13.
     #[inline]
-    fn activate(x: &mut [i32], ratio: Ratio, tail: &Tail) {
+    fn activate(x: &mut [i32], ratio: Multiplier, tail: &Tail) {
         for x in x {
             *x = activation(ratio.apply(*x), tail);
         }
     }
 
-    /// [`activate`](Backend::activate); returns the [`largest`](Backend::largest) where it costs little on the way.
+    /// [`activate`](Backend::activate); returns the [`abs_max`](Backend::abs_max) where it costs little on the way.
     #[inline]
-    fn activate_within(x: &mut [i32], ratio: Ratio, tail: &Tail) -> Option<u32> {
+    fn activate_within(x: &mut [i32], ratio: Multiplier, tail: &Tail) -> Option<u32> {
         Self::activate(x, ratio, tail);
         None
     }
@@ -270,7 +270,7 @@ pub(crate) trait Backend {
     ///
     /// The shifts keep each factor within 14 bits and a sign.
     #[inline]
-    fn activate_times(gate: &mut [i32], up: &[i32], ratio: Ratio, shifts: (u32, u32), tail: &Tail) {
+    fn activate_times(gate: &mut [i32], up: &[i32], ratio: Multiplier, shifts: (u32, u32), tail: &Tail) {
         for (gate, &up) in gate.iter_mut().zip(up) {
             *gate = (activation(ratio.apply(*gate), tail) >> shifts.0) * (up >> shifts.1);
         }
@@ -283,7 +283,7 @@ pub(crate) trait Backend {
     #[inline]
     fn rotate(low: &mut [i32], high: &mut [i32], cosines: &[i16], sines: &[i16]) {
         for (((low, high), &cos), &sin) in low.iter_mut().zip(high).zip(cosines).zip(sines) {
-            (*low, *high) = (mul_wide(*low, cos) - mul_wide(*high, sin), mul_wide(*high, cos) + mul_wide(*low, sin));
+            (*low, *high) = (mul_q16(*low, cos) - mul_q16(*high, sin), mul_q16(*high, cos) + mul_q16(*low, sin));
         }
     }
 
@@ -311,7 +311,7 @@ pub(crate) trait Backend {
 
     /// [`weighted_sums`](Backend::weighted_sums), times a ratio.
     #[inline]
-    fn scaled_sums(values: &[u32], stride: usize, weights: &mut [i16], ratio: Ratio, sums: &mut [i32]) {
+    fn scaled_sums(values: &[u32], stride: usize, weights: &mut [i16], ratio: Multiplier, sums: &mut [i32]) {
         Self::weighted_sums(values, stride, weights, sums);
         Self::rescale_in_place(sums, ratio);
     }
@@ -322,7 +322,7 @@ pub(crate) struct Bias<'a> {
     /// `[rows]`.
     pub(crate) integers: &'a [i16],
     /// What they are multiplied with for each vector, for integers of 15 bits and a sign.
-    pub(crate) ratios: &'a [Ratio],
+    pub(crate) ratios: &'a [Multiplier],
 }
 
 /// Words of so many activations of a backend, padded with zeros as the columns of a matrix are.
@@ -347,6 +347,6 @@ pub const PACKING: Option<Packing> = <Native as Backend>::PACKING;
 pub const BACKEND: &str = <Native as Backend>::NAME;
 
 #[cfg(any(thumbformer_backend = "dsp", thumbformer_small))]
-pub(crate) use cast::halves_mut as activations;
+pub(crate) use cast::as_i16_mut as activations;
 #[cfg(not(any(thumbformer_backend = "dsp", thumbformer_small)))]
 pub(crate) use cast::signed_bytes_mut as activations;

@@ -9,7 +9,7 @@
 /// The halves are multiplied apart, which is exact and needs no 64-bit product: what cores without `SMULL` want, and what
 /// compilers turn into `SMULWB` or `SMULL` where there is one.
 #[inline(always)]
-pub(crate) const fn mul_wide(a: i32, b: i16) -> i32 {
+pub(crate) const fn mul_q16(a: i32, b: i16) -> i32 {
     if cfg!(all(thumbformer_small, thumbformer_long_multiply)) {
         // `SMULL` has the product in its upper word, which shifting a product of 48 bits down would need two instructions for.
         ((a as i64 * ((b as i32) << 16) as i64) >> 32) as i32
@@ -35,7 +35,7 @@ pub(crate) const fn power_of_two(exponent: i32) -> f32 {
 
 /// The square root of a positive number, rounded to nearest: by `VSQRT` where the compiler lets us say so, to the same bits as by `libm`.
 #[inline]
-pub(crate) fn root(x: f32) -> f32 {
+pub(crate) fn sqrt(x: f32) -> f32 {
     #[cfg(thumbformer_helium)]
     {
         let mut root = x;
@@ -63,23 +63,23 @@ pub(crate) const fn bit_length(magnitude: u32) -> i32 {
 ///
 /// `apply(a) = ((a << left) * multiplier / 2^16 + half) >> right`: the number has 15 bits, the integer keeps all of its own.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ratio {
+pub(crate) struct Multiplier {
     pub(super) left: u32,
     pub(super) multiplier: i16,
     pub(super) right: u32,
 }
 
-impl Ratio {
+impl Multiplier {
     /// What makes zeros of all.
-    pub(crate) const NOTHING: Ratio = Ratio { left: 0, multiplier: 0, right: 0 };
+    pub(crate) const ZERO: Multiplier = Multiplier { left: 0, multiplier: 0, right: 0 };
 
     /// The ratio for integers with `|a| <= bound`; it is never larger than the number that was asked for.
     ///
     /// `None` when the number is not finite or a result could be 2^28.
     #[inline]
-    pub(crate) fn new(number: f32, bound: u32) -> Option<Ratio> {
+    pub(crate) fn new(number: f32, bound: u32) -> Option<Multiplier> {
         if bound == 0 || number <= 0.0 {
-            return Some(Ratio::NOTHING);
+            return Some(Multiplier::ZERO);
         }
         let left = 30 - bit_length(bound);
         // NaN and infinity have the largest exponent of all.
@@ -91,14 +91,14 @@ impl Ratio {
         }
         let mantissa = (number.to_bits() & 0x007f_ffff) | 0x0080_0000;
         // Beyond 31 every result is zero, which a shift by 31 of a number below 2^29 and half of 2^31 gives as well.
-        Some(Ratio { left: left as u32, multiplier: (mantissa >> 9) as i16, right: right.min(31) as u32 })
+        Some(Multiplier { left: left as u32, multiplier: (mantissa >> 9) as i16, right: right.min(31) as u32 })
     }
 
     /// The product, rounded to nearest; halves are rounded up.
     #[inline(always)]
     pub(crate) const fn apply(self, integer: i32) -> i32 {
         let half = if self.right == 0 { 0 } else { 1 << (self.right - 1) };
-        (mul_wide(integer << self.left, self.multiplier).wrapping_add(half)) >> self.right
+        (mul_q16(integer << self.left, self.multiplier).wrapping_add(half)) >> self.right
     }
 
     /// The ratio as one product of 32 by 32 bits: `apply(a) = ((a << left) * multiplier + 2^31) >> 32`, left and multiplier.
@@ -132,7 +132,7 @@ mod tests {
         for a in [0, 1, -1, 65_535, 65_536, -65_536, i32::MAX, i32::MIN, 123_456_789, -987_654_321] {
             for b in [0, 1, -1, i16::MAX, i16::MIN, 12_345, -12_345] {
                 let exact = ((i64::from(a) * i64::from(b)) >> 16) as i32;
-                assert_eq!((mul_wide(a, b), halves(a, b)), (exact, exact), "{a} * {b}");
+                assert_eq!((mul_q16(a, b), halves(a, b)), (exact, exact), "{a} * {b}");
             }
         }
     }
@@ -140,7 +140,7 @@ mod tests {
     proptest! {
         #[test]
         fn ratios_round_to_nearest_within_their_fifteen_bits(a in -1_000_000..1_000_000_i32, number in 1e-12_f32..200.0) {
-            let Some(ratio) = Ratio::new(number, 1_000_000) else { return Err(TestCaseError::fail("in range")) };
+            let Some(ratio) = Multiplier::new(number, 1_000_000) else { return Err(TestCaseError::fail("in range")) };
             let exact = f64::from(a) * f64::from(number);
             let found = f64::from(ratio.apply(a));
             prop_assert!((found - exact).abs() <= 0.5001 + exact.abs() / 16_384.0, "{found} for {exact}");
@@ -151,7 +151,7 @@ mod tests {
         #[test]
         fn one_wide_product_is_the_same_as_two_shifts(a in any::<i32>(), bits in 1..31_u32, number in -30.0..11.0_f32) {
             let bound = (1 << bits) - 1;
-            let Some(ratio) = Ratio::new(number.exp2(), bound) else { return Ok(()) };
+            let Some(ratio) = Multiplier::new(number.exp2(), bound) else { return Ok(()) };
             let wide = ratio.wide();
             prop_assert!(wide.is_some() || number < -17.0, "2^{number}");
             prop_assert!(wide.is_none_or(|(left, _)| left == 0) || number > -2.0, "2^{number}");
@@ -178,8 +178,8 @@ mod tests {
             (1e-38, 5, true),
             (f32::NAN, 0, true),
         ] {
-            assert_eq!(Ratio::new(number, bound).is_some(), fits, "{number} {bound}");
+            assert_eq!(Multiplier::new(number, bound).is_some(), fits, "{number} {bound}");
         }
-        assert_eq!(Ratio::new(1e-30, 1 << 28).map(|ratio| ratio.apply(-(1 << 28))), Some(0));
+        assert_eq!(Multiplier::new(1e-30, 1 << 28).map(|ratio| ratio.apply(-(1 << 28))), Some(0));
     }
 }

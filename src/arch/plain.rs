@@ -1,6 +1,6 @@
 //! Every packing of an int8 matrix, multiplied in plain Rust: what the kernels must equal, and what runs on the host.
 
-use super::{Packing, halves, signed_bytes};
+use super::{Packing, as_i16, signed_bytes};
 
 /// Every packing, in plain Rust; activations of any integer type.
 #[inline]
@@ -60,7 +60,7 @@ fn squares<X: Copy + Into<i32>>(block: &[u32], x: &[X]) -> [i32; 4] {
 #[inline]
 fn row_pairs<X: Copy + Into<i32>>(block: &[u32], x: &[X]) -> [i32; 4] {
     let (mut sum0, mut sum1, mut sum2, mut sum3) = (0, 0, 0, 0);
-    let pairs = halves(block).as_chunks::<4>().0;
+    let pairs = as_i16(block).as_chunks::<4>().0;
     for (&[low0, low1, high0, high1], &[x0, x1]) in pairs.iter().zip(x.as_chunks::<2>().0) {
         for (low, high, x) in [(low0, high0, x0.into()), (low1, high1, x1.into())] {
             sum0 += i32::from(low as i8) * x;

@@ -1,6 +1,6 @@
 //! Plain Rust: what every other backend must equal, and what runs on cores without SIMD.
 
-use super::{Backend, Packing, exp2_negative, mul_wide, signed_bytes};
+use super::{Backend, Packing, exp2_negative, mul_q16, signed_bytes};
 
 /// The scalar backend.
 pub(crate) struct Scalar;
@@ -38,8 +38,8 @@ impl Backend for Scalar {
     }
 
     #[cfg(all(thumbformer_small, thumbformer_long_multiply))]
-    fn largest(x: &[i32]) -> u32 {
-        super::thumb2::largest(x)
+    fn abs_max(x: &[i32]) -> u32 {
+        super::thumb2::abs_max(x)
     }
 
     #[cfg(all(thumbformer_small, thumbformer_long_multiply))]
@@ -48,7 +48,7 @@ impl Backend for Scalar {
     }
 
     #[cfg(all(thumbformer_small, thumbformer_long_multiply))]
-    fn squares(x: &[i32], shift: u32) -> u64 {
+    fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
         super::thumb2::squares(x, shift)
     }
 
@@ -61,7 +61,7 @@ impl Backend for Scalar {
         let (done, mut max) = (0, i16::MIN);
         let keys = signed_bytes(keys).chunks_exact(width.max(1));
         for ((score, key), &mantissa) in scores.iter_mut().zip(keys).zip(mantissas).skip(done) {
-            *score = mul_wide(dot(key, query), mantissa) as i16;
+            *score = mul_q16(dot(key, query), mantissa) as i16;
             max = max.max(*score);
         }
         max

@@ -79,7 +79,7 @@ macro_rules! equals_scalar {
                         prop_assert!(out[rows..].iter().all(|&sum| sum == 0));
                         let multipliers: Vec<i16> = (0..out.len()).map(|row| (row * 7919 % 32_768) as i16).collect();
                         <$backend>::matvec_q8(packing, &packed, width, &x_words, &multipliers, &mut out);
-                        let scaled = expected.iter().zip(&multipliers).map(|(&sum, &m)| super::super::mul_wide(sum, m));
+                        let scaled = expected.iter().zip(&multipliers).map(|(&sum, &m)| super::super::mul_q16(sum, m));
                         prop_assert_eq!(&out[..rows], &scaled.collect::<Vec<i32>>()[..]);
                     }
                 }
@@ -165,11 +165,11 @@ macro_rules! equals_scalar {
                 #[test]
                 fn int8_equals_the_scalar_backend(x in prop::collection::vec(any::<i32>(), 1..70), shift in 3..32_u32) {
                     let x: Vec<i32> = x.into_iter().map(|x| x >> shift).collect();
-                    let largest = Scalar::largest(&x);
-                    prop_assert_eq!(<$backend>::largest(&x), largest);
+                    let largest = Scalar::abs_max(&x);
+                    prop_assert_eq!(<$backend>::abs_max(&x), largest);
                     prop_assert!(x.iter().all(|x| x.unsigned_abs() <= largest));
                     prop_assert!(x.iter().any(|x| x.unsigned_abs() + 1 >= largest));
-                    let ratio = super::super::Ratio::new(127.0 / largest as f32, largest).unwrap();
+                    let ratio = super::super::Multiplier::new(127.0 / largest as f32, largest).unwrap();
                     prop_assert_eq!(<$backend>::magnitudes(&x), Scalar::magnitudes(&x));
                     let halves: Vec<i16> = x.iter().map(|&x| x as i16).collect();
                     let small: Vec<i32> = x.iter().map(|&x| x >> 4).collect();
@@ -177,19 +177,19 @@ macro_rules! equals_scalar {
                     Scalar::scale_rows(&mut expected, &halves);
                     <$backend>::scale_rows(&mut found, &halves);
                     prop_assert_eq!(&found, &expected);
-                    let bias = super::super::Ratio::new(4095.9 / (shift * shift * shift) as f32, 1 << 15).unwrap();
+                    let bias = super::super::Multiplier::new(4095.9 / (shift * shift * shift) as f32, 1 << 15).unwrap();
                     Scalar::add_scaled(&mut expected, &halves, bias);
                     <$backend>::add_scaled(&mut found, &halves, bias);
                     prop_assert_eq!(&found, &expected);
                     let shift = 17_u32.saturating_sub(shift);
-                    prop_assert_eq!(<$backend>::squares(&x, shift), Scalar::squares(&x, shift));
+                    prop_assert_eq!(<$backend>::sum_of_squares(&x, shift), Scalar::sum_of_squares(&x, shift));
                     prop_assert_eq!(<$backend>::sum(&x), Scalar::sum(&x));
                     let mut in_place = x.clone();
                     <$backend>::rescale_in_place(&mut in_place, ratio);
                     prop_assert_eq!(&in_place, &x.iter().map(|&x| ratio.apply(x)).collect::<Vec<i32>>());
                     let (mut bytes, mut halves) = (vec![0; x.len()], vec![0; x.len()]);
-                    <$backend>::rescale_bytes(&x, ratio, &mut bytes);
-                    <$backend>::rescale_halves(&x, ratio, &mut halves);
+                    <$backend>::rescale_i8(&x, ratio, &mut bytes);
+                    <$backend>::rescale_i16(&x, ratio, &mut halves);
                     prop_assert_eq!(&bytes, &x.iter().map(|&x| ratio.apply(x) as i8).collect::<Vec<i8>>());
                     prop_assert_eq!(&halves, &x.iter().map(|&x| ratio.apply(x) as i16).collect::<Vec<i16>>());
                     let mut found = vec![<$backend as Backend>::Activation::from(0); x.len()];
@@ -203,7 +203,7 @@ macro_rules! equals_scalar {
                     rows in prop::collection::vec((-100_000..100_000_i32, -100_000..100_000_i32, any::<i16>(), any::<i16>()), 1..70),
                     number in 1e-4_f32..2000.0, shifts in (0..16_u32, 0..8_u32),
                 ) {
-                    let ratio = super::super::Ratio::new(number, 100_000).unwrap();
+                    let ratio = super::super::Multiplier::new(number, 100_000).unwrap();
                     let low: Vec<i32> = rows.iter().map(|row| row.0).collect();
                     let high: Vec<i32> = rows.iter().map(|row| row.1).collect();
                     // The product of both must fit.

@@ -2,8 +2,8 @@
 
 use core::arch::naked_asm;
 
-/// [`Backend::largest`](super::Backend::largest).
-pub(super) fn largest(x: &[i32]) -> u32 {
+/// [`Backend::abs_max`](super::Backend::abs_max).
+pub(super) fn abs_max(x: &[i32]) -> u32 {
     let (fours, rest) = x.as_chunks::<4>();
     // SAFETY: the loop reads four integers for each of `fours`, and is not called when that is empty.
     let largest = if fours.is_empty() { 0 } else { unsafe { largest_fours(fours.as_ptr().cast(), fours.len()) } };
@@ -19,7 +19,7 @@ pub(super) fn sum(x: &[i32]) -> i64 {
 }
 
 /// [`Backend::squares`](super::Backend::squares).
-pub(super) fn squares(x: &[i32], shift: u32) -> u64 {
+pub(super) fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
     let (fours, rest) = x.as_chunks::<4>();
     // SAFETY: as in `largest`.
     let sum = if fours.is_empty() { 0 } else { unsafe { squares_fours(fours.as_ptr().cast(), fours.len(), shift) } };

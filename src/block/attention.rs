@@ -8,14 +8,14 @@
 //! Heads attend side by side; `n_heads / n_kv_heads` query heads share one key/value head (Ainslie et al. 2023). The mask
 //! is which tokens the cache holds when a token looks: those up to itself (causal), or the whole sequence.
 
-use super::Place;
+use super::Step;
 use super::cache::HeadCache;
 use crate::arch::{self, Backend, Native, PACKED_ROWS};
 use crate::dims::{Dims, MAX_BATCH};
 use crate::error::Error;
-use crate::kernels::fixed::{Fixed, power_of_two};
 use crate::kernels::matrix::{Batch, Products, linear};
 use crate::kernels::quantize::{NO_EXPONENT, quantize};
+use crate::kernels::scaled::{Scaled, power_of_two};
 use crate::kernels::softmax::{Query, Values};
 use crate::observe::{AttentionRow, Observer, Point};
 use crate::state::{Scratch, take};
@@ -47,47 +47,47 @@ impl Attention<'_> {
         &self,
         input: &Batch,
         cache: &mut [u32],
-        place: &Place<'_>,
+        step: &Step<'_>,
         scratch: &'s mut Scratch<'_>,
         observer: &mut impl Observer,
     ) -> Result<Products<'s>, Error> {
-        let not_finite = Error::NotFinite { layer: place.layer };
+        let not_finite = Error::NotFinite { layer: step.layer };
         let (tokens, width) = (input.tokens(), self.query.rows().max(1));
         let Scratch { integers, activations, scores } = scratch;
         let mut rest = &mut **integers;
         let query = take(&mut rest, tokens * self.query.rows().next_multiple_of(PACKED_ROWS))?;
         let mut query = linear(query, &self.query, activations, input).ok_or(not_finite)?;
-        let all_gathered = take(&mut rest, tokens * self.query.rows())?;
+        let all_contexts = take(&mut rest, tokens * self.query.rows())?;
         let mut own = if self.dims.is_causal() {
             Some(self.keys_and_values(input, rest, activations).ok_or(not_finite)?)
         } else {
             None
         };
-        let common = if own.is_none() { self.largest_exponent(cache, place) } else { NO_EXPONENT };
+        let common = if own.is_none() { self.largest_exponent(cache, step) } else { NO_EXPONENT };
         let mut exponents = [common; MAX_BATCH];
-        let outputs = all_gathered.chunks_exact_mut(width).zip(&mut exponents).take(tokens);
-        for (token, (gathered, exponent)) in outputs.enumerate() {
+        let outputs = all_contexts.chunks_exact_mut(width).zip(&mut exponents).take(tokens);
+        for (token, (context, exponent)) in outputs.enumerate() {
             let mut query = query.token(token).ok_or(not_finite)?;
-            let rotation = place.rotation(token);
+            let rotation = step.rotation(token);
             rotate(&mut query, rotation);
-            observer.vector(Point::Query, place.layer, &query.observed());
-            let position = place.position + token;
+            observer.vector(Point::Query, step.layer, &query.observed());
+            let position = step.position + token;
             if let Some(own) = &mut own {
-                *exponent = self.remember(position, own, token, cache, place, observer).ok_or(not_finite)?;
+                *exponent = self.store_kv(position, own, token, cache, step, observer).ok_or(not_finite)?;
             }
-            let seen = if self.dims.is_causal() { (position + 1).min(place.max_seq) } else { place.length };
+            let seen = if self.dims.is_causal() { (position + 1).min(step.max_seq) } else { step.length };
             let head_scratch = (&mut **activations, &mut **scores);
-            self.look(seen, query, cache, *exponent, gathered, place, head_scratch, observer)?;
-            let gathered = Fixed { integers: gathered, scale: power_of_two((*exponent).into()) };
-            observer.vector(Point::Gathered, place.layer, &gathered.observed());
+            self.attend_heads(seen, query, cache, *exponent, context, step, head_scratch, observer)?;
+            let context = Scaled { integers: context, scale: power_of_two((*exponent).into()) };
+            observer.vector(Point::Context, step.layer, &context.observed());
         }
-        let mut gathered = all_gathered.chunks_exact_mut(width).zip(exponents);
-        let gathered = Batch::new(width, tokens, activations, |_, words| {
-            let (integers, exponent) = gathered.next()?;
-            quantize(&Fixed { integers, scale: power_of_two(exponent.into()) }, words)
+        let mut context = all_contexts.chunks_exact_mut(width).zip(exponents);
+        let context = Batch::new(width, tokens, activations, |_, words| {
+            let (integers, exponent) = context.next()?;
+            quantize(&Scaled { integers, scale: power_of_two(exponent.into()) }, words)
         });
         let out = take(&mut &mut **integers, tokens * self.output.rows().next_multiple_of(PACKED_ROWS))?;
-        linear(out, &self.output, activations, &gathered.ok_or(not_finite)?).ok_or(not_finite)
+        linear(out, &self.output, activations, &context.ok_or(not_finite)?).ok_or(not_finite)
     }
 
     /// Stores the keys and values of a batch, for tokens that see later ones.
@@ -98,13 +98,13 @@ impl Attention<'_> {
         &self,
         input: &Batch,
         cache: &mut [u32],
-        place: &Place<'_>,
+        step: &Step<'_>,
         scratch: &mut Scratch<'_>,
         observer: &mut impl Observer,
     ) -> Option<()> {
         let mut own = self.keys_and_values(input, scratch.integers, scratch.activations)?;
         for token in 0..input.tokens() {
-            self.remember(place.position + token, &mut own, token, cache, place, observer)?;
+            self.store_kv(step.position + token, &mut own, token, cache, step, observer)?;
         }
         Some(())
     }
@@ -123,27 +123,27 @@ impl Attention<'_> {
 
     /// Stores a token's key and value and returns the largest exponent of all heads' values, to which what the heads gather is
     /// brought; `None` when a value is not finite.
-    fn remember(
+    fn store_kv(
         &self,
         position: usize,
         [keys, values]: &mut [Products<'_>; 2],
         token: usize,
         cache: &mut [u32],
-        place: &Place<'_>,
+        step: &Step<'_>,
         observer: &mut impl Observer,
     ) -> Option<i16> {
         let (mut key, value) = (keys.token(token)?, values.token(token)?);
-        rotate(&mut key, place.rotation(token));
-        observer.vector(Point::Key, place.layer, &key.observed());
-        observer.vector(Point::Value, place.layer, &value.observed());
+        rotate(&mut key, step.rotation(token));
+        observer.vector(Point::Key, step.layer, &key.observed());
+        observer.vector(Point::Value, step.layer, &value.observed());
         let head_dim = self.dims.head_dim.max(1);
-        let slot = place.layout.slot(position);
+        let slot = step.layout.slot(position);
         let mut exponent = NO_EXPONENT;
         let heads = key.integers.chunks_exact_mut(head_dim).zip(value.integers.chunks_exact_mut(head_dim));
-        let caches = HeadCache::heads(cache, &place.layout);
+        let caches = HeadCache::heads(cache, &step.layout);
         for (mut cache, (head_key, head_value)) in caches.zip(heads) {
-            let head_key = Fixed { integers: head_key, scale: key.scale };
-            let head_value = Fixed { integers: head_value, scale: value.scale };
+            let head_key = Scaled { integers: head_key, scale: key.scale };
+            let head_value = Scaled { integers: head_value, scale: value.scale };
             cache.store(slot, &head_key, &head_value)?;
             exponent = exponent.max(cache.value_exponent());
         }
@@ -151,8 +151,8 @@ impl Attention<'_> {
     }
 
     /// The largest exponent of all heads' values.
-    fn largest_exponent(&self, cache: &mut [u32], place: &Place<'_>) -> i16 {
-        let caches = HeadCache::heads(cache, &place.layout);
+    fn largest_exponent(&self, cache: &mut [u32], step: &Step<'_>) -> i16 {
+        let caches = HeadCache::heads(cache, &step.layout);
         caches.map(|cache| cache.value_exponent()).max().unwrap_or(NO_EXPONENT)
     }
 
@@ -161,14 +161,14 @@ impl Attention<'_> {
     /// # Shapes
     /// `query`, `gathered`: `[n_heads * head_dim]`.
     #[allow(clippy::too_many_arguments)] // the parts of one formula
-    fn look(
+    fn attend_heads(
         &self,
         tokens: usize,
-        query: Fixed<'_>,
+        query: Scaled<'_>,
         cache: &mut [u32],
         exponent: i16,
-        gathered: &mut [i32],
-        place: &Place<'_>,
+        context: &mut [i32],
+        step: &Step<'_>,
         (words, scores): (&mut [u32], &mut [u32]),
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
@@ -176,14 +176,14 @@ impl Attention<'_> {
         let group = (self.dims.n_heads / self.dims.n_kv_heads.max(1)).max(1);
         let group_width = (group * head_dim).max(1);
         let heads = query.integers.chunks_exact_mut(group_width);
-        let outputs = gathered.chunks_exact_mut(group_width);
-        let caches = HeadCache::heads(cache, &place.layout);
+        let outputs = context.chunks_exact_mut(group_width);
+        let caches = HeadCache::heads(cache, &step.layout);
         let mut head = 0;
         for ((cache, queries), outputs) in caches.zip(heads).zip(outputs) {
             for (integers, out) in queries.chunks_exact_mut(head_dim).zip(outputs.chunks_exact_mut(head_dim)) {
-                let query = Fixed { integers, scale: query.scale };
+                let query = Scaled { integers, scale: query.scale };
                 let head_scratch = (&mut *words, &mut *scores);
-                self.attend(tokens, &query, &cache, exponent, out, head, place, head_scratch, observer)?;
+                self.attend_head(tokens, &query, &cache, exponent, out, head, step, head_scratch, observer)?;
                 head += 1;
             }
         }
@@ -195,34 +195,34 @@ impl Attention<'_> {
     /// # Shapes
     /// `query`, `out`: `[head_dim]`.
     #[allow(clippy::too_many_arguments)] // the parts of one formula
-    fn attend(
+    fn attend_head(
         &self,
         tokens: usize,
-        query: &Fixed<'_>,
+        query: &Scaled<'_>,
         cache: &HeadCache<'_>,
         exponent: i16,
         out: &mut [i32],
         head: usize,
-        place: &Place<'_>,
+        step: &Step<'_>,
         (words, scores): (&mut [u32], &mut [u32]),
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
-        let full = Error::CacheFull { max_seq: place.max_seq };
-        let too_large = Error::ScoresTooLarge { layer: place.layer };
-        let scores = arch::halves_mut(scores).get_mut(..tokens.next_multiple_of(4)).ok_or(full)?;
+        let full = Error::CacheFull { max_seq: step.max_seq };
+        let too_large = Error::ScoresTooLarge { layer: step.layer };
+        let scores = arch::as_i16_mut(scores).get_mut(..tokens.next_multiple_of(4)).ok_or(full)?;
         let key_mantissas = cache.key_mantissas.get(..tokens).ok_or(full)?;
         let mantissas = cache.value_mantissas.get(..tokens).ok_or(full)?;
-        let words = arch::halves_mut(words).get_mut(..cache.layout.width).ok_or(full)?;
+        let words = arch::as_i16_mut(words).get_mut(..cache.layout.width).ok_or(full)?;
 
         // 2^x is cheaper than e^x: log2(e) is folded into the query, as the attention scale is.
         let factor = self.dims.attention_scale * core::f32::consts::LOG2_E;
         let query = Query::new(query, factor, cache.key_exponent(), words).ok_or(too_large)?;
         let scores = query.scores(cache.keys, key_mantissas, scores);
-        observer.attention(place.layer, head, &AttentionRow { scores: &scores });
+        observer.attention(step.layer, head, &AttentionRow { scores: &scores });
         let values =
             Values { integers: cache.values, stride: cache.layout.stride, mantissas, bits: cache.layout.value_bits };
         let spare = i32::from(exponent) - i32::from(cache.value_exponent());
-        scores.weighted_sums(&values, spare, out).ok_or(Error::NotFinite { layer: place.layer })
+        scores.weighted_sums(&values, spare, out).ok_or(Error::NotFinite { layer: step.layer })
     }
 }
 
@@ -230,7 +230,7 @@ impl Attention<'_> {
 ///
 /// # Shapes
 /// `heads`: any number of heads `[head_dim]`; `rotation`: `[head_dim]`, cosines, then sines; empty: nothing is rotated.
-fn rotate(heads: &mut Fixed<'_>, rotation: &[i16]) {
+fn rotate(heads: &mut Scaled<'_>, rotation: &[i16]) {
     if rotation.is_empty() {
         return;
     }

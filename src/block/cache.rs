@@ -9,8 +9,8 @@
 //! and the mantissas before it are shifted and rounded, as those vectors now count for less in units of the largest.
 
 use crate::arch::{self, Backend, Native};
-use crate::kernels::fixed::{Fixed, Ratio, bit_length};
 use crate::kernels::quantize::{NO_EXPONENT, Scale};
+use crate::kernels::scaled::{Multiplier, Scaled, bit_length};
 use crate::kernels::softmax::{KEY_BITS, value_bits};
 use crate::state::take;
 
@@ -93,9 +93,9 @@ impl<'c> HeadCache<'c> {
             let mut head = take(&mut layer, layout.words).ok()?;
             let keys = take(&mut head, layout.keys).ok()?;
             let values = take(&mut head, layout.values).ok()?;
-            let key_mantissas = arch::halves_mut(take(&mut head, layout.stride / 2).ok()?);
-            let value_mantissas = arch::halves_mut(take(&mut head, layout.stride / 2).ok()?);
-            let exponents = arch::halves_mut(head);
+            let key_mantissas = arch::as_i16_mut(take(&mut head, layout.stride / 2).ok()?);
+            let value_mantissas = arch::as_i16_mut(take(&mut head, layout.stride / 2).ok()?);
+            let exponents = arch::as_i16_mut(head);
             Some(HeadCache { keys, values, key_mantissas, value_mantissas, exponents, layout })
         })
     }
@@ -115,14 +115,14 @@ impl<'c> HeadCache<'c> {
     /// # Shapes
     /// `key`, `value`: `[head_dim]`.
     #[inline(always)] // in the one place where all of its parts are still in registers
-    pub(crate) fn store(&mut self, slot: Slot, key: &Fixed<'_>, value: &Fixed<'_>) -> Option<()> {
+    pub(crate) fn store(&mut self, slot: Slot, key: &Scaled<'_>, value: &Scaled<'_>) -> Option<()> {
         let [key_exponent, value_exponent] = self.exponents else { return None };
         let mantissas = self.key_mantissas.get_mut(..slot.in_use)?;
         let ratio = store_scale(key, mantissas, slot, key_exponent, KEY_BITS)?;
         let row = arch::signed_bytes_mut(self.keys).get_mut(slot.index * self.layout.width..)?;
         let (row, rest) = row.split_at_mut_checked(key.integers.len())?;
         let padding = rest.get_mut(..self.layout.width - row.len())?;
-        Native::rescale_bytes(key.integers, ratio, row);
+        Native::rescale_i8(key.integers, ratio, row);
         if !padding.is_empty() {
             padding.fill(0);
         }
@@ -138,14 +138,14 @@ impl<'c> HeadCache<'c> {
 ///
 /// Returns what the vector's integers are to be multiplied with; `None` when it is not finite.
 #[inline(always)]
-fn store_scale(x: &Fixed<'_>, mantissas: &mut [i16], slot: Slot, exponent: &mut i16, bits: i32) -> Option<Ratio> {
+fn store_scale(x: &Scaled<'_>, mantissas: &mut [i16], slot: Slot, exponent: &mut i16, bits: i32) -> Option<Multiplier> {
     if slot.replaces {
         *mantissas.get_mut(slot.index)? = 0;
         *exponent = lowered(mantissas, *exponent, bits);
     } else if slot.index == 0 {
         *exponent = NO_EXPONENT;
     }
-    let max = Native::largest(x.integers);
+    let max = Native::abs_max(x.integers);
     let scale = Scale::covering(max as f32 * x.scale, *exponent, bits)?;
     let growth = i32::from(scale.exponent) - i32::from(*exponent);
     if growth > 0 {
@@ -157,7 +157,7 @@ fn store_scale(x: &Fixed<'_>, mantissas: &mut [i16], slot: Slot, exponent: &mut 
         *exponent = scale.exponent;
     }
     *mantissas.get_mut(slot.index)? = scale.mantissa;
-    if scale.mantissa == 0 { Ratio::new(0.0, max) } else { Ratio::new(x.scale / scale.value(), max) }
+    if scale.mantissa == 0 { Multiplier::new(0.0, max) } else { Multiplier::new(x.scale / scale.value(), max) }
 }
 
 /// The smallest exponent for these mantissas, which are brought to it: in a stream without end one large vector must not cost

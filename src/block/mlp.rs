@@ -6,14 +6,14 @@
 //! plain: int8 ────► up ────► f ───► quantize ─► down ─► branch
 //! ```
 
-use super::Place;
+use super::Step;
 use crate::arch::{
     ACTIVATION_BITS, Backend, GELU_TAIL, GELU_TANH_TAIL, LARGEST_TAIL, Native, PACKED_ROWS, SILU_TAIL, Tail,
 };
 use crate::error::Error;
-use crate::kernels::fixed::{Fixed, Ratio, bit_length, power_of_two};
 use crate::kernels::matrix::{Batch, Products, linear};
 use crate::kernels::quantize::quantize_within;
+use crate::kernels::scaled::{Multiplier, Scaled, bit_length, power_of_two};
 use crate::observe::{Observer, Point};
 use crate::options::Activation;
 use crate::state::{Scratch, take};
@@ -38,11 +38,11 @@ impl Mlp<'_> {
     pub(crate) fn forward<'s>(
         &self,
         input: &Batch,
-        place: &Place<'_>,
+        step: &Step<'_>,
         scratch: &'s mut Scratch<'_>,
         observer: &mut impl Observer,
     ) -> Result<Products<'s>, Error> {
-        let not_finite = Error::NotFinite { layer: place.layer };
+        let not_finite = Error::NotFinite { layer: step.layer };
         let rows = input.tokens() * self.up.rows().next_multiple_of(PACKED_ROWS);
         let mut rest = &mut *scratch.integers;
         let up = take(&mut rest, rows)?;
@@ -56,16 +56,16 @@ impl Mlp<'_> {
             let (hidden, largest) = match &mut gate {
                 Some(gate) => {
                     let gate = gate.token(token)?;
-                    observer.vector(Point::Gate, place.layer, &gate.observed());
-                    observer.vector(Point::Up, place.layer, &up.observed());
+                    observer.vector(Point::Gate, step.layer, &gate.observed());
+                    observer.vector(Point::Up, step.layer, &up.observed());
                     (gated(self.activation, gate, &up)?, None)
                 }
                 None => {
-                    observer.vector(Point::Up, place.layer, &up.observed());
+                    observer.vector(Point::Up, step.layer, &up.observed());
                     activated(self.activation, up)?
                 }
             };
-            observer.vector(Point::Hidden, place.layer, &hidden.observed());
+            observer.vector(Point::Hidden, step.layer, &hidden.observed());
             quantize_within(&hidden, largest, words)
         });
         let hidden = hidden.ok_or(not_finite)?;
@@ -89,13 +89,13 @@ fn tail(activation: Activation) -> Option<&'static Tail> {
 ///
 /// # Shapes
 /// `x: [d_ff]`.
-fn activated(activation: Activation, mut x: Fixed<'_>) -> Option<(Fixed<'_>, Option<u32>)> {
+fn activated(activation: Activation, mut x: Scaled<'_>) -> Option<(Scaled<'_>, Option<u32>)> {
     let Some(tail) = tail(activation) else {
         x.integers.iter_mut().for_each(|x| *x = (*x).max(0));
         return Some((x, None));
     };
     let one = power_of_two(ACTIVATION_BITS.cast_signed());
-    let to_real = Ratio::new(x.scale * one, Native::largest(x.integers))?;
+    let to_real = Multiplier::new(x.scale * one, Native::abs_max(x.integers))?;
     let largest = Native::activate_within(x.integers, to_real, tail);
     x.scale = 1.0 / one;
     Some((x, largest))
@@ -105,8 +105,8 @@ fn activated(activation: Activation, mut x: Fixed<'_>) -> Option<(Fixed<'_>, Opt
 ///
 /// # Shapes
 /// `gate`, `up`: `[d_ff]`.
-fn gated<'g>(activation: Activation, gate: Fixed<'g>, up: &Fixed<'_>) -> Option<Fixed<'g>> {
-    let (gate_bound, up_bound) = (Native::largest(gate.integers), Native::largest(up.integers));
+fn gated<'g>(activation: Activation, gate: Scaled<'g>, up: &Scaled<'_>) -> Option<Scaled<'g>> {
+    let (gate_bound, up_bound) = (Native::abs_max(gate.integers), Native::abs_max(up.integers));
     let shift = |largest: u32| (bit_length(largest) - FACTOR_BITS).max(0);
     let up_shift = shift(up_bound);
     let Some(tail) = tail(activation) else {
@@ -115,15 +115,15 @@ fn gated<'g>(activation: Activation, gate: Fixed<'g>, up: &Fixed<'_>) -> Option<
             *gate = ((*gate).max(0) >> gate_shift) * (up >> up_shift);
         }
         let scale = gate.scale * up.scale * power_of_two(gate_shift + up_shift);
-        return Some(Fixed { integers: gate.integers, scale });
+        return Some(Scaled { integers: gate.integers, scale });
     };
     let one = power_of_two(ACTIVATION_BITS.cast_signed());
-    let to_real = Ratio::new(gate.scale * one, gate_bound)?;
+    let to_real = Multiplier::new(gate.scale * one, gate_bound)?;
     // The result is no larger than its argument, or than the largest tail.
     let largest = to_real.apply(gate_bound.cast_signed()).cast_unsigned().max(LARGEST_TAIL);
     let gate_shift = shift(largest);
     let shifts = (gate_shift.cast_unsigned(), up_shift.cast_unsigned());
     Native::activate_times(gate.integers, up.integers, to_real, shifts, tail);
     let scale = up.scale / one * power_of_two(gate_shift + up_shift);
-    Some(Fixed { integers: gate.integers, scale })
+    Some(Scaled { integers: gate.integers, scale })
 }

@@ -28,7 +28,7 @@ use crate::error::Error;
 use crate::kernels::float::add;
 use crate::kernels::matrix::{Batch, Products};
 use crate::kernels::quantize::quantize_stream;
-use crate::observe::{Nobody, Observer, Point, Vector};
+use crate::observe::{NoObserver, Observer, Point, Vector};
 use crate::options::NormPlace;
 use crate::state::Scratch;
 
@@ -43,7 +43,7 @@ pub(crate) struct Block<'a> {
 
 /// Where in the model and in the sequence the computation stands.
 #[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct Step<'a> {
     pub(crate) layer: usize,
     /// Of the first token of the batch.
     pub(crate) position: usize,
@@ -60,7 +60,7 @@ pub(crate) struct Place<'a> {
     pub(crate) head_dim: usize,
 }
 
-impl Place<'_> {
+impl Step<'_> {
     /// The rotation of one token of the batch.
     fn rotation(&self, token: usize) -> &[i16] {
         self.rotations.chunks_exact(self.head_dim.max(1)).nth(token).unwrap_or(&[])
@@ -76,19 +76,19 @@ impl Block<'_> {
         &self,
         x: &mut [f32],
         cache: &mut [u32],
-        place: &Place<'_>,
+        step: &Step<'_>,
         scratch: &mut Scratch<'_>,
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
-        let layer = place.layer;
+        let layer = step.layer;
         let not_finite = Error::NotFinite { layer };
         let input = self.input(x, &self.attention_norm, Point::AttentionNorm, layer, scratch, observer);
-        let mut branch = self.attention.forward(&input.ok_or(not_finite)?, cache, place, scratch, observer)?;
+        let mut branch = self.attention.forward(&input.ok_or(not_finite)?, cache, step, scratch, observer)?;
         add_branch(x, &mut branch, Point::AttentionOutput, layer, observer).ok_or(not_finite)?;
         self.after(x, &self.attention_norm, Point::AttentionNorm, layer, scratch, observer).ok_or(not_finite)?;
 
         let input = self.input(x, &self.mlp_norm, Point::MlpNorm, layer, scratch, observer);
-        let mut branch = self.mlp.forward(&input.ok_or(not_finite)?, place, scratch, observer)?;
+        let mut branch = self.mlp.forward(&input.ok_or(not_finite)?, step, scratch, observer)?;
         add_branch(x, &mut branch, Point::MlpOutput, layer, observer).ok_or(not_finite)?;
         self.after(x, &self.mlp_norm, Point::MlpNorm, layer, scratch, observer).ok_or(not_finite)?;
         for x in x.chunks_exact(self.dims.d_model.max(1)) {
@@ -105,14 +105,14 @@ impl Block<'_> {
         &self,
         x: &[f32],
         cache: &mut [u32],
-        place: &Place<'_>,
+        step: &Step<'_>,
         scratch: &mut Scratch<'_>,
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
-        let not_finite = Error::NotFinite { layer: place.layer };
+        let not_finite = Error::NotFinite { layer: step.layer };
         // The norm is seen by an observer when the tokens look.
-        let input = self.input(x, &self.attention_norm, Point::AttentionNorm, place.layer, scratch, &mut Nobody);
-        self.attention.store(&input.ok_or(not_finite)?, cache, place, scratch, observer).ok_or(not_finite)
+        let input = self.input(x, &self.attention_norm, Point::AttentionNorm, step.layer, scratch, &mut NoObserver);
+        self.attention.store(&input.ok_or(not_finite)?, cache, step, scratch, observer).ok_or(not_finite)
     }
 
     /// What a branch begins with, in the scratch's activations.

@@ -7,9 +7,9 @@
 //! The norm itself only changes the scale: integers that are as large as int8 allows are the same with or without it.
 
 use crate::arch::{Backend, Native};
-use crate::kernels::fixed::{Fixed, bit_length, power_of_two, root};
 use crate::kernels::matrix::Batch;
 use crate::kernels::quantize::{quantize_within, to_block};
+use crate::kernels::scaled::{Scaled, bit_length, power_of_two, sqrt};
 use crate::observe::{Observer, Point};
 use crate::options;
 use crate::state::Scratch;
@@ -65,24 +65,24 @@ impl Norm<'_> {
     ///
     /// # Shapes
     /// `stream`, `integers`: `[d_model]`.
-    fn normed<'i>(&self, stream: &[f32], integers: &'i mut [i32]) -> Option<(Fixed<'i>, Option<u32>)> {
+    fn normed<'i>(&self, stream: &[f32], integers: &'i mut [i32]) -> Option<(Scaled<'i>, Option<u32>)> {
         let block = to_block(stream, integers)?;
         let (squares, shift, unit) = match self.kind {
             // 15 bits of each value: the sum of 65536 squares fits 46.
-            options::Norm::Rms => (Native::squares(integers, 8), 8, block * 256.0),
-            options::Norm::Layer => center(integers, block),
+            options::Norm::Rms => (Native::sum_of_squares(integers, 8), 8, block * 256.0),
+            options::Norm::Layer => subtract_mean(integers, block),
         };
         let mean = squares as f32 / integers.len().max(1) as f32;
         // In two steps, each of which stays clear of subnormals for every norm that has an effect.
         let eps = if unit > 0.0 { self.eps / unit / unit } else { 0.0 };
-        let inverse = if mean + eps > 0.0 { 1.0 / root(mean + eps) } else { 0.0 };
+        let inverse = if mean + eps > 0.0 { 1.0 / sqrt(mean + eps) } else { 0.0 };
         // The integers are in units of 2^-shift of those that were squared, and the gain's multiplication divides by 2^16.
-        let mut normed = Fixed { integers, scale: self.gain.scale * power_of_two(16 - shift) * inverse };
+        let mut normed = Scaled { integers, scale: self.gain.scale * power_of_two(16 - shift) * inverse };
         let Some(bias) = &self.bias else {
             Native::scale_rows(normed.integers, self.gain.integers);
             return Some((normed, None));
         };
-        let Some(ratio) = Fixed::ratio_of_halves(bias.scale, normed.scale) else {
+        let Some(ratio) = Scaled::multiplier_of_i16(bias.scale, normed.scale) else {
             Native::scale_rows(normed.integers, self.gain.integers);
             normed.scale = normed.add(bias.integers, bias.scale)?;
             return Some((normed, None));
@@ -95,7 +95,7 @@ impl Norm<'_> {
 /// Takes the mean off; returns the sum of squares, by how many bits the integers were shifted for it, and the unit after that.
 ///
 /// What is left can be much smaller than the mean was, so it is brought up to the 24 bits that it had.
-fn center(integers: &mut [i32], block: f32) -> (u64, i32, f32) {
+fn subtract_mean(integers: &mut [i32], block: f32) -> (u64, i32, f32) {
     // 15 bits of each value are squared.
     const SHIFT: u32 = 9;
     let (sum, count) = (Native::sum(integers), integers.len().max(1));
@@ -104,12 +104,12 @@ fn center(integers: &mut [i32], block: f32) -> (u64, i32, f32) {
         Ok(sum) => sum / count as i32,
         Err(_) => (sum / count as i64) as i32,
     };
-    let mut squares = Native::center(integers, mean, SHIFT);
+    let mut squares = Native::subtract_mean(integers, mean, SHIFT);
     // The largest has 23 bits: a mean below an eighth of it leaves as many but one. All are below 2^24.
-    let left = if mean.abs() < 1 << 19 { 0 } else { (24 - bit_length(Native::largest(integers))).max(0) };
+    let left = if mean.abs() < 1 << 19 { 0 } else { (24 - bit_length(Native::abs_max(integers))).max(0) };
     if left > 0 {
         integers.iter_mut().for_each(|x| *x <<= left);
-        squares = Native::squares(integers, SHIFT);
+        squares = Native::sum_of_squares(integers, SHIFT);
     }
     (squares, SHIFT as i32, block * power_of_two(SHIFT as i32 - left))
 }

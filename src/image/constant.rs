@@ -152,12 +152,12 @@ const fn matrix<const N: usize>(
     (rows, cols): (usize, usize),
     values: &[f32],
 ) -> [u32; N] {
-    let scale = round::matrix_scale(round::largest(values));
+    let scale = round::matrix_scale(round::abs_max(values));
     words[scales_at] = scale.to_bits();
     let mut row = 0;
     while row < rows {
         let (_, from_row) = values.split_at(row * cols);
-        let multiplier = round::multiplier(round::largest(from_row.split_at(cols).0), scale);
+        let multiplier = round::multiplier(round::abs_max(from_row.split_at(cols).0), scale);
         words[scales_at + 1 + row / 2] |= (multiplier as u32) << (16 * (row % 2));
         row += 1;
     }
@@ -185,7 +185,7 @@ const fn vector<const N: usize>(
     (values_at, scales_at): (usize, usize),
     values: &[f32],
 ) -> [u32; N] {
-    let scale = round::vector_scale(round::largest(values));
+    let scale = round::vector_scale(round::abs_max(values));
     words[scales_at] = scale.to_bits();
     let mut i = 0;
     while i < values.len() {

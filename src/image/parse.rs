@@ -350,13 +350,13 @@ impl<'a> Image<'a> {
     /// The multipliers of an int8 matrix, one for each padded row; empty for others.
     const fn multipliers(&self, found: &Section) -> &'a [i16] {
         let bytes = layout::scale_bytes(found.encoding, found.rows);
-        arch::halves(self.table_at(found.scales + 4, bytes.saturating_sub(4)))
+        arch::as_i16(self.table_at(found.scales + 4, bytes.saturating_sub(4)))
     }
 
     /// A vector or table of 16-bit integers.
     pub(crate) const fn vector(&self, tensor: Tensor, layer: usize) -> Vector<'a> {
         let found = self.find(tensor, layer);
-        let integers = arch::halves(self.table_at(found.offset, found.bytes));
+        let integers = arch::as_i16(self.table_at(found.offset, found.bytes));
         // An odd number of them is padded to whole words.
         let integers = match integers.split_at_checked(found.rows * found.cols) {
             Some((integers, _)) => integers,

@@ -43,7 +43,7 @@ pub(super) const fn int16(value: f32, scale: f32) -> i16 {
 }
 
 /// The largest magnitude.
-pub(super) const fn largest(values: &[f32]) -> f32 {
+pub(super) const fn abs_max(values: &[f32]) -> f32 {
     let (mut largest, mut i) = (0.0, 0);
     while i < values.len() {
         let magnitude = values[i].abs();

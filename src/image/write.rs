@@ -117,11 +117,11 @@ impl ImageWriter {
         weights: &[f32],
     ) -> Result<(), Error> {
         check_values(tensor, layer, rows, cols, weights)?;
-        let scale = round::matrix_scale(round::largest(weights));
+        let scale = round::matrix_scale(round::abs_max(weights));
         let mut integers = Vec::with_capacity(rows * cols);
         let mut multipliers = Vec::with_capacity(rows);
         for row in weights.chunks_exact(cols.max(1)) {
-            let multiplier = round::multiplier(round::largest(row), scale);
+            let multiplier = round::multiplier(round::abs_max(row), scale);
             integers.extend(row.iter().map(|&weight| round::int8(weight, multiplier, scale)));
             multipliers.push(multiplier);
         }
@@ -164,7 +164,7 @@ impl ImageWriter {
     /// [`Error::BadValue`] for NaN and infinity.
     pub fn vector(&mut self, tensor: Tensor, layer: usize, values: &[f32]) -> Result<(), Error> {
         check_values(tensor, layer, 1, values.len(), values)?;
-        let scale = round::vector_scale(round::largest(values));
+        let scale = round::vector_scale(round::abs_max(values));
         self.integers(tensor, layer, 1, values.len(), scale, values.iter().map(|&value| round::int16(value, scale)));
         Ok(())
     }

@@ -6,8 +6,8 @@
 //! int8 or int4 matrix ────────┴─► fixed point, a scale each
 //! ```
 
-use super::fixed::{Fixed, Ratio};
 use super::quantize::HUGE;
+use super::scaled::{Multiplier, Scaled};
 use crate::arch::{self, Backend, Bias, Native, PACKED_ROWS};
 use crate::dims::MAX_BATCH;
 use crate::weights::{Kind, Linear, Matrix, Vector};
@@ -66,14 +66,14 @@ pub(crate) struct Products<'a> {
 impl Products<'_> {
     /// The vector of one token, `[rows]`; `None` beyond the batch, and when its unit is beyond all reason.
     #[inline]
-    pub(crate) fn token(&mut self, token: usize) -> Option<Fixed<'_>> {
+    pub(crate) fn token(&mut self, token: usize) -> Option<Scaled<'_>> {
         let scale = *self.batch.scales.get(token)? * self.unit;
         let usable = scale <= HUGE;
         if !usable {
             return None;
         }
         let integers = self.integers.chunks_exact_mut(self.stride.max(1)).nth(token)?;
-        Some(Fixed { integers: integers.get_mut(..self.rows)?, scale })
+        Some(Scaled { integers: integers.get_mut(..self.rows)?, scale })
     }
 
     /// Outputs of the matrix.
@@ -116,16 +116,16 @@ pub(crate) fn linear<'y>(y: &'y mut [i32], linear: &Linear<'_>, words: &[u32], x
 }
 
 /// What a bias is multiplied with before it is added to each vector, and the scales of the sums; `None` where a sum has another
-/// scale than the product ([`Fixed::add`]), or none.
-fn bias_ratios(x: &Batch, unit: f32, bias: &Vector<'_>) -> Option<(Batch, [Ratio; MAX_BATCH])> {
-    let (mut batch, mut ratios) = (*x, [Ratio::NOTHING; MAX_BATCH]);
+/// scale than the product ([`Scaled::add`]), or none.
+fn bias_ratios(x: &Batch, unit: f32, bias: &Vector<'_>) -> Option<(Batch, [Multiplier; MAX_BATCH])> {
+    let (mut batch, mut ratios) = (*x, [Multiplier::ZERO; MAX_BATCH]);
     for (scale, ratio) in batch.scales.iter_mut().zip(&mut ratios).take(x.tokens) {
         *scale *= unit;
         let usable = *scale <= HUGE;
         if !usable {
             return None;
         }
-        *ratio = Fixed::ratio_of_halves(bias.scale, *scale)?;
+        *ratio = Scaled::multiplier_of_i16(bias.scale, *scale)?;
     }
     Some((batch, ratios))
 }

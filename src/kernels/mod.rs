@@ -8,8 +8,8 @@
 //! The few floats that are left (the stream, one scale per vector) have one fixed order of operations, are never contracted
 //! to a fused multiply-add, and stay clear of subnormals, so they are the same bits everywhere too.
 
-pub(crate) mod fixed;
 pub(crate) mod float;
 pub(crate) mod matrix;
 pub(crate) mod quantize;
+pub(crate) mod scaled;
 pub(crate) mod softmax;

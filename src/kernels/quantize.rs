@@ -5,7 +5,7 @@
 //! branch, fixed point ────────────────────────────────────────────────┴─► int8 + scale, what meets a matrix
 //! ```
 
-use super::fixed::{Fixed, Ratio, exponent, power_of_two};
+use super::scaled::{Multiplier, Scaled, exponent, power_of_two};
 use crate::arch::{Backend, Native, PACKED_COLUMNS, activations};
 
 /// Vectors whose largest magnitude is below this are zero: keeps every reciprocal finite and every product normal.
@@ -68,23 +68,23 @@ fn scaled(value: f32, shift: i32) -> i32 {
 ///
 /// # Shapes
 /// `x`: `[n]`; `words`: room for `n`, padded.
-pub(crate) fn quantize(x: &Fixed<'_>, words: &mut [u32]) -> Option<f32> {
+pub(crate) fn quantize(x: &Scaled<'_>, words: &mut [u32]) -> Option<f32> {
     quantize_within(x, None, words)
 }
 
 /// [`quantize`], where the largest magnitude may be known already.
-pub(crate) fn quantize_within(x: &Fixed<'_>, largest: Option<u32>, words: &mut [u32]) -> Option<f32> {
+pub(crate) fn quantize_within(x: &Scaled<'_>, largest: Option<u32>, words: &mut [u32]) -> Option<f32> {
     let len = x.integers.len();
     let max = match largest {
         Some(largest) => largest,
-        None => Native::largest(x.integers),
+        None => Native::abs_max(x.integers),
     };
     // NaN is not in order with anything.
     let usable = x.scale <= HUGE;
     if !usable {
         return None;
     }
-    let ratio = Ratio::new(127.0 / max as f32, max)?;
+    let ratio = Multiplier::new(127.0 / max as f32, max)?;
     let (integers, padding) = activations(words).split_at_mut_checked(len)?;
     let padding = padding.get_mut(..len.next_multiple_of(PACKED_COLUMNS) - len)?;
     Native::rescale(x.integers, ratio, integers);
@@ -102,7 +102,7 @@ pub(crate) fn quantize_within(x: &Fixed<'_>, largest: Option<u32>, words: &mut [
 pub(crate) fn quantize_stream(x: &[f32], integers: &mut [i32], words: &mut [u32]) -> Option<f32> {
     let integers = integers.get_mut(..x.len())?;
     let scale = to_block(x, integers)?;
-    quantize(&Fixed { integers, scale }, words)
+    quantize(&Scaled { integers, scale }, words)
 }
 
 /// The scale of a cached vector, `mantissa * 2^exponent`: small enough a mantissa for one multiplication of 16 bits.
@@ -188,8 +188,8 @@ mod tests {
         fn quantized_values_are_within_half_a_step(x in prop::collection::vec(-9_000_000..9_000_000_i32, 1..70)) {
             let mut integers = x.clone();
             let mut words = [u32::MAX; 70];
-            let largest = Native::largest(&integers);
-            let fixed = Fixed { integers: &mut integers, scale: 0.5 };
+            let largest = Native::abs_max(&integers);
+            let fixed = Scaled { integers: &mut integers, scale: 0.5 };
             let scale = quantize(&fixed, &mut words).unwrap();
             let found: Vec<i32> = activations(&mut words).iter().take(x.len()).map(|&q| q.into()).collect();
             for (&integer, &value) in found.iter().zip(&x) {
@@ -221,10 +221,10 @@ mod tests {
         assert_eq!(to_block(&[0.0, 1e-40], &mut integers), Some(0.0));
         assert_eq!(integers, [0, 0]);
         let mut words = [u32::MAX; 16];
-        let zeros = quantize(&Fixed { integers: &mut integers, scale: 1.0 }, &mut words).unwrap();
+        let zeros = quantize(&Scaled { integers: &mut integers, scale: 1.0 }, &mut words).unwrap();
         assert!(words[0] == 0 && zeros > 0.0);
         let mut many = [3; 70];
-        assert!(quantize(&Fixed { integers: &mut many, scale: 1.0 }, &mut words[..5]).is_none(), "no room");
+        assert!(quantize(&Scaled { integers: &mut many, scale: 1.0 }, &mut words[..5]).is_none(), "no room");
         assert_eq!(Scale::covering(0.0, 7, 10), Some(Scale { mantissa: 0, exponent: 7 }));
     }
 }

@@ -11,7 +11,7 @@
 //! normalises (Milakov & Gimelshein 2018 call this the safe softmax) is divided out of the result, once per head, not of
 //! every probability.
 
-use super::fixed::{Fixed, Ratio, power_of_two};
+use super::scaled::{Multiplier, Scaled, power_of_two};
 use crate::arch::{Backend, FRACTION_BITS, Native, probability};
 
 /// Bits of a key's mantissa: the query has the rest of the 32 bits that a scaled score is made of.
@@ -45,19 +45,24 @@ impl<'a> Query<'a> {
     ///
     /// # Shapes
     /// `query: [head_dim]`; `integers: [width]`.
-    pub(crate) fn new(query: &Fixed<'_>, factor: f32, key_exponent: i16, integers: &'a mut [i16]) -> Option<Query<'a>> {
+    pub(crate) fn new(
+        query: &Scaled<'_>,
+        factor: f32,
+        key_exponent: i16,
+        integers: &'a mut [i16],
+    ) -> Option<Query<'a>> {
         // In units of 128, so that 512 numbers of 29 bits fit a word; it bounds every magnitude as well.
         let sum = Native::magnitudes(query.integers);
-        let bound = if sum < 1 << 22 { sum << 7 } else { Native::largest(query.integers) };
+        let bound = if sum < 1 << 22 { sum << 7 } else { Native::abs_max(query.integers) };
         let sum = sum as f32 * 128.0;
         let full = query.scale * factor * power_of_two(i32::from(key_exponent) + FRACTION_BITS.cast_signed() + 16);
         // NaN fits nothing and ends in the error.
         let fits = |left: &u32| sum * full * power_of_two(-left.cast_signed()) <= LARGEST_QUERY - ROUNDING;
         let left = (0..=16).find(fits)?;
         let ratio = full * power_of_two(-left.cast_signed());
-        let ratio = Ratio::new(ratio, bound)?;
+        let ratio = Multiplier::new(ratio, bound)?;
         let (used, padding) = integers.split_at_mut_checked(query.integers.len())?;
-        Native::rescale_halves(query.integers, ratio, used);
+        Native::rescale_i16(query.integers, ratio, used);
         if !padding.is_empty() {
             padding.fill(0);
         }
@@ -106,7 +111,7 @@ impl Scores<'_> {
         let bound = (sum >> (15 - values.bits)).saturating_mul(64).saturating_add(64);
         // What is shifted by more leaves nothing.
         let spare = if spare_exponent > 60 { 0.0 } else { power_of_two(-spare_exponent) };
-        let ratio = Ratio::new(65_536.0 / sum as f32 * spare, bound)?;
+        let ratio = Multiplier::new(65_536.0 / sum as f32 * spare, bound)?;
         Native::scaled_sums(values.integers, values.stride, self.scores, ratio, out);
         Some(())
     }

@@ -45,7 +45,7 @@ impl Observer for Marks {
             Point::Embedding | Point::EmbeddingNorm => mark::embedding(),
             Point::AttentionNorm | Point::MlpNorm | Point::FinalNorm => mark::norm(),
             Point::Query | Point::Key | Point::Value => mark::qkv(),
-            Point::Gathered => mark::attention(),
+            Point::Context => mark::attention(),
             Point::AttentionOutput => mark::projection(),
             Point::Gate | Point::Up | Point::Hidden | Point::MlpOutput | Point::Output => mark::mlp(),
             _ => mark::head(),

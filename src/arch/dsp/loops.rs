@@ -152,7 +152,7 @@ pub(super) unsafe extern "C" fn row_pairs(
     )
 }
 
-/// `Ratio::apply` to four numbers at a time: `((x << left) * multiplier >> 16) + half >> right`.
+/// `Multiplier::apply` to four numbers at a time: `((x << left) * multiplier >> 16) + half >> right`.
 ///
 /// ```text
 /// r0 numbers   r1 results   r2 fours left   r3 left   r4 multiplier   r5 half   r6 right   r8-r11 numbers

@@ -16,7 +16,7 @@ mod vectors;
 
 use super::exp2::TABLE;
 use super::scalar::Scalar;
-use super::{Backend, GROUP, MAX_COLUMNS_Q4, PACKED_COLUMNS, Packing, Ratio, Tail, block_words, halves, thumb2};
+use super::{Backend, GROUP, MAX_COLUMNS_Q4, Multiplier, PACKED_COLUMNS, Packing, Tail, as_i16, block_words, thumb2};
 use core::mem::MaybeUninit;
 use loops::{rescale_fours, row_pairs, scaled_dots_8, weigh_fours};
 use sums::weighted_sums_2;
@@ -63,7 +63,7 @@ impl Backend for Dsp {
         }
     }
 
-    fn activate(x: &mut [i32], ratio: Ratio, tail: &Tail) {
+    fn activate(x: &mut [i32], ratio: Multiplier, tail: &Tail) {
         let Some((left, multiplier)) = ratio.wide() else { return Scalar::activate(x, ratio, tail) };
         let (pairs, rest) = x.as_chunks_mut::<2>();
         if !pairs.is_empty() {
@@ -74,7 +74,7 @@ impl Backend for Dsp {
         Scalar::activate(rest, ratio, tail);
     }
 
-    fn activate_times(gate: &mut [i32], up: &[i32], ratio: Ratio, shifts: (u32, u32), tail: &Tail) {
+    fn activate_times(gate: &mut [i32], up: &[i32], ratio: Multiplier, shifts: (u32, u32), tail: &Tail) {
         let Some((left, multiplier)) = ratio.wide() else {
             return Scalar::activate_times(gate, up, ratio, shifts, tail);
         };
@@ -95,7 +95,7 @@ impl Backend for Dsp {
             // SAFETY: columns, rows and the lengths of all slices were just found to be as it wants them.
             unsafe { int4::one_vector_q4(weights, cols, x, out) };
         } else {
-            super::int4::dots_q4(Packing::M4, weights, cols, halves(x), out);
+            super::int4::dots_q4(Packing::M4, weights, cols, as_i16(x), out);
         }
     }
 
@@ -121,11 +121,11 @@ impl Backend for Dsp {
         }
     }
 
-    fn largest(x: &[i32]) -> u32 {
-        thumb2::largest(x)
+    fn abs_max(x: &[i32]) -> u32 {
+        thumb2::abs_max(x)
     }
 
-    fn rescale(x: &[i32], ratio: Ratio, out: &mut [i16]) {
+    fn rescale(x: &[i32], ratio: Multiplier, out: &mut [i16]) {
         let (fours, rest) = x.as_chunks::<4>();
         let (out_fours, out_rest) = out.as_chunks_mut::<4>();
         let count = fours.len().min(out_fours.len());
@@ -145,11 +145,11 @@ impl Backend for Dsp {
         out_rest.iter_mut().zip(rest).for_each(|(out, &x)| *out = ratio.apply(x) as i16);
     }
 
-    fn rescale_halves(x: &[i32], ratio: Ratio, out: &mut [i16]) {
+    fn rescale_i16(x: &[i32], ratio: Multiplier, out: &mut [i16]) {
         Self::rescale(x, ratio, out);
     }
 
-    fn rescale_bytes(x: &[i32], ratio: Ratio, out: &mut [i8]) {
+    fn rescale_i8(x: &[i32], ratio: Multiplier, out: &mut [i8]) {
         let (fours, rest) = x.as_chunks::<4>();
         let (out_fours, out_rest) = out.as_chunks_mut::<4>();
         match ratio.wide() {
@@ -158,13 +158,13 @@ impl Backend for Dsp {
                 // SAFETY: the loop reads four integers and writes four bytes for each of `fours`, which is not empty and as long as
                 // `out_fours`. Bytes are written four at a time with STR, which takes any alignment on these cores.
                 unsafe { rescale_fours_to_bytes(x, out, fours.len(), multiplier) };
-                Scalar::rescale_bytes(rest, ratio, out_rest);
+                Scalar::rescale_i8(rest, ratio, out_rest);
             }
-            _ => Scalar::rescale_bytes(x, ratio, out),
+            _ => Scalar::rescale_i8(x, ratio, out),
         }
     }
 
-    fn squares(x: &[i32], shift: u32) -> u64 {
+    fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
         thumb2::squares(x, shift)
     }
 
@@ -184,7 +184,7 @@ impl Backend for Dsp {
         Scalar::scale_rows(rest, multiplier_rest);
     }
 
-    fn add_scaled(x: &mut [i32], other: &[i16], ratio: Ratio) {
+    fn add_scaled(x: &mut [i32], other: &[i16], ratio: Multiplier) {
         let count = x.len().min(other.len());
         let (Some(x), Some(other)) = (x.get_mut(..count), other.get(..count)) else { return };
         let (fours, rest) = x.as_chunks_mut::<4>();
@@ -320,7 +320,7 @@ fn matvec(weights: &[u32], cols: usize, x: &[u32], multipliers: Option<&[i16]>, 
     let enough = multipliers.is_none_or(|multipliers| multipliers.len() >= 4 * blocks);
     if !sound || !enough || 2 * x.len() < cols || weights.len() / blocks < cols {
         // No image that is packed in another way is accepted.
-        super::plain::dots_q8(Packing::M4, weights, cols, halves(x), out);
+        super::plain::dots_q8(Packing::M4, weights, cols, as_i16(x), out);
         return Dsp::scale_rows(out, multipliers.unwrap_or(&[]));
     }
     if cols <= LONGEST {

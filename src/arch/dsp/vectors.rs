@@ -29,7 +29,7 @@ pub(super) unsafe extern "C" fn scale_fours(x: *mut i32, multipliers: *const i16
     )
 }
 
-/// `Ratio::apply` to four numbers at a time, as a wide product without a shift: `x * multiplier + 2^31 >> 32`.
+/// `Multiplier::apply` to four numbers at a time, as a wide product without a shift: `x * multiplier + 2^31 >> 32`.
 ///
 /// ```text
 /// r0 numbers   r1 results   r2 fours left   r3 multiplier   r4-r7 numbers

@@ -5,7 +5,7 @@
 //! weights [tokens] · four rows of values ──► four sums                            one load of weights for four of values
 //! ```
 
-use super::{Backend, Scalar, dot_halves as dot, mul_wide, mul_wide_one, signed_bytes};
+use super::{Backend, Scalar, dot_halves as dot, mul_q16, mul_q16_one, signed_bytes};
 use core::simd::cmp::SimdOrd;
 use core::simd::num::SimdInt;
 use core::simd::{Simd, i16x8, i32x4};
@@ -28,7 +28,7 @@ pub(super) fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: 
     let scores = scores.get_mut(done..).unwrap_or(&mut []).iter_mut();
     for ((score, &mantissa), key) in scores.zip(mantissas.get(done..).unwrap_or(&[])).zip(keys) {
         let sum = key.iter().zip(queries).map(|(&key, &query)| dot(key, query)).sum();
-        *score = mul_wide_one(sum, mantissa) as i16;
+        *score = mul_q16_one(sum, mantissa) as i16;
         max = max.max(*score);
     }
     max
@@ -80,8 +80,8 @@ macro_rules! eight {
                 let sums = [dot(k4[$index], x), dot(k5[$index], x), dot(k6[$index], x), dot(k7[$index], x)];
                 high += i32x4::from_array(sums);
             )+
-            let low = mul_wide(low, Simd::<i16, 4>::from_array([m0, m1, m2, m3]).cast());
-            let high = mul_wide(high, Simd::<i16, 4>::from_array([m4, m5, m6, m7]).cast());
+            let low = mul_q16(low, Simd::<i16, 4>::from_array([m0, m1, m2, m3]).cast());
+            let high = mul_q16(high, Simd::<i16, 4>::from_array([m4, m5, m6, m7]).cast());
             let ([a, b, c, d], [e, f, g, h]) = (low.cast::<i16>().to_array(), high.cast::<i16>().to_array());
             *scores = [a, b, c, d, e, f, g, h];
         }

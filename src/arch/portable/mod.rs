@@ -27,7 +27,7 @@ mod vectors;
 #[cfg(not(thumbformer_helium))]
 use super::activation;
 use super::scalar::Scalar;
-use super::{Backend, GROUP, Packing, Ratio, Tail, block_words, mul_wide as mul_wide_one, plain, signed_bytes};
+use super::{Backend, GROUP, Multiplier, Packing, Tail, block_words, mul_q16 as mul_q16_one, plain, signed_bytes};
 #[cfg(thumbformer_helium)]
 use super::{Bias, LARGEST_TAIL};
 use core::simd::cmp::SimdOrd;
@@ -70,7 +70,7 @@ fn high(a: u16x8, b: u16x8) -> u16x8 {
 
 /// `a * b / 2^16` with `b` of 16 bits: the upper half of a product of 32 bits, which is `VMULH.S32`.
 #[inline(always)]
-fn mul_wide(a: i32x4, b: i32x4) -> i32x4 {
+fn mul_q16(a: i32x4, b: i32x4) -> i32x4 {
     ((a.cast::<i64>() * (b << Simd::splat(16)).cast::<i64>()) >> Simd::splat(32)).cast()
 }
 
@@ -133,28 +133,28 @@ impl Backend for Portable {
         }
     }
 
-    fn largest(x: &[i32]) -> u32 {
-        vectors::largest(x)
+    fn abs_max(x: &[i32]) -> u32 {
+        vectors::abs_max(x)
     }
 
-    fn rescale(x: &[i32], ratio: Ratio, out: &mut [i8]) {
+    fn rescale(x: &[i32], ratio: Multiplier, out: &mut [i8]) {
         vectors::rescale(x, ratio, out);
     }
 
-    fn rescale_halves(x: &[i32], ratio: Ratio, out: &mut [i16]) {
-        vectors::rescale_halves(x, ratio, out);
+    fn rescale_i16(x: &[i32], ratio: Multiplier, out: &mut [i16]) {
+        vectors::rescale_i16(x, ratio, out);
     }
 
-    fn rescale_bytes(x: &[i32], ratio: Ratio, out: &mut [i8]) {
-        vectors::rescale_bytes(x, ratio, out);
+    fn rescale_i8(x: &[i32], ratio: Multiplier, out: &mut [i8]) {
+        vectors::rescale_i8(x, ratio, out);
     }
 
     #[cfg(thumbformer_helium)]
-    fn rescale_column(x: &[i32], ratio: Ratio, out: &mut [i8], stride: usize) {
+    fn rescale_column(x: &[i32], ratio: Multiplier, out: &mut [i8], stride: usize) {
         vectors::rescale_column(x, ratio, out, stride);
     }
 
-    fn rescale_in_place(x: &mut [i32], ratio: Ratio) {
+    fn rescale_in_place(x: &mut [i32], ratio: Multiplier) {
         vectors::rescale_in_place(x, ratio);
     }
 
@@ -162,12 +162,12 @@ impl Backend for Portable {
         vectors::scale_rows(x, multipliers);
     }
 
-    fn add_scaled(x: &mut [i32], other: &[i16], ratio: Ratio) {
+    fn add_scaled(x: &mut [i32], other: &[i16], ratio: Multiplier) {
         vectors::add_scaled(x, other, ratio);
     }
 
-    fn squares(x: &[i32], shift: u32) -> u64 {
-        vectors::squares(x, shift)
+    fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
+        vectors::sum_of_squares(x, shift)
     }
 
     fn sum(x: &[i32]) -> i64 {
@@ -180,17 +180,17 @@ impl Backend for Portable {
     }
 
     #[cfg(thumbformer_helium)]
-    fn center(x: &mut [i32], mean: i32, shift: u32) -> u64 {
-        vectors::center(x, mean, shift)
+    fn subtract_mean(x: &mut [i32], mean: i32, shift: u32) -> u64 {
+        vectors::subtract_mean(x, mean, shift)
     }
 
     #[cfg(thumbformer_helium)]
-    fn scale_and_add(x: &mut [i32], multipliers: &[i16], other: &[i16], ratio: Ratio) -> Option<u32> {
+    fn scale_and_add(x: &mut [i32], multipliers: &[i16], other: &[i16], ratio: Multiplier) -> Option<u32> {
         Some(vectors::scale_and_add(x, multipliers, other, ratio))
     }
 
     #[cfg(thumbformer_helium)]
-    fn activate_within(x: &mut [i32], ratio: Ratio, tail: &Tail) -> Option<u32> {
+    fn activate_within(x: &mut [i32], ratio: Multiplier, tail: &Tail) -> Option<u32> {
         vectors::activate_within(x, ratio, tail)
     }
 
@@ -198,11 +198,11 @@ impl Backend for Portable {
         vectors::magnitudes(x)
     }
 
-    fn activate(x: &mut [i32], ratio: Ratio, tail: &Tail) {
+    fn activate(x: &mut [i32], ratio: Multiplier, tail: &Tail) {
         vectors::activate(x, ratio, tail);
     }
 
-    fn activate_times(gate: &mut [i32], up: &[i32], ratio: Ratio, shifts: (u32, u32), tail: &Tail) {
+    fn activate_times(gate: &mut [i32], up: &[i32], ratio: Multiplier, shifts: (u32, u32), tail: &Tail) {
         vectors::activate_times(gate, up, ratio, shifts, tail);
     }
 
@@ -213,8 +213,8 @@ impl Backend for Portable {
             let (x, y) = (i32x4::from_array(*low), i32x4::from_array(*high));
             let cos = Simd::<i16, 4>::from_array(cos).cast::<i32>();
             let sin = Simd::<i16, 4>::from_array(sin).cast::<i32>();
-            *low = (mul_wide(x, cos) - mul_wide(y, sin)).to_array();
-            *high = (mul_wide(y, cos) + mul_wide(x, sin)).to_array();
+            *low = (mul_q16(x, cos) - mul_q16(y, sin)).to_array();
+            *high = (mul_q16(y, cos) + mul_q16(x, sin)).to_array();
         }
         Scalar::rotate(low_rest, high_rest, cos_rest, sin_rest);
     }
@@ -246,7 +246,7 @@ impl Backend for Portable {
     }
 
     #[cfg(thumbformer_helium)]
-    fn scaled_sums(values: &[u32], stride: usize, weights: &mut [i16], ratio: Ratio, sums: &mut [i32]) {
+    fn scaled_sums(values: &[u32], stride: usize, weights: &mut [i16], ratio: Multiplier, sums: &mut [i32]) {
         attention::scaled_sums(values, stride, weights, ratio, sums);
     }
 }

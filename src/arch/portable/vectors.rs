@@ -1,16 +1,16 @@
 //! Vectors of 32-bit integers in `core::simd`; on Helium `helium::vectors` does them.
 //!
 //! ```text
-//! x ── Ratio ──► rescaled: bytes, halves, in place, an activation's argument
+//! x ── Multiplier ──► rescaled: bytes, halves, in place, an activation's argument
 //! x ── reduced ──► the largest, sums
 //! ```
 
-use super::{Backend, Ratio, Scalar, Tail, activation, mul_wide};
+use super::{Backend, Multiplier, Scalar, Tail, activation, mul_q16};
 use core::simd::cmp::SimdOrd;
 use core::simd::num::{SimdInt, SimdUint};
 use core::simd::{Simd, i32x4, simd_swizzle};
 
-/// A [`Ratio`] for four lanes.
+/// A [`Multiplier`] for four lanes.
 struct Rescale {
     left: i32x4,
     multiplier: i32x4,
@@ -20,7 +20,7 @@ struct Rescale {
 
 impl Rescale {
     #[inline(always)]
-    fn new(ratio: Ratio) -> Rescale {
+    fn new(ratio: Multiplier) -> Rescale {
         let half = if ratio.right == 0 { 0 } else { 1 << (ratio.right - 1) };
         Rescale {
             left: Simd::splat(ratio.left.cast_signed()),
@@ -30,7 +30,7 @@ impl Rescale {
         }
     }
 
-    /// `Ratio::apply`. The halves apart: with one number for all lanes the compiler does not see the upper half of a product.
+    /// `Multiplier::apply`. The halves apart: with one number for all lanes the compiler does not see the upper half of a product.
     #[inline(always)]
     fn apply(&self, x: i32x4) -> i32x4 {
         let x = x << self.left;
@@ -39,7 +39,7 @@ impl Rescale {
     }
 }
 
-/// A [`Ratio`] for many vectors: the upper half of a product is one instruction, which [`Rescale`] takes six for. A few more
+/// A [`Multiplier`] for many vectors: the upper half of a product is one instruction, which [`Rescale`] takes six for. A few more
 /// before the first vector, so that it does not pay for heads of eight numbers.
 ///
 /// A multiplier that is the same in all turns of a loop the compiler widens to 64 bits before it, and then does not see the
@@ -54,13 +54,13 @@ struct LongRescale {
 
 impl LongRescale {
     #[inline(always)]
-    fn new(ratio: Ratio) -> LongRescale {
+    fn new(ratio: Multiplier) -> LongRescale {
         let Rescale { left, multiplier, half, right } = Rescale::new(ratio);
         let multiplier = *core::hint::black_box(&(multiplier << Simd::splat(16)));
         LongRescale { left, multiplier, half, right }
     }
 
-    /// `Ratio::apply`.
+    /// `Multiplier::apply`.
     #[inline(always)]
     fn apply(&mut self, x: i32x4) -> i32x4 {
         let x = x << self.left;
@@ -89,13 +89,13 @@ pub(super) fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
     let (multiplier_vectors, multiplier_rest) = multipliers.as_chunks::<4>();
     for (x, &multipliers) in vectors.iter_mut().zip(multiplier_vectors) {
         let multipliers = Simd::<i16, 4>::from_array(multipliers).cast::<i32>();
-        *x = mul_wide(i32x4::from_array(*x), multipliers).to_array();
+        *x = mul_q16(i32x4::from_array(*x), multipliers).to_array();
     }
     Scalar::scale_rows(rest, multiplier_rest);
 }
 
 /// [`Backend::add_scaled`].
-pub(super) fn add_scaled(x: &mut [i32], other: &[i16], ratio: Ratio) {
+pub(super) fn add_scaled(x: &mut [i32], other: &[i16], ratio: Multiplier) {
     let (vectors, rest) = x.as_chunks_mut::<4>();
     let (other_vectors, other_rest) = other.as_chunks::<4>();
     // Of 15 bits by 29, halves apart: the product of the shifted multiplier is the same.
@@ -111,9 +111,9 @@ pub(super) fn add_scaled(x: &mut [i32], other: &[i16], ratio: Ratio) {
 }
 
 /// [`Backend::squares`].
-pub(super) fn squares(x: &[i32], shift: u32) -> u64 {
+pub(super) fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
     let (vectors, rest) = x.as_chunks::<4>();
-    let mut sum = Scalar::squares(rest, shift);
+    let mut sum = Scalar::sum_of_squares(rest, shift);
     for &x in vectors {
         let x = i32x4::from_array(x) >> Simd::splat(shift.cast_signed());
         // Four squares of 30 bits: without a sign they fit a word.
@@ -129,8 +129,8 @@ pub(super) fn sum(x: &[i32]) -> i64 {
     sums.sum::<i64>() + Scalar::sum(rest)
 }
 
-/// [`Backend::largest`].
-pub(super) fn largest(x: &[i32]) -> u32 {
+/// [`Backend::abs_max`].
+pub(super) fn abs_max(x: &[i32]) -> u32 {
     let (vectors, rest) = x.as_chunks::<4>();
     let (mut most, mut least) = (i32x4::splat(0), i32x4::splat(0));
     for &x in vectors {
@@ -139,11 +139,11 @@ pub(super) fn largest(x: &[i32]) -> u32 {
     }
     // The magnitude of a negative number, less one, is its complement.
     let largest = most.reduce_max().max(!least.reduce_min());
-    (largest.cast_unsigned() + 1).max(Scalar::largest(rest))
+    (largest.cast_unsigned() + 1).max(Scalar::abs_max(rest))
 }
 
 /// [`Backend::rescale`].
-pub(super) fn rescale(x: &[i32], ratio: Ratio, out: &mut [i8]) {
+pub(super) fn rescale(x: &[i32], ratio: Multiplier, out: &mut [i8]) {
     let (vectors, rest) = x.as_chunks::<4>();
     let (out_vectors, out_rest) = out.as_chunks_mut::<4>();
     let mut scale = LongRescale::new(ratio);
@@ -153,30 +153,30 @@ pub(super) fn rescale(x: &[i32], ratio: Ratio, out: &mut [i8]) {
     out_rest.iter_mut().zip(rest).for_each(|(out, &x)| *out = ratio.apply(x) as i8);
 }
 
-/// [`Backend::rescale_halves`].
-pub(super) fn rescale_halves(x: &[i32], ratio: Ratio, out: &mut [i16]) {
+/// [`Backend::rescale_i16`].
+pub(super) fn rescale_i16(x: &[i32], ratio: Multiplier, out: &mut [i16]) {
     let (vectors, rest) = x.as_chunks::<4>();
     let (out_vectors, out_rest) = out.as_chunks_mut::<4>();
     let scale = Rescale::new(ratio);
     for (out, &x) in out_vectors.iter_mut().zip(vectors) {
         *out = scale.apply(i32x4::from_array(x)).cast::<i16>().to_array();
     }
-    Scalar::rescale_halves(rest, ratio, out_rest);
+    Scalar::rescale_i16(rest, ratio, out_rest);
 }
 
-/// [`Backend::rescale_bytes`].
-pub(super) fn rescale_bytes(x: &[i32], ratio: Ratio, out: &mut [i8]) {
+/// [`Backend::rescale_i8`].
+pub(super) fn rescale_i8(x: &[i32], ratio: Multiplier, out: &mut [i8]) {
     let (vectors, rest) = x.as_chunks::<4>();
     let (out_vectors, out_rest) = out.as_chunks_mut::<4>();
     let scale = Rescale::new(ratio);
     for (out, &x) in out_vectors.iter_mut().zip(vectors) {
         *out = scale.apply(i32x4::from_array(x)).cast::<i8>().to_array();
     }
-    Scalar::rescale_bytes(rest, ratio, out_rest);
+    Scalar::rescale_i8(rest, ratio, out_rest);
 }
 
 /// [`Backend::rescale_in_place`].
-pub(super) fn rescale_in_place(x: &mut [i32], ratio: Ratio) {
+pub(super) fn rescale_in_place(x: &mut [i32], ratio: Multiplier) {
     let (vectors, rest) = x.as_chunks_mut::<4>();
     let scale = Rescale::new(ratio);
     for x in vectors {
@@ -196,7 +196,7 @@ pub(super) fn magnitudes(x: &[i32]) -> u32 {
 }
 
 /// [`Backend::activate`].
-pub(super) fn activate(x: &mut [i32], ratio: Ratio, tail: &Tail) {
+pub(super) fn activate(x: &mut [i32], ratio: Multiplier, tail: &Tail) {
     let (vectors, rest) = x.as_chunks_mut::<4>();
     let mut scale = LongRescale::new(ratio);
     for x in vectors {
@@ -206,7 +206,7 @@ pub(super) fn activate(x: &mut [i32], ratio: Ratio, tail: &Tail) {
 }
 
 /// [`Backend::activate_times`].
-pub(super) fn activate_times(gate: &mut [i32], up: &[i32], ratio: Ratio, shifts: (u32, u32), tail: &Tail) {
+pub(super) fn activate_times(gate: &mut [i32], up: &[i32], ratio: Multiplier, shifts: (u32, u32), tail: &Tail) {
     let (vectors, rest) = gate.as_chunks_mut::<4>();
     let (up_vectors, up_rest) = up.as_chunks::<4>();
     let mut scale = LongRescale::new(ratio);

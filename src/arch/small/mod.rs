@@ -25,7 +25,7 @@ mod int4_armv6m;
 #[cfg(thumbformer_long_multiply)]
 mod int4_armv7m;
 
-use super::{GROUP, MAX_COLUMNS_Q4, PACKED_COLUMNS, block_words, first_group, mul_wide};
+use super::{GROUP, MAX_COLUMNS_Q4, PACKED_COLUMNS, block_words, first_group, mul_q16};
 #[cfg(not(thumbformer_long_multiply))]
 use armv6m::{kernel_q8, kernel_rows, prepare_q8};
 #[cfg(thumbformer_long_multiply)]
@@ -136,7 +136,7 @@ pub(super) fn scaled_dots(
         let dots = dots.as_chunks::<ROWS>().0.iter().take(now / ROWS);
         for ((scores, mantissas), dots) in scores.iter_mut().zip(mantissas).zip(dots) {
             for ((score, &mantissa), &dot) in scores.iter_mut().zip(mantissas).zip(dots) {
-                *score = mul_wide(dot, mantissa) as i16;
+                *score = mul_q16(dot, mantissa) as i16;
                 max = max.max(*score);
             }
         }

@@ -96,7 +96,7 @@ const POINTS: [(Point, &str); 10] = [
     (Point::Query, "attention.q"),
     (Point::Key, "attention.k"),
     (Point::Value, "attention.v"),
-    (Point::Gathered, "attention.gathered"),
+    (Point::Context, "attention.gathered"),
     (Point::AttentionOutput, "attention.output"),
     (Point::MlpNorm, "mlp_norm"),
     (Point::Hidden, "mlp.hidden"),

@@ -4,7 +4,7 @@
 //! x ── vrmulh ──► argument ── gather of the tail's words, straight lines between ──► f(x) ──► × up
 //! ```
 
-use super::{Backend, LARGEST_TAIL, Ratio, Scalar, Tail, extension};
+use super::{Backend, LARGEST_TAIL, Multiplier, Scalar, Tail, extension};
 use core::arch::naked_asm;
 
 /// `f(x * by)` of four numbers, to `q0`.
@@ -103,13 +103,13 @@ unsafe extern "C" fn activate_times_all(x: *mut i32, count: usize, by: &Argument
 
 /// [`Backend::activate`].
 #[inline]
-pub(crate) fn activate(x: &mut [i32], ratio: Ratio, tail: &Tail) {
+pub(crate) fn activate(x: &mut [i32], ratio: Multiplier, tail: &Tail) {
     activate_within(x, ratio, tail);
 }
 
 /// [`Backend::activate_within`].
 #[inline]
-pub(crate) fn activate_within(x: &mut [i32], ratio: Ratio, tail: &Tail) -> Option<u32> {
+pub(crate) fn activate_within(x: &mut [i32], ratio: Multiplier, tail: &Tail) -> Option<u32> {
     let Some((left, multiplier)) = ratio.wide() else { return Scalar::activate_within(x, ratio, tail) };
     let by = Argument { multiplier, left: left.cast_signed(), shifts: [0, 0] };
     // SAFETY: so many numbers there are; the tail has a word for every place up to 255.
@@ -120,7 +120,7 @@ pub(crate) fn activate_within(x: &mut [i32], ratio: Ratio, tail: &Tail) -> Optio
 
 /// [`Backend::activate_times`].
 #[inline]
-pub(crate) fn activate_times(gate: &mut [i32], up: &[i32], ratio: Ratio, shifts: (u32, u32), tail: &Tail) {
+pub(crate) fn activate_times(gate: &mut [i32], up: &[i32], ratio: Multiplier, shifts: (u32, u32), tail: &Tail) {
     let Some((left, multiplier)) = ratio.wide() else {
         return Scalar::activate_times(gate, up, ratio, shifts, tail);
     };

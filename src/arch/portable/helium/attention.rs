@@ -5,7 +5,7 @@
 //! weights [tokens] · four rows of values ──► four sums ──► times a ratio ──► out
 //! ```
 
-use super::{Backend, Ratio, Scalar, dot_halves, extension, mul_wide_one, signed_bytes};
+use super::{Backend, Multiplier, Scalar, dot_halves, extension, mul_q16_one, signed_bytes};
 use core::arch::naked_asm;
 
 /// Eight numbers of four keys at a distance from each other.
@@ -134,7 +134,7 @@ fn rest(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &m
     let mut max = i16::MIN;
     for ((score, &mantissa), key) in scores.iter_mut().zip(mantissas).zip(keys) {
         let sum = key.iter().zip(queries).map(|(&key, &query)| dot_halves(key, query)).sum();
-        *score = mul_wide_one(sum, mantissa) as i16;
+        *score = mul_q16_one(sum, mantissa) as i16;
         max = max.max(*score);
     }
     max
@@ -264,7 +264,7 @@ pub(crate) fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], 
 
 /// [`Backend::scaled_sums`].
 #[inline]
-pub(crate) fn scaled_sums(values: &[u32], stride: usize, weights: &mut [i16], ratio: Ratio, out: &mut [i32]) {
+pub(crate) fn scaled_sums(values: &[u32], stride: usize, weights: &mut [i16], ratio: Multiplier, out: &mut [i32]) {
     let by = By {
         left: ratio.left.cast_signed(),
         multiplier: i32::from(ratio.multiplier) << 16,

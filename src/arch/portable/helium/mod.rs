@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! wlstp.32 … letp     a loop whose last turn has fewer lanes: any length, nothing left over
-//! vrmulh.s32          a product's upper half, rounded: a whole `Ratio` in one instruction
+//! vrmulh.s32          a product's upper half, rounded: a whole `Multiplier` in one instruction
 //! vmlava.s8, .s16     products and their sum
 //! ```
 //! The functions here check every length, so that the loops need no bounds. Sums that `VMLAVA` adds to are even registers.
@@ -15,7 +15,7 @@ mod norm;
 mod rescale;
 
 use super::{
-    Backend, Bias, GROUP, LARGEST_TAIL, Ratio, Scalar, Tail, block_words, dot_halves, mul_wide_one, signed_bytes,
+    Backend, Bias, GROUP, LARGEST_TAIL, Multiplier, Scalar, Tail, block_words, dot_halves, mul_q16_one, signed_bytes,
 };
 pub(super) use matrix::matmul;
 

@@ -5,7 +5,7 @@
 //! x ── vmaxv, vminv, vaddva, vaddlva ──► one number
 //! ```
 
-use super::{Ratio, extension};
+use super::{Multiplier, extension};
 use core::arch::naked_asm;
 
 /// The largest number, or the complement of the smallest, and one.
@@ -31,9 +31,9 @@ unsafe extern "C" fn largest_of(x: *const i32, count: usize) -> u32 {
     )
 }
 
-/// [`Backend::largest`].
+/// [`Backend::abs_max`].
 #[inline]
-pub(crate) fn largest(x: &[i32]) -> u32 {
+pub(crate) fn abs_max(x: &[i32]) -> u32 {
     // SAFETY: so many numbers there are.
     unsafe { largest_of(x.as_ptr(), x.len()) }
 }
@@ -115,7 +115,7 @@ unsafe extern "C" fn sum_of_squares(x: *const i32, count: usize, shift: i32) -> 
 
 /// [`Backend::squares`].
 #[inline]
-pub(crate) fn squares(x: &[i32], shift: u32) -> u64 {
+pub(crate) fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
     // SAFETY: so many numbers there are.
     unsafe { sum_of_squares(x.as_ptr(), x.len(), -shift.cast_signed()) }
 }
@@ -145,7 +145,7 @@ unsafe extern "C" fn center_all(x: *mut i32, count: usize, mean: i32, shift: i32
 
 /// [`Backend::center`].
 #[inline]
-pub(crate) fn center(x: &mut [i32], mean: i32, shift: u32) -> u64 {
+pub(crate) fn subtract_mean(x: &mut [i32], mean: i32, shift: u32) -> u64 {
     // SAFETY: so many numbers there are.
     unsafe { center_all(x.as_mut_ptr(), x.len(), mean, -shift.cast_signed()) }
 }
@@ -227,13 +227,13 @@ unsafe extern "C" fn add(x: *mut i32, other: *const i16, count: usize, multiplie
 /// The shift of a product of a half and a ratio's multiplier, negative: what the ratio cuts off and then rounds is rounded at once,
 /// to the same number.
 #[inline(always)]
-pub(super) fn shift_of_halves(ratio: Ratio) -> i32 {
+pub(super) fn shift_of_halves(ratio: Multiplier) -> i32 {
     ratio.left.cast_signed() - 16 - ratio.right.cast_signed()
 }
 
 /// [`Backend::add_scaled`].
 #[inline]
-pub(crate) fn add_scaled(x: &mut [i32], other: &[i16], ratio: Ratio) {
+pub(crate) fn add_scaled(x: &mut [i32], other: &[i16], ratio: Multiplier) {
     let count = x.len().min(other.len());
     let multiplier = i32::from(ratio.multiplier);
     // SAFETY: so many of both there are.
@@ -289,7 +289,7 @@ unsafe extern "C" fn scale_and_add_all(x: *mut i32, count: usize, by: &Affine) -
 
 /// [`Backend::scale_and_add`].
 #[inline]
-pub(crate) fn scale_and_add(x: &mut [i32], multipliers: &[i16], other: &[i16], ratio: Ratio) -> u32 {
+pub(crate) fn scale_and_add(x: &mut [i32], multipliers: &[i16], other: &[i16], ratio: Multiplier) -> u32 {
     let count = x.len().min(multipliers.len()).min(other.len());
     let by = Affine {
         multipliers: multipliers.as_ptr(),

@@ -4,10 +4,10 @@
 //! x ── vrmulh, or vshl · vmulh · vrshl ──► bytes, halves, bytes down a column, in place
 //! ```
 
-use super::{Ratio, extension};
+use super::{Multiplier, extension};
 use core::arch::naked_asm;
 
-/// A [`Ratio`] as the loops take it.
+/// A [`Multiplier`] as the loops take it.
 #[repr(C)]
 struct By {
     /// Of one product that is rounded; in the upper half where there are shifts around the product.
@@ -19,7 +19,7 @@ struct By {
 
 impl By {
     #[inline(always)]
-    fn new(ratio: Ratio) -> By {
+    fn new(ratio: Multiplier) -> By {
         match ratio.wide() {
             Some((0, multiplier)) => By { multiplier, left: 0, right: 0 },
             _ => By {
@@ -119,21 +119,21 @@ unsafe extern "C" fn to_distant_bytes(x: *const i32, count: usize, out: *mut i8,
 
 /// [`Backend::rescale`].
 #[inline]
-pub(crate) fn rescale(x: &[i32], ratio: Ratio, out: &mut [i8]) {
-    rescale_bytes(x, ratio, out);
+pub(crate) fn rescale(x: &[i32], ratio: Multiplier, out: &mut [i8]) {
+    rescale_i8(x, ratio, out);
 }
 
-/// [`Backend::rescale_bytes`].
+/// [`Backend::rescale_i8`].
 #[inline]
-pub(crate) fn rescale_bytes(x: &[i32], ratio: Ratio, out: &mut [i8]) {
+pub(crate) fn rescale_i8(x: &[i32], ratio: Multiplier, out: &mut [i8]) {
     let count = x.len().min(out.len());
     // SAFETY: so many numbers and so much room there are.
     unsafe { to_bytes(x.as_ptr(), count, out.as_mut_ptr(), &By::new(ratio)) }
 }
 
-/// [`Backend::rescale_halves`].
+/// [`Backend::rescale_i16`].
 #[inline]
-pub(crate) fn rescale_halves(x: &[i32], ratio: Ratio, out: &mut [i16]) {
+pub(crate) fn rescale_i16(x: &[i32], ratio: Multiplier, out: &mut [i16]) {
     let count = x.len().min(out.len());
     // SAFETY: so many numbers and so much room there are.
     unsafe { to_halves(x.as_ptr(), count, out.as_mut_ptr(), &By::new(ratio)) }
@@ -141,14 +141,14 @@ pub(crate) fn rescale_halves(x: &[i32], ratio: Ratio, out: &mut [i16]) {
 
 /// [`Backend::rescale_in_place`].
 #[inline]
-pub(crate) fn rescale_in_place(x: &mut [i32], ratio: Ratio) {
+pub(crate) fn rescale_in_place(x: &mut [i32], ratio: Multiplier) {
     // SAFETY: each number is read before it is written.
     unsafe { to_words(x.as_ptr(), x.len(), x.as_mut_ptr(), &By::new(ratio)) }
 }
 
 /// [`Backend::rescale_column`].
 #[inline]
-pub(crate) fn rescale_column(x: &[i32], ratio: Ratio, out: &mut [i8], stride: usize) {
+pub(crate) fn rescale_column(x: &[i32], ratio: Multiplier, out: &mut [i8], stride: usize) {
     // The last row need not be whole.
     let rows = if out.is_empty() { 0 } else { (out.len() - 1) / stride.max(1) + 1 };
     let count = x.len().min(rows);

@@ -94,7 +94,7 @@ fn gathered_otherwise(recording: &Recording, dims: &Dims) -> f64 {
     let (mut far, mut all) = (0.0, 0.0);
     for layer in 0..dims.n_layers {
         let values = recording.at(Point::Value, layer);
-        for (token, gathered) in recording.at(Point::Gathered, layer).iter().enumerate() {
+        for (token, gathered) in recording.at(Point::Context, layer).iter().enumerate() {
             for (head, gathered) in gathered.chunks_exact(width).enumerate() {
                 let row = &recording.attention(layer, head)[token];
                 let start = head / group * width;

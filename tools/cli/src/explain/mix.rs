@@ -61,7 +61,7 @@ fn grid(name: &str, model: &Model<'_>, sequence: &Sequence, token: Option<&str>,
     for (name, point) in [("query", Point::Query), ("key", Point::Key), ("value", Point::Value)] {
         compare(name, &at(point));
     }
-    compare("gathered by the heads", &at(Point::Gathered));
+    compare("gathered by the heads", &at(Point::Context));
     compare("x + attention", &|recording| added(recording.stream(layer), recording.at(Point::AttentionOutput, layer)));
     compare("norm", &at(if post { Point::AttentionNorm } else { Point::MlpNorm }));
     compare("mlp, hidden", &at(Point::Hidden));
