@@ -2,7 +2,7 @@
 
 use crate::dims::Dims;
 use crate::error::Error;
-use crate::kernels::quantize::HUGE;
+use crate::kernels::scaled::HUGE;
 
 /// A sequence of what a model reads.
 #[derive(Clone, Copy, Debug)]

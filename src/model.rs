@@ -15,7 +15,6 @@ use crate::image::Image;
 use crate::inputs::{Inputs, Visible};
 use crate::observe::{Observer, Point, Vector};
 use crate::options::{Pooler, Pooling};
-use crate::session::Session;
 use crate::state::{Memory, Regions, Scratch, take};
 use crate::text::Tokenizer;
 
@@ -56,11 +55,6 @@ impl<'a> Model<'a> {
     /// The tokenizer, if the image holds one.
     pub const fn tokenizer(&self) -> Option<Tokenizer<'a>> {
         Tokenizer::from_image(&self.image)
-    }
-
-    /// Begins a sequence. Memory that is too small for this model is reported by the first token.
-    pub const fn session<'s>(&self, memory: Memory<'s>) -> Session<'a, 's> {
-        Session::new(*self, memory)
     }
 
     /// The name of an output, if the image holds names.

@@ -3,6 +3,7 @@
 //! The names are those of the golden vectors of the float reference (`layers.0.attention.q` …), so that a comparison can
 //! say where two computations part. Observing costs nothing when nobody observes: the default methods are empty and inlined.
 
+use crate::kernels::scaled::Scaled;
 use crate::kernels::softmax::Scores;
 
 /// A place in the computation where an [`Observer`] sees a vector.
@@ -71,6 +72,13 @@ impl<'a> Vector<'a> {
             Vector::Scaled { integers, scale } => (&[], integers, scale),
         };
         floats.iter().copied().chain(integers.iter().map(move |&integer| integer as f32 * scale))
+    }
+}
+
+impl Scaled<'_> {
+    /// The vector as an observer sees it.
+    pub(crate) fn observed(&self) -> Vector<'_> {
+        Vector::Scaled { integers: self.integers, scale: self.scale }
     }
 }
 

@@ -19,9 +19,10 @@ pub struct Session<'m, 's> {
     position: usize,
 }
 
-impl<'m, 's> Session<'m, 's> {
-    pub(crate) const fn new(model: Model<'m>, memory: Memory<'s>) -> Self {
-        Session { model, memory, position: 0 }
+impl<'m> Model<'m> {
+    /// Begins a sequence. Memory that is too small for this model is reported by the first token.
+    pub const fn session<'s>(&self, memory: Memory<'s>) -> Session<'m, 's> {
+        Session { model: *self, memory, position: 0 }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The image's first words: the envelope, then dimensions and options, each refused by name when this version lacks it.
 
 use super::layout::{self, header};
-use super::parse::{Image, TokenizerKind, word};
 use super::tensors::{Contents, TOKENIZER, bit};
+use super::view::{Image, TokenizerKind, word};
 use crate::arch::{self, Packing};
 use crate::dims::Dims;
 use crate::error::{Error, Tensor};

@@ -61,12 +61,13 @@ pub mod layout;
 mod parse;
 mod round;
 mod tensors;
+mod view;
 #[cfg(feature = "std")]
 mod write;
 
 pub use constant::{Constant, constant, constant_words};
 pub(crate) use header::CRC;
-pub use parse::{Image, Section, TokenizerKind};
+pub use view::{Image, Section, TokenizerKind};
 #[cfg(feature = "std")]
 pub use write::{ImageWriter, Int4, MAX_INT4_COLUMNS, TokenizerTables, bytes};
 

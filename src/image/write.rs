@@ -2,9 +2,9 @@
 
 use super::header::CRC;
 use super::layout::{self, header, section};
-use super::parse::{Image, TokenizerKind};
 use super::round;
 use super::tensors::{Contents, bit};
+use super::view::{Image, TokenizerKind};
 use crate::arch::{self, Packing};
 use crate::dims::Dims;
 use crate::error::{Error, Tensor};

@@ -6,8 +6,7 @@
 //! int8 or int4 matrix ────────┴─► fixed point, a scale each
 //! ```
 
-use super::quantize::HUGE;
-use super::scaled::{Multiplier, Scaled};
+use super::scaled::{HUGE, Multiplier, Scaled};
 use crate::arch::{self, Backend, Bias, Native, PACKED_ROWS};
 use crate::dims::MAX_BATCH;
 use crate::weights::{Kind, Linear, Matrix, Vector};

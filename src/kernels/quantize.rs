@@ -5,13 +5,8 @@
 //! branch, fixed point ────────────────────────────────────────────────┴─► int8 + scale, what meets a matrix
 //! ```
 
-use super::scaled::{Multiplier, Scaled, exponent, power_of_two};
+use super::scaled::{HUGE, Multiplier, Scaled, TINY, exponent, power_of_two};
 use crate::arch::{Backend, Native, PACKED_COLUMNS, activations};
-
-/// Vectors whose largest magnitude is below this are zero: keeps every reciprocal finite and every product normal.
-pub(crate) const TINY: f32 = 1e-30;
-/// Vectors whose largest magnitude is above this are refused: keeps every product of two scales finite.
-pub(crate) const HUGE: f32 = 1e30;
 
 /// The largest magnitude; `None` when a value is NaN, infinite or beyond all reason.
 pub(crate) fn max_abs(x: &[f32]) -> Option<f32> {

@@ -7,10 +7,13 @@
 //! number and two shifts. The multiplication is `mul_q16`, which is one instruction on a core with DSP (`SMULWB`), two on
 //! an M3, and seven on an M0+.
 
-use super::quantize::TINY;
 use crate::arch::{Backend, Native};
 pub(crate) use crate::arch::{Multiplier, bit_length, exponent, power_of_two, sqrt};
-use crate::observe::Vector;
+
+/// Vectors whose largest magnitude is below this are zero: keeps every reciprocal finite and every product normal.
+pub(crate) const TINY: f32 = 1e-30;
+/// Vectors whose largest magnitude is above this are refused: keeps every product of two scales finite.
+pub(crate) const HUGE: f32 = 1e30;
 
 /// A vector in fixed point: `value = integer * scale`.
 pub(crate) struct Scaled<'a> {
@@ -50,10 +53,5 @@ impl Scaled<'_> {
         // Of an infinite quotient nothing is kept, as of one beyond 12 bits: 15 bits times it fit 27.
         let quotient = scale / unit;
         if quotient < 4096.0 { Multiplier::new(quotient, LARGEST) } else { None }
-    }
-
-    /// The vector as an observer sees it.
-    pub(crate) fn observed(&self) -> Vector<'_> {
-        Vector::Scaled { integers: self.integers, scale: self.scale }
     }
 }

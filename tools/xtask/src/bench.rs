@@ -72,7 +72,7 @@ pub fn lines<T: for<'d> Deserialize<'d>>(
 ) -> Result<Vec<T>> {
     let mut board = core.board();
     board.build.variables.extend(variables.iter().map(|(name, value)| (*name, value.to_string())));
-    let toolchain = setup::ensure(&board)?;
+    let toolchain = setup::ensure(&board.target)?;
     let elf = board.build_program(&toolchain, program)?;
     let output = emulate(&board, &elf, &[], |_| ())?;
     let printed = String::from_utf8_lossy(&output.console);

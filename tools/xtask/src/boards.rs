@@ -128,7 +128,7 @@ pub struct Taken {
 fn build(board: &plan::Board) -> Result<Vec<(Application, PathBuf, Taken)>> {
     let buildable = Board::from(board.clone());
     let names: Vec<&str> = board.applications.iter().map(|application| application.name()).collect();
-    let elfs = buildable.build_programs(&setup::ensure(&buildable)?, &names)?;
+    let elfs = buildable.build_programs(&setup::ensure(&buildable.target)?, &names)?;
     let measured = board.applications.iter().zip(elfs).map(|(&application, elf)| {
         let size = firmware::size(&std::fs::read(&elf)?)?;
         let stack = (board.ram as u64).checked_sub(size.ram);
@@ -168,7 +168,7 @@ fn named(names: &[String]) -> Result<Vec<plan::Board>> {
 /// When it cannot be built or run, or ends with a code other than 0.
 pub fn run(name: &str, application: &str, arguments: &[String], serial: Option<&Path>) -> Result<()> {
     let board = Board::from(plan::find(&root().join("boards"), name)?);
-    let elf = board.build_program(&setup::ensure(&board)?, application)?;
+    let elf = board.build_program(&setup::ensure(&board.target)?, application)?;
     let Output { exit, .. } = emulate_with(&board, &elf, arguments, &Extra { serial, options: &[] }, |text| {
         print!("{}", String::from_utf8_lossy(text));
     })?;

@@ -105,7 +105,7 @@ pub fn check() -> Result<String> {
     let mut wrong = Core::M4.board();
     wrong.build.variables.retain(|(name, _)| *name != "THUMBFORMER_PACK");
     wrong.build.variables.push(("THUMBFORMER_PACK", "m55".into()));
-    match wrong.build_program(&setup::ensure(&wrong)?, "model") {
+    match wrong.build_program(&setup::ensure(&wrong.target)?, "model") {
         Err(error) if format!("{error:#}").contains("convert it with `--pack m4`") => {}
         Err(error) => bail!("a wrong packing must be refused by its name: {error:#}"),
         Ok(_) => bail!("firmware for m4 was built with an image for m55"),

@@ -75,7 +75,7 @@ pub fn on_host() -> Result<Vec<Heard>> {
 pub fn on_core(core: Core, expected: &[Heard], variables: &[(&'static str, &str)]) -> Result<Vec<Row>> {
     let mut board = Board::find(core.folder())?;
     board.build.variables.extend(variables.iter().map(|(name, value)| (*name, value.to_string())));
-    let elf = board.build_program(&setup::ensure(&board)?, "classify")?;
+    let elf = board.build_program(&setup::ensure(&board.target)?, "classify")?;
     let mut rows: Vec<Row> = results(&board, &elf, &[])?;
     ensure!(rows.len() == expected.len(), "{} heard {} of {} recordings", core.name(), rows.len(), expected.len());
     for (row, expected) in rows.iter_mut().zip(expected) {
@@ -194,7 +194,7 @@ fn digit(label: &str) -> String {
 fn size() -> Result<Size> {
     let mut board = Board::find(Core::M4.folder())?;
     board.build.variables.extend(SMALL.iter().map(|(name, value)| (*name, value.to_string())));
-    let elf = board.build_program(&setup::ensure(&board)?, "classify")?;
+    let elf = board.build_program(&setup::ensure(&board.target)?, "classify")?;
     let mut size = firmware::size(&std::fs::read(&elf)?)?;
     for name in ["digits", "motion"] {
         let folder = root().join("models").join(name);

@@ -118,7 +118,7 @@ pub fn total(run: &Run) -> Result<Total> {
 /// When anything cannot be built or run, or the bits differ.
 pub fn demo(board: &Board, story: &Story, verbose: bool) -> Result<()> {
     ensure!(story.steps > 0, "--steps 0 tells nothing: give at least 1");
-    let toolchain = setup::ensure(board)?;
+    let toolchain = setup::ensure(&board.target)?;
     // What the host refuses, the board would refuse too, and later.
     let expected = on_host(board, story)?.0;
     println!("building {} ({}); the first time takes minutes", board.name, toolchain.describe(&board.target));

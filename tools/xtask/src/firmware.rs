@@ -5,6 +5,7 @@ use crate::shell::{output, root};
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSection, SectionFlags, SectionKind};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// How a program is built beyond what its folder says.
 #[derive(Clone, Debug, Default)]
@@ -102,8 +103,23 @@ impl Board {
         Ok(kept)
     }
 
+    /// Cargo in the board's folder, for its target; the arguments of the subcommand are still to be given.
+    pub fn cargo(&self, toolchain: &Toolchain, subcommand: &str) -> Command {
+        let mut command = toolchain.cargo(subcommand, &self.target);
+        if !self.build.rustflags.is_empty() {
+            command.env("CARGO_ENCODED_RUSTFLAGS", self.build.rustflags.join("\x1f"));
+        }
+        command.envs(self.build.variables.iter().map(|(name, value)| (name, value)));
+        if self.build.unstable && matches!(toolchain, Toolchain::Installed) {
+            // For the one crate that has the feature; Debian's route is bootstrapped as a whole.
+            command.env("RUSTC_BOOTSTRAP", "thumbformer");
+        }
+        command.current_dir(&self.folder).arg("--target-dir").arg(root().join("boards/target"));
+        command
+    }
+
     fn compile(&self, toolchain: &Toolchain, arguments: &[&str]) -> Result<()> {
-        let mut command = toolchain.cargo(self, "build");
+        let mut command = self.cargo(toolchain, "build");
         command.arg("--release").args(arguments).args(self.build.features.iter().flat_map(|f| ["--features", f]));
         let built = output(&mut command)?;
         let printed = String::from_utf8_lossy(&built.stderr);

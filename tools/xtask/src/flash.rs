@@ -46,7 +46,7 @@ impl Program {
             plan::fit(&board, application, &image)?;
             buildable.build.variables.push(("THUMBFORMER_MODEL", file.display().to_string()));
         }
-        let elf = buildable.build_program(&setup::ensure(&buildable)?, application.name())?;
+        let elf = buildable.build_program(&setup::ensure(&buildable.target)?, application.name())?;
         Ok(Built { chip, elf })
     }
 

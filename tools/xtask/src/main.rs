@@ -173,8 +173,8 @@ fn main() -> ExitCode {
         Command::Bench { what: Measured::Host(options) } => host_bench::host(options),
         Command::Cycles(options) => cycles::print(&options),
         Command::Lesson => lesson::write(),
-        Command::Setup { check: true } => setup::check(&board),
-        Command::Setup { check: false } => setup::ensure(&board).map(|toolchain| {
+        Command::Setup { check: true } => setup::check(&board.target),
+        Command::Setup { check: false } => setup::ensure(&board.target).map(|toolchain| {
             println!("ready: {}", toolchain.describe(&board.target));
         }),
     });

@@ -37,7 +37,7 @@ pub fn check() -> Result<String> {
     let (mut passed, mut failures) = (0, Vec::new());
     for &core in Core::value_variants() {
         let board = board(core)?;
-        let elf = board.build_program(&setup::ensure(&board)?, "on-target")?;
+        let elf = board.build_program(&setup::ensure(&board.target)?, "on-target")?;
         let tests = listed(&std::fs::read(&elf)?).with_context(|| format!("{}", elf.display()))?;
         for test in tests.iter().filter(|test| !test.ignored) {
             match run(&board, &elf, test) {
@@ -60,7 +60,7 @@ pub fn on_board(name: &str) -> Result<()> {
         return by_probe(&described);
     };
     let board = board(core)?;
-    let elf = board.build_program(&setup::ensure(&board)?, "on-target")?;
+    let elf = board.build_program(&setup::ensure(&board.target)?, "on-target")?;
     let mut failed = 0;
     for test in listed(&std::fs::read(&elf)?)?.iter().filter(|test| !test.ignored) {
         let result = run(&board, &elf, test);

@@ -2,12 +2,11 @@
 //!
 //! ```text
 //! target in the toolchain ──┐
-//! Debian's own toolchain  ──┼─► Toolchain ─► cargo for a board
+//! Debian's own toolchain  ──┼─► Toolchain ─► cargo for a target
 //! rustup target add       ──┤
 //! apt-get install         ──┘   (in this order: the first that works)
 //! ```
 
-use crate::firmware::Board;
 use crate::shell::{self, in_path, output, text};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -42,8 +41,8 @@ impl Toolchain {
         }
     }
 
-    /// Cargo in a board's folder, for its target; the subcommand is still to be given.
-    pub fn cargo(&self, board: &Board, subcommand: &str) -> Command {
+    /// Cargo for a target, with the linker and the libraries that this toolchain wants.
+    pub fn cargo(&self, subcommand: &str, target: &str) -> Command {
         let mut command = match self {
             Toolchain::Installed => {
                 let mut command = shell::cargo();
@@ -55,8 +54,7 @@ impl Toolchain {
                 shell::clean(&mut command);
                 let path = std::env::var_os("PATH").unwrap_or_default();
                 let paths = std::iter::once(PathBuf::from("/usr/bin")).chain(std::env::split_paths(&path));
-                let linker_variable =
-                    format!("CARGO_TARGET_{}_LINKER", board.target.to_uppercase().replace(['-', '.'], "_"));
+                let linker_variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace(['-', '.'], "_"));
                 command
                     .env_remove("RUSTUP_TOOLCHAIN")
                     .env("PATH", std::env::join_paths(paths).unwrap_or(path))
@@ -67,16 +65,7 @@ impl Toolchain {
                 command
             }
         };
-        if !board.build.rustflags.is_empty() {
-            command.env("CARGO_ENCODED_RUSTFLAGS", board.build.rustflags.join("\x1f"));
-        }
-        command.envs(board.build.variables.iter().map(|(name, value)| (name, value)));
-        if board.build.unstable && matches!(self, Toolchain::Installed) {
-            // For the one crate that has the feature; Debian's route is bootstrapped as a whole.
-            command.env("RUSTC_BOOTSTRAP", "thumbformer");
-        }
-        command.current_dir(&board.folder).args(["--target", &board.target, "--target-dir"]);
-        command.arg(shell::root().join("boards/target"));
+        command.args(["--target", target]);
         command
     }
 }
@@ -92,8 +81,7 @@ struct Need {
 ///
 /// # Errors
 /// When something is missing.
-pub fn check(board: &Board) -> Result<()> {
-    let target = &board.target;
+pub fn check(target: &str) -> Result<()> {
     let rust = find_toolchain(target).map(|toolchain| toolchain.describe(target));
     let qemu = in_path("qemu-system-arm").map(|path| path.display().to_string());
     let nightly = nightly().map(|_| "nightly toolchain".to_string());
@@ -131,15 +119,14 @@ pub fn cargo_of(argument: &str) -> Command {
     command
 }
 
-/// Finds or installs what a board's firmware needs to be built and emulated.
+/// Finds or installs the toolchain and the emulator for firmware of a target.
 ///
 /// # Errors
 /// With the command that the user has to run, where this program lacks the rights.
-pub fn ensure(board: &Board) -> Result<Toolchain> {
+pub fn ensure(target: &str) -> Result<Toolchain> {
     if in_path("qemu-system-arm").is_none() {
         install(&DEBIAN_QEMU, "the emulator that runs the firmware")?;
     }
-    let target = &board.target;
     if let Some(toolchain) = find_toolchain(target) {
         return Ok(toolchain);
     }

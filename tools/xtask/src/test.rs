@@ -148,11 +148,11 @@ fn clippy(board: &Board) -> Result<Outcome> {
         return Ok(skipped);
     }
     output(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    let toolchain = setup::ensure(board)?;
+    let toolchain = setup::ensure(&board.target)?;
     if let Toolchain::Debian { .. } = toolchain {
         return Ok(Outcome::Passed("without the boards, as Debian's toolchain has no clippy".into()));
     }
-    output(toolchain.cargo(board, "clippy").args(["--release", "--", "-D", "warnings"]))?;
+    output(board.cargo(&toolchain, "clippy").args(["--release", "--", "-D", "warnings"]))?;
     Ok(Outcome::Passed("both workspaces".into()))
 }
 
@@ -284,7 +284,7 @@ fn on_portable(board: &Board, nightly: &str, story: &Story) -> Result<Vec<Step>>
 }
 
 fn emulated(board: &Board) -> Result<Outcome> {
-    let toolchain = setup::ensure(board)?;
+    let toolchain = setup::ensure(&board.target)?;
     let elf = board.build_program(&toolchain, "generate")?;
     let run = |story: &Story| emulator::run(board, &elf, &story.arguments(), |_| ());
     let story = Story { prompt: "Once upon a time, there was".into(), steps: 64, seed: 1, ignore_end: true };
@@ -353,17 +353,17 @@ fn minimal(board: &Board, toolchain: &Toolchain) -> Result<String> {
 }
 
 fn without_panics(board: &Board) -> Result<Outcome> {
-    let toolchain = setup::ensure(board)?;
+    let toolchain = setup::ensure(&board.target)?;
     let mut verdicts = Vec::new();
     // The compiler checked the demonstration's model; the example parses one on the device.
     // The encoder block has paths that no language model takes.
     let bench = Core::M4.board();
-    let encoder = bench.build_program(&setup::ensure(&bench)?, "encoder")?;
+    let encoder = bench.build_program(&setup::ensure(&bench.target)?, "encoder")?;
     for (what, elf) in [
         ("demo", board.build_program(&toolchain, "generate")?),
         ("parsing at run time", board.build_example(&toolchain, "runtime")?),
         ("encoder block", encoder),
-        ("audio front end", bench.build_program(&setup::ensure(&bench)?, "audio")?),
+        ("audio front end", bench.build_program(&setup::ensure(&bench.target)?, "audio")?),
     ] {
         let report = panics::check(&elf).with_context(|| format!("{}", elf.display()))?;
         verdicts.push(format!(

@@ -1,7 +1,10 @@
 //! Instructions of the FPU and of MVE (Helium).
 
-use super::wide::{op, some};
-use super::{Class, Op, Registers, core};
+use super::{Class, Op, Registers, core, some};
+
+fn op(class: Class) -> Op {
+    Op::new(class, 4)
+}
 
 /// S0 and those after it, in a set of registers.
 const S0: u32 = 32;

@@ -100,6 +100,11 @@ pub(crate) fn core(register: u32) -> Registers {
     1 << (register & 15)
 }
 
+/// The register, or none where the encoding has 15 for "none".
+fn some(register: u32) -> Registers {
+    if register & 15 == 15 { 0 } else { core(register) }
+}
+
 /// A decoded instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Op {

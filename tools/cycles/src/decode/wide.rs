@@ -1,16 +1,11 @@
 //! Instructions of 32 bits of the integer core.
 
-use super::{Class, FLAGS, Op, Registers, core, float};
+use super::{Class, FLAGS, Op, Registers, core, float, some};
 
 const PC: u32 = 15;
 
-pub(super) fn op(class: Class) -> Op {
+fn op(class: Class) -> Op {
     Op::new(class, 4)
-}
-
-/// A register, or nothing where the encoding has 15 for "none".
-pub(super) fn some(register: u32) -> Registers {
-    if register & 15 == PC { 0 } else { core(register) }
 }
 
 /// Decodes an instruction of 32 bits, given as halfwords.

@@ -45,7 +45,7 @@ pub fn as_options(board: &plan::Board, options: &Options) -> Result<Options> {
             bail!("no emulator runs the programs of {}: without --app its core's program is estimated", board.name);
         }
         let buildable = Board::from(board.clone());
-        elf = Some(buildable.build_program(&setup::ensure(&buildable)?, name)?);
+        elf = Some(buildable.build_program(&setup::ensure(&buildable.target)?, name)?);
     }
     Ok(Options {
         cores: vec![core(board)?],

@@ -88,7 +88,7 @@ pub fn sequences() -> Result<Vec<Sequence>> {
     let mut all = Vec::new();
     for (machine, cores) in PROGRAMS {
         let board = machine.board();
-        let elf = board.build_program(&setup::ensure(&board)?, "sequences")?;
+        let elf = board.build_program(&setup::ensure(&board.target)?, "sequences")?;
         let symbols = symbols(&std::fs::read(&elf)?).with_context(|| format!("{}", elf.display()))?;
         let (trace, output) = plugin::run(&board, &elf, &[], &[])?;
         ensure!(output.exit == 0, "the sequences on {} ended with exit code {}", machine.name(), output.exit);

@@ -82,7 +82,7 @@ pub fn program(core: cores::Core, elf: &Path, start: Option<&str>, stop: Option<
 /// When the firmware cannot be built.
 pub fn model(core: cores::Core, position: u32) -> Result<Subject> {
     let board = core.board();
-    let elf = board.build_program(&setup::ensure(&board)?, "cycles")?;
+    let elf = board.build_program(&setup::ensure(&board.target)?, "cycles")?;
     let subject = subject(core, elf)?;
     let parts: Vec<(u32, &str)> = (WHOLE + 1..).zip(PARTS).collect();
     let names = [(0, "start"), (WHOLE, "token"), (EMPTY, "empty")].into_iter().chain(parts.iter().copied());
