@@ -49,7 +49,7 @@ impl Backend for Scalar {
 
     #[cfg(all(thumbformer_small, thumbformer_long_multiply))]
     fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
-        super::thumb2::squares(x, shift)
+        super::thumb2::sum_of_squares(x, shift)
     }
 
     #[cfg_attr(thumbformer_backend = "dsp", inline(never))] // a few odd ones only

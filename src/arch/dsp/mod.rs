@@ -165,7 +165,7 @@ impl Backend for Dsp {
     }
 
     fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
-        thumb2::squares(x, shift)
+        thumb2::sum_of_squares(x, shift)
     }
 
     fn sum(x: &[i32]) -> i64 {

@@ -94,7 +94,7 @@ pub(crate) fn sum(x: &[i32]) -> i64 {
 
 /// `sum((x >> -shift)^2)`, in 64 bits; the shift is negative.
 #[unsafe(naked)]
-unsafe extern "C" fn sum_of_squares(x: *const i32, count: usize, shift: i32) -> u64 {
+unsafe extern "C" fn squares_all(x: *const i32, count: usize, shift: i32) -> u64 {
     naked_asm!(
         extension!(),
         "push {{r4, lr}}",
@@ -117,7 +117,7 @@ unsafe extern "C" fn sum_of_squares(x: *const i32, count: usize, shift: i32) -> 
 #[inline]
 pub(crate) fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
     // SAFETY: so many numbers there are.
-    unsafe { sum_of_squares(x.as_ptr(), x.len(), -shift.cast_signed()) }
+    unsafe { squares_all(x.as_ptr(), x.len(), -shift.cast_signed()) }
 }
 
 /// `x[i] -= mean`, and `sum((x >> -shift)^2)`; the shift is negative.
