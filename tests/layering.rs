@@ -156,11 +156,35 @@ fn every_file_is_a_room_of_at_most_five_hundred_lines() {
 }
 
 #[test]
-fn the_readme_s_firmware_is_the_example_that_the_board_builds() {
+fn the_readme_s_firmware_is_the_example_that_users_copy() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-    let example = read("boards/qemu-mps2-an386/examples/minimal.rs");
+    let example = read("examples/firmware/src/main.rs");
     let (_, rest) = example.split_once("// README: begin\n").expect("the mark");
     let (shown, _) = rest.split_once("// README: end").expect("the mark");
     assert!(read("README.md").contains(shown.trim()), "copy the example's marked part into the README");
+}
+
+#[test]
+fn the_example_of_a_firmware_is_five_files_that_need_nothing_but_the_engine() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/firmware");
+    let (mut files, mut folders) = (Vec::new(), vec![folder.clone()]);
+    while let Some(below) = folders.pop() {
+        for entry in std::fs::read_dir(&below).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            match path.is_dir() {
+                true if name != "target" => folders.push(path),
+                false if name != "Cargo.lock" => files.push(path),
+                _ => (),
+            }
+        }
+    }
+    assert_eq!(files.len(), 5, "{files:?}");
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a file of text");
+        for below in ["boards/", "tools/"] {
+            assert!(!text.contains(below), "{}: copies have no {below}", file.display());
+        }
+    }
 }

@@ -42,20 +42,12 @@ impl Story {
 /// # Errors
 /// When the image cannot be read or the engine refuses the prompt.
 pub fn on_host(board: &Board, story: &Story) -> Result<(Vec<Step>, Vec<u8>)> {
-    on_host_with(board, story, Story::SAMPLING)
-}
-
-/// [`on_host`], but with another way to draw.
-///
-/// # Errors
-/// As [`on_host`].
-pub fn on_host_with(board: &Board, story: &Story, sampling: Sampling) -> Result<(Vec<Step>, Vec<u8>)> {
     let file = board.image();
     let words = thumbformer_cli::read_image(&file)?;
     let model = thumbformer_cli::model(&words, &file)?;
     let options = Options {
         prompt: story.prompt.clone(),
-        sampling,
+        sampling: Story::SAMPLING,
         seed: story.seed,
         steps: story.steps,
         max_seq: Story::MAX_SEQ,

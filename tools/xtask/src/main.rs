@@ -9,6 +9,7 @@ mod cores;
 mod cycles;
 mod demo;
 mod emulator;
+mod example;
 mod firmware;
 mod flash;
 mod host_bench;

@@ -6,8 +6,9 @@ use crate::classify;
 use crate::codegen;
 use crate::cores::Core;
 use crate::cycles;
-use crate::demo::{Story, compare, on_host, on_host_with, total};
+use crate::demo::{Story, compare, on_host, total};
 use crate::emulator::{self, Step};
+use crate::example;
 use crate::firmware::Board;
 use crate::host_bench;
 use crate::lesson;
@@ -22,7 +23,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 use thumbformer::LogitsCrc;
-use thumbformer::text::Sampling;
 use thumbformer_checkpoint::Checkpoint;
 use thumbformer_cli::verify::{Bounds, Selection, documents, verify};
 
@@ -46,6 +46,8 @@ pub enum Leg {
     Docs,
     /// Firmware in emulation, against the host bit for bit
     Emulated,
+    /// A copy of examples/firmware elsewhere, built for an M4 and an M0+ and run, against the host
+    Example,
     /// Every program of every board is built, every emulated one run and compared
     Boards,
     /// tools/probe, which has a workspace of its own: firmware against the chips as probe-rs knows them
@@ -111,6 +113,7 @@ fn run(board: &Board, leg: Leg) -> Result<Outcome> {
         Leg::Nightly => nightly(),
         Leg::Docs => docs(),
         Leg::Emulated => emulated(board),
+        Leg::Example => example::check().map(Outcome::Passed),
         Leg::Boards => boards::check().map(Outcome::Passed),
         Leg::Probe => probe(),
         Leg::OnTarget => on_target::check().map(Outcome::Passed),
@@ -140,6 +143,7 @@ fn fmt() -> Result<Outcome> {
     output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "benches/host/Cargo.toml"]))?;
     output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "tools/cycles-plugin/Cargo.toml"]))?;
     output(cargo().args(["fmt", "--all", "--check", "--manifest-path", PROBE]))?;
+    output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "examples/firmware/Cargo.toml"]))?;
     Ok(Outcome::Passed("all workspaces".into()))
 }
 
@@ -325,7 +329,6 @@ fn emulated(board: &Board) -> Result<Outcome> {
         ensure!(long.exit == 1, "a prompt of {words} words must be refused, not: {:?}", long.log);
     }
     verdicts.push("too long a prompt is refused".into());
-    verdicts.push(minimal(board, &toolchain)?);
     let runtime = emulator::emulate(board, &board.build_example(&toolchain, "runtime")?, &[], |_| ())?;
     ensure!(runtime.exit == 0, "parsing on the device: exit code {} (1: a sound image, 2: a cut one)", runtime.exit);
     verdicts.push("an image is parsed on the device, a cut one refused".into());
@@ -337,19 +340,6 @@ fn emulated(board: &Board) -> Result<Outcome> {
     ensure!(alone.exit == 0 && printed.trim() == expected, "one block: expected {expected}, found {printed}");
     verdicts.push("one block of constants as on the host".into());
     Ok(Outcome::Passed(verdicts.join("; ")))
-}
-
-/// The README's example, as far as its context reaches, against the host.
-fn minimal(board: &Board, toolchain: &Toolchain) -> Result<String> {
-    let output = emulator::emulate(board, &board.build_example(toolchain, "minimal")?, &[], |_| ())?;
-    ensure!(output.exit == 0, "the README's example ended with exit code {}", output.exit);
-    let greedy = Story { prompt: "Once upon a time, there was".into(), steps: 1000, seed: 1, ignore_end: false };
-    let (_, text) = on_host_with(board, &greedy, Sampling::GREEDY)?;
-    let rest = text.strip_prefix(greedy.prompt.as_bytes()).context("the host's text begins with the prompt")?;
-    // The example does not print the token that has no room any more.
-    let differs = !rest.starts_with(&output.console) || output.console.len() + 16 < rest.len();
-    ensure!(!differs, "the README's example told {:?}", String::from_utf8_lossy(&output.console));
-    Ok(format!("the README's example told the host's {} bytes", output.console.len()))
 }
 
 fn without_panics(board: &Board) -> Result<Outcome> {
