@@ -48,12 +48,13 @@ mod options;
 mod outputs;
 mod session;
 pub mod state;
+mod tensors;
 pub mod text;
 mod weights;
 
 pub use arch::{BACKEND, PACKING, Packing};
 pub use dims::{Dims, MAX_BATCH, MAX_CONTEXT, MAX_WIDTH};
-pub use error::{Error, Tensor};
+pub use error::Error;
 pub use inputs::Inputs;
 pub use logits_crc::LogitsCrc;
 pub use model::Model;
@@ -61,4 +62,5 @@ pub use options::{Activation, Input, Mask, Norm, NormPlace, Options, Pooler, Poo
 pub use outputs::softmax;
 pub use session::Session;
 pub use state::{Memory, State};
+pub use tensors::{Encoding, Part, Presence, Tensor};
 pub use weights::Matrix;

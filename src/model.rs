@@ -9,13 +9,14 @@ use crate::arch::PACKING;
 use crate::block::{self, Attention, Block, Layout, Mlp, Norm, Step};
 use crate::dims::Dims;
 use crate::embed::Embedding;
-use crate::error::{Error, Tensor};
+use crate::error::Error;
 use crate::head::{self, Head};
 use crate::image::Image;
 use crate::inputs::{Inputs, Visible};
 use crate::observe::{Observer, Point, Vector};
 use crate::options::{Pooler, Pooling};
 use crate::state::{Memory, Regions, Scratch, take};
+use crate::tensors::Tensor;
 use crate::text::Tokenizer;
 
 /// A model in an image that was checked: nothing is copied, the weights stay in flash.

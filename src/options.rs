@@ -13,6 +13,9 @@ macro_rules! option {
         }
 
         impl $name {
+            /// All there are.
+            pub const ALL: &[$name] = &[$($name::$value,)*];
+
             /// The option of a number in the header.
             pub const fn from_id(id: u32) -> Option<$name> {
                 match id {

@@ -6,14 +6,15 @@
 //! The same bytes that [`ImageWriter`](super::ImageWriter) makes on the host, int8 throughout. Rotary tables and tokenizers need
 //! functions that the compiler does not have, so a model with them cannot be made this way.
 
+use super::contents::{Contents, bit};
 use super::header::CRC;
 use super::layout::{self, header, section};
-use super::parse::demand;
 use super::round;
-use super::tensors::{Contents, bit};
+use super::shape::demand;
 use crate::arch::{self, Packing};
 use crate::dims::Dims;
-use crate::error::{Error, Tensor};
+use crate::error::Error;
+use crate::tensors::Tensor;
 
 /// A tensor in the source: which, of which layer, and its values, a matrix row-major.
 pub type Constant<'a> = (Tensor, usize, &'a [f32]);

@@ -1,12 +1,13 @@
 //! The image's first words: the envelope, then dimensions and options, each refused by name when this version lacks it.
 
+use super::contents::{Contents, TOKENIZER, bit};
 use super::layout::{self, header};
-use super::tensors::{Contents, TOKENIZER, bit};
 use super::view::{Image, TokenizerKind, word};
 use crate::arch::{self, Packing};
 use crate::dims::Dims;
-use crate::error::{Error, Tensor};
+use crate::error::Error;
 use crate::options::{Activation, Input, Mask, Norm, NormPlace, Options, Pooler, Pooling, Positions};
+use crate::tensors::Tensor;
 use crc::{CRC_32_ISO_HDLC, Crc};
 
 /// Offsets are 32 bits of bytes.

@@ -32,11 +32,10 @@
 //! Section entry, word by word: 0 tensor (the numbers of [`Tensor`](crate::Tensor)) · 1 layer · 2 encoding (1 int8
 //! matrix, 2 `i16` vector, 3 table, 4 int4 matrix) · 3 rows · 4 columns · 5 byte offset · 6 bytes · 7 byte offset of the scales or 0.
 //!
-//! Sections come in this order, those that are absent left out: embedding and its bias; class token; position table; embedding
-//! norm and its bias; for each layer attention norm, query, key, value, attention output, MLP norm, gate, up, down, each followed
-//! by its bias; final norm and its bias; pooler and its bias; head and its bias; rotary fine and coarse; piece offsets, piece
-//! bytes, byte tokens, characters, merges; labels. Without a head a language model's embedding is the head; without a gate the
-//! MLP is a plain one. Layers may have narrower MLPs than `d_ff`, as the shapes of their matrices say.
+//! Sections come in the order of [`Tensor::ALL`](crate::Tensor::ALL), those that are absent left out: what stands before the
+//! layers, all tensors of the first layer, of the second …, what stands after the layers. Shapes are those of
+//! [`Tensor`](crate::Tensor). Without a head a language model's embedding is the head; without a gate the MLP is a plain one.
+//! Layers may have narrower MLPs than `d_ff`, as the shapes of their matrices say.
 //!
 //! * **int8 matrix** `[rows, cols]`: integers in -127..=127, rows padded with zeros to a multiple of 4, columns to a multiple
 //!   of 16, in the image's packing. Its scales are one `f32` and an `i16` multiplier in 0..=32767 for each padded row:
@@ -56,11 +55,12 @@
 //!   sorted; the lowest rank merges first, the leftmost among equals.
 
 mod constant;
+mod contents;
 mod header;
 pub mod layout;
 mod parse;
 mod round;
-mod tensors;
+mod shape;
 mod view;
 #[cfg(feature = "std")]
 mod write;

@@ -4,10 +4,12 @@
 
 use super::header::{envelope, read_header};
 use super::layout::{self, header, section};
+use super::shape::demand;
 use super::view::{Image, Section, word};
 use crate::arch;
 use crate::dims::Dims;
-use crate::error::{Error, Tensor};
+use crate::error::Error;
+use crate::tensors::{Encoding, Tensor};
 
 /// `?` for const functions.
 macro_rules! check {
@@ -17,44 +19,6 @@ macro_rules! check {
             Err(error) => return Err(error),
         }
     };
-}
-
-/// What the dimensions demand of a tensor: encoding, rows, columns (0: any number).
-pub(super) const fn demand(dims: &Dims, rotary_fine: usize, tensor: Tensor) -> (u32, usize, usize) {
-    let (d, attention, kv) = (dims.d_model, dims.attention_width(), dims.kv_width());
-    const Q8: u32 = layout::ENCODING_Q8;
-    const I16: u32 = layout::ENCODING_I16;
-    const RAW: u32 = layout::ENCODING_RAW;
-    match tensor {
-        Tensor::Embedding if dims.n_features > 0 => (Q8, d, dims.n_features),
-        Tensor::Embedding => (Q8, dims.vocab, d),
-        Tensor::PositionTable => (Q8, dims.max_seq, d),
-        Tensor::Pooler => (Q8, d, d),
-        Tensor::Head => (Q8, dims.n_outputs, d),
-        Tensor::Query => (Q8, attention, d),
-        Tensor::Key | Tensor::Value => (Q8, kv, d),
-        Tensor::AttentionOutput => (Q8, d, attention),
-        Tensor::Gate | Tensor::Up => (Q8, dims.d_ff, d),
-        Tensor::Down => (Q8, d, dims.d_ff),
-        Tensor::EmbeddingNorm | Tensor::AttentionNorm | Tensor::MlpNorm | Tensor::FinalNorm => (I16, 1, d),
-        Tensor::EmbeddingNormBias | Tensor::AttentionNormBias | Tensor::MlpNormBias | Tensor::FinalNormBias => {
-            (I16, 1, d)
-        }
-        Tensor::EmbeddingBias | Tensor::ClassToken | Tensor::PoolerBias => (I16, 1, d),
-        Tensor::AttentionOutputBias | Tensor::DownBias => (I16, 1, d),
-        Tensor::QueryBias => (I16, 1, attention),
-        Tensor::KeyBias | Tensor::ValueBias => (I16, 1, kv),
-        Tensor::GateBias | Tensor::UpBias => (I16, 1, dims.d_ff),
-        Tensor::HeadBias => (I16, 1, dims.n_outputs),
-        Tensor::RotaryFine => (I16, rotary_fine, dims.head_dim),
-        // Parsing refused a table of no rows; `if` tells the compiler, which else would keep a panic.
-        Tensor::RotaryCoarse if rotary_fine > 0 => (I16, dims.max_seq.div_ceil(rotary_fine), dims.head_dim),
-        Tensor::RotaryCoarse => (I16, 0, dims.head_dim),
-        Tensor::PieceOffsets => (RAW, 1, dims.vocab + 1),
-        Tensor::PieceBytes | Tensor::Labels => (RAW, 1, 0),
-        Tensor::ByteTokens => (RAW, 1, 256),
-        Tensor::Characters | Tensor::Merges => (RAW, 0, 2),
-    }
 }
 
 impl<'a> Image<'a> {
@@ -139,8 +103,8 @@ impl<'a> Image<'a> {
         if int4 && found.cols > arch::MAX_COLUMNS_Q4 {
             return Err(Error::Dimension { name: "columns of an int4 matrix", found: found.cols as u32 });
         }
-        let bytes = match tensor {
-            Tensor::PieceBytes | Tensor::Labels => found.cols as u64,
+        let bytes = match tensor.encoding() {
+            Encoding::Bytes => found.cols as u64,
             _ => layout::value_bytes(found.encoding, found.rows, found.cols),
         };
         let scale_bytes = layout::scale_bytes(found.encoding, found.rows);

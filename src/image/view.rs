@@ -5,11 +5,11 @@
 //! ```
 //! A tensor that is absent, or an offset beyond the image, gives an empty view: [`parse`](super::parse) refuses such images.
 
+use super::contents::Contents;
 use super::layout::{self, header, section};
-use super::tensors::Contents;
 use crate::arch::{self, Packing};
 use crate::dims::Dims;
-use crate::error::Tensor;
+use crate::tensors::Tensor;
 use crate::weights::{Kind, Linear, Matrix, Vector};
 
 /// How a tokenizer splits a text before it merges.

@@ -1,13 +1,14 @@
 //! Making an image on the host: rounds float weights to int8, takes int4 matrices as they are, lays the sections out, and parses what it made.
 
+use super::contents::{Contents, bit};
 use super::header::CRC;
 use super::layout::{self, header, section};
 use super::round;
-use super::tensors::{Contents, bit};
 use super::view::{Image, TokenizerKind};
 use crate::arch::{self, Packing};
 use crate::dims::Dims;
-use crate::error::{Error, Tensor};
+use crate::error::Error;
+use crate::tensors::{Encoding, Tensor};
 use std::collections::BTreeMap;
 use std::vec;
 use std::vec::Vec;
@@ -98,6 +99,20 @@ impl ImageWriter {
             bos: layout::NO_TOKEN,
             ends: [layout::NO_TOKEN; 2],
             contents: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a tensor of floats as its kind is stored: a matrix rounded to int8, or a vector to 16 bits.
+    ///
+    /// # Shapes
+    /// `values: [rows, cols]`, row-major; a vector is one row.
+    ///
+    /// # Errors
+    /// As [`ImageWriter::matrix`] and [`ImageWriter::vector`].
+    pub fn add(&mut self, tensor: Tensor, layer: usize, rows: usize, cols: usize, values: &[f32]) -> Result<(), Error> {
+        match tensor.encoding() {
+            Encoding::Matrix => self.matrix(tensor, layer, rows, cols, values),
+            _ => self.vector(tensor, layer, values),
         }
     }
 

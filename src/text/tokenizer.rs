@@ -1,8 +1,9 @@
 //! Byte-pair encoding (Sennrich et al. 2016) with bytes as fallback, on tables in flash, without a heap.
 
-use crate::error::{Error, Tensor};
+use crate::error::Error;
 use crate::image::layout::NO_TOKEN;
 use crate::image::{Image, TokenizerKind};
+use crate::tensors::Tensor;
 
 /// The tokenizer of an image.
 #[derive(Clone, Copy, Debug)]

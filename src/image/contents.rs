@@ -5,56 +5,8 @@
 //! header: a bit for each tensor ──► Contents ──► index of a tensor's section, and the tensor of an index
 //! ```
 
-use crate::error::Tensor;
-use crate::options::{Input, Norm, Options, Pooler, Pooling, Positions};
-
-/// All tensors in the order of the section table: before the layers, of each layer, after the layers.
-const ORDER: [&[Tensor]; 3] = [
-    &[
-        Tensor::Embedding,
-        Tensor::EmbeddingBias,
-        Tensor::ClassToken,
-        Tensor::PositionTable,
-        Tensor::EmbeddingNorm,
-        Tensor::EmbeddingNormBias,
-    ],
-    &[
-        Tensor::AttentionNorm,
-        Tensor::AttentionNormBias,
-        Tensor::Query,
-        Tensor::QueryBias,
-        Tensor::Key,
-        Tensor::KeyBias,
-        Tensor::Value,
-        Tensor::ValueBias,
-        Tensor::AttentionOutput,
-        Tensor::AttentionOutputBias,
-        Tensor::MlpNorm,
-        Tensor::MlpNormBias,
-        Tensor::Gate,
-        Tensor::GateBias,
-        Tensor::Up,
-        Tensor::UpBias,
-        Tensor::Down,
-        Tensor::DownBias,
-    ],
-    &[
-        Tensor::FinalNorm,
-        Tensor::FinalNormBias,
-        Tensor::Pooler,
-        Tensor::PoolerBias,
-        Tensor::Head,
-        Tensor::HeadBias,
-        Tensor::RotaryFine,
-        Tensor::RotaryCoarse,
-        Tensor::PieceOffsets,
-        Tensor::PieceBytes,
-        Tensor::ByteTokens,
-        Tensor::Characters,
-        Tensor::Merges,
-        Tensor::Labels,
-    ],
-];
+use crate::options::Options;
+use crate::tensors::{Presence, Tensor};
 
 /// A tensor's bit in the header.
 pub(crate) const fn bit(tensor: Tensor) -> u64 {
@@ -73,9 +25,8 @@ const fn bits(tensors: &[Tensor]) -> u64 {
 /// A tokenizer's tables.
 pub(crate) const TOKENIZER: u64 =
     bits(&[Tensor::PieceOffsets, Tensor::PieceBytes, Tensor::ByteTokens, Tensor::Characters, Tensor::Merges]);
-const BEFORE: u64 = bits(ORDER[0]);
-const LAYER: u64 = bits(ORDER[1]);
-const ROTARY: u64 = bits(&[Tensor::RotaryFine, Tensor::RotaryCoarse]);
+const BEFORE: u64 = bits(Tensor::PARTS[0]);
+const LAYER: u64 = bits(Tensor::PARTS[1]);
 
 /// The place of a tensor that is not there.
 const ABSENT: u8 = u8::MAX;
@@ -97,10 +48,10 @@ impl Contents {
     pub(crate) const fn new(present: u64) -> Contents {
         let mut contents = Contents { present, places: [ABSENT; Tensor::COUNT], counts: [0; 3] };
         let mut part = 0;
-        while part < ORDER.len() {
+        while part < Tensor::PARTS.len() {
             let mut i = 0;
-            while i < ORDER[part].len() {
-                let tensor = ORDER[part][i];
+            while i < Tensor::PARTS[part].len() {
+                let tensor = Tensor::PARTS[part][i];
                 if present & bit(tensor) != 0 {
                     contents.places[tensor as usize] = contents.counts[part] as u8;
                     contents.counts[part] += 1;
@@ -157,8 +108,8 @@ impl Contents {
             (2, index.saturating_sub(after), 0)
         };
         let mut i = 0;
-        while i < ORDER[part].len() {
-            let tensor = ORDER[part][i];
+        while i < Tensor::PARTS[part].len() {
+            let tensor = Tensor::PARTS[part][i];
             let number = tensor as usize;
             if number < self.places.len() && self.places[number] as usize == place && self.has(tensor) {
                 return (tensor, layer);
@@ -170,84 +121,27 @@ impl Contents {
 
     /// The first tensor that these options need and that is not there.
     pub(crate) const fn missing(&self, options: &Options) -> Option<Tensor> {
-        let missing = needed(options) & !self.present;
-        self.first(missing)
+        let mut i = 0;
+        while i < Tensor::ALL.len() {
+            let tensor = Tensor::ALL[i];
+            if !self.has(tensor) && matches!(tensor.presence(options), Presence::Always) {
+                return Some(tensor);
+            }
+            i += 1;
+        }
+        None
     }
 
     /// Whether there is a tensor that means nothing with these options.
     pub(crate) const fn superfluous(&self, options: &Options) -> bool {
-        self.present & !allowed(options) != 0
-    }
-
-    const fn first(&self, set: u64) -> Option<Tensor> {
-        let mut part = 0;
-        while part < ORDER.len() {
-            let mut i = 0;
-            while i < ORDER[part].len() {
-                if set & bit(ORDER[part][i]) != 0 {
-                    return Some(ORDER[part][i]);
-                }
-                i += 1;
+        let mut i = 0;
+        while i < Tensor::ALL.len() {
+            let tensor = Tensor::ALL[i];
+            if self.has(tensor) && matches!(tensor.presence(options), Presence::Never) {
+                return true;
             }
-            part += 1;
+            i += 1;
         }
-        None
+        false
     }
-}
-
-/// Tensors that every model with these options has.
-const fn needed(options: &Options) -> u64 {
-    let mut set = bits(&[
-        Tensor::AttentionNorm,
-        Tensor::Query,
-        Tensor::Key,
-        Tensor::Value,
-        Tensor::AttentionOutput,
-        Tensor::MlpNorm,
-        Tensor::Up,
-        Tensor::Down,
-    ]);
-    if !matches!(options.input, Input::Stream) {
-        set |= bit(Tensor::Embedding);
-    }
-    if options.head && matches!(options.input, Input::Frames) {
-        set |= bit(Tensor::Head);
-    }
-    if !matches!(options.pooler, Pooler::None) {
-        set |= bit(Tensor::Pooler);
-    }
-    match options.positions {
-        Positions::Rotary => set |= ROTARY,
-        Positions::Table => set |= bit(Tensor::PositionTable),
-        Positions::None => {}
-    }
-    set
-}
-
-/// Tensors that a model with these options can have.
-const fn allowed(options: &Options) -> u64 {
-    let norm_biases =
-        bits(&[Tensor::EmbeddingNormBias, Tensor::AttentionNormBias, Tensor::MlpNormBias, Tensor::FinalNormBias]);
-    let mut set = needed(options) | LAYER | bits(&[Tensor::FinalNorm, Tensor::FinalNormBias]);
-    match options.input {
-        Input::Tokens => set |= TOKENIZER,
-        Input::Frames => set |= bit(Tensor::EmbeddingBias),
-        Input::Stream => {}
-    }
-    if !matches!(options.input, Input::Stream) {
-        set |= bits(&[Tensor::EmbeddingNorm, Tensor::EmbeddingNormBias, Tensor::Labels]);
-    }
-    if options.head {
-        set |= bits(&[Tensor::Head, Tensor::HeadBias]);
-    }
-    if !matches!(options.pooler, Pooler::None) {
-        set |= bit(Tensor::PoolerBias);
-    }
-    if matches!(options.pooling, Pooling::Class) {
-        set |= bit(Tensor::ClassToken);
-    }
-    if matches!(options.norm, Norm::Rms) {
-        set &= !norm_biases;
-    }
-    set
 }

@@ -1,0 +1,50 @@
+//! The shape of each tensor in a model of given dimensions.
+
+use super::layout;
+use crate::dims::Dims;
+use crate::tensors::{Encoding, Size, Tensor};
+
+impl Dims {
+    /// Rows and columns of a tensor, a vector being one row; 0 where any number will do, and for rotary tables.
+    pub const fn shape(&self, tensor: Tensor) -> (usize, usize) {
+        let (_, rows, cols) = demand(self, 0, tensor);
+        (rows, cols)
+    }
+}
+
+/// Encoding, rows and columns (0: any number) that the dimensions demand of a tensor.
+pub(super) const fn demand(dims: &Dims, rotary_fine: usize, tensor: Tensor) -> (u32, usize, usize) {
+    let encoding = match tensor.encoding() {
+        Encoding::Matrix => layout::ENCODING_Q8,
+        Encoding::Vector => layout::ENCODING_I16,
+        Encoding::Table | Encoding::Bytes => layout::ENCODING_RAW,
+    };
+    let (rows, cols) = tensor.sizes();
+    (encoding, number(dims, rotary_fine, rows), number(dims, rotary_fine, cols))
+}
+
+/// The number of a size; 0 for any number.
+const fn number(dims: &Dims, rotary_fine: usize, size: Size) -> usize {
+    match size {
+        Size::One => 1,
+        Size::Two => 2,
+        Size::Byte => 256,
+        Size::Any => 0,
+        Size::DModel => dims.d_model,
+        Size::QueryWidth => dims.attention_width(),
+        Size::KvWidth => dims.kv_width(),
+        Size::HeadDim => dims.head_dim,
+        Size::DFf => dims.d_ff,
+        Size::VocabEnds => dims.vocab + 1,
+        Size::Outputs => dims.n_outputs,
+        Size::MaxSeq => dims.max_seq,
+        Size::EmbeddingRows if dims.has_frames() => dims.d_model,
+        Size::EmbeddingRows => dims.vocab,
+        Size::EmbeddingColumns if dims.has_frames() => dims.n_features,
+        Size::EmbeddingColumns => dims.d_model,
+        Size::Fine => rotary_fine,
+        // Parsing refused a table of no rows; `if` tells the compiler, which else would keep a panic.
+        Size::Coarse if rotary_fine > 0 => dims.max_seq.div_ceil(rotary_fine),
+        Size::Coarse => 0,
+    }
+}
