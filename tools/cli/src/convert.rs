@@ -1,7 +1,6 @@
 //! Checkpoint to image: every tensor goes to the writer under the core's name.
 
 use anyhow::{Context, Result, bail};
-use std::path::Path;
 use thumbformer as engine;
 use thumbformer::image::{ImageWriter, Int4, TokenizerKind, TokenizerTables};
 use thumbformer::{Dims, Packing, Tensor};
@@ -304,18 +303,4 @@ pub fn computed(checkpoint: &Checkpoint) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// Writes an image to a file: whole or not at all.
-///
-/// # Errors
-/// When the folder cannot be written to.
-pub fn write(words: &[u32], file: &Path) -> Result<()> {
-    let part = file.with_extension("tbf.part");
-    let written = std::fs::write(&part, thumbformer::image::bytes(words)).and_then(|()| std::fs::rename(&part, file));
-    if written.is_err() {
-        // It may not be there, which is as good.
-        let _ = std::fs::remove_file(&part);
-    }
-    written.with_context(|| format!("{}: cannot be written; give a file in a folder that exists", file.display()))
 }

@@ -10,17 +10,22 @@
 //! WAV files ──► features ──► frames, by the front end that the chip runs: what speech models are trained with
 //! ```
 
+#![deny(clippy::print_stdout)]
+
 pub mod accuracy;
 pub mod classify;
 pub mod convert;
 pub mod explain;
 pub mod features;
+mod files;
 pub mod inspect;
 pub mod quantize;
 pub mod run;
+pub mod stdout;
 pub mod verify;
 
 use anyhow::{Context, Result, ensure};
+pub use files::write_file;
 use std::path::Path;
 use thumbformer::text::Tokenizer;
 use thumbformer::{Error, Input, Model};

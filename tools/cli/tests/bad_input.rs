@@ -189,7 +189,7 @@ fn verify_ends_with_code_1_and_all_its_figures_when_a_bound_is_missed() {
     assert_eq!(missed.status.code(), Some(1));
     let printed = String::from_utf8_lossy(&missed.stdout);
     assert_eq!((printed.matches(" ok ").count(), printed.matches(" FAIL ").count()), (3, 1), "{printed}");
-    assert!(String::from_utf8_lossy(&missed.stderr).contains("a bound is missed"));
+    assert!(String::from_utf8_lossy(&missed.stderr).contains("accuracy check failed: SQNR of the logits"));
     let json: serde_json::Value =
         serde_json::from_slice(&verify(&[&lenient[..], &["--json"]].concat()).stdout).expect("JSON");
     assert!(json["tokens"].as_u64().is_some_and(|tokens| tokens > 8) && json["sqnr"].as_f64().is_some(), "{json}");

@@ -6,9 +6,10 @@ use std::process::{Command, Output};
 use thumbformer::observe::Point;
 use thumbformer::{Model, NormPlace};
 use thumbformer_checkpoint::Checkpoint;
-use thumbformer_cli::convert::{Settings, convert, write};
+use thumbformer_cli::convert::{Settings, convert};
 use thumbformer_cli::explain::{Heads, Place, Recording, Sequence, Shape, heads, streams};
 use thumbformer_cli::read_image;
+use thumbformer_cli::write_file;
 use thumbformer_reference::Reference;
 use thumbformer_reference::metrics::Sqnr;
 
@@ -275,7 +276,7 @@ fn what_is_not_there_is_refused_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let image = |name: &str, words: &[u32]| {
         let file = folder.path().join(name);
-        write(words, &file).expect("the folder is writable");
+        write_file(&file, thumbformer::image::bytes(words), &[]).expect("the folder is writable");
         file.to_str().expect("a UTF-8 path").to_string()
     };
     let golden = Checkpoint::load(&root().join("tests/golden/llama/checkpoint"), None).expect("a golden checkpoint");

@@ -17,7 +17,7 @@ mod svg;
 
 use crate::{model, read_image};
 use anyhow::{Context, Result, ensure};
-use clap::{Args, Subcommand};
+use clap::Args;
 pub use heads::heads;
 pub use mix::mix;
 pub use networks::{Place, Shape, streams};
@@ -39,27 +39,6 @@ pub struct Page {
     pub text: String,
     /// The picture, as SVG.
     pub svg: String,
-}
-
-/// The arguments of `thumbformer explain`.
-#[derive(Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct Explain {
-    #[command(subcommand)]
-    lesson: Option<Lesson>,
-    /// Writes stream.svg, mix.svg and heads.svg into this folder
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-}
-
-#[derive(Subcommand)]
-enum Lesson {
-    /// What the norms leave of the input: a block's steps in numbers, then layer by layer
-    Stream(Stream),
-    /// Which tokens change when one token changes: attention mixes them, the MLP does not
-    Mix(Mix),
-    /// Where every head of every layer looks
-    Heads(Heads),
 }
 
 /// The arguments of `stream`.
@@ -129,39 +108,6 @@ pub struct Heads {
     /// Writes the picture
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
-}
-
-/// Prints the lesson that was asked for, or all of them, and writes pictures.
-///
-/// # Errors
-/// What an argument names and the model does not have; files that cannot be read or written.
-pub fn run(arguments: &Explain) -> Result<()> {
-    let (page, svg) = match &arguments.lesson {
-        Some(Lesson::Stream(arguments)) => (stream(arguments)?, &arguments.svg),
-        Some(Lesson::Mix(arguments)) => (mix(arguments)?, &arguments.svg),
-        Some(Lesson::Heads(arguments)) => (heads(arguments)?, &arguments.svg),
-        None => return all(arguments.out.as_deref()),
-    };
-    print!("{}", page.text);
-    svg.as_deref().map_or(Ok(()), |file| write(file, &page.svg))
-}
-
-fn all(folder: Option<&Path>) -> Result<()> {
-    let pages =
-        [("stream", stream(&Stream::default())?), ("mix", mix(&Mix::default())?), ("heads", heads(&Heads::default())?)];
-    for (index, (name, page)) in pages.iter().enumerate() {
-        println!("{}# {name}\n", if index > 0 { "\n" } else { "" });
-        print!("{}", page.text);
-        if let Some(folder) = folder {
-            write(&folder.join(name).with_extension("svg"), &page.svg)?;
-        }
-    }
-    Ok(())
-}
-
-fn write(file: &Path, svg: &str) -> Result<()> {
-    let next = "cannot be written; give a file in a folder that exists";
-    std::fs::write(file, svg).with_context(|| format!("{}: {next}", file.display()))
 }
 
 /// An image, or the default one, and the function's result for its model and what it reads.

@@ -6,7 +6,8 @@
 //!                     └─► otherwise, or with `--distill 0` ──► layer by layer
 //! ```
 
-use crate::{Convert, bar, read_text};
+use super::convert::Cmd;
+use super::{bar, read_text};
 use anyhow::{Context, Result};
 use std::path::Path;
 use thumbformer_checkpoint::Checkpoint;
@@ -20,7 +21,7 @@ pub const STEPS: usize = 300;
 const LAYERWISE_TOKENS: usize = 8192;
 
 /// The int4 matrices of the layers.
-pub fn quantize(checkpoint: &Checkpoint, arguments: &Convert) -> Result<Quantized> {
+pub fn quantize(checkpoint: &Checkpoint, arguments: &Cmd) -> Result<Quantized> {
     let Some(file) = &arguments.calibrate else {
         eprintln!(
             "warning: plain rounding to int4 loses much accuracy; give a text of the training text's kind with --calibrate FILE"
@@ -30,7 +31,7 @@ pub fn quantize(checkpoint: &Checkpoint, arguments: &Convert) -> Result<Quantize
     by_text(checkpoint, arguments, file).with_context(|| format!("{}", file.display()))
 }
 
-fn by_text(checkpoint: &Checkpoint, arguments: &Convert, file: &Path) -> Result<Quantized> {
+fn by_text(checkpoint: &Checkpoint, arguments: &Cmd, file: &Path) -> Result<Quantized> {
     let steps = arguments.distill;
     let distillable = steps > 0 && distill::lacking(checkpoint).is_none();
     let of_use = if distillable { distill::tokens(steps) } else { LAYERWISE_TOKENS };
@@ -50,7 +51,7 @@ fn by_text(checkpoint: &Checkpoint, arguments: &Convert, file: &Path) -> Result<
 }
 
 /// The text as tokens, cut by the image's own tokenizer.
-fn documents(checkpoint: &Checkpoint, arguments: &Convert, file: &Path, of_use: usize) -> Result<Vec<Vec<u16>>> {
+fn documents(checkpoint: &Checkpoint, arguments: &Cmd, file: &Path, of_use: usize) -> Result<Vec<Vec<u16>>> {
     let settings = convert::Settings { max_seq: arguments.max_seq, ..Default::default() };
     let words = convert::convert(checkpoint, settings, &mut |_| ())?;
     let selection = Selection { last: None, max_tokens: Some(arguments.calibrate_tokens.unwrap_or(of_use)) };

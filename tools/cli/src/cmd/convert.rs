@@ -1,0 +1,115 @@
+//! `thumbformer convert`: an image of a float checkpoint.
+
+use super::{bar, int4};
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use thumbformer::Packing;
+use thumbformer_checkpoint::{Checkpoint, Input};
+use thumbformer_cli::stdout::Stdout;
+use thumbformer_cli::{convert, inspect, model, write_file};
+
+/// Arguments of `thumbformer convert`.
+#[derive(Args)]
+pub struct Cmd {
+    /// Checkpoint: a folder of config.json and model.safetensors (thumbformer's own layout, Hugging Face's, PyTorch's), a .gguf, or a llama2.c .bin
+    pub checkpoint: PathBuf,
+    /// Image file to write
+    #[arg(short, long)]
+    pub output: PathBuf,
+    /// Tokenizer: tokenizer.json or llama2.c's tokenizer.bin [default: the one beside the checkpoint]
+    #[arg(long)]
+    tokenizer: Option<PathBuf>,
+    /// Context length in tokens, at most the checkpoint's [default: the checkpoint's]
+    #[arg(long)]
+    pub max_seq: Option<usize>,
+    /// Weight packing: host, m0, m4, m55, or a core's or board's name
+    #[arg(long, default_value = "host", value_parser = parse_packing)]
+    pack: Packing,
+    /// Weight format of the layers' matrices; embedding and head stay int8
+    #[arg(long, value_enum, default_value_t = Quantization::Q8)]
+    quant: Quantization,
+    /// Calibration text for int4, similar to the training data; lines `<|end|>` separate documents
+    #[arg(long, value_name = "FILE")]
+    pub calibrate: Option<PathBuf>,
+    /// Distillation steps: a decoder's int4 matrices are trained together on the text; 0 quantizes layer by layer
+    #[arg(long, value_name = "STEPS", default_value_t = int4::STEPS, requires = "calibrate")]
+    pub distill: usize,
+    /// Calibration tokens, rounded up to whole documents [default: as many as the method uses]
+    #[arg(long, requires = "calibrate")]
+    pub calibrate_tokens: Option<usize>,
+}
+
+impl Cmd {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A checkpoint that cannot be read or expressed, by file and tensor; an image that cannot be written.
+    pub fn run(&self, out: &mut Stdout) -> Result<()> {
+        let checkpoint = Checkpoint::load(&self.checkpoint, self.tokenizer.as_deref())?;
+        // Nine tensors a layer; embedding, final norm and head.
+        let bar = bar(9 * checkpoint.layers.len() + 2 + usize::from(checkpoint.head.is_some()), "tensors")?;
+        let settings = convert::Settings { max_seq: self.max_seq, packing: self.pack };
+        let int4 = match self.quant {
+            Quantization::Q8 => None,
+            Quantization::Q4 => Some(int4::quantize(&checkpoint, self)?),
+        };
+        let int4_of = |layer, tensor| int4.as_ref().and_then(|int4| int4.get(layer, tensor));
+        let words = convert::convert_with(&checkpoint, settings, &int4_of, &mut |name| {
+            bar.set_message(name.to_string());
+            bar.inc(1);
+        })?;
+        bar.finish_and_clear();
+        let inputs = self.inputs()?;
+        let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
+        write_file(&self.output, thumbformer::image::bytes(&words), &inputs)?;
+        let model = model(&words, &self.output)?;
+        let bytes = 4 * words.len();
+        writeln!(
+            out,
+            "{}: {} packed for {}, {} parameters in {bytes} bytes ({:.2} bytes each), state of {} bytes for {} tokens{}",
+            self.output.display(),
+            checkpoint.architecture,
+            self.pack.name(),
+            checkpoint.parameters(),
+            bytes as f64 / checkpoint.parameters() as f64,
+            inspect::ram(model.dims(), model.dims().max_seq).total,
+            model.dims().max_seq,
+            if checkpoint.tokenizer.is_some() || checkpoint.config.input != Input::Tokens {
+                ""
+            } else {
+                ", NO TOKENIZER: `run` will refuse it"
+            }
+        )?;
+        Ok(())
+    }
+
+    /// Files that the image is made of: the checkpoint, of a folder all of its files, tokenizer and calibration text. An older image
+    /// in that folder may be written anew.
+    fn inputs(&self) -> Result<Vec<PathBuf>> {
+        let mut files: Vec<PathBuf> = [&self.tokenizer, &self.calibrate].into_iter().flatten().cloned().collect();
+        if self.checkpoint.is_dir() {
+            let entries =
+                std::fs::read_dir(&self.checkpoint).with_context(|| format!("{}", self.checkpoint.display()))?;
+            let entries = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
+            files.extend(entries.into_iter().filter(|file| file.extension() != Some("tbf".as_ref())));
+        } else {
+            files.push(self.checkpoint.clone());
+        }
+        Ok(files)
+    }
+}
+
+/// Weight formats.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Quantization {
+    /// int8, one scale per row
+    Q8,
+    /// int4, one scale per 32 columns of a row
+    Q4,
+}
+
+fn parse_packing(name: &str) -> Result<Packing> {
+    convert::packing(name)
+}

@@ -1,0 +1,67 @@
+//! The verbs of the command, one a file: a new one is a file and two lines here.
+
+mod classify;
+mod convert;
+mod explain;
+mod features;
+mod inspect;
+mod int4;
+mod run;
+mod verify;
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::Path;
+use thumbformer_cli::stdout::Stdout;
+
+/// `Verb(module)`: each module has a `Cmd` with `run`.
+macro_rules! verbs {
+    ($($(#[$doc:meta])* $verb:ident($module:ident),)*) => {
+        /// A verb and its arguments.
+        #[derive(Subcommand)]
+        pub enum Command {
+            $($(#[$doc])* $verb($module::Cmd),)*
+        }
+
+        impl Command {
+            /// Runs the verb; results go to `out`, progress to standard error.
+            ///
+            /// # Errors
+            /// The verb's: the file, the cause and the next step.
+            pub fn run(&self, out: &mut Stdout) -> Result<()> {
+                match self {
+                    $(Command::$verb(cmd) => cmd.run(out),)*
+                }
+            }
+        }
+    };
+}
+
+verbs! {
+    /// Convert a float checkpoint to a model image
+    Convert(convert),
+    /// Generate text on the host, with the on-device engine
+    Run(run),
+    /// Print dimensions, sections, flash, RAM and multiply-accumulates of an image
+    Inspect(inspect),
+    /// Write the audio front end's frames of recordings to a file, for training scripts
+    Features(features),
+    /// Classify WAV or CSV recordings on the host, with the on-device engine
+    Classify(classify),
+    /// Compare an image with its float checkpoint; fail when an accuracy bound is missed
+    Verify(verify),
+    /// Show the inside of a transformer while the engine computes: stream, mix, heads
+    Explain(explain),
+}
+
+/// A progress bar on standard error; indicatif hides it where that is no terminal.
+fn bar(length: usize, unit: &str) -> Result<ProgressBar> {
+    let style = ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {unit} {{wide_msg}} {{eta}}"))?;
+    Ok(ProgressBar::new(length as u64).with_style(style))
+}
+
+fn read_text(file: &Path) -> Result<String> {
+    let bytes = std::fs::read(file).with_context(|| format!("{}: cannot be read", file.display()))?;
+    String::from_utf8(bytes).with_context(|| format!("{}: is not UTF-8 text", file.display()))
+}
