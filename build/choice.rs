@@ -9,7 +9,7 @@ pub struct Build<'a> {
     pub target: &'a str,
     /// The flags given to the compiler, one per item (`CARGO_ENCODED_RUSTFLAGS`, split at 0x1f).
     pub rustflags: &'a [&'a str],
-    /// Whether the feature `portable-simd` is on.
+    /// Whether the feature `portable-simd` is on: there is a backend `simd`.
     pub portable_simd: bool,
     /// The environment variable `THUMBFORMER_BACKEND`, which tests use to force a backend.
     pub forced: Option<&'a str>,
@@ -28,19 +28,30 @@ pub fn backend(build: &Build) -> Result<(&'static str, Option<&'static str>), St
                 build.target
             ));
         }
-        Some("portable") if build.portable_simd => return Ok(("portable", None)),
-        Some("portable") => {
-            return Err("THUMBFORMER_BACKEND=portable needs the feature `portable-simd`".into());
+        Some("helium") if has_helium(build) => return Ok(("helium", None)),
+        Some("helium") => {
+            return Err(format!(
+                "THUMBFORMER_BACKEND=helium, but {} with these flags has no Helium: use thumbv8m.main-none-eabihf with \
+                 -C target-cpu=cortex-m55",
+                build.target
+            ));
+        }
+        Some("simd") if build.portable_simd => return Ok(("simd", None)),
+        Some("simd") => {
+            return Err("THUMBFORMER_BACKEND=simd needs the feature `portable-simd`".into());
         }
         Some(other) => {
-            return Err(format!("THUMBFORMER_BACKEND={other}: expected scalar, dsp or portable"));
+            return Err(format!("THUMBFORMER_BACKEND={other}: expected scalar, dsp, helium or simd"));
         }
         None => {}
     }
-    if build.portable_simd {
-        Ok(("portable", None))
+    // A core's own backend first: a feature that somebody else turned on does not take it away.
+    if has_helium(build) {
+        Ok(("helium", None))
     } else if has_dsp {
         Ok(("dsp", None))
+    } else if build.portable_simd && !is_small(build.target) {
+        Ok(("simd", None))
     } else if build.target.starts_with("thumbv8m.main") && !without_dsp(build) {
         let warning = "thumbv8m.main without a target-cpu: the slow `scalar` backend is used. Add \
                        `-C target-cpu=cortex-m33` (or your core) to rustflags in .cargo/config.toml";
@@ -51,8 +62,49 @@ pub fn backend(build: &Build) -> Result<(&'static str, Option<&'static str>), St
 }
 
 /// Whether floats are computed in hardware; without it kernels convert by shifting bits, to the same result.
+///
+/// Of architectures that come without an FPU the triple says whether there is one; where it does not, the shifts are never slow.
 pub fn has_fpu(target: &str) -> bool {
-    !target.starts_with("thumb") || target.ends_with("hf")
+    let (architecture, rest) = target.split_once('-').unwrap_or((target, ""));
+    let is = |names: &[&str]| names.iter().any(|name| architecture.starts_with(name));
+    if rest.contains("softfloat") {
+        false
+    } else if is(&["thumb", "arm"]) && !is(&["arm64"]) {
+        rest.ends_with("hf")
+    } else if let Some(extensions) = architecture.strip_prefix("riscv").and_then(|name| name.get(2..)) {
+        // `riscv64-linux-android` names none and has all; `a23` is a profile with an FPU.
+        extensions.is_empty() || extensions.starts_with("a2") || extensions.contains(['f', 'd', 'g'])
+    } else if is(&["xtensa"]) {
+        rest.starts_with("esp32-") || rest.starts_with("esp32s3-")
+    } else {
+        // What remains are desktops, servers and their relatives, and the architectures nobody has tried.
+        is(&["x86_64", "i586", "i686", "aarch64", "arm64", "powerpc", "s390x", "loongarch", "sparc", "wasm"])
+    }
+}
+
+/// Whether a compiler takes unstable features in the crate of this name: `rustc --version` and `RUSTC_BOOTSTRAP` say so.
+pub fn takes_unstable(version: &str, bootstrap: Option<&str>, name: &str) -> bool {
+    match bootstrap {
+        Some("-1") => false,
+        Some(names) if names == "1" || names.split(',').any(|wanted| wanted == name) => true,
+        // 1.98.0-nightly (…), 1.98.0-dev
+        _ => version.split_whitespace().nth(1).is_some_and(|v| v.ends_with("-nightly") || v.ends_with("-dev")),
+    }
+}
+
+/// The sentence with which a build ends that its features do not fit.
+pub fn refusal(target: &str, std: bool, portable_simd: bool, takes_unstable: bool) -> Option<&'static str> {
+    // By convention: `thumbv7em-none-eabihf`, `riscv32imc-unknown-none-elf`; this is where `target_os` is `none`.
+    if std && target.split('-').skip(1).any(|part| part == "none") {
+        Some("the feature `std` is for the host: leave it out of `features` in the firmware's Cargo.toml")
+    } else if portable_simd && !takes_unstable {
+        Some(
+            "the feature `portable-simd` needs a nightly compiler: build with `cargo +nightly`, or leave the feature out, \
+             which no core needs for its own backend",
+        )
+    } else {
+        None
+    }
 }
 
 /// Whether the core multiplies 32 by 32 to 64 bits (`SMULL`): all but ARMv6-M and ARMv8-M Baseline.

@@ -2,24 +2,26 @@
 
 mod choice;
 
+use std::env::{var, var_os};
+
 fn main() {
     println!("cargo:rerun-if-changed=build");
     println!("cargo:rerun-if-env-changed=THUMBFORMER_BACKEND");
-    println!("cargo:rustc-check-cfg=cfg(thumbformer_backend, values(\"scalar\", \"dsp\", \"portable\"))");
+    println!("cargo:rerun-if-env-changed=RUSTC_BOOTSTRAP");
+    println!("cargo:rustc-check-cfg=cfg(thumbformer_backend, values(\"scalar\", \"dsp\", \"helium\", \"simd\"))");
     println!(
-        "cargo:rustc-check-cfg=cfg(thumbformer_fpu, thumbformer_long_multiply, thumbformer_armv8m, thumbformer_small, \
-         thumbformer_helium)"
+        "cargo:rustc-check-cfg=cfg(thumbformer_fpu, thumbformer_long_multiply, thumbformer_armv8m, thumbformer_small)"
     );
-    let target = std::env::var("TARGET").unwrap_or_default();
-    let encoded = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let target = var("TARGET").unwrap_or_default();
+    let feature = |name: &str| var_os(format!("CARGO_FEATURE_{name}")).is_some();
+    let portable_simd = feature("PORTABLE_SIMD");
+    if let Some(refusal) = choice::refusal(&target, feature("STD"), portable_simd, portable_simd && takes_unstable()) {
+        fail(refusal);
+    }
+    let encoded = var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     let rustflags: Vec<&str> = encoded.split('\x1f').filter(|flag| !flag.is_empty()).collect();
-    let forced = std::env::var("THUMBFORMER_BACKEND").ok();
-    let build = choice::Build {
-        target: &target,
-        rustflags: &rustflags,
-        portable_simd: std::env::var_os("CARGO_FEATURE_PORTABLE_SIMD").is_some(),
-        forced: forced.as_deref(),
-    };
+    let forced = var("THUMBFORMER_BACKEND").ok();
+    let build = choice::Build { target: &target, rustflags: &rustflags, portable_simd, forced: forced.as_deref() };
     if choice::has_fpu(&target) {
         println!("cargo:rustc-cfg=thumbformer_fpu");
     }
@@ -35,16 +37,24 @@ fn main() {
             if backend == "scalar" && choice::is_small(&target) {
                 println!("cargo:rustc-cfg=thumbformer_small");
             }
-            if backend == "portable" && choice::has_helium(&build) {
-                println!("cargo:rustc-cfg=thumbformer_helium");
-            }
             if let Some(warning) = warning {
                 println!("cargo:warning={warning}");
             }
         }
-        Err(error) => {
-            println!("cargo:warning={error}");
-            std::process::exit(1);
-        }
+        Err(error) => fail(&error),
     }
+}
+
+/// Whether the compiler of this build takes unstable features.
+fn takes_unstable() -> bool {
+    let rustc = var_os("RUSTC").unwrap_or("rustc".into());
+    let version = std::process::Command::new(rustc).arg("--version").output();
+    let version = version.map(|printed| String::from_utf8_lossy(&printed.stdout).into_owned()).unwrap_or_default();
+    choice::takes_unstable(&version, var("RUSTC_BOOTSTRAP").ok().as_deref(), "thumbformer")
+}
+
+/// Ends the build with this sentence and nothing else.
+fn fail(error: &str) -> ! {
+    println!("cargo::error={error}");
+    std::process::exit(1)
 }

@@ -6,7 +6,7 @@ pub struct An547;
 
 impl mps2::Machine for An547 {
     const NAME: &'static str = "qemu-mps3-an547";
-    const BACKEND: &'static str = "portable";
+    const BACKEND: &'static str = "helium";
     // the secure view; Arm DAI 0547, table 3-2.
     const UART: usize = 0x5930_3000;
     const CLOCK_HZ: u32 = 32_000_000;

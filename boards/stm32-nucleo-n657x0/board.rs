@@ -44,7 +44,7 @@ pub struct NucleoN657x0 {
 
 impl Board for NucleoN657x0 {
     const NAME: &'static str = "stm32-nucleo-n657x0";
-    const BACKEND: &'static str = "portable";
+    const BACKEND: &'static str = "helium";
     type Counter = Dwt;
 
     fn take() -> NucleoN657x0 {

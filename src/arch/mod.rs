@@ -3,7 +3,8 @@
 //! ```text
 //! kernels ──► Native ─┬─ scalar    plain Rust: the definition of correct (host on stable; M0+ and M3 with loops of `small`)
 //!                     ├─ dsp       SMLAD, SXTB16, SMULWB in assembly (M4, M7, M33)
-//!                     └─ portable  core::simd (feature `portable-simd`, nightly), on an M55 with Helium's loops in assembly
+//!                     ├─ helium    MVE's loops in assembly (M52, M55, M85)
+//!                     └─ simd      core::simd (feature `portable-simd`, nightly): the host
 //! ```
 //! `build/choice.rs` decides from target, flags and features. A backend computes integers only, so every one of them gives
 //! the bits of `scalar`; the test at the end of this module holds each that the machine can run to it.
@@ -16,6 +17,8 @@ mod cast;
 #[cfg(thumbformer_backend = "dsp")]
 mod dsp;
 mod exp2;
+#[cfg(thumbformer_backend = "helium")]
+mod helium;
 mod int4;
 mod multiply;
 #[cfg(feature = "std")]
@@ -23,9 +26,9 @@ mod pack;
 mod packing;
 #[cfg(not(thumbformer_small))]
 mod plain;
-#[cfg(feature = "portable-simd")]
-mod portable;
 mod scalar;
+#[cfg(any(thumbformer_backend = "simd", all(test, feature = "portable-simd")))]
+mod simd;
 #[cfg(thumbformer_small)]
 mod small;
 #[cfg(test)]
@@ -38,7 +41,11 @@ pub(crate) use cast::{
     as_i16, as_i16_mut, bytes, float_words, floats_mut, integers_mut, signed_bytes, signed_bytes_mut, words,
 };
 pub(crate) use exp2::{FRACTION_BITS, exp2_fraction, exp2_negative};
-#[cfg(any(thumbformer_backend = "dsp", thumbformer_small, feature = "portable-simd"))]
+#[cfg(not(all(
+    thumbformer_backend = "scalar",
+    not(thumbformer_small),
+    not(all(test, feature = "portable-simd"))
+)))]
 use int4::block_words;
 #[cfg(any(feature = "std", feature = "bench"))]
 pub use int4::group;
@@ -51,17 +58,19 @@ pub(crate) use scalar::probability;
 
 #[cfg(thumbformer_backend = "dsp")]
 pub(crate) use dsp::Dsp as Native;
-#[cfg(thumbformer_backend = "portable")]
-pub(crate) use portable::Portable as Native;
+#[cfg(thumbformer_backend = "helium")]
+pub(crate) use helium::Helium as Native;
 #[cfg(thumbformer_backend = "scalar")]
 pub(crate) use scalar::Scalar as Native;
+#[cfg(thumbformer_backend = "simd")]
+pub(crate) use simd::Simd as Native;
 
 /// The integer primitives that the kernels are written over. All of them have a definition in `scalar`.
 ///
 /// Sums must fit an `i32`; [`crate::Dims::check`] bounds the shapes so that they do. Of slices with different lengths the
 /// shortest counts.
 pub(crate) trait Backend {
-    /// `scalar`, `dsp` or `portable`.
+    /// `scalar`, `dsp`, `helium` or `simd`.
     const NAME: &'static str;
 
     /// The only packing that the kernels read, on a device; `None`: every one.
@@ -296,7 +305,7 @@ pub(crate) trait Backend {
     fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16;
 
     /// Replaces scores by weights: `p = 2^((score - max) / 2^(8 - left))` in 15 bits, `weight = p * mantissa / 2^16`, both
-    /// rounded down; returns the sum of all `p`.
+    /// rounded down; returns the sum of all `p`. No score is above `max`.
     ///
     /// # Shapes
     /// `scores`, `mantissas`: `[tokens]`.
@@ -343,7 +352,7 @@ pub(crate) const fn activation_words(count: usize) -> usize {
 /// The packing that this build's kernels read; `None`: every one.
 pub const PACKING: Option<Packing> = <Native as Backend>::PACKING;
 
-/// The backend that this build computes with: `scalar`, `dsp` or `portable`.
+/// The backend that this build computes with: `scalar`, `dsp`, `helium` or `simd`.
 pub const BACKEND: &str = <Native as Backend>::NAME;
 
 #[cfg(any(thumbformer_backend = "dsp", thumbformer_small))]

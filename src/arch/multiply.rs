@@ -36,7 +36,7 @@ pub(crate) const fn power_of_two(exponent: i32) -> f32 {
 /// The square root of a positive number, rounded to nearest: by `VSQRT` where the compiler lets us say so, to the same bits as by `libm`.
 #[inline]
 pub(crate) fn sqrt(x: f32) -> f32 {
-    #[cfg(thumbformer_helium)]
+    #[cfg(thumbformer_backend = "helium")]
     {
         let mut root = x;
         // SAFETY: an operation between registers; IEEE 754 defines its one result.
@@ -45,7 +45,7 @@ pub(crate) fn sqrt(x: f32) -> f32 {
         }
         root
     }
-    #[cfg(not(thumbformer_helium))]
+    #[cfg(not(thumbformer_backend = "helium"))]
     libm::sqrtf(x)
 }
 
@@ -104,7 +104,7 @@ impl Multiplier {
     /// The ratio as one product of 32 by 32 bits: `apply(a) = ((a << left) * multiplier + 2^31) >> 32`, left and multiplier.
     ///
     /// `None` for numbers below 2^-18, whose multiplier would have too few bits.
-    #[cfg(any(test, thumbformer_backend = "dsp", thumbformer_helium))]
+    #[cfg(any(test, thumbformer_backend = "dsp", thumbformer_backend = "helium"))]
     pub(super) const fn wide(self) -> Option<(u32, i32)> {
         // Shifts of the numerator, of which the multiplier takes as many as it has room for.
         let Some(shift) = (self.left + 16).checked_sub(self.right) else { return None };

@@ -229,7 +229,7 @@ macro_rules! equals_scalar {
 
 equals_scalar!(native, Native);
 #[cfg(feature = "portable-simd")]
-equals_scalar!(portable, super::super::portable::Portable);
+equals_scalar!(simd, super::super::simd::Simd);
 
 #[test]
 fn the_scalar_backend_computes_the_definitions() {

@@ -18,7 +18,7 @@ pub(super) fn sum(x: &[i32]) -> i64 {
     rest.iter().fold(sum, |sum, &x| sum + i64::from(x))
 }
 
-/// [`Backend::squares`](super::Backend::squares).
+/// [`Backend::sum_of_squares`](super::Backend::squares).
 pub(super) fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
     let (fours, rest) = x.as_chunks::<4>();
     // SAFETY: as in `largest`.

@@ -5,7 +5,7 @@
 //!                             └─► candle             ▲                              what was found on the way: stderr
 //!                 stories.tbf ──► thumbformer ───────┘
 //! ```
-//! A build has one backend of thumbformer: `scalar`, or with the feature `portable-simd` on nightly `portable`. Both
+//! A build has one backend of thumbformer: `scalar`, or with the feature `portable-simd` on nightly `simd`. Both
 //! builds measure plain float and candle as well, so that every ratio has both its sides from one compiler and one run.
 //! All run on one thread. Everything is compiled as a user's `cargo build --release` would; candle's matrix kernels
 //! choose their instructions at run time nevertheless (`gemm`), the others get SSE2 on x86-64 unless told otherwise.

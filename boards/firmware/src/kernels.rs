@@ -151,7 +151,7 @@ fn vectors(counter: &mut impl CycleCounter, each: &mut dyn FnMut(Row)) {
         };
         instructions = measure(counter, || kernels::rescale(black_box(x), &by, out));
         let mut bytes = [0_i8; LENGTH];
-        kernels::rescale_bytes(x, &by, bytes.get_mut(..x.len()).unwrap_or(&mut []));
+        kernels::rescale_i8(x, &by, bytes.get_mut(..x.len()).unwrap_or(&mut []));
         x.iter().zip(out).zip(&bytes).all(|((&x, out), byte)| by.apply(x) as i16 == *out && by.apply(x) as i8 == *byte)
     };
     let mut exact = true;
@@ -201,7 +201,7 @@ fn vectors(counter: &mut impl CycleCounter, each: &mut dyn FnMut(Row)) {
 
     let mut largest = |x: &[i32]| {
         let mut found = 0;
-        instructions = measure(counter, || found = kernels::largest(black_box(x)));
+        instructions = measure(counter, || found = kernels::abs_max(black_box(x)));
         let (max, min) = x.iter().fold((0, 0), |(max, min), &x| (x.max(max), x.min(min)));
         found == max.cast_unsigned() || found == min.unsigned_abs() || found == max.cast_unsigned() + 1
     };
@@ -380,7 +380,7 @@ fn norm(counter: &mut impl CycleCounter, each: &mut dyn FnMut(Row)) {
         let expected =
             centered.zip(gains).zip(&bias).map(|((x, &gain), &bias)| kernels::scaled(x, gain) + by.apply(bias.into()));
         exact &= expected.eq(normed.iter().copied());
-        exact &= found.1.is_none_or(|largest| largest == kernels::largest(normed));
+        exact &= found.1.is_none_or(|largest| largest == kernels::abs_max(normed));
         let mut column = [0_i8; 3 * LENGTH];
         kernels::rescale_column(x, &small, column.get_mut(1..).unwrap_or(&mut []), 3);
         exact &= column.chunks_exact(3).zip(x).all(|(row, &x)| row == [0, small.apply(x) as i8, 0]);

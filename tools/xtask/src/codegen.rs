@@ -79,11 +79,8 @@ pub fn check() -> Result<String> {
     ensure!(m4 == 64, "the M4's matrix loop has {m4} SMLAD, expected 64: two products each for 4 rows by 32 columns");
     let helium = code(&elf(Core::M55)?, None)?;
     let (bytes, halves) = (most_in_a_loop(&helium, vmlava_s8), most_in_a_loop(&helium, vmlava_s16));
-    ensure!(bytes >= 4, "no loop of the M55 closed by LE has 4 VMLAVA.S8, at most {bytes}: see `portable::dot`");
-    ensure!(
-        halves >= 4,
-        "no loop of the M55 closed by LE has 4 VMLAVA.S16, at most {halves}: see `portable::attention::dot`"
-    );
+    ensure!(bytes >= 4, "no loop of the M55 closed by LE has 4 VMLAVA.S8, at most {bytes}: see `helium::matrix`");
+    ensure!(halves >= 4, "no loop of the M55 closed by LE has 4 VMLAVA.S16, at most {halves}: see `helium::attention`");
     let mut worst = 0.0_f64;
     for core in [Core::M4, Core::M55] {
         let fast = bench::model(core)?;

@@ -48,9 +48,8 @@ impl Core {
             Core::M4 => ("mps2-an386", "mps2", "thumbv7em-none-eabihf", "cortex-m4", "m4", "dsp"),
             Core::M7 => ("mps2-an500", "mps2", "thumbv7em-none-eabihf", "cortex-m7", "m4", "dsp"),
             Core::M33 => ("mps2-an505", "an505", "thumbv8m.main-none-eabihf", "cortex-m33", "m4", "dsp"),
-            Core::M55 => ("mps3-an547", "an547", "thumbv8m.main-none-eabihf", "cortex-m55", "m55", "portable"),
+            Core::M55 => ("mps3-an547", "an547", "thumbv8m.main-none-eabihf", "cortex-m55", "m55", "helium"),
         };
-        let helium = self == Core::M55;
         let flags = [format!("-Ctarget-cpu={cpu}"), "-Clink-arg=-Tlink.x".into(), "-Clink-arg=--nmagic".into()];
         Board {
             machine: Some(machine.into()),
@@ -58,10 +57,9 @@ impl Core {
             backend: backend.into(),
             pack: pack.into(),
             build: Build {
-                features: if helium { vec!["portable-simd"] } else { Vec::new() },
+                features: Vec::new(),
                 rustflags: flags.into(),
                 variables: vec![("THUMBFORMER_MACHINE", memory.into()), ("THUMBFORMER_PACK", pack.into())],
-                unstable: helium,
             },
             name: "bench".into(),
             folder: root().join("boards/bench"),

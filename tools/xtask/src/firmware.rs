@@ -16,8 +16,6 @@ pub struct Build {
     pub rustflags: Vec<String>,
     /// Environment variables.
     pub variables: Vec<(&'static str, String)>,
-    /// Whether it needs unstable features of the compiler.
-    pub unstable: bool,
 }
 
 /// A folder of programs, and how they are built and run.
@@ -110,10 +108,6 @@ impl Board {
             command.env("CARGO_ENCODED_RUSTFLAGS", self.build.rustflags.join("\x1f"));
         }
         command.envs(self.build.variables.iter().map(|(name, value)| (name, value)));
-        if self.build.unstable && matches!(toolchain, Toolchain::Installed) {
-            // For the one crate that has the feature; Debian's route is bootstrapped as a whole.
-            command.env("RUSTC_BOOTSTRAP", "thumbformer");
-        }
         command.current_dir(&self.folder).arg("--target-dir").arg(root().join("boards/target"));
         command
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! stable  ──► benches/host (backend scalar)   ──┐
 //!                                               ├──► agreement, then lines of JSON ──► table, or the lines
-//! nightly ──► benches/host (backend portable) ──┘
+//! nightly ──► benches/host (backend simd)     ──┘
 //! ```
 //! Everything that a ratio compares is measured by one program in turns; see `benches/host/src/measure.rs`.
 
@@ -57,7 +57,7 @@ struct Build {
 
 impl Build {
     fn backend(self) -> &'static str {
-        if self.nightly.is_some() { "portable" } else { "scalar" }
+        if self.nightly.is_some() { "simd" } else { "scalar" }
     }
 
     /// Every combination of compiler and flags has its folder, so that none undoes the other's work.
@@ -110,7 +110,7 @@ fn builds(native: bool, candle: bool) -> (Vec<Build>, Option<&'static str>) {
         Some(nightly) => (vec![stable, Build { nightly: Some(nightly), ..stable }], None),
         None => (
             vec![stable],
-            Some("the backend portable was not measured: no nightly toolchain: `rustup toolchain install nightly`"),
+            Some("the backend simd was not measured: no nightly toolchain: `rustup toolchain install nightly`"),
         ),
     }
 }

@@ -82,7 +82,6 @@ fn by_probe(board: &plan::Board) -> Result<()> {
     let feature = match (chip, board.backend.as_str()) {
         ("RP2040", _) => "rtt,rp2040",
         (chip, _) if chip.starts_with("RP235") => "rtt,rp2350",
-        (_, "portable") => "rtt,portable-simd",
         _ => "rtt",
     };
     let mut command = crate::shell::cargo();

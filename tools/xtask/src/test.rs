@@ -232,7 +232,7 @@ fn backend() -> Result<Outcome> {
         ("thumbv7em-none-eabihf", "", "dsp"),
         ("thumbv8m.main-none-eabihf", "", "scalar"),
         ("thumbv8m.main-none-eabihf", "-Ctarget-cpu=cortex-m33", "dsp"),
-        ("thumbv8m.main-none-eabihf", "-Ctarget-cpu=cortex-m55", "dsp"),
+        ("thumbv8m.main-none-eabihf", "-Ctarget-cpu=cortex-m55", "helium"),
     ];
     for (target, rustflags, expected) in table {
         let found = chosen(target, rustflags)?;
@@ -265,7 +265,7 @@ fn docs() -> Result<Outcome> {
 }
 
 /// The same steps by `core::simd`, computed by the command line tool, built by a nightly compiler.
-fn on_portable(board: &Board, nightly: &str, story: &Story) -> Result<Vec<Step>> {
+fn on_simd(board: &Board, nightly: &str, story: &Story) -> Result<Vec<Step>> {
     let sampling = Story::SAMPLING;
     let printed = output(
         on_nightly(nightly)
@@ -276,7 +276,7 @@ fn on_portable(board: &Board, nightly: &str, story: &Story) -> Result<Vec<Step>>
             .args(["--temperature", &sampling.temperature.to_string(), "--top-p", &sampling.top_p.to_string()])
             .args(["--max-seq", &Story::MAX_SEQ.to_string()]),
     )?;
-    ensure!(String::from_utf8_lossy(&printed.stderr).contains("portable"), "the tool was not built with `portable`");
+    ensure!(String::from_utf8_lossy(&printed.stderr).contains("simd"), "the tool was not built with `simd`");
     let mut steps = Vec::new();
     for line in String::from_utf8_lossy(&printed.stdout).lines() {
         let words: Vec<&str> = line.split(' ').collect();
@@ -308,8 +308,8 @@ fn emulated(board: &Board) -> Result<Outcome> {
     ensure!(first.story.trim_ascii_end() == text.trim_ascii_end(), "the UART's text is not the host's");
     total(&first)?;
     match setup::nightly() {
-        Some(nightly) => verdicts.push(compare(&first.steps, &on_portable(board, nightly, &story)?, "host portable")?),
-        None => verdicts.push("not compared to host portable: no nightly toolchain".into()),
+        Some(nightly) => verdicts.push(compare(&first.steps, &on_simd(board, nightly, &story)?, "host simd")?),
+        None => verdicts.push("not compared to host simd: no nightly toolchain".into()),
     }
 
     let second = run(&story)?;

@@ -5,7 +5,7 @@
 //! weights [tokens] · four rows of values ──► four sums ──► times a ratio ──► out
 //! ```
 
-use super::{Backend, Multiplier, Scalar, dot_halves, extension, mul_q16_one, signed_bytes};
+use super::{Backend, Multiplier, Scalar, extension, signed_bytes};
 use core::arch::naked_asm;
 
 /// Eight numbers of four keys at a distance from each other.
@@ -121,23 +121,81 @@ pub(crate) fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: 
     }
 }
 
+/// What [`single_scores`] is given, in the order of its registers.
+#[repr(C)]
+struct Keys {
+    keys: *const i8,
+    mantissas: *const i16,
+    scores: *mut i16,
+    count: usize,
+    query: *const i16,
+    width: usize,
+}
+
+/// Scores of keys one by one, of any width; returns the largest.
+///
+/// ```text
+/// r0 key   r1 mantissas   r2 scores   r3 keys left   r4 query   r5 width   r6 sum   r7 place in the key   r9 in the query
+/// r10 mantissa, score   r12 largest
+/// ```
+///
+/// # Safety
+/// All pointers are valid for `count` keys of `width` numbers, so many mantissas and scores, and a query of `width` numbers;
+/// `count` is not 0, and `scores` overlaps nothing else.
+#[unsafe(naked)]
+unsafe extern "C" fn single_scores(keys: &Keys) -> i32 {
+    naked_asm!(
+        extension!(),
+        "push {{r4-r10, lr}}",
+        "ldm r0, {{r0, r1, r2, r3, r4, r5}}",
+        "mov r12, #0x8000",
+        "movt r12, #0xffff",
+        "2:",
+        "mov r7, r0",
+        "mov r9, r4",
+        "movs r6, #0",
+        "wlstp.16 lr, r5, 4f",
+        "3:",
+        "vldrh.u16 q0, [r9], #16",
+        "vldrb.s16 q1, [r7], #8",
+        "vmlava.s16 r6, q1, q0",
+        "letp lr, 3b",
+        "4:",
+        "ldrh r10, [r1], #2",
+        "add r0, r0, r5",
+        "lsl r10, r10, #16",
+        "smull r9, r10, r6, r10",
+        "strh r10, [r2], #2",
+        "sxth r10, r10",
+        "cmp r10, r12",
+        "csel r12, r10, r12, gt",
+        "subs r3, r3, #1",
+        "bne 2b",
+        "mov r0, r12",
+        "pop {{r4-r10, pc}}",
+    )
+}
+
 /// Scores of the keys from `done` on.
 #[inline(never)]
 fn rest(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16], done: usize) -> i16 {
+    let keys = keys.get(done * width / 4..).unwrap_or(&[]);
     let mantissas = mantissas.get(done..).unwrap_or(&[]);
     let scores = scores.get_mut(done..).unwrap_or(&mut []);
-    let (queries, left) = query.as_chunks::<8>();
-    if queries.is_empty() || !left.is_empty() || query.len() != width {
-        return Scalar::scaled_dots(keys.get(done * width / 4..).unwrap_or(&[]), width, mantissas, query, scores);
+    let count = (4 * keys.len() / width.max(1)).min(mantissas.len()).min(scores.len());
+    if query.len() != width || count == 0 {
+        return Scalar::scaled_dots(keys, width, mantissas, query, scores);
     }
-    let keys = signed_bytes(keys).as_chunks::<8>().0.chunks_exact(queries.len()).skip(done);
-    let mut max = i16::MIN;
-    for ((score, &mantissa), key) in scores.iter_mut().zip(mantissas).zip(keys) {
-        let sum = key.iter().zip(queries).map(|(&key, &query)| dot_halves(key, query)).sum();
-        *score = mul_q16_one(sum, mantissa) as i16;
-        max = max.max(*score);
-    }
-    max
+    let keys = Keys {
+        keys: keys.as_ptr().cast(),
+        mantissas: mantissas.as_ptr(),
+        scores: scores.as_mut_ptr(),
+        count,
+        query: query.as_ptr(),
+        width,
+    };
+    // SAFETY: there is one key at least, so many keys of this width, mantissas and scores, and the query has this width.
+    unsafe { single_scores(&keys) as i16 }
 }
 
 /// Scores of all fours of keys; how many keys that were, and the largest. None where heads have other widths.

@@ -1,4 +1,4 @@
-//! Scores of a query and weighted sums of values, in `core::simd`: int8 by int16; on Helium `helium::attention` does them.
+//! Scores of a query and weighted sums of values, in `core::simd`: int8 by int16.
 //!
 //! ```text
 //! query [width] · eight keys ──► eight sums ──► times mantissas ──► scores        vectors of 8: width 8, 16, 32 by themselves

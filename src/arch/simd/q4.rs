@@ -10,19 +10,14 @@
 //! All divisions are exact. The order of the words is that of `Packing::M55`.
 
 use super::{GROUP, block_words, dot, vector};
-#[cfg(not(thumbformer_helium))]
-use core::simd::i32x4;
-#[cfg(not(thumbformer_helium))]
 use core::simd::num::SimdUint;
-use core::simd::{Simd, i8x16};
+use core::simd::{Simd, i8x16, i32x4};
 
 /// Columns of the group that a row begins with, where the columns are an odd multiple of this.
 const HALF: usize = GROUP / 2;
 /// Words of a group of eight rows: eight vectors of integers, eight scales.
-#[cfg(not(thumbformer_helium))]
 const EIGHT: usize = 34;
 /// Words of a half group of eight rows.
-#[cfg(not(thumbformer_helium))]
 const EIGHT_HALF: usize = 18;
 /// Words of a group of four rows.
 const FOUR: usize = 17;
@@ -51,14 +46,10 @@ fn halves_and_groups(cols: usize, x: &[i8]) -> (&[[i8; HALF]], &[[i8; GROUP]]) {
     (half_x.as_chunks::<HALF>().0, x.as_chunks::<GROUP>().0)
 }
 
-#[cfg(thumbformer_helium)]
-use super::helium::int4::eights;
-
 /// The rows of all whole eights; how many those were.
 ///
 /// # Shapes
 /// As of [`dots`].
-#[cfg(not(thumbformer_helium))]
 #[inline(always)]
 fn eights(weights: &[u32], cols: usize, x: &[i8], out: &mut [i32]) -> usize {
     let (half_x, x) = halves_and_groups(cols, x);
@@ -84,7 +75,6 @@ fn pair_of_group(w0: [u32; 4], w1: [u32; 4], x0: i8x16, x1: i8x16) -> (i32, i32)
 }
 
 /// Adds the scaled sums of four pairs of rows. A function that takes so many sums would get them through memory.
-#[cfg(not(thumbformer_helium))]
 macro_rules! add_scaled {
     ($low:ident, $high:ident, [$scale_low:expr, $scale_high:expr], [$p0:expr, $p1:expr, $p2:expr, $p3:expr]) => {
         let ((both0, low0), (both1, low1), (both2, low2), (both3, low3)) = ($p0, $p1, $p2, $p3);
@@ -99,7 +89,6 @@ macro_rules! add_scaled {
 ///
 /// # Shapes
 /// `block`: full groups, then the half one; `half_x: [0 or 1]`; `x: [groups]`.
-#[cfg(not(thumbformer_helium))]
 #[inline(always)]
 fn eight(block: &[u32], half_x: &[[i8; HALF]], x: &[[i8; GROUP]]) -> [i32; 8] {
     let (mut low, mut high) = (i32x4::splat(0), i32x4::splat(0));

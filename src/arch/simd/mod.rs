@@ -1,4 +1,5 @@
-//! `core::simd`: one source that the compiler turns into Helium on Cortex-M55 and into SSE or AVX on the host.
+//! `core::simd`: one source that the compiler turns into SSE or AVX on the host. Any core can be forced to it; what it makes of a
+//! Cortex-M55's Helium is slower than the backend `helium`.
 //!
 //! ```text
 //! i8x16 · i8x16 ── cast to i32, multiply, reduce_sum ──► VMLAVA.S8: sixteen products and their sum in one instruction
@@ -7,37 +8,27 @@
 //! Loops are written out by hand over named sums: arrays of accumulators collapse to memory at opt-level "s".
 //!
 //! ```text
-//! Portable ─┬─ q8, q4     matrices
-//!           ├─ attention  scores of a query, weighted sums of values
-//!           ├─ vectors    what comes between
-//!           └─ helium     the same in assembly, on a Cortex-M55: what is not said here, or not found by the compiler
+//! Simd ─┬─ q8, q4     matrices
+//!       ├─ attention  scores of a query, weighted sums of values
+//!       └─ vectors    what comes between
 //! ```
 
-#[cfg(not(thumbformer_helium))]
 mod attention;
-#[cfg(thumbformer_helium)]
-mod helium;
 mod q4;
 mod q8;
 #[cfg(test)]
 mod tests;
-#[cfg(not(thumbformer_helium))]
 mod vectors;
 
-#[cfg(not(thumbformer_helium))]
 use super::activation;
 use super::scalar::Scalar;
 use super::{Backend, GROUP, Multiplier, Packing, Tail, block_words, mul_q16 as mul_q16_one, plain, signed_bytes};
-#[cfg(thumbformer_helium)]
-use super::{Bias, LARGEST_TAIL};
 use core::simd::cmp::SimdOrd;
 use core::simd::num::{SimdInt, SimdUint};
-use core::simd::{Simd, ToBytes, i8x8, i8x16, i16x8, i32x4, u16x8, u32x4};
-#[cfg(thumbformer_helium)]
-use helium::{attention, vectors};
+use core::simd::{Simd as Lanes, ToBytes, i8x8, i8x16, i16x8, i32x4, u16x8, u32x4};
 
 /// The portable SIMD backend.
-pub(crate) struct Portable;
+pub(crate) struct Simd;
 
 /// Sixteen bytes. Words are known to be aligned, and loads of them reach farther from one address than loads of bytes.
 #[inline(always)]
@@ -65,28 +56,28 @@ fn dot_halves(w: [i8; 8], x: [i16; 8]) -> i32 {
 /// `a * b / 2^16`.
 #[inline(always)]
 fn high(a: u16x8, b: u16x8) -> u16x8 {
-    ((a.cast::<u32>() * b.cast::<u32>()) >> Simd::splat(16)).cast()
+    ((a.cast::<u32>() * b.cast::<u32>()) >> Lanes::splat(16)).cast()
 }
 
 /// `a * b / 2^16` with `b` of 16 bits: the upper half of a product of 32 bits, which is `VMULH.S32`.
 #[inline(always)]
 fn mul_q16(a: i32x4, b: i32x4) -> i32x4 {
-    ((a.cast::<i64>() * (b << Simd::splat(16)).cast::<i64>()) >> Simd::splat(32)).cast()
+    ((a.cast::<i64>() * (b << Lanes::splat(16)).cast::<i64>()) >> Lanes::splat(32)).cast()
 }
 
 /// `exp2_negative` of eight numbers of 16 bits, by the polynomial that the table is made from.
 #[inline(always)]
 fn exp2_negative(x: u16x8) -> u16x8 {
     // Twice the fraction in 15 bits: a product by it, halved, is its upper half.
-    let fraction = x << Simd::splat(8);
-    let power = Simd::splat(7535) - high(fraction, Simd::splat(1276));
-    let power = Simd::splat(22_642) - high(fraction, power);
-    let power = Simd::splat(32_765) - high(fraction, power);
-    power >> (x >> Simd::splat(8)).simd_min(Simd::splat(15))
+    let fraction = x << Lanes::splat(8);
+    let power = Lanes::splat(7535) - high(fraction, Lanes::splat(1276));
+    let power = Lanes::splat(22_642) - high(fraction, power);
+    let power = Lanes::splat(32_765) - high(fraction, power);
+    power >> (x >> Lanes::splat(8)).simd_min(Lanes::splat(15))
 }
 
-impl Backend for Portable {
-    const NAME: &'static str = "portable";
+impl Backend for Simd {
+    const NAME: &'static str = "simd";
     const PACKING: Option<Packing> = if cfg!(target_arch = "arm") { Some(Packing::M55) } else { None };
     type Activation = i8;
 
@@ -95,35 +86,9 @@ impl Backend for Portable {
     }
 
     fn matvec_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
-        #[cfg(thumbformer_helium)]
-        if helium::matmul(weights, cols, x, multipliers, None, out) {
-            return;
-        }
         // Apart: scaling four sums when they are ready takes more instructions around the loops than it saves.
         Self::dots_q8(packing, weights, cols, x, out);
         Self::scale_rows(out, multipliers);
-    }
-
-    #[cfg(thumbformer_helium)]
-    fn matmul_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
-        if !helium::matmul(weights, cols, x, multipliers, None, out) {
-            Scalar::matmul_q8(packing, weights, cols, x, multipliers, out);
-        }
-    }
-
-    #[cfg(thumbformer_helium)]
-    fn linear_q8(
-        packing: Packing,
-        weights: &[u32],
-        cols: usize,
-        x: &[u32],
-        multipliers: &[i16],
-        bias: &Bias<'_>,
-        out: &mut [i32],
-    ) {
-        if !helium::matmul(weights, cols, x, multipliers, Some(bias), out) {
-            Scalar::linear_q8(packing, weights, cols, x, multipliers, bias, out);
-        }
     }
 
     fn dots_q4(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
@@ -149,11 +114,6 @@ impl Backend for Portable {
         vectors::rescale_i8(x, ratio, out);
     }
 
-    #[cfg(thumbformer_helium)]
-    fn rescale_column(x: &[i32], ratio: Multiplier, out: &mut [i8], stride: usize) {
-        vectors::rescale_column(x, ratio, out, stride);
-    }
-
     fn rescale_in_place(x: &mut [i32], ratio: Multiplier) {
         vectors::rescale_in_place(x, ratio);
     }
@@ -174,26 +134,6 @@ impl Backend for Portable {
         vectors::sum(x)
     }
 
-    #[cfg(thumbformer_helium)]
-    fn truncate(x: &[f32], factor: f32, out: &mut [i32]) {
-        vectors::truncate(x, factor, out);
-    }
-
-    #[cfg(thumbformer_helium)]
-    fn subtract_mean(x: &mut [i32], mean: i32, shift: u32) -> u64 {
-        vectors::subtract_mean(x, mean, shift)
-    }
-
-    #[cfg(thumbformer_helium)]
-    fn scale_and_add(x: &mut [i32], multipliers: &[i16], other: &[i16], ratio: Multiplier) -> Option<u32> {
-        Some(vectors::scale_and_add(x, multipliers, other, ratio))
-    }
-
-    #[cfg(thumbformer_helium)]
-    fn activate_within(x: &mut [i32], ratio: Multiplier, tail: &Tail) -> Option<u32> {
-        vectors::activate_within(x, ratio, tail)
-    }
-
     fn magnitudes(x: &[i32]) -> u32 {
         vectors::magnitudes(x)
     }
@@ -211,8 +151,8 @@ impl Backend for Portable {
         let ((cosines, cos_rest), (sines, sin_rest)) = (cosines.as_chunks::<4>(), sines.as_chunks::<4>());
         for (((low, high), &cos), &sin) in low.iter_mut().zip(high).zip(cosines).zip(sines) {
             let (x, y) = (i32x4::from_array(*low), i32x4::from_array(*high));
-            let cos = Simd::<i16, 4>::from_array(cos).cast::<i32>();
-            let sin = Simd::<i16, 4>::from_array(sin).cast::<i32>();
+            let cos = Lanes::<i16, 4>::from_array(cos).cast::<i32>();
+            let sin = Lanes::<i16, 4>::from_array(sin).cast::<i32>();
             *low = (mul_q16(x, cos) - mul_q16(y, sin)).to_array();
             *high = (mul_q16(y, cos) + mul_q16(x, sin)).to_array();
         }
@@ -233,7 +173,7 @@ impl Backend for Portable {
         let (mantissa_vectors, mantissa_rest) = mantissas.as_chunks::<8>();
         let mut sum = 0;
         for (scores, &mantissas) in vectors.iter_mut().zip(mantissa_vectors) {
-            let distance = Simd::splat(max) - i16x8::from_array(*scores);
+            let distance = Lanes::splat(max) - i16x8::from_array(*scores);
             let power = exp2_negative(distance.cast());
             sum += power.cast::<u32>().reduce_sum();
             *scores = high(power, i16x8::from_array(mantissas).cast()).cast().to_array();
@@ -243,11 +183,6 @@ impl Backend for Portable {
 
     fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]) {
         attention::weighted_sums(values, stride, weights, sums);
-    }
-
-    #[cfg(thumbformer_helium)]
-    fn scaled_sums(values: &[u32], stride: usize, weights: &mut [i16], ratio: Multiplier, sums: &mut [i32]) {
-        attention::scaled_sums(values, stride, weights, ratio, sums);
     }
 }
 

@@ -4,8 +4,9 @@
 //! 16 * n[r + 4] + n[r] in a byte ──► both   VMLAVA.S8       low = 16 * n[r]: VSHL.I8, VMLAVA.S8
 //! sums of four pairs of rows ──► (low / 16, (both - low / 16) / 16) × the rows' scales ──► q6, q7
 //! ```
+//! Four rows that are left at a matrix's end are two pairs.
 
-use super::{GROUP, block_words, extension};
+use super::{GROUP, MAX_COLUMNS_Q4, block_words, extension};
 use core::arch::naked_asm;
 
 /// What the loop is given, in the order of its registers.
@@ -138,28 +139,106 @@ unsafe extern "C" fn eight_rows(job: &Job) {
     )
 }
 
-/// The rows of all whole eights; how many those were.
+/// Adds what the sums of two pairs of rows are to those of four rows.
+///
+/// ```text
+/// r0 r2 both   r8 r10 low   [r1, #-4] scales   q4 rows
+/// ```
+macro_rules! scaled_four {
+    () => {
+        "asr r8, r8, #4
+         asr r10, r10, #4
+         subs r0, r0, r8
+         subs r2, r2, r10
+         vldrb.u32 q2, [r1, #-4]
+         asrs r0, r0, #4
+         asrs r2, r2, #4
+         vmov q3[2], q3[0], r8, r0
+         vmov q3[3], q3[1], r10, r2
+         vmul.i32 q3, q3, q2
+         vadd.i32 q4, q4, q3"
+    };
+}
+
+/// The last four rows of a matrix, row `r` in a byte with row `r + 2`.
+///
+/// ```text
+/// r1 weights   r3 vector   r4 where it begins   r5 groups   r7 halves   r9 results
+/// ```
+///
+/// # Safety
+/// As of [`eight_rows`], with one block of four rows.
+#[unsafe(naked)]
+unsafe extern "C" fn four_rows(job: &Job) {
+    naked_asm!(
+        extension!(),
+        "push {{r4-r11, lr}}",
+        "vpush {{d8, d9}}",
+        "ldm r0, {{r1, r3, r5, r7, r9}}",
+        "mov r4, r3",
+        "vmov.i32 q4, #0",
+        "add r3, r3, r7, lsl #4",
+        "wls lr, r5, 3f",
+        "2:",
+        "vldrw.u32 q0, [r3], #16",
+        "vldrw.u32 q2, [r1], #68",
+        "vldrw.u32 q1, [r3], #16",
+        "vldrw.u32 q3, [r1, #-52]",
+        pair!("vmlav", "r0", "r8", "q2", "q0"),
+        "vldrw.u32 q2, [r1, #-36]",
+        pair!("vmlava", "r0", "r8", "q3", "q1"),
+        "vldrw.u32 q3, [r1, #-20]",
+        pair!("vmlav", "r2", "r10", "q2", "q0"),
+        pair!("vmlava", "r2", "r10", "q3", "q1"),
+        scaled_four!(),
+        "le lr, 2b",
+        "3:",
+        "cbz r7, 4f",
+        "vldrw.u32 q0, [r4]",
+        "vldrw.u32 q2, [r1], #36",
+        "vldrw.u32 q3, [r1, #-20]",
+        pair!("vmlav", "r0", "r8", "q2", "q0"),
+        pair!("vmlav", "r2", "r10", "q3", "q0"),
+        scaled_four!(),
+        "4:",
+        "vstrw.32 q4, [r9]",
+        "vpop {{d8, d9}}",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// `out[r] = sum(scale[r][g] * sum(n[r][c] * x[c]))`, the inner sum over the columns of group `g`; whether the shapes are as the
+/// loops want them.
 ///
 /// # Shapes
-/// As of `q4::dots`.
-pub(crate) fn eights(weights: &[u32], cols: usize, x: &[i8], out: &mut [i32]) -> usize {
-    let words = 2 * block_words(cols);
-    if !cols.is_multiple_of(16) || cols == 0 || x.len() < cols {
-        return 0;
+/// `weights`: packed, `cols` padded columns; `x: [cols]`; `out`: rows, a multiple of 4.
+pub(super) fn dots(weights: &[u32], cols: usize, x: &[i8], out: &mut [i32]) -> bool {
+    let block = block_words(cols);
+    let blocks = out.len() / 4;
+    let shaped = cols > 0 && cols <= MAX_COLUMNS_Q4 && cols.is_multiple_of(16) && out.len().is_multiple_of(4);
+    if !shaped || x.len() < cols || weights.len() < block.saturating_mul(blocks) {
+        return false;
     }
-    let blocks = (weights.len() / words).min(out.len() / 8);
-    if blocks == 0 {
-        return 0;
-    }
-    let job = Job {
+    let mut job = Job {
         weights: weights.as_ptr(),
         x: x.as_ptr(),
         groups: cols / GROUP,
         halves: cols % GROUP / 16,
         out: out.as_mut_ptr(),
-        blocks,
+        blocks: blocks / 2,
     };
-    // SAFETY: there are so many blocks of weights and of eight results, and one at least; the vector has a byte for each column.
-    unsafe { eight_rows(&job) };
-    8 * blocks
+    if job.blocks > 0 {
+        // SAFETY: there are so many double blocks of weights and of eight results, and one at least; the vector has a byte for each
+        // column.
+        unsafe { eight_rows(&job) };
+    }
+    let done = blocks & !1;
+    if let (Some(weights), Some(out)) = (weights.get(block * done..), out.get_mut(4 * done..))
+        && !out.is_empty()
+    {
+        (job.weights, job.out) = (weights.as_ptr(), out.as_mut_ptr());
+        // SAFETY: a block of weights and four results are left.
+        unsafe { four_rows(&job) };
+    }
+    true
 }

@@ -113,7 +113,7 @@ unsafe extern "C" fn squares_all(x: *const i32, count: usize, shift: i32) -> u64
     )
 }
 
-/// [`Backend::squares`].
+/// [`Backend::sum_of_squares`].
 #[inline]
 pub(crate) fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
     // SAFETY: so many numbers there are.
@@ -143,7 +143,7 @@ unsafe extern "C" fn center_all(x: *mut i32, count: usize, mean: i32, shift: i32
     )
 }
 
-/// [`Backend::center`].
+/// [`Backend::subtract_mean`].
 #[inline]
 pub(crate) fn subtract_mean(x: &mut [i32], mean: i32, shift: u32) -> u64 {
     // SAFETY: so many numbers there are.

@@ -25,7 +25,8 @@ struct Job {
     bias_distance: isize,
     /// Multiplier and shift, negative, of the bias for each vector.
     ratios: [[i32; 2]; 2],
-    multipliers_end: *const i16,
+    /// Where the multipliers end; where there are none, the results.
+    end: *const u8,
 }
 
 /// Sixteen columns of four rows by two vectors; `$op`: `vmlav` begins sums, `vmlava` adds to them.
@@ -212,6 +213,20 @@ macro_rules! results {
     };
 }
 
+/// The sums of four rows as they are; not equal: there are more rows.
+///
+/// ```text
+/// r11 results   r12 their end
+/// ```
+macro_rules! sums {
+    () => {
+        "vmov q0[2], q0[0], r0, r4
+         vmov q0[3], q0[1], r2, r6
+         vstrw.32 q0, [r11], #16
+         cmp r11, r12"
+    };
+}
+
 /// Adds the bias to the results of four rows.
 ///
 /// ```text
@@ -289,16 +304,44 @@ macro_rules! one_vector {
 }
 one_vector!(one_vector, results!());
 one_vector!(one_vector_with_bias, add_bias!(results));
+one_vector!(one_vector_unscaled, sums!());
 
 /// Vectors that are multiplied at a time.
 const TWO: usize = 2;
+
+/// `out[r] = sum(w[r][c] * x[c])`; whether the shapes are as the loop wants them.
+///
+/// # Shapes
+/// As of [`matmul`], of one vector.
+pub(super) fn dots(weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) -> bool {
+    let (rows, x) = (out.len(), signed_bytes(x));
+    let shaped = cols > 0 && cols.is_multiple_of(16) && rows > 0 && rows.is_multiple_of(4);
+    if !shaped || weights.len() < cols.saturating_mul(rows / 4) || x.len() < cols {
+        return false;
+    }
+    let job = Job {
+        weights: weights.as_ptr(),
+        x: [x.as_ptr(); 2],
+        multipliers: core::ptr::null(),
+        out: out.as_mut_ptr(),
+        out_distance: 0,
+        cols,
+        bias_distance: 0,
+        ratios: [[0, 0]; 2],
+        end: out.as_ptr_range().end.cast(),
+    };
+    // SAFETY: columns are a multiple of 16, rows one of 4; of weights there are rows times columns, of the vector so many columns.
+    // All words are aligned, as u32 are.
+    unsafe { one_vector_unscaled(&job) };
+    true
+}
 
 /// `out[v][r] = sum(w[r][c] * x[v][c]) * multipliers[r] / 2^16`, and the bias; whether the shapes are as the loops want them.
 ///
 /// # Shapes
 /// `weights`: packed as `Packing::M55`, `cols` padded columns; `x: [vectors, cols]`; `multipliers`, the bias: padded rows; `out:
 /// [vectors, rows]`.
-pub(crate) fn matmul(
+pub(super) fn matmul(
     weights: &[u32],
     cols: usize,
     x: &[u32],
@@ -336,7 +379,7 @@ pub(crate) fn matmul(
             cols,
             bias_distance,
             ratios: [ratio(), if two { ratio() } else { [0, 0] }],
-            multipliers_end: multipliers.as_ptr_range().end,
+            end: multipliers.as_ptr_range().end.cast(),
         };
         // SAFETY: columns are a multiple of 16, rows one of 4; of weights there are rows times columns, of each vector so many
         // columns, of results so many rows for each vector, and as many biases as rows. All words are aligned, as u32 are.

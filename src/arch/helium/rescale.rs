@@ -117,12 +117,6 @@ unsafe extern "C" fn to_distant_bytes(x: *const i32, count: usize, out: *mut i8,
     )
 }
 
-/// [`Backend::rescale`].
-#[inline]
-pub(crate) fn rescale(x: &[i32], ratio: Multiplier, out: &mut [i8]) {
-    rescale_i8(x, ratio, out);
-}
-
 /// [`Backend::rescale_i8`].
 #[inline]
 pub(crate) fn rescale_i8(x: &[i32], ratio: Multiplier, out: &mut [i8]) {

@@ -1,4 +1,4 @@
-//! Vectors of 32-bit integers in `core::simd`; on Helium `helium::vectors` does them.
+//! Vectors of 32-bit integers in `core::simd`.
 //!
 //! ```text
 //! x ── Multiplier ──► rescaled: bytes, halves, in place, an activation's argument
@@ -110,7 +110,7 @@ pub(super) fn add_scaled(x: &mut [i32], other: &[i16], ratio: Multiplier) {
     Scalar::add_scaled(rest, other_rest, ratio);
 }
 
-/// [`Backend::squares`].
+/// [`Backend::sum_of_squares`].
 pub(super) fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
     let (vectors, rest) = x.as_chunks::<4>();
     let mut sum = Scalar::sum_of_squares(rest, shift);
