@@ -16,7 +16,7 @@ fn main() {
     let feature = |name: &str| var_os(format!("CARGO_FEATURE_{name}")).is_some();
     let portable_simd = feature("PORTABLE_SIMD");
     if let Some(refusal) = choice::refusal(&target, feature("STD"), portable_simd, portable_simd && takes_unstable()) {
-        fail(refusal);
+        return println!("cargo::error={refusal}");
     }
     let encoded = var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     let rustflags: Vec<&str> = encoded.split('\x1f').filter(|flag| !flag.is_empty()).collect();
@@ -41,7 +41,8 @@ fn main() {
                 println!("cargo:warning={warning}");
             }
         }
-        Err(error) => fail(&error),
+        // Ends the build, with this sentence and nothing else.
+        Err(error) => println!("cargo::error={error}"),
     }
 }
 
@@ -51,10 +52,4 @@ fn takes_unstable() -> bool {
     let version = std::process::Command::new(rustc).arg("--version").output();
     let version = version.map(|printed| String::from_utf8_lossy(&printed.stdout).into_owned()).unwrap_or_default();
     choice::takes_unstable(&version, var("RUSTC_BOOTSTRAP").ok().as_deref(), "thumbformer")
-}
-
-/// Ends the build with this sentence and nothing else.
-fn fail(error: &str) -> ! {
-    println!("cargo::error={error}");
-    std::process::exit(1)
 }
