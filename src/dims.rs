@@ -1,11 +1,10 @@
-//! The dimensions of a model and every size that follows from them, computable at compile time.
+//! The dimensions of a model: plain numbers, their ranges, and what follows from them alone.
 //!
 //! ```text
-//! header words ──► Dims ──► sizes of the state's buffers (const-generic arguments in firmware, Vec lengths on the host)
+//! header words ──► Dims ──► check: each in its range, and fitting the others
+//!                       └─► state/regions: sizes of the state's buffers
 //! ```
 
-use crate::arch;
-use crate::block::head_words;
 use crate::error::Error;
 use crate::options::{Input, Mask, Options, Pooler, Pooling, Positions};
 
@@ -50,10 +49,6 @@ pub const MAX_WIDTH: usize = 65_536;
 
 /// Largest context: beyond it the softmax would have fewer than 9 bits for a probability.
 pub const MAX_CONTEXT: usize = 32_768;
-
-/// Most tokens that go through the network together, and as many as do unless one says otherwise: what the kernels of the M4
-/// take at a time.
-pub const MAX_BATCH: usize = 4;
 
 impl Dims {
     /// The dimensions of a decoder of the Llama family with the usual attention scale.
@@ -258,23 +253,6 @@ impl Dims {
         matches!(self.options.mask, Mask::Causal)
     }
 
-    /// Words of a position's rotary angles.
-    pub(crate) const fn rotation_words(&self) -> usize {
-        if self.is_rotary() { self.head_dim / 2 } else { 0 }
-    }
-
-    /// Words of the streams in the state: of a batch, or of all tokens where all see each other; none where they are the
-    /// caller's.
-    pub(crate) const fn stream_words(&self, max_seq: usize, batch: usize) -> usize {
-        if self.is_stream() {
-            0
-        } else if self.is_causal() {
-            batch * self.d_model
-        } else {
-            max_seq * self.d_model
-        }
-    }
-
     /// Tokens that the cache holds in a state with room for `max_seq`: no more than a token sees.
     pub const fn cached(&self, max_seq: usize) -> usize {
         if self.sliding_window > 0 && self.sliding_window < max_seq { self.sliding_window } else { max_seq }
@@ -300,57 +278,6 @@ impl Dims {
     /// Width of the concatenated key (or value) heads, `n_kv_heads * head_dim`.
     pub const fn kv_width(&self) -> usize {
         self.n_kv_heads * self.head_dim
-    }
-
-    /// Words of projections and other vectors in fixed point that one token needs at a time.
-    pub const fn scratch(&self) -> usize {
-        const fn padded(rows: usize) -> usize {
-            rows.next_multiple_of(arch::PACKED_ROWS)
-        }
-        let attention = 2 * padded(self.attention_width()) + 2 * padded(self.kv_width());
-        let mlp = if self.options.gated { 2 * padded(self.d_ff) } else { padded(self.d_ff) };
-        let widest = if attention > mlp { attention } else { mlp };
-        let widest = if padded(self.d_model) > widest { padded(self.d_model) } else { widest };
-        if self.n_features > widest { self.n_features } else { widest }
-    }
-
-    /// Words of a token's quantized activations: the widest vector that meets a matrix, or a query in 16 bits.
-    pub const fn activation_words(&self) -> usize {
-        let widest = if self.d_ff > self.d_model { self.d_ff } else { self.d_model };
-        let widest = if self.attention_width() > widest { self.attention_width() } else { widest };
-        let widest = if self.n_features > widest { self.n_features } else { widest };
-        let (activations, query) = (arch::activation_words(widest), self.head_dim.div_ceil(4) * 2);
-        if activations > query { activations } else { query }
-    }
-
-    /// Words of one row of attention scores.
-    pub const fn score_words(&self, max_seq: usize) -> usize {
-        self.cached(max_seq).next_multiple_of(4) / 2
-    }
-
-    /// Words of the KV cache of one layer for a context of `max_seq` tokens: int8 keys and values, a 16-bit mantissa for each
-    /// of both per token and key/value head, and their exponents.
-    pub const fn layer_cache_words(&self, max_seq: usize) -> usize {
-        self.n_kv_heads * head_words(self.head_dim, self.cached(max_seq))
-    }
-
-    /// Words of the KV cache for a context of `max_seq` tokens: of all layers where later tokens look at it, else of one.
-    pub const fn cache_words(&self, max_seq: usize) -> usize {
-        if self.is_causal() { self.n_layers * self.layer_cache_words(max_seq) } else { self.layer_cache_words(max_seq) }
-    }
-
-    /// Words of the outputs, padded.
-    pub const fn logit_words(&self) -> usize {
-        self.n_outputs.next_multiple_of(arch::PACKED_ROWS)
-    }
-
-    /// Words of a session's whole state for a context of `max_seq` tokens, `batch` of which go through the network together.
-    pub const fn state_words(&self, max_seq: usize, batch: usize) -> usize {
-        self.stream_words(max_seq, batch)
-            + batch * (self.rotation_words() + self.scratch() + self.activation_words())
-            + self.score_words(max_seq)
-            + self.cache_words(max_seq)
-            + self.logit_words()
     }
 
     /// Parameters that are multiplied with an activation for every token, in multiply-accumulates;

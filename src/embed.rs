@@ -13,7 +13,7 @@ use crate::inputs::Inputs;
 use crate::kernels::matrix::{Batch, linear};
 use crate::kernels::quantize::quantize_stream;
 use crate::observe::{Observer, Point, Vector};
-use crate::state::Scratch;
+use crate::state::regions::Scratch;
 use crate::weights::{self, Linear, Matrix};
 
 /// What makes streams.

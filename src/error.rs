@@ -86,6 +86,13 @@ pub enum Error {
         /// The index of the first bad value.
         index: u32,
     },
+    /// The state for the model's whole context has more words than this machine can count.
+    StateTooLarge {
+        /// The model's longest context.
+        max_seq: usize,
+        /// Its number of layers.
+        n_layers: usize,
+    },
     /// The state has another size than the model needs.
     StateTooSmall {
         /// Words that are needed.
@@ -226,6 +233,9 @@ impl Error {
             Error::BadValue { .. } => {
                 "a tensor holds NaN, infinity or an entry out of range; check the training run, then convert again"
             }
+            Error::StateTooLarge { .. } => {
+                "the state for the model's whole context is larger than this chip's address space; lower max_seq in the checkpoint's config and convert again"
+            }
             Error::StateTooSmall { .. } => {
                 "the state has the wrong size for this model; take the state type that `model!` made for this very image"
             }
@@ -303,6 +313,7 @@ impl fmt::Display for Error {
             Error::BadValue { tensor, layer, index } => {
                 write!(f, "{tensor:?} of layer {layer}, value {index}: ")?;
             }
+            Error::StateTooLarge { max_seq, n_layers } => write!(f, "max_seq {max_seq}, n_layers {n_layers}: ")?,
             Error::StateTooSmall { expected, found } => write!(f, "expected {expected} words, found {found}: ")?,
             Error::Packing { expected, found } => {
                 write!(f, "expected {}, found {}: ", expected.name(), found.name())?;

@@ -11,7 +11,7 @@ use crate::kernels::matrix::{Batch, linear};
 use crate::kernels::quantize::quantize_stream;
 use crate::observe::{Observer, Point, Vector};
 use crate::options::Pooler;
-use crate::state::Scratch;
+use crate::state::regions::Scratch;
 use crate::weights::Linear;
 
 /// Final norm, pooler and output matrix.

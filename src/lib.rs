@@ -52,8 +52,8 @@ mod tensors;
 pub mod text;
 mod weights;
 
-pub use arch::{BACKEND, PACKING, Packing};
-pub use dims::{Dims, MAX_BATCH, MAX_CONTEXT, MAX_WIDTH};
+pub use arch::{BACKEND, MAX_BATCH, PACKING, Packing};
+pub use dims::{Dims, MAX_CONTEXT, MAX_WIDTH};
 pub use error::Error;
 pub use inputs::Inputs;
 pub use logits_crc::LogitsCrc;

@@ -6,7 +6,7 @@
 //! ```
 
 use crate::arch::PACKING;
-use crate::block::{self, Attention, Block, Layout, Mlp, Norm, Step};
+use crate::block::{self, Attention, Block, Mlp, Norm, Step};
 use crate::dims::Dims;
 use crate::embed::Embedding;
 use crate::error::Error;
@@ -15,7 +15,10 @@ use crate::image::Image;
 use crate::inputs::{Inputs, Visible};
 use crate::observe::{Observer, Point, Vector};
 use crate::options::{Pooler, Pooling};
-use crate::state::{Memory, Regions, Scratch, take};
+use crate::state::Memory;
+use crate::state::kv_cache::HeadLayout;
+use crate::state::regions::{Regions, Scratch};
+use crate::state::take::take;
 use crate::tensors::Tensor;
 use crate::text::Tokenizer;
 
@@ -147,15 +150,15 @@ impl<'a> Model<'a> {
     ) -> Result<(), Error> {
         let dims = &self.image.dims;
         let (max_seq, width) = (dims.cached(memory.max_seq), dims.d_model.max(1));
-        let (Regions { stream, rotations, mut scratch, cache }, logits) = memory.regions(dims)?;
+        let Regions { stream, rotations, mut scratch, kv_cache, logits, .. } = memory.regions(dims)?;
         let x = stream.get_mut(..tokens * width).unwrap_or(&mut []);
         let embedding = self.embedding();
         embedding.write(x, width, inputs, &mut scratch)?;
         embedding.place(x, width, position.., &mut scratch, observer)?;
         self.rotations(rotations, (position..).take(tokens));
-        let layout = Layout::of(dims.head_dim, max_seq, dims.cached(dims.max_seq));
+        let layout = HeadLayout::of(dims.head_dim, max_seq, dims.cached(dims.max_seq));
         let step = Step { layer: 0, position, length: 0, max_seq, layout, rotations, head_dim: dims.head_dim };
-        let caches = cache.chunks_exact_mut(dims.layer_cache_words(max_seq).max(1));
+        let caches = kv_cache.chunks_exact_mut(dims.layer_cache_words(max_seq).max(1));
         for (layer, cache) in caches.take(dims.n_layers).enumerate() {
             self.block(layer).forward(x, cache, &Step { layer, ..step }, &mut scratch, observer)?;
         }
@@ -191,8 +194,8 @@ impl<'a> Model<'a> {
     ) -> Result<(), Error> {
         let dims = &self.image.dims;
         let (max_seq, batch, width) = (memory.max_seq, memory.batch, dims.d_model.max(1));
-        let (mut regions, logits) = memory.regions(dims)?;
-        let stream = core::mem::take(&mut regions.stream);
+        let mut regions = memory.regions(dims)?;
+        let (stream, logits) = (core::mem::take(&mut regions.stream), core::mem::take(&mut regions.logits));
         let embedding = self.embedding();
         let mut rest = &mut *stream;
         if embedding.class_token.is_some() {
@@ -245,9 +248,9 @@ impl<'a> Model<'a> {
     ) -> Result<(), Error> {
         let dims = &self.image.dims;
         let width = dims.d_model.max(1);
-        let Regions { rotations, scratch, cache, .. } = regions;
+        let Regions { rotations, scratch, kv_cache, .. } = regions;
         let length = x.len() / width;
-        let layout = Layout::of(dims.head_dim, max_seq, dims.max_seq);
+        let layout = HeadLayout::of(dims.head_dim, max_seq, dims.max_seq);
         for layer in 0..dims.n_layers {
             let block = self.block(layer);
             for storing in [true, false] {
@@ -258,9 +261,9 @@ impl<'a> Model<'a> {
                     let position = index * batch;
                     let step = Step { layer, position, length, max_seq, layout, rotations, head_dim: dims.head_dim };
                     if storing {
-                        block.store(x, cache, &step, scratch, observer)?;
+                        block.store(x, kv_cache, &step, scratch, observer)?;
                     } else {
-                        block.forward(x, cache, &step, scratch, observer)?;
+                        block.forward(x, kv_cache, &step, scratch, observer)?;
                     }
                 }
             }
@@ -281,7 +284,7 @@ impl<'a> Model<'a> {
     ) -> Result<(), Error> {
         let dims = &self.image.dims;
         let shape = (memory.max_seq, memory.batch);
-        let (mut regions, _) = memory.regions(dims)?;
+        let mut regions = memory.regions(dims)?;
         let visible = Visible::new(None, x.len() / dims.d_model.max(1), 0)?;
         self.encode(x, &visible, shape, &mut regions, observer)?;
         self.norm_all(x, &mut regions.scratch, observer)

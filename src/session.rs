@@ -241,7 +241,7 @@ impl Session<'_, '_> {
     fn outputs(&mut self) -> Result<&mut [f32], Error> {
         let dims = self.model.dims();
         let expected = dims.n_outputs;
-        let (_, logits) = self.memory.regions(dims)?;
+        let logits = self.memory.regions(dims)?.logits;
         let found = logits.len();
         logits.get_mut(..expected).ok_or(Error::StateTooSmall { expected, found })
     }

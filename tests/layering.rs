@@ -80,20 +80,8 @@ fn the_search_finds_code_and_leaves_comments_and_unit_tests_out() {
 }
 
 #[test]
-fn arch_knows_no_transformer_and_the_block_knows_no_instruction_set() {
+fn arch_knows_nothing_of_the_crate_and_the_rest_knows_no_instruction_set() {
     let core = sources("src");
-    let above = [
-        "crate::block",
-        "crate::image",
-        "crate::model",
-        "crate::state",
-        "crate::kernels",
-        "crate::dims",
-        "crate::Dims",
-    ];
-    let found = places(&core, |path| path.starts_with("src/arch/"), &above);
-    assert!(found.is_empty(), "{found:#?}");
-    // Whatever way it is written: from the rest of the crate arch takes nothing.
     let found = places(&core, |path| path.starts_with("src/arch/"), &["crate::", "super::super"]);
     assert!(found.is_empty(), "{found:#?}");
     let below = ["target_arch", "target_feature", "core::arch", "core::simd", "thumbformer_backend", "asm!"];
@@ -101,22 +89,144 @@ fn arch_knows_no_transformer_and_the_block_knows_no_instruction_set() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// All modules of the core: each uses only those below it. `lib` is the crate's root, a folder stands for its `mod.rs`.
+const FLOORS: &str = "
+    bench macros lib session model head embed
+    block block/attention block/mlp block/norm block/step
+    text text/sampler text/tokenizer logits_crc
+    image image/write image/constant image/parse image/header image/view image/tensors image/round image/layout
+    inputs
+    state state/host state/memory state/regions state/kv_cache state/take
+    cycles observe
+    kernels kernels/float kernels/matrix kernels/softmax kernels/quantize kernels/scaled
+    weights
+    audio audio/stream audio/bank audio/design audio/config audio/fft audio/log2
+    outputs dims options error
+    arch
+";
+
+/// The place of a module, given as its path, in the list; one inside `arch` is `arch`.
+fn floor(path: &[&str]) -> Option<usize> {
+    let path = if path.first() == Some(&"arch") { &path[..1] } else { path };
+    let name = if path.is_empty() { "lib".into() } else { path.join("/") };
+    FLOORS.split_whitespace().position(|floor| floor == name)
+}
+
+/// The module that a source file is, as its path from the root.
+fn module(file: &str) -> Vec<&str> {
+    let path = file.strip_prefix("src/").and_then(|file| file.strip_suffix(".rs")).expect("a file of the core");
+    path.split('/').filter(|&name| name != "mod" && name != "lib").collect()
+}
+
+/// All paths that begin at the start of a text, those of a tree of imports one by one.
+fn paths<'t>(text: &mut &'t str, before: &[&'t str], found: &mut Vec<Vec<&'t str>>) {
+    let mut path = before.to_vec();
+    loop {
+        *text = text.trim_start();
+        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+        if end > 0 {
+            path.push(&text[..end]);
+            *text = &text[end..];
+            match text.strip_prefix("::") {
+                Some(rest) => *text = rest,
+                None => return found.push(path),
+            }
+        } else if let Some(rest) = text.strip_prefix('{') {
+            *text = rest;
+            while !text.trim_start().starts_with('}') && !text.is_empty() {
+                paths(text, &path, found);
+                // ` as name`, and what separates the branches.
+                let end = text.find([',', '}']).unwrap_or(text.len());
+                *text = text[end..].strip_prefix(',').unwrap_or(&text[end..]);
+            }
+            *text = text.trim_start().strip_prefix('}').unwrap_or(text);
+            return;
+        } else {
+            return found.push(path);
+        }
+    }
+}
+
+/// Modules that a file uses: what follows `crate::`, `super::` and `self::` in its code, and the modules of its folder.
+fn used(source: &Source) -> Vec<(String, usize)> {
+    let (own, mut used) = (module(&source.path), Vec::new());
+    let text: String = code(source).map(|(_, line)| format!("{line}\n")).collect();
+    let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    for (at, _) in text.match_indices("::") {
+        let start = text[..at].rfind(|c| !is_name(c)).map_or(0, |before| before + 1);
+        let first = &text[start..at];
+        let is_sibling = floor(&[&own[..], &[first]].concat()).is_some();
+        // With a colon it is a path that another turn begins with, or one of another crate.
+        if first.is_empty() || first.contains(':') || !(["crate", "super", "self"].contains(&first) || is_sibling) {
+            continue;
+        }
+        let mut found = Vec::new();
+        paths(&mut &text[start..], &[], &mut found);
+        for path in found {
+            let mut full = if path[0] == "crate" { Vec::new() } else { own.clone() };
+            for &name in &path {
+                match name {
+                    "crate" | "self" => {}
+                    "super" => _ = full.pop(),
+                    name => full.push(name),
+                }
+            }
+            // The end of a path is no module: the longest part of it that is one counts.
+            let floor = (0..=full.len()).rev().find_map(|end| floor(&full[..end])).expect("the root at least");
+            used.push((path.join("::"), floor));
+        }
+    }
+    used
+}
+
+/// Uses of what does not stand below.
+fn upward(source: &Source) -> Vec<String> {
+    let own = floor(&module(&source.path)).unwrap_or_else(|| panic!("{}: put it into the list", source.path));
+    let up = used(source).into_iter().filter(|&(_, floor)| floor < own);
+    up.map(|(path, _)| format!("{} uses {path}, which stands above it", source.path)).collect()
+}
+
 #[test]
-fn kernels_know_no_model() {
+fn a_module_uses_only_what_stands_below_it() {
     let core = sources("src");
-    let above = ["crate::block", "crate::model", "crate::state", "crate::image", "crate::text"];
-    let found = places(&core, |path| path.starts_with("src/kernels/"), &above);
+    let found: Vec<String> = core.iter().flat_map(upward).collect();
     assert!(found.is_empty(), "{found:#?}");
+    // A name in the list that is no module would be a hole in it.
+    let modules: Vec<usize> = core.iter().filter_map(|source| floor(&module(&source.path))).collect();
+    for (place, name) in FLOORS.split_whitespace().enumerate() {
+        assert!(modules.contains(&place), "{name}: no such module");
+    }
+}
+
+#[test]
+fn the_search_for_uses_follows_every_way_to_write_a_path() {
+    let uses = |path: &str, text: &str| upward(&Source { path: path.into(), text: text.into() }).len();
+    let table = [
+        ("src/dims.rs", "use crate::block::head_words;", 1),
+        ("src/dims.rs", "use crate::{error::Error, state::{regions::{self, Regions}, take}};", 3),
+        ("src/dims.rs", "use crate::{\n    arch as a,\n    block::{Block as B},\n};", 1),
+        ("src/dims.rs", "fn f() -> usize { crate::model::f(super::session::g) }", 2),
+        ("src/dims.rs", "use super::options::Options;\nuse crate::arch;\n// use crate::block;", 0),
+        ("src/dims.rs", "fn f(d: &crate::Dims) {}", 1),
+        ("src/state/kv_cache.rs", "use super::take::take;", 0),
+        ("src/state/take.rs", "use super::kv_cache::HeadCache;", 1),
+        ("src/state/take.rs", "use super::Memory;", 1),
+        ("src/state/mod.rs", "mod memory;\npub use memory::Memory;", 0),
+        ("src/state/take.rs", "use super::super::model::Model;", 1),
+    ];
+    for (path, text, expected) in table {
+        assert_eq!(uses(path, text), expected, "{path}: {text}");
+    }
 }
 
 #[test]
 fn the_core_allocates_nothing_and_uses_std_only_in_the_parts_for_the_host() {
     let core = sources("src");
-    let host = |path: &str| ["src/image/write.rs", "src/arch/pack.rs", "src/state.rs"].contains(&path);
+    let host = |path: &str| ["src/image/write.rs", "src/arch/pack.rs", "src/state/host.rs"].contains(&path);
     for (path, gate) in [
         ("src/image/mod.rs", "#[cfg(feature = \"std\")]\nmod write;"),
         ("src/arch/mod.rs", "#[cfg(feature = \"std\")]\nmod pack;"),
-        ("src/state.rs", "#[cfg(feature = \"std\")]\nmod host {"),
+        ("src/state/mod.rs", "#[cfg(feature = \"std\")]\nmod host;"),
     ] {
         let source = core.iter().find(|source| source.path == path).expect("the file");
         assert!(source.text.contains(gate), "{path}: expected {gate:?}");

@@ -326,6 +326,9 @@ pub(crate) trait Backend {
     }
 }
 
+/// Most tokens that go through the network together, and the default: the vectors that the kernels of the M4 take at a time.
+pub const MAX_BATCH: usize = 4;
+
 /// What is added to the products of a matrix.
 pub(crate) struct Bias<'a> {
     /// `[rows]`.

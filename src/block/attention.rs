@@ -8,17 +8,18 @@
 //! Heads attend side by side; `n_heads / n_kv_heads` query heads share one key/value head (Ainslie et al. 2023). The mask
 //! is which tokens the cache holds when a token looks: those up to itself (causal), or the whole sequence.
 
-use super::Step;
-use super::cache::HeadCache;
-use crate::arch::{self, Backend, Native, PACKED_ROWS};
-use crate::dims::{Dims, MAX_BATCH};
+use super::step::Step;
+use crate::arch::{self, Backend, MAX_BATCH, Native, PACKED_ROWS};
+use crate::dims::Dims;
 use crate::error::Error;
 use crate::kernels::matrix::{Batch, Products, linear};
 use crate::kernels::quantize::{NO_EXPONENT, quantize};
 use crate::kernels::scaled::{Scaled, power_of_two};
 use crate::kernels::softmax::{Query, Values};
 use crate::observe::{AttentionRow, Observer, Point};
-use crate::state::{Scratch, take};
+use crate::state::kv_cache::HeadCache;
+use crate::state::regions::Scratch;
+use crate::state::take::take;
 use crate::weights::{Linear, Vector};
 
 /// Multi-head attention.

@@ -6,7 +6,7 @@
 //! plain: int8 ────► up ────► f ───► quantize ─► down ─► branch
 //! ```
 
-use super::Step;
+use super::step::Step;
 use crate::arch::{
     ACTIVATION_BITS, Backend, GELU_TAIL, GELU_TANH_TAIL, LARGEST_TAIL, Native, PACKED_ROWS, SILU_TAIL, Tail,
 };
@@ -16,7 +16,8 @@ use crate::kernels::quantize::quantize_within;
 use crate::kernels::scaled::{Multiplier, Scaled, bit_length, power_of_two};
 use crate::observe::{Observer, Point};
 use crate::options::Activation;
-use crate::state::{Scratch, take};
+use crate::state::regions::Scratch;
+use crate::state::take::take;
 use crate::weights::Linear;
 
 /// `down(f(up(x)))`, or with a gate `down(f(gate(x)) * up(x))` (Shazeer 2020).

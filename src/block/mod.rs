@@ -14,14 +14,14 @@
 //! `docs/lesson.md` shows on this very code what each line does to the numbers.
 
 mod attention;
-mod cache;
 mod mlp;
 mod norm;
+mod step;
 
 pub(crate) use attention::{Attention, rotation};
-pub(crate) use cache::{Layout, head_words};
 pub(crate) use mlp::Mlp;
 pub(crate) use norm::Norm;
+pub(crate) use step::Step;
 
 use crate::dims::Dims;
 use crate::error::Error;
@@ -30,7 +30,7 @@ use crate::kernels::matrix::{Batch, Products};
 use crate::kernels::quantize::quantize_stream;
 use crate::observe::{NoObserver, Observer, Point, Vector};
 use crate::options::NormPlace;
-use crate::state::Scratch;
+use crate::state::regions::Scratch;
 
 /// One block's weights.
 pub(crate) struct Block<'a> {
@@ -39,32 +39,6 @@ pub(crate) struct Block<'a> {
     pub(crate) attention: Attention<'a>,
     pub(crate) mlp_norm: Norm<'a>,
     pub(crate) mlp: Mlp<'a>,
-}
-
-/// Where in the model and in the sequence the computation stands.
-#[derive(Clone, Copy)]
-pub(crate) struct Step<'a> {
-    pub(crate) layer: usize,
-    /// Of the first token of the batch.
-    pub(crate) position: usize,
-    /// Tokens of the sequence that is seen as a whole; without meaning under a causal mask.
-    pub(crate) length: usize,
-    /// Tokens that the cache has room for; a longer sequence overwrites those that a sliding window has left behind.
-    pub(crate) max_seq: usize,
-    /// How the cache is cut into heads.
-    pub(crate) layout: Layout,
-    /// For each token of the batch cosines, then sines, of its rotary angles, `[tokens, head_dim]`, 15 fraction bits; empty without
-    /// rotary positions.
-    pub(crate) rotations: &'a [i16],
-    /// Width of a rotation.
-    pub(crate) head_dim: usize,
-}
-
-impl Step<'_> {
-    /// The rotation of one token of the batch.
-    fn rotation(&self, token: usize) -> &[i16] {
-        self.rotations.chunks_exact(self.head_dim.max(1)).nth(token).unwrap_or(&[])
-    }
 }
 
 impl Block<'_> {

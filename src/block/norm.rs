@@ -12,7 +12,7 @@ use crate::kernels::quantize::{quantize_within, to_block};
 use crate::kernels::scaled::{Scaled, bit_length, power_of_two, sqrt};
 use crate::observe::{Observer, Point};
 use crate::options;
-use crate::state::Scratch;
+use crate::state::regions::Scratch;
 use crate::weights::Vector;
 
 /// RMSNorm (Zhang & Sennrich 2019): `gain * x / sqrt(mean(x^2) + eps)`, or LayerNorm (Ba et al. 2016):

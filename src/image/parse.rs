@@ -27,9 +27,15 @@ impl<'a> Image<'a> {
     /// # Errors
     /// The first thing that is wrong: see [`Error`], whose variants up to [`Error::BadValue`] come from here.
     pub const fn parse(words: &'a [u32]) -> Result<Image<'a>, Error> {
+        Image::parse_within(words, usize::MAX)
+    }
+
+    /// [`parse`](Image::parse) for a machine on which a state has fewer than so many words.
+    const fn parse_within(words: &'a [u32], limit: usize) -> Result<Image<'a>, Error> {
         check!(envelope(words));
         let image = check!(read_header(words));
         check!(image.dims.check());
+        check!(image.dims.check_state(limit));
         if let Some(tensor) = image.contents.missing(&image.dims.options) {
             return Err(Error::MissingTensor { tensor, layer: 0 });
         }
@@ -179,5 +185,52 @@ impl<'a> Image<'a> {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::arch::Packing;
+    use crate::image::ImageWriter;
+    use crate::options::{Norm, Options, Positions};
+    use std::vec;
+
+    /// A causal model with many narrow heads, whose cache is the largest for its weights.
+    fn many_heads(n_layers: usize) -> vec::Vec<u32> {
+        let mut dims = Dims::new(1, n_layers, 1024, 1024, 2, 1, 1, 32_768, 1e-5).expect("dims");
+        dims.head_dim = 1;
+        dims.options = Options { positions: Positions::None, gated: false, norm: Norm::Rms, ..Options::LLAMA };
+        let mut writer = ImageWriter::new(dims, Packing::Host);
+        writer.matrix(Tensor::Embedding, 0, 1, 1, &[0.0]).expect("a matrix");
+        writer.vector(Tensor::FinalNorm, 0, &[0.0]).expect("a vector");
+        for layer in 0..n_layers {
+            for (tensor, rows, cols) in [
+                (Tensor::Query, 1024, 1),
+                (Tensor::Key, 1024, 1),
+                (Tensor::Value, 1024, 1),
+                (Tensor::AttentionOutput, 1, 1024),
+                (Tensor::Up, 1, 1),
+                (Tensor::Down, 1, 1),
+            ] {
+                writer.matrix(tensor, layer, rows, cols, &vec![0.0; rows * cols]).expect("a matrix");
+            }
+            writer.vector(Tensor::AttentionNorm, layer, &[0.0]).expect("a vector");
+            writer.vector(Tensor::MlpNorm, layer, &[0.0]).expect("a vector");
+        }
+        writer.finish().expect("an image")
+    }
+
+    #[test]
+    fn an_image_whose_state_a_usize_of_32_bits_cannot_count_is_refused_there() {
+        let most = u32::MAX as usize;
+        let large = many_heads(57);
+        let refused = Some(Error::StateTooLarge { max_seq: 32_768, n_layers: 57 });
+        assert_eq!(Image::parse_within(&large, most).err(), refused);
+        let words = Image::parse(&large).expect("64 bits").dims.state_words(32_768, 4);
+        // A chip that wraps would take it for a hundredth and skip layers.
+        assert!(words > most && (words as u32) < 1 << 24, "{words}");
+        assert!(Image::parse_within(&many_heads(56), most).is_ok());
     }
 }

@@ -7,8 +7,7 @@
 //! ```
 
 use super::scaled::{HUGE, Multiplier, Scaled};
-use crate::arch::{self, Backend, Bias, Native, PACKED_ROWS};
-use crate::dims::MAX_BATCH;
+use crate::arch::{self, Backend, Bias, MAX_BATCH, Native, PACKED_ROWS};
 use crate::weights::{Kind, Linear, Matrix, Vector};
 
 /// What a row's multiplier divides by.

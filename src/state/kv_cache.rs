@@ -8,20 +8,15 @@
 //! of the RAM of a float cache. All keys of a head share an exponent, as all values do: it grows when a larger vector comes,
 //! and the mantissas before it are shifted and rounded, as those vectors now count for less in units of the largest.
 
+use super::take::take;
 use crate::arch::{self, Backend, Native};
 use crate::kernels::quantize::{NO_EXPONENT, Scale};
 use crate::kernels::scaled::{Multiplier, Scaled, bit_length};
 use crate::kernels::softmax::{KEY_BITS, value_bits};
-use crate::state::take;
 
-/// Words of one head's part of the cache.
-pub(crate) const fn head_words(head_dim: usize, max_seq: usize) -> usize {
-    Layout::new(head_dim, max_seq).words
-}
-
-/// How a head's part of the cache is cut, computed once for all heads and layers.
+/// Layout of one head's part of the cache, computed once for all heads and layers.
 #[derive(Clone, Copy)]
-pub(crate) struct Layout {
+pub(crate) struct HeadLayout {
     /// Words of a head.
     words: usize,
     /// Tokens that fit.
@@ -38,12 +33,22 @@ pub(crate) struct Layout {
     pub(crate) value_bits: i32,
 }
 
-impl Layout {
-    pub(crate) const fn new(head_dim: usize, max_seq: usize) -> Layout {
-        let (width, stride) = (head_dim.next_multiple_of(4), max_seq.next_multiple_of(4));
-        let (keys, values) = (max_seq * width / 4, head_dim * stride / 4);
-        let words = keys + values + 2 * (stride / 2) + 1;
-        Layout { words, tokens: max_seq, keys, values, width, stride, value_bits: 0 }
+impl HeadLayout {
+    /// The layout for `max_seq` tokens. Sizes saturate, as those of all [regions](super::regions) do.
+    #[deny(clippy::arithmetic_side_effects)]
+    pub(super) const fn new(head_dim: usize, max_seq: usize) -> HeadLayout {
+        // In words: four int8, or two mantissas.
+        let (key, column) = (head_dim.div_ceil(4), max_seq.div_ceil(4));
+        let (keys, values) = (max_seq.saturating_mul(key), head_dim.saturating_mul(column));
+        let mantissas = column.saturating_mul(4);
+        let words = keys.saturating_add(values).saturating_add(mantissas).saturating_add(1);
+        let (width, stride) = (key.saturating_mul(4), column.saturating_mul(4));
+        HeadLayout { words, tokens: max_seq, keys, values, width, stride, value_bits: 0 }
+    }
+
+    /// Words of a head.
+    pub(super) const fn words(&self) -> usize {
+        self.words
     }
 
     /// Where the token at a position is stored, and whether in place of an older one.
@@ -54,8 +59,8 @@ impl Layout {
     }
 
     /// The layout for a state of `max_seq` tokens of a model whose longest context is `context`.
-    pub(crate) const fn of(head_dim: usize, max_seq: usize, context: usize) -> Layout {
-        let mut layout = Layout::new(head_dim, max_seq);
+    pub(crate) const fn of(head_dim: usize, max_seq: usize, context: usize) -> HeadLayout {
+        let mut layout = HeadLayout::new(head_dim, max_seq);
         layout.value_bits = value_bits(context);
         layout
     }
@@ -83,12 +88,12 @@ pub(crate) struct HeadCache<'c> {
     pub(crate) value_mantissas: &'c mut [i16],
     /// Of keys and of values.
     exponents: &'c mut [i16],
-    pub(crate) layout: &'c Layout,
+    pub(crate) layout: &'c HeadLayout,
 }
 
 impl<'c> HeadCache<'c> {
     /// The heads of a layer's cache, in order.
-    pub(crate) fn heads(mut layer: &'c mut [u32], layout: &'c Layout) -> impl Iterator<Item = HeadCache<'c>> {
+    pub(crate) fn heads(mut layer: &'c mut [u32], layout: &'c HeadLayout) -> impl Iterator<Item = HeadCache<'c>> {
         core::iter::from_fn(move || {
             let mut head = take(&mut layer, layout.words).ok()?;
             let keys = take(&mut head, layout.keys).ok()?;
