@@ -41,6 +41,7 @@ pub(crate) struct Scratch<'s> {
 /// The regions of a state, cut from `memory` in the order of their fields, and the sum of their sizes.
 ///
 /// Regions that the memory has no room for are empty; without any memory the sum is all that comes of it.
+#[inline(always)] // into the function that returns them, so that they are written where they are wanted
 pub(crate) const fn regions<'s>(dims: &Dims, max_seq: usize, batch: usize, memory: &'s mut [u32]) -> Regions<'s> {
     let mut rest = Rest { memory, words: 0 };
     Regions {
@@ -65,6 +66,8 @@ struct Rest<'s> {
 
 impl<'s> Rest<'s> {
     /// The next region.
+    #[allow(clippy::mem_replace_with_default)] // `take` is no `const fn`
+    #[inline(always)]
     const fn take(&mut self, count: usize) -> &'s mut [u32] {
         self.words = self.words.saturating_add(count);
         match core::mem::replace(&mut self.memory, &mut []).split_at_mut_checked(count) {
