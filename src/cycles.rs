@@ -109,7 +109,7 @@ struct Sum {
 /// # let mut counter = Clock(0);
 /// let mut profile = Profile::new(&mut counter);
 /// profile.start();
-/// // session.decode_observed(token, &mut profile)?;
+/// // session.observe(&mut profile).decode(token)?;
 /// assert_eq!(profile.units(Part::Attention), 0);
 /// ```
 pub struct Profile<'c, C> {

@@ -60,7 +60,7 @@ pub use logits_crc::LogitsCrc;
 pub use model::Model;
 pub use options::{Activation, Input, Mask, Norm, NormPlace, Options, Pooler, Pooling, Positions};
 pub use outputs::softmax;
-pub use session::Session;
+pub use session::{Observed, Session};
 pub use state::{Memory, State};
 pub use tensors::{Encoding, Part, Presence, Tensor};
 pub use weights::Matrix;

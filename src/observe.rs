@@ -113,7 +113,20 @@ pub trait Observer {
     }
 }
 
-/// Observes nothing.
+/// An observer that is lent.
+impl<O: Observer + ?Sized> Observer for &mut O {
+    #[inline(always)]
+    fn vector(&mut self, point: Point, layer: usize, vector: &Vector<'_>) {
+        (**self).vector(point, layer, vector);
+    }
+
+    #[inline(always)]
+    fn attention(&mut self, layer: usize, head: usize, row: &AttentionRow<'_>) {
+        (**self).attention(layer, head, row);
+    }
+}
+
+/// An observer that sees nothing, and costs as much.
 pub struct NoObserver;
 
 impl Observer for NoObserver {}

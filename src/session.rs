@@ -5,6 +5,7 @@
 //! any mask        infer (tokens or frames)                ─► outputs of the whole sequence; infer_each: of each part
 //! blocks alone    encode                                  ─► the streams themselves
 //! ```
+//! `session.observe(&mut observer)` has the same functions, and reports what they compute on the way.
 
 use crate::error::Error;
 use crate::inputs::{Inputs, Visible};
@@ -26,7 +27,7 @@ impl<'m> Model<'m> {
     }
 }
 
-impl Session<'_, '_> {
+impl<'m, 's> Session<'m, 's> {
     /// Appends a token and returns the logits of the next one, `[n_outputs]`, which is `[vocab]` of a language model.
     ///
     /// # Errors
@@ -35,15 +36,7 @@ impl Session<'_, '_> {
     /// [`Error::ScoresTooLarge`] for weights that no result can come from, after which the sequence is forgotten. After every
     /// other error the session is where it was before.
     pub fn decode(&mut self, token: u16) -> Result<&mut [f32], Error> {
-        self.decode_observed(token, &mut NoObserver)
-    }
-
-    /// Like [`decode`](Session::decode), with somebody looking on.
-    ///
-    /// # Errors
-    /// As [`decode`](Session::decode).
-    pub fn decode_observed(&mut self, token: u16, observer: &mut impl Observer) -> Result<&mut [f32], Error> {
-        self.append(&Inputs::Tokens(&[token]), observer)
+        self.observe(NoObserver).decode(token)
     }
 
     /// Appends the tokens of a prompt and returns the logits after the last one: bit for bit those of as many calls of
@@ -52,16 +45,13 @@ impl Session<'_, '_> {
     /// # Errors
     /// [`Error::EmptyPrompt`], and as [`decode`](Session::decode).
     pub fn prefill(&mut self, tokens: &[u16]) -> Result<&mut [f32], Error> {
-        if tokens.is_empty() {
-            return Err(Error::EmptyPrompt);
-        }
-        self.append(&Inputs::Tokens(tokens), &mut NoObserver)
+        self.observe(NoObserver).prefill(tokens)
     }
 
     /// Appends frames of a stream that has no end, and returns the outputs after the last one, `[n_outputs]`: bit for bit the same
-    /// however the frames are grouped into calls.
+    /// in any grouping of the frames into calls.
     ///
-    /// Each frame goes through the network once; what it can be compared with stays in the cache. With a
+    /// Each frame goes through the network once; its keys and values stay in the cache. With a
     /// [sliding window](crate::Dims::sliding_window) and no positions the stream can go on for ever.
     ///
     /// # Shapes
@@ -70,18 +60,10 @@ impl Session<'_, '_> {
     /// # Errors
     /// [`Error::EmptySequence`], [`Error::FrameLength`], [`Error::BadFrame`], and as [`decode`](Session::decode).
     pub fn push(&mut self, frames: &[f32]) -> Result<&mut [f32], Error> {
-        self.push_observed(frames, &mut NoObserver)
+        self.observe(NoObserver).push(frames)
     }
 
-    /// Like [`push`](Session::push), with somebody looking on.
-    ///
-    /// # Errors
-    /// As [`push`](Session::push).
-    pub fn push_observed(&mut self, frames: &[f32], observer: &mut impl Observer) -> Result<&mut [f32], Error> {
-        self.append(&Inputs::Frames(frames), observer)
-    }
-
-    /// The outputs of a whole sequence, `[n_outputs]`; what the session knew before is forgotten.
+    /// The outputs of a whole sequence, `[n_outputs]`; the sequence before it is forgotten.
     ///
     /// # Shapes
     /// `inputs`: tokens `[seq]` or frames `[seq, n_features]`, no more than the state has room for, a class token included.
@@ -90,11 +72,11 @@ impl Session<'_, '_> {
     /// [`Error::EmptySequence`]; [`Error::CacheFull`] for a sequence that is too long; [`Error::FrameLength`];
     /// [`Error::BadFrame`]; and as [`decode`](Session::decode).
     pub fn infer<'i>(&mut self, inputs: impl Into<Inputs<'i>>) -> Result<&mut [f32], Error> {
-        self.infer_observed(inputs, None, &mut NoObserver)
+        self.observe(NoObserver).infer(inputs)
     }
 
     /// Like [`infer`](Session::infer), as if the tokens or frames whose entry is `false` were not there, but for the positions
-    /// after them: what padding is to most frameworks.
+    /// after them: the padding of most frameworks.
     ///
     /// # Shapes
     /// `visible: [seq]`.
@@ -103,33 +85,7 @@ impl Session<'_, '_> {
     /// [`Error::MaskLength`]; [`Error::NothingVisible`] when all are hidden; [`Error::WrongInput`] under a causal mask, where a
     /// sequence that ends earlier is simply a shorter one; and as [`infer`](Session::infer).
     pub fn infer_masked<'i>(&mut self, inputs: impl Into<Inputs<'i>>, visible: &[bool]) -> Result<&mut [f32], Error> {
-        self.infer_observed(inputs, Some(visible), &mut NoObserver)
-    }
-
-    /// Like [`infer`](Session::infer) and [`infer_masked`](Session::infer_masked), with somebody looking on.
-    ///
-    /// # Errors
-    /// As theirs.
-    pub fn infer_observed<'i>(
-        &mut self,
-        inputs: impl Into<Inputs<'i>>,
-        visible: Option<&[bool]>,
-        observer: &mut impl Observer,
-    ) -> Result<&mut [f32], Error> {
-        let (inputs, dims) = (inputs.into(), self.model.dims());
-        if dims.has_many_outputs() {
-            return Err(Error::WrongInput { expected: dims.expected_input() });
-        }
-        if dims.is_causal() {
-            if visible.is_some() {
-                return Err(Error::WrongInput { expected: "no mask under a causal mask: give fewer tokens" });
-            }
-            inputs.check(dims)?;
-            self.reset();
-            return self.append(&inputs, observer);
-        }
-        self.whole(&inputs, visible, &mut |_, _| (), observer)?;
-        self.outputs()
+        self.observe(NoObserver).infer_masked(inputs, visible)
     }
 
     /// The outputs for each token or frame of a whole sequence, of a model without a pooling: `each` is called with its index and
@@ -144,32 +100,9 @@ impl Session<'_, '_> {
         &mut self,
         inputs: impl Into<Inputs<'i>>,
         visible: Option<&[bool]>,
-        mut each: impl FnMut(usize, &[f32]),
+        each: impl FnMut(usize, &[f32]),
     ) -> Result<(), Error> {
-        let dims = self.model.dims();
-        if dims.is_stream() || !dims.has_many_outputs() {
-            return Err(Error::WrongInput { expected: dims.expected_input() });
-        }
-        self.whole(&inputs.into(), visible, &mut each, &mut NoObserver)
-    }
-
-    /// Sends a whole sequence through a model whose tokens all see each other.
-    fn whole(
-        &mut self,
-        inputs: &Inputs<'_>,
-        visible: Option<&[bool]>,
-        each: &mut dyn FnMut(usize, &[f32]),
-        observer: &mut impl Observer,
-    ) -> Result<(), Error> {
-        let dims = self.model.dims();
-        let length = inputs.check(dims)?;
-        let before = usize::from(self.model.has_class_token());
-        let visible = Visible::new(visible, length, before)?;
-        let max_seq = dims.longest(self.memory.max_seq);
-        if length + before > max_seq {
-            return Err(Error::CacheFull { max_seq });
-        }
-        self.model.infer(inputs, &visible, &mut self.memory, each, observer)
+        self.observe(NoObserver).infer_each(inputs, visible, each)
     }
 
     /// Sends a whole sequence through the blocks of a model whose input is the stream itself, in place.
@@ -182,68 +115,12 @@ impl Session<'_, '_> {
     /// [`Error::StreamLength`] when it does not consist of whole tokens; and as [`decode`](Session::decode), after which the
     /// streams are worth nothing.
     pub fn encode(&mut self, streams: &mut [f32]) -> Result<(), Error> {
-        self.encode_observed(streams, &mut NoObserver)
+        self.observe(NoObserver).encode(streams)
     }
 
-    /// Like [`encode`](Session::encode), with somebody looking on.
-    ///
-    /// # Errors
-    /// As [`encode`](Session::encode).
-    pub fn encode_observed(&mut self, streams: &mut [f32], observer: &mut impl Observer) -> Result<(), Error> {
-        let dims = self.model.dims();
-        if !dims.is_stream() {
-            return Err(Error::WrongInput { expected: dims.expected_input() });
-        }
-        let (width, found) = (dims.d_model.max(1), streams.len());
-        if streams.is_empty() {
-            return Err(Error::EmptySequence);
-        }
-        if !found.is_multiple_of(width) {
-            return Err(Error::StreamLength { d_model: width, found });
-        }
-        let max_seq = dims.longest(self.memory.max_seq);
-        if found / width > max_seq {
-            return Err(Error::CacheFull { max_seq });
-        }
-        self.model.streams(streams, &mut self.memory, observer)
-    }
-
-    fn append(&mut self, inputs: &Inputs<'_>, observer: &mut impl Observer) -> Result<&mut [f32], Error> {
-        let dims = self.model.dims();
-        // All that can be refused is refused before anything is stored.
-        if !dims.is_causal() {
-            return Err(Error::WrongInput { expected: dims.expected_input() });
-        }
-        let length = inputs.check(dims)?;
-        if length > self.remaining() {
-            return Err(Error::CacheFull { max_seq: self.position + self.remaining() });
-        }
-        let (batch, start) = (self.memory.batch.max(1), self.position);
-        let mut done = 0;
-        while done < length {
-            let count = batch.min(length - done);
-            let (part, is_last) = (inputs.part(done, count, dims), done + count == length);
-            match self.model.forward(&part, count, self.position, &mut self.memory, is_last, observer) {
-                Ok(()) => self.position += count,
-                Err(error) => {
-                    // Layers before the faulty one have stored keys and values already, and may have changed their exponents.
-                    let forget = matches!(error, Error::NotFinite { .. } | Error::ScoresTooLarge { .. });
-                    self.position = if forget { 0 } else { start };
-                    return Err(error);
-                }
-            }
-            done += count;
-        }
-        self.outputs()
-    }
-
-    /// What the last step left.
-    fn outputs(&mut self) -> Result<&mut [f32], Error> {
-        let dims = self.model.dims();
-        let expected = dims.n_outputs;
-        let logits = self.memory.regions(dims)?.logits;
-        let found = logits.len();
-        logits.get_mut(..expected).ok_or(Error::StateTooSmall { expected, found })
+    /// The same session with an observer, for one call: `session.observe(&mut observer).decode(token)`.
+    pub const fn observe<O: Observer>(&mut self, observer: O) -> Observed<'_, 'm, 's, O> {
+        Observed { session: self, observer }
     }
 
     /// Number of tokens or frames so far, which is the position of the next one.
@@ -259,5 +136,196 @@ impl Session<'_, '_> {
     /// Forgets the sequence.
     pub const fn reset(&mut self) {
         self.position = 0;
+    }
+
+    /// The outputs of the last step.
+    fn outputs(&mut self) -> Result<&mut [f32], Error> {
+        let dims = self.model.dims();
+        let expected = dims.n_outputs;
+        let logits = self.memory.regions(dims)?.logits;
+        let found = logits.len();
+        logits.get_mut(..expected).ok_or(Error::StateTooSmall { expected, found })
+    }
+}
+
+/// A [`Session`] with an [`Observer`], for one call.
+///
+/// ```
+/// # use thumbformer::observe::{Observer, Point, Vector};
+/// # use thumbformer::{Error, Session};
+/// /// Notes the largest value of the residual stream after each block.
+/// struct Largest(f32);
+///
+/// impl Observer for Largest {
+///     fn vector(&mut self, point: Point, _layer: usize, vector: &Vector<'_>) {
+///         if point == Point::Output {
+///             self.0 = vector.values().fold(self.0, f32::max);
+///         }
+///     }
+/// }
+///
+/// fn decode(session: &mut Session<'_, '_>, token: u16) -> Result<f32, Error> {
+///     let mut largest = Largest(0.0);
+///     session.observe(&mut largest).decode(token)?;
+///     Ok(largest.0)
+/// }
+/// ```
+pub struct Observed<'o, 'm, 's, O> {
+    session: &'o mut Session<'m, 's>,
+    observer: O,
+}
+
+impl<'o, O: Observer> Observed<'o, '_, '_, O> {
+    /// [`Session::decode`], observed.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn decode(self, token: u16) -> Result<&'o mut [f32], Error> {
+        self.append(&Inputs::Tokens(&[token]))
+    }
+
+    /// [`Session::prefill`], observed: a vector of each token at every point.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn prefill(self, tokens: &[u16]) -> Result<&'o mut [f32], Error> {
+        if tokens.is_empty() {
+            return Err(Error::EmptyPrompt);
+        }
+        self.append(&Inputs::Tokens(tokens))
+    }
+
+    /// [`Session::push`], observed.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn push(self, frames: &[f32]) -> Result<&'o mut [f32], Error> {
+        self.append(&Inputs::Frames(frames))
+    }
+
+    /// [`Session::infer`], observed.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn infer<'i>(self, inputs: impl Into<Inputs<'i>>) -> Result<&'o mut [f32], Error> {
+        self.infer_visible(&inputs.into(), None)
+    }
+
+    /// [`Session::infer_masked`], observed.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn infer_masked<'i>(self, inputs: impl Into<Inputs<'i>>, visible: &[bool]) -> Result<&'o mut [f32], Error> {
+        self.infer_visible(&inputs.into(), Some(visible))
+    }
+
+    /// [`Session::infer_each`], observed.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn infer_each<'i>(
+        mut self,
+        inputs: impl Into<Inputs<'i>>,
+        visible: Option<&[bool]>,
+        mut each: impl FnMut(usize, &[f32]),
+    ) -> Result<(), Error> {
+        let dims = self.session.model.dims();
+        if dims.is_stream() || !dims.has_many_outputs() {
+            return Err(Error::WrongInput { expected: dims.expected_input() });
+        }
+        self.whole(&inputs.into(), visible, &mut each)
+    }
+
+    /// [`Session::encode`], observed.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn encode(mut self, streams: &mut [f32]) -> Result<(), Error> {
+        let Session { model, memory, .. } = self.session;
+        let dims = model.dims();
+        if !dims.is_stream() {
+            return Err(Error::WrongInput { expected: dims.expected_input() });
+        }
+        let (width, found) = (dims.d_model.max(1), streams.len());
+        if streams.is_empty() {
+            return Err(Error::EmptySequence);
+        }
+        if !found.is_multiple_of(width) {
+            return Err(Error::StreamLength { d_model: width, found });
+        }
+        let max_seq = dims.longest(memory.max_seq);
+        if found / width > max_seq {
+            return Err(Error::CacheFull { max_seq });
+        }
+        model.streams(streams, memory, &mut self.observer)
+    }
+
+    /// The outputs of a whole sequence under any mask.
+    fn infer_visible(mut self, inputs: &Inputs<'_>, visible: Option<&[bool]>) -> Result<&'o mut [f32], Error> {
+        let dims = self.session.model.dims();
+        if dims.has_many_outputs() {
+            return Err(Error::WrongInput { expected: dims.expected_input() });
+        }
+        if dims.is_causal() {
+            if visible.is_some() {
+                return Err(Error::WrongInput { expected: "no mask under a causal mask: give fewer tokens" });
+            }
+            inputs.check(dims)?;
+            self.session.reset();
+            return self.append(inputs);
+        }
+        self.whole(inputs, visible, &mut |_, _| ())?;
+        self.session.outputs()
+    }
+
+    /// Sends a whole sequence through a model whose tokens all see each other.
+    fn whole(
+        &mut self,
+        inputs: &Inputs<'_>,
+        visible: Option<&[bool]>,
+        each: &mut dyn FnMut(usize, &[f32]),
+    ) -> Result<(), Error> {
+        let Session { model, memory, .. } = &mut *self.session;
+        let dims = model.dims();
+        let length = inputs.check(dims)?;
+        let before = usize::from(model.has_class_token());
+        let visible = Visible::new(visible, length, before)?;
+        let max_seq = dims.longest(memory.max_seq);
+        if length + before > max_seq {
+            return Err(Error::CacheFull { max_seq });
+        }
+        model.infer(inputs, &visible, memory, each, &mut self.observer)
+    }
+
+    /// Appends tokens or frames under a causal mask, as many at a time as the state has room for.
+    fn append(mut self, inputs: &Inputs<'_>) -> Result<&'o mut [f32], Error> {
+        let session = self.session;
+        let dims = session.model.dims();
+        // All that can be refused is refused before anything is stored.
+        if !dims.is_causal() {
+            return Err(Error::WrongInput { expected: dims.expected_input() });
+        }
+        let length = inputs.check(dims)?;
+        if length > session.remaining() {
+            return Err(Error::CacheFull { max_seq: session.position + session.remaining() });
+        }
+        let (batch, start) = (session.memory.batch.max(1), session.position);
+        let mut done = 0;
+        while done < length {
+            let count = batch.min(length - done);
+            let (part, is_last) = (inputs.part(done, count, dims), done + count == length);
+            let (position, memory) = (session.position, &mut session.memory);
+            match session.model.forward(&part, count, position, memory, is_last, &mut self.observer) {
+                Ok(()) => session.position += count,
+                Err(error) => {
+                    // Layers before the faulty one have stored keys and values already, and may have changed their exponents.
+                    let forget = matches!(error, Error::NotFinite { .. } | Error::ScoresTooLarge { .. });
+                    session.position = if forget { 0 } else { start };
+                    return Err(error);
+                }
+            }
+            done += count;
+        }
+        session.outputs()
     }
 }

@@ -293,7 +293,7 @@ fn an_observer_sees_everything_in_order_and_changes_no_bit() {
     let mut session = model.session(state.memory());
     for (position, (&token, expected)) in tokens.iter().zip(&expected).enumerate() {
         let mut notes = Notes::default();
-        let found = bits(session.decode_observed(token, &mut notes).expect("fits"));
+        let found = bits(session.observe(&mut notes).decode(token).expect("fits"));
         assert!(found == *expected, "position {position}");
         let mut points = vec![(Point::Embedding, 0)];
         for layer in 0..shape.n_layers {

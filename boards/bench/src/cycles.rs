@@ -86,7 +86,7 @@ fn main() -> ! {
         _ = session.decode(token(before));
     }
     mark::start();
-    let observed = session.decode_observed(token(position), &mut Marks).is_ok();
+    let observed = session.observe(Marks).decode(token(position)).is_ok();
     mark::head();
     mark::start();
     if !(result && observed) {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! token ──► Session::decode ──────────► instructions, whole
-//!       └─► Session::decode_observed ─► Profile ──► by part
+//!       └─► session.observe ─► Profile ──► by part
 //! ```
 #![no_std]
 #![no_main]
@@ -37,7 +37,7 @@ fn main() -> ! {
         for position in 0..=position {
             let token = (7 * position % vocab) as u16;
             profile.start();
-            if session.decode_observed(token, &mut profile).is_err() {
+            if session.observe(&mut profile).decode(token).is_err() {
                 semihosting::process::exit(4);
             }
         }

@@ -97,7 +97,7 @@ fn parts<B: Board>(board: &mut B, subject: &Subject<'_>, words: &mut [u32], posi
     }
     let mut profile = Profile::new(board.counter());
     profile.start();
-    session.decode_observed(some_token(subject, position), &mut profile)?;
+    session.observe(&mut profile).decode(some_token(subject, position))?;
     let mut line = Line::new("bench").text("board", B::NAME).text("model", subject.name).text("input", "parts");
     line = line.number("position", position as u64);
     for part in Part::ALL {

@@ -174,22 +174,22 @@ impl Recording {
         match sequence {
             Sequence::Tokens(tokens, _) if causal => {
                 for &token in tokens {
-                    session.decode_observed(token, &mut recording)?;
+                    session.observe(&mut recording).decode(token)?;
                 }
             }
             Sequence::Tokens(tokens, _) => {
-                session.infer_observed(&tokens[..], None, &mut recording)?;
+                session.observe(&mut recording).infer(&tokens[..])?;
             }
             Sequence::Frames(frames, _) if causal => {
                 for frame in frames {
-                    session.push_observed(frame, &mut recording)?;
+                    session.observe(&mut recording).push(frame)?;
                 }
             }
             Sequence::Frames(frames, _) => {
-                session.infer_observed(&frames.concat()[..], None, &mut recording)?;
+                session.observe(&mut recording).infer(&frames.concat()[..])?;
             }
             Sequence::Streams(streams) => {
-                session.encode_observed(&mut streams.concat(), &mut recording)?;
+                session.observe(&mut recording).encode(&mut streams.concat())?;
                 recording.input = streams.clone();
                 return Ok(recording);
             }
