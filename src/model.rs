@@ -138,16 +138,19 @@ impl<'a> Model<'a> {
     /// `x = embedding; x = block(x) …; logits = head(x)`.
     ///
     /// The head, the widest matrix of a small model, sees the last token only, and none of a prompt whose logits nobody reads.
+    ///
+    /// # Shapes
+    /// The result: `[n_outputs]`, padded.
     #[inline(never)]
-    pub(crate) fn forward(
+    pub(crate) fn forward<'l>(
         &self,
         inputs: &Inputs<'_>,
         tokens: usize,
         position: usize,
-        memory: &mut Memory<'_>,
+        memory: &'l mut Memory<'_>,
         wants_logits: bool,
         observer: &mut impl Observer,
-    ) -> Result<(), Error> {
+    ) -> Result<&'l mut [f32], Error> {
         let dims = &self.image.dims;
         let (max_seq, width) = (dims.cached(memory.max_seq), dims.d_model.max(1));
         let Regions { stream, rotations, mut scratch, kv_cache, logits, .. } = memory.regions(dims)?;
@@ -165,7 +168,7 @@ impl<'a> Model<'a> {
         if wants_logits && let Some(x) = x.chunks_exact_mut(width).next_back() {
             self.head().forward(x, &mut scratch, logits, observer)?;
         }
-        Ok(())
+        Ok(logits)
     }
 
     /// Writes the rotations of a batch's positions, if the model has rotary positions.

@@ -12,6 +12,7 @@ use crate::inputs::{Inputs, Visible};
 use crate::model::Model;
 use crate::observe::{NoObserver, Observer};
 use crate::state::Memory;
+use core::ops::Range;
 
 /// One sequence on its way through a model.
 pub struct Session<'m, 's> {
@@ -138,13 +139,27 @@ impl<'m, 's> Session<'m, 's> {
         self.position = 0;
     }
 
-    /// The outputs of the last step.
-    fn outputs(&mut self) -> Result<&mut [f32], Error> {
-        let dims = self.model.dims();
-        let expected = dims.n_outputs;
-        let logits = self.memory.regions(dims)?.logits;
-        let found = logits.len();
-        logits.get_mut(..expected).ok_or(Error::StateTooSmall { expected, found })
+    /// Appends a batch of the tokens or frames and returns the outputs of the last, if they are wanted. After an error the session is
+    /// at `start`, or at 0 if the cache is of no use any more.
+    fn step(
+        &mut self,
+        inputs: &Inputs<'_>,
+        batch: Range<usize>,
+        start: usize,
+        wants_logits: bool,
+        observer: &mut impl Observer,
+    ) -> Result<&mut [f32], Error> {
+        let Session { model, memory, position } = self;
+        let count = batch.len();
+        let part = inputs.part(batch.start, count, model.dims());
+        let result = model.forward(&part, count, *position, memory, wants_logits, observer);
+        *position = match &result {
+            Ok(_) => *position + count,
+            // Layers before the faulty one have stored keys and values already, and may have changed their exponents.
+            Err(Error::NotFinite { .. } | Error::ScoresTooLarge { .. }) => 0,
+            Err(_) => start,
+        };
+        outputs(result?, model.dims().n_outputs)
     }
 }
 
@@ -275,7 +290,8 @@ impl<'o, O: Observer> Observed<'o, '_, '_, O> {
             return self.append(inputs);
         }
         self.whole(inputs, visible, &mut |_, _| ())?;
-        self.session.outputs()
+        let Session { model, memory, .. } = self.session;
+        outputs(memory.regions(model.dims())?.logits, model.dims().n_outputs)
     }
 
     /// Sends a whole sequence through a model whose tokens all see each other.
@@ -311,21 +327,16 @@ impl<'o, O: Observer> Observed<'o, '_, '_, O> {
         }
         let (batch, start) = (session.memory.batch.max(1), session.position);
         let mut done = 0;
-        while done < length {
-            let count = batch.min(length - done);
-            let (part, is_last) = (inputs.part(done, count, dims), done + count == length);
-            let (position, memory) = (session.position, &mut session.memory);
-            match session.model.forward(&part, count, position, memory, is_last, &mut self.observer) {
-                Ok(()) => session.position += count,
-                Err(error) => {
-                    // Layers before the faulty one have stored keys and values already, and may have changed their exponents.
-                    let forget = matches!(error, Error::NotFinite { .. } | Error::ScoresTooLarge { .. });
-                    session.position = if forget { 0 } else { start };
-                    return Err(error);
-                }
-            }
-            done += count;
+        while length - done > batch {
+            session.step(inputs, done..done + batch, start, false, &mut self.observer)?;
+            done += batch;
         }
-        session.outputs()
+        session.step(inputs, done..length, start, true, &mut self.observer)
     }
+}
+
+/// The outputs without their padding.
+fn outputs(logits: &mut [f32], expected: usize) -> Result<&mut [f32], Error> {
+    let found = logits.len();
+    logits.get_mut(..expected).ok_or(Error::StateTooSmall { expected, found })
 }
