@@ -94,14 +94,14 @@ const FLOORS: &str = "
     bench macros lib session model head embed
     block block/attention block/mlp block/norm block/step
     text text/sampler text/tokenizer logits_crc
-    image image/write image/constant image/parse image/header image/view image/tensors image/round image/layout
+    image image/write image/constant image/parse image/header image/view image/shape image/contents image/round image/layout
     inputs
     state state/host state/memory state/regions state/kv_cache state/take
     cycles observe
     kernels kernels/float kernels/matrix kernels/softmax kernels/quantize kernels/scaled
     weights
     audio audio/stream audio/bank audio/design audio/config audio/fft audio/log2
-    outputs dims options error
+    outputs dims error tensors options
     arch
 ";
 
