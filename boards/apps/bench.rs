@@ -2,10 +2,10 @@
 #![no_std]
 #![no_main]
 
-use board::Here;
+use board::ThisBoard;
 use firmware::{Bench, Board, Workspace};
 
-// Matrices and models that the build script chose: `PACKING`, `CASES`, `SUBJECTS`, `WORDS`, `ear()`.
+// Matrices and models that the build script chose: `PACKING`, `CASES`, `MODELS`, `WORDS`, `audio_input()`.
 include!(concat!(env!("OUT_DIR"), "/bench.rs"));
 
 /// Vectors at a time, where kernels take several.
@@ -24,9 +24,9 @@ fn main() -> ! {
         packing: PACKING,
         cases: CASES,
         workspace: Workspace { raw: RAW, words: VECTORS, sums: SUMS, batch: BATCH },
-        subjects: SUBJECTS,
+        test_models: MODELS,
         words: MEMORY,
-        ear: ear(FRAMES),
+        audio: audio_input(FRAMES),
     };
-    firmware::bench(Here::take(), bench)
+    firmware::bench(ThisBoard::take(), bench)
 }

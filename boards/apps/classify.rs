@@ -2,15 +2,15 @@
 #![no_std]
 #![no_main]
 
-use board::Here;
+use board::ThisBoard;
 use firmware::Board;
 
-// The models, their recordings and the front end that the build script chose: `SUBJECTS`, `WORDS`, `ear()`.
+// The models, their recordings and the front end that the build script chose: `MODELS`, `WORDS`, `audio_input()`.
 include!(concat!(env!("OUT_DIR"), "/classify.rs"));
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     static mut MEMORY: [u32; WORDS] = [0; WORDS];
     static mut FRAMES: [f32; CLIP] = [0.0; CLIP];
-    firmware::classify(Here::take(), SUBJECTS, MEMORY, ear(FRAMES))
+    firmware::classify(ThisBoard::take(), MODELS, MEMORY, audio_input(FRAMES))
 }

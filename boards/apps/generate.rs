@@ -2,7 +2,7 @@
 #![no_std]
 #![no_main]
 
-use board::Here;
+use board::ThisBoard;
 use firmware::Board;
 
 // The model that the build script chose: `mod language`.
@@ -11,5 +11,5 @@ include!(concat!(env!("OUT_DIR"), "/generate.rs"));
 #[cortex_m_rt::entry]
 fn main() -> ! {
     static mut STATE: language::State = language::State::new();
-    firmware::generate(Here::take(), &language::MODEL, STATE.memory())
+    firmware::generate(ThisBoard::take(), &language::MODEL, STATE.memory())
 }

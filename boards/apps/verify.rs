@@ -2,15 +2,15 @@
 #![no_std]
 #![no_main]
 
-use board::Here;
+use board::ThisBoard;
 use firmware::Board;
 use reference_on_device::Heap;
 
-// Models and inputs that the build script chose, and the float network where there is room: `SUBJECTS`, `WORDS`, `ear()`,
-// `HEAP_BYTES`, `witness()`.
+// Models and inputs that the build script chose, and the float network where there is room: `MODELS`, `WORDS`, `audio_input()`,
+// `HEAP_BYTES`, `float_check()`.
 include!(concat!(env!("OUT_DIR"), "/verify.rs"));
 
-/// For the float network alone: the witness that inference allocates nothing.
+/// For the float network alone: the float_check that inference allocates nothing.
 #[global_allocator]
 static HEAP: Heap = Heap::empty();
 
@@ -22,5 +22,5 @@ fn main() -> ! {
     unsafe {
         reference_on_device::init!(HEAP, HEAP_BYTES);
     }
-    firmware::verify(Here::take(), SUBJECTS, MEMORY, ear(FRAMES), witness(&HEAP))
+    firmware::verify(ThisBoard::take(), MODELS, MEMORY, audio_input(FRAMES), float_check(&HEAP))
 }

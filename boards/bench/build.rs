@@ -1,8 +1,9 @@
-//! Random matrices, canonical and packed, and the memory of the machine.
+//! Random matrices, canonical and packed, and the memory of the board.
 //!
 //! ```text
-//! THUMBFORMER_PACK    ──► weights packed for the core ──► OUT_DIR/cases.rs, OUT_DIR/model.rs
-//! THUMBFORMER_MACHINE ──► memory/<machine>.x          ──► OUT_DIR/memory.x
+//! THUMBFORMER_BOARD ──┬─► weights packed for its core ──► OUT_DIR/cases.rs, OUT_DIR/model.rs
+//!                     └─► its memory, the linker's arguments
+//! THUMBFORMER_PACK ───► another packing, which firmware must refuse
 //! ```
 
 #[path = "encoder.rs"]
@@ -16,16 +17,10 @@ const SHAPES: [(usize, usize); 6] = [(64, 64), (256, 64), (64, 256), (64, 176), 
 
 fn main() {
     println!("cargo:rerun-if-env-changed=THUMBFORMER_PACK");
-    println!("cargo:rerun-if-env-changed=THUMBFORMER_MACHINE");
-    println!("cargo:rerun-if-changed=memory");
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=encoder.rs");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let machine = std::env::var("THUMBFORMER_MACHINE").unwrap_or("mps2".into());
-    let memory = std::fs::read(format!("memory/{machine}.x")).expect("THUMBFORMER_MACHINE names a file of memory/");
-    std::fs::write(out.join("memory.x"), memory).expect("OUT_DIR is writable");
-    println!("cargo:rustc-link-search={}", out.display());
-    println!("cargo:rustc-env=THUMBFORMER_MACHINE={machine}");
+    let board = board_build::link_as("..".as_ref(), &["link.x"]);
     println!("cargo:rustc-check-cfg=cfg(sequences, values(\"v6m\", \"v7m\", \"dsp\"))");
     let sequences = match std::env::var("TARGET").unwrap_or_default().as_str() {
         "thumbv6m-none-eabi" => "v6m",
@@ -34,7 +29,7 @@ fn main() {
     };
     println!("cargo:rustc-cfg=sequences=\"{sequences}\"");
 
-    let name = std::env::var("THUMBFORMER_PACK").unwrap_or("m4".into());
+    let name = std::env::var("THUMBFORMER_PACK").unwrap_or(board.pack);
     let packing = Packing::ALL.into_iter().find(|packing| packing.name() == name).expect("THUMBFORMER_PACK: a packing");
     let image = std::path::absolute(format!("../../models/stories/stories-{name}.tbf")).expect("a folder");
     let model = format!("thumbformer::model!(mod story = {image:?}, max_seq = 256);\n");
@@ -49,7 +44,7 @@ fn main() {
         "/// How the weights are packed.\nconst PACKING: thumbformer::Packing = thumbformer::Packing::{packing:?};\n"
     );
     code.push_str("/// The matrices.\nstatic CASES: &[firmware::Case<'static>] = &[\n");
-    code += &plan::matrices(packing, &SHAPES);
+    code += &board_build::matrices(packing, &SHAPES);
     code.push_str("];\n");
     std::fs::write(out.join("cases.rs"), code).expect("OUT_DIR is writable");
 }

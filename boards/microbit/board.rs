@@ -22,7 +22,7 @@ const RX_PIN: u32 = 25;
 const LOOK_CYCLES: u32 = 8;
 
 /// The board.
-pub type Here = Microbit;
+pub type ThisBoard = Microbit;
 
 /// A board whose clocks and serial port are set up.
 pub struct Microbit {

@@ -22,7 +22,7 @@ const RX_PIN: u8 = 8;
 const LOOK_CYCLES: u32 = 8;
 
 /// The board.
-pub type Here = Nrf52840Dk;
+pub type ThisBoard = Nrf52840Dk;
 
 /// A board whose clocks and serial port are set up.
 pub struct Nrf52840Dk {

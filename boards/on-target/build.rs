@@ -1,9 +1,9 @@
-//! The machine's memory, a recording, and what the host makes of it.
+//! The board's memory, a recording, and what the host makes of it.
 //!
 //! ```text
-//! THUMBFORMER_MEMORY ──► memory.x
-//! THUMBFORMER_PACK ────► image ──┬─► host ──► CRC-32 of all answers, the last one's name ──► OUT_DIR/motion.rs
-//!                                └─► one bit of it changed
+//! THUMBFORMER_BOARD ──┬─► its memory, the linker's arguments
+//!                     └─► image of its packing ──┬─► host ──► CRC-32 of all answers, the last one's name ──► OUT_DIR/motion.rs
+//!                                                └─► one bit of it changed
 //! ```
 
 use std::fmt::Write;
@@ -14,11 +14,7 @@ use thumbformer::{LogitsCrc, Model};
 
 fn main() {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let memory = PathBuf::from(variable("THUMBFORMER_MEMORY", "../qemu-mps2-an386/memory.x"));
-    let regions = std::fs::read(&memory).expect("THUMBFORMER_MEMORY: a linker script");
-    std::fs::write(out.join("memory.x"), regions).expect("OUT_DIR is writable");
-    println!("cargo:rustc-link-search={}", out.display());
-    println!("cargo:rustc-link-arg-bins=-Tembedded-test.x");
+    let board = board_build::link_as("..".as_ref(), &["link.x", "defmt.x", "embedded-test.x"]);
     // What `embedded-test` asks of its users.
     println!("cargo:rustc-check-cfg=cfg(rust_analyzer)");
     println!("cargo:rustc-check-cfg=cfg(baseline)");
@@ -29,22 +25,17 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
 
     let models = std::path::absolute("../../models/motion").expect("a folder");
-    let image = models.join(format!("motion-{}.tbf", variable("THUMBFORMER_PACK", "m4")));
+    let image = models.join(format!("motion-{}.tbf", board.pack));
     let recording = models.join("fixtures/elevation_1.csv");
-    for file in [&memory, &image, &recording] {
+    for file in [&image, &recording] {
         println!("cargo:rerun-if-changed={}", file.display());
     }
     std::fs::write(out.join("motion.rs"), motion(&image, &recording)).expect("OUT_DIR is writable");
 }
 
-fn variable(name: &str, otherwise: &str) -> String {
-    println!("cargo:rerun-if-env-changed={name}");
-    std::env::var(name).unwrap_or(otherwise.into())
-}
-
 /// The model and what the tests compare with, as source.
 fn motion(image: &Path, recording: &Path) -> String {
-    let bytes = std::fs::read(image).expect("THUMBFORMER_PACK: an image of the motion model");
+    let bytes = std::fs::read(image).expect("an image of the motion model");
     let mut words: Vec<u32> =
         bytes.chunks_exact(4).filter_map(<[u8]>::first_chunk).map(|w| u32::from_le_bytes(*w)).collect();
     let text = std::fs::read_to_string(recording).expect("a recording");

@@ -1,5 +1,5 @@
-//! `memory.x` for the linker, and the models that the board has room for.
+//! The linker's arguments, and the models that the board has room for.
 
 fn main() {
-    plan::build_script();
+    board_build::build_script();
 }

@@ -34,7 +34,7 @@ const LOOK_CYCLES: u32 = 8;
 const UART: u8 = 2;
 
 /// The board.
-pub type Here = Pico2;
+pub type ThisBoard = Pico2;
 
 /// A board whose clocks and serial port are set up.
 pub struct Pico2 {

@@ -33,7 +33,7 @@ const LOOK_CYCLES: u32 = 8;
 const UART: u8 = 2;
 
 /// The board.
-pub type Here = Pico;
+pub type ThisBoard = Pico;
 
 /// A board whose clocks and serial port are set up.
 pub struct Pico {

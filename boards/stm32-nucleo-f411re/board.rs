@@ -23,7 +23,7 @@ const BAUD: u32 = 115_200;
 const LOOK_CYCLES: u32 = 8;
 
 /// The board.
-pub type Here = NucleoF411re;
+pub type ThisBoard = NucleoF411re;
 
 /// A board whose clocks and serial port are set up.
 pub struct NucleoF411re {

@@ -25,7 +25,7 @@ const LOOK_CYCLES: u32 = 8;
 const REVISION_V: u16 = 0x2003;
 
 /// The board.
-pub type Here = NucleoH743zi;
+pub type ThisBoard = NucleoH743zi;
 
 /// A board whose clocks and serial port are set up.
 pub struct NucleoH743zi {

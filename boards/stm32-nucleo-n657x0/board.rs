@@ -34,7 +34,7 @@ const PLL1: usize = 0;
 const DIVIDERS: [(usize, u8); 4] = [(1, 2), (2, 3), (6, 4), (11, 3)];
 
 /// The board.
-pub type Here = NucleoN657x0;
+pub type ThisBoard = NucleoN657x0;
 
 /// A board whose clocks and serial port are set up.
 pub struct NucleoN657x0 {

@@ -23,7 +23,7 @@ const BAUD: u32 = 115_200;
 const LOOK_CYCLES: u32 = 8;
 
 /// The board.
-pub type Here = Stm32f405;
+pub type ThisBoard = Stm32f405;
 
 /// A board whose clocks and serial port are set up.
 pub struct Stm32f405 {

@@ -10,14 +10,10 @@ use firmware::counter::{Meter, SysTick};
 
 /// Starts the counter; ends the program with code 2 when it does not count instructions.
 pub fn counter() -> SysTick {
-    // An instruction takes 64 ns under `-icount shift=6`; these are the clocks of SysTick.
-    let clock_hz = match env!("THUMBFORMER_MACHINE").as_bytes() {
-        b"an505" => 20_000_000,
-        b"an547" => 32_000_000,
-        _ => 25_000_000,
-    };
+    // An instruction takes 64 ns under `-icount shift=6`; SysTick runs at the core's clock.
+    let clock_hz = const { firmware::decimal(env!("BOARD_CLOCK_HZ")) };
     let Some(peripherals) = cortex_m::Peripherals::take() else { semihosting::process::exit(3) };
-    let mut counter = SysTick::instructions(peripherals.SYST, 1_000_000_000 / 64, clock_hz);
+    let mut counter = SysTick::instructions(peripherals.SYST, 1_000_000_000 / 64, clock_hz.into());
     match Meter::check(&mut counter) {
         Meter::Counts { turn_thousandths: 1995..2005, .. } => counter,
         Meter::Counts { turn_thousandths, .. } => {

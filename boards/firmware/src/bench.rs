@@ -2,7 +2,7 @@
 
 use crate::counter::Meter;
 use crate::kernels::{Case, Row, Workspace, kernels};
-use crate::{Board, Ear, Line, Signal, Subject, begin, end, report};
+use crate::{AudioInput, Board, Line, Signal, TestModel, begin, end, report};
 use thumbformer::cycles::{CycleCounter, Part, Profile};
 use thumbformer::{Error, Packing};
 
@@ -18,17 +18,17 @@ pub struct Bench<'a> {
     /// Memory for the kernels.
     pub workspace: Workspace<'a>,
     /// The models.
-    pub subjects: &'a [Subject<'a>],
+    pub test_models: &'a [TestModel<'a>],
     /// Memory of one model after the other.
     pub words: &'a mut [u32],
     /// For models that hear.
-    pub ear: Option<Ear<'a>>,
+    pub audio: Option<AudioInput<'a>>,
 }
 
 /// The application `bench`: what kernels and models take, a line for each, and a table of the models' parts in the log.
 pub fn bench<B: Board>(mut board: B, bench: Bench<'_>) -> ! {
     let meter = begin(&mut board, "bench");
-    let Bench { packing, cases, mut workspace, subjects, words, mut ear } = bench;
+    let Bench { packing, cases, mut workspace, test_models, words, mut audio } = bench;
     let mut exact = true;
     if let Meter::Counts { .. } = meter {
         let mut rows: heapless::Vec<Row, 64> = heapless::Vec::new();
@@ -40,7 +40,7 @@ pub fn bench<B: Board>(mut board: B, bench: Bench<'_>) -> ! {
             report(&mut board, &row.line(Line::new("bench").text("board", B::NAME).text("unit", meter.unit())).end());
         }
     }
-    let result = subjects.iter().try_for_each(|subject| models(&mut board, meter, subject, words, &mut ear));
+    let result = test_models.iter().try_for_each(|test_model| models(&mut board, meter, test_model, words, &mut audio));
     end(board, result.map(|()| exact))
 }
 
@@ -48,60 +48,71 @@ pub fn bench<B: Board>(mut board: B, bench: Bench<'_>) -> ! {
 fn models<B: Board>(
     board: &mut B,
     meter: Meter,
-    subject: &Subject<'_>,
+    test_model: &TestModel<'_>,
     words: &mut [u32],
-    ear: &mut Option<Ear<'_>>,
+    audio: &mut Option<AudioInput<'_>>,
 ) -> Result<(), Error> {
-    let Some(input) = subject.inputs.first() else { return Ok(()) };
-    let line = |name| Line::new("bench").text("board", B::NAME).text("model", subject.name).text("input", name);
+    let Some(input) = test_model.inputs.first() else { return Ok(()) };
+    let line = |name| Line::new("bench").text("board", B::NAME).text("model", test_model.name).text("input", name);
     let Signal::Tokens(_) = input.signal else {
-        let mut session = subject.session(words)?;
-        let (_, cost) = subject.run(&mut session, input.signal, ear, board)?;
+        let mut session = test_model.session(words)?;
+        let (_, cost) = test_model.run(&mut session, input.signal, audio, board)?;
         let line = cost.on(line(input.name).text("unit", meter.unit()), meter);
         report(board, &line.number("clock_hz", board.clock_hz().into()).end());
         return Ok(());
     };
-    for position in POSITIONS.into_iter().filter(|&position| position < subject.max_seq) {
-        let total = token(board, subject, words, position)?;
+    for position in POSITIONS.into_iter().filter(|&position| position < test_model.max_seq) {
+        let total = token(board, test_model, words, position)?;
         let line = line("token").number("position", position as u64).text("unit", meter.unit());
         let line = line.count("total", meter.trusted(total)).number("clock_hz", board.clock_hz().into());
         report(board, &line.end());
         if let Meter::Counts { .. } = meter {
-            parts(board, subject, words, position)?;
+            parts(board, test_model, words, position)?;
         }
     }
     Ok(())
 }
 
 /// A token that is as good as any.
-fn some_token(subject: &Subject<'_>, position: usize) -> u16 {
-    (7 * position % subject.model.dims().vocab.max(1)) as u16
+fn some_token(test_model: &TestModel<'_>, position: usize) -> u16 {
+    (7 * position % test_model.model.dims().vocab.max(1)) as u16
 }
 
 /// What a token at a position takes, with nobody looking on.
-fn token<B: Board>(board: &mut B, subject: &Subject<'_>, words: &mut [u32], position: usize) -> Result<u64, Error> {
-    let mut session = subject.session(words)?;
+fn token<B: Board>(
+    board: &mut B,
+    test_model: &TestModel<'_>,
+    words: &mut [u32],
+    position: usize,
+) -> Result<u64, Error> {
+    let mut session = test_model.session(words)?;
     for position in 0..position {
-        session.decode(some_token(subject, position))?;
+        session.decode(some_token(test_model, position))?;
     }
     let start = board.counter().now();
-    session.decode(some_token(subject, position))?;
+    session.decode(some_token(test_model, position))?;
     Ok(board.counter().since(start))
 }
 
 /// The same by part.
-fn parts<B: Board>(board: &mut B, subject: &Subject<'_>, words: &mut [u32], position: usize) -> Result<(), Error> {
-    let mut session = subject.session(words)?;
+fn parts<B: Board>(board: &mut B, test_model: &TestModel<'_>, words: &mut [u32], position: usize) -> Result<(), Error> {
+    let mut session = test_model.session(words)?;
     for position in 0..position {
-        session.decode(some_token(subject, position))?;
+        session.decode(some_token(test_model, position))?;
     }
     let mut profile = Profile::new(board.counter());
     profile.start();
-    session.observe(&mut profile).decode(some_token(subject, position))?;
-    let mut line = Line::new("bench").text("board", B::NAME).text("model", subject.name).text("input", "parts");
+    session.observe(&mut profile).decode(some_token(test_model, position))?;
+    let mut line = Line::new("bench").text("board", B::NAME).text("model", test_model.name).text("input", "parts");
     line = line.number("position", position as u64);
     for part in Part::ALL {
-        defmt::println!("{=str} at {=usize}: {=str} {=u64}", subject.name, position, part.name(), profile.units(part));
+        defmt::println!(
+            "{=str} at {=usize}: {=str} {=u64}",
+            test_model.name,
+            position,
+            part.name(),
+            profile.units(part)
+        );
         line = line.number(part.name(), profile.units(part));
     }
     line = line.number("overhead", profile.overhead());

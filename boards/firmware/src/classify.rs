@@ -2,8 +2,8 @@
 
 use crate::counter::Meter;
 use crate::numbers::Numbers;
-use crate::subject::crc32;
-use crate::{Board, Ear, LINE, Line, Signal, Subject, begin, code, end, report};
+use crate::test_model::crc32;
+use crate::{AudioInput, Board, LINE, Line, Signal, TestModel, begin, code, end, report};
 use thumbformer::cycles::CycleCounter;
 use thumbformer::text::argmax;
 use thumbformer::{Error, Model, softmax};
@@ -12,7 +12,12 @@ use thumbformer::{Error, Model, softmax};
 /// numbers that arrive on the console. Where a command line says `serial=MODEL`, that model's, and nothing stored.
 ///
 /// `words` is the memory of one model after the other.
-pub fn classify<B: Board>(mut board: B, subjects: &[Subject<'_>], words: &mut [u32], mut ear: Option<Ear<'_>>) -> ! {
+pub fn classify<B: Board>(
+    mut board: B,
+    test_models: &[TestModel<'_>],
+    words: &mut [u32],
+    mut audio: Option<AudioInput<'_>>,
+) -> ! {
     let meter = begin(&mut board, "classify");
     let mut line = [0; LINE];
     let Some(arguments) = board.arguments(&mut line) else {
@@ -21,13 +26,13 @@ pub fn classify<B: Board>(mut board: B, subjects: &[Subject<'_>], words: &mut [u
     };
     let wanted = arguments.split(' ').find_map(|word| word.strip_prefix("serial="));
     let result = match wanted {
-        None => stored(&mut board, meter, subjects, words, &mut ear).and_then(|right| {
+        None => stored(&mut board, meter, test_models, words, &mut audio).and_then(|right| {
             // Ends at once where nobody sends.
-            subjects.first().map_or(Ok(()), |subject| listen(&mut board, subject, words, &mut ear))?;
+            test_models.first().map_or(Ok(()), |test_model| listen(&mut board, test_model, words, &mut audio))?;
             Ok(right)
         }),
-        Some(name) => match subjects.iter().find(|subject| subject.name == name) {
-            Some(subject) => listen(&mut board, subject, words, &mut ear).map(|()| true),
+        Some(name) => match test_models.iter().find(|test_model| test_model.name == name) {
+            Some(test_model) => listen(&mut board, test_model, words, &mut audio).map(|()| true),
             None => {
                 defmt::error!("no model {=str} on this board: see `cargo xtask board list`", name);
                 Ok(false)
@@ -41,22 +46,22 @@ pub fn classify<B: Board>(mut board: B, subjects: &[Subject<'_>], words: &mut [u
 fn stored<B: Board>(
     board: &mut B,
     meter: Meter,
-    subjects: &[Subject<'_>],
+    test_models: &[TestModel<'_>],
     words: &mut [u32],
-    ear: &mut Option<Ear<'_>>,
+    audio: &mut Option<AudioInput<'_>>,
 ) -> Result<bool, Error> {
     let mut right = true;
-    for subject in subjects {
-        let mut session = subject.session(words)?;
-        for input in subject.inputs {
-            let (outputs, cost) = subject.run(&mut session, input.signal, ear, board)?;
+    for test_model in test_models {
+        let mut session = test_model.session(words)?;
+        for input in test_model.inputs {
+            let (outputs, cost) = test_model.run(&mut session, input.signal, audio, board)?;
             let found = crc32(outputs);
             right &= found == input.crc32;
             let line =
-                Line::new("classify").text("board", B::NAME).text("model", subject.name).text("name", input.name);
-            let line = label(line, &subject.model, outputs).text("unit", meter.unit());
+                Line::new("classify").text("board", B::NAME).text("model", test_model.name).text("name", input.name);
+            let line = label(line, &test_model.model, outputs).text("unit", meter.unit());
             let mut line = cost.on(line, meter).hex("crc32", found).flag("as_host", found == input.crc32);
-            if let (Signal::Frames(frames), true) = (input.signal, subject.is_stream()) {
+            if let (Signal::Frames(frames), true) = (input.signal, test_model.is_stream()) {
                 // What the last answer takes anew, from all of its frames: the same bits.
                 let start = board.counter().now();
                 right &= crc32(session.infer(frames)?) == found;
@@ -83,23 +88,23 @@ const WIDEST: usize = 64;
 /// Ends when nothing arrives any more.
 fn listen<B: Board>(
     board: &mut B,
-    subject: &Subject<'_>,
+    test_model: &TestModel<'_>,
     words: &mut [u32],
-    ear: &mut Option<Ear<'_>>,
+    audio: &mut Option<AudioInput<'_>>,
 ) -> Result<(), Error> {
-    let (model, dims) = (&subject.model, subject.model.dims());
-    let hears = subject.inputs.iter().any(|input| matches!(input.signal, Signal::Sound(_)));
-    let mut session = subject.session(words)?;
+    let (model, dims) = (&test_model.model, test_model.model.dims());
+    let hears = test_model.inputs.iter().any(|input| matches!(input.signal, Signal::Sound(_)));
+    let mut session = test_model.session(words)?;
     let (mut numbers, mut frame, mut filled) = (Numbers::default(), [0.0; WIDEST], 0);
     let answer = |board: &mut B, outputs: &mut [f32]| {
         let line =
-            Line::new("classify").text("board", B::NAME).text("model", subject.name).hex("crc32", crc32(outputs));
+            Line::new("classify").text("board", B::NAME).text("model", test_model.name).hex("crc32", crc32(outputs));
         report(board, &label(line, model, outputs).end());
     };
     while let Some(byte) = board.receive() {
         let Some(number) = numbers.push(byte) else { continue };
-        match ear {
-            Some(Ear { front_end, frames }) if hears => {
+        match audio {
+            Some(AudioInput { front_end, frames }) if hears => {
                 front_end.push(&[number as i16], |mels| {
                     if let Some(free) = frames.get_mut(filled..filled + mels.len()) {
                         free.copy_from_slice(mels);

@@ -19,7 +19,7 @@ mod generate;
 mod kernels;
 mod line;
 mod numbers;
-mod subject;
+mod test_model;
 mod verify;
 
 pub use bench::{Bench, bench};
@@ -27,8 +27,8 @@ pub use classify::classify;
 pub use generate::generate;
 pub use kernels::{Case, Row, Workspace, kernels};
 pub use line::Line;
-pub use subject::{Ear, Input, MELS, Signal, Subject};
-pub use verify::{Witness, verify};
+pub use test_model::{AudioInput, Input, MELS, Signal, TestModel};
+pub use verify::{FloatCheck, verify};
 
 use thumbformer::Error;
 use thumbformer::cycles::CycleCounter;
@@ -80,6 +80,14 @@ mod code {
     pub const FAILED: u8 = 1;
     /// A result is not what it has to be.
     pub const WRONG: u8 = 2;
+}
+
+/// A number of a board's manifest, which its build script hands over as text.
+pub const fn decimal(text: &str) -> u32 {
+    match u32::from_str_radix(text, 10) {
+        Ok(number) => number,
+        Err(_) => panic!("a decimal number of 32 bits"),
+    }
 }
 
 /// Whether a board's backend is the one that it was built with; for a `const` assertion.

@@ -1,11 +1,11 @@
 //! Proves on the board that it computes what the host computes.
 
-use crate::subject::crc32;
-use crate::{Board, Ear, Line, Signal, Subject, begin, end, report};
+use crate::test_model::crc32;
+use crate::{AudioInput, Board, Line, Signal, TestModel, begin, end, report};
 use thumbformer::Error;
 
 /// What a board with a heap can show beside: the float model on the device, and that inference leaves the heap alone.
-pub trait Witness {
+pub trait FloatCheck {
     /// Bytes of the heap that are in use.
     fn heap_used(&self) -> usize;
 
@@ -18,24 +18,24 @@ pub trait Witness {
 /// for it, must be near; and the heap that it uses must be as full after every inference as before.
 pub fn verify<B: Board>(
     mut board: B,
-    subjects: &[Subject<'_>],
+    test_models: &[TestModel<'_>],
     words: &mut [u32],
-    mut ear: Option<Ear<'_>>,
-    mut witness: impl Witness,
+    mut audio: Option<AudioInput<'_>>,
+    mut float_check: impl FloatCheck,
 ) -> ! {
     let meter = begin(&mut board, "verify");
     let mut right = true;
-    let result = subjects.iter().try_for_each(|subject| -> Result<(), Error> {
-        let mut session = subject.session(words)?;
-        for input in subject.inputs {
-            let before = witness.heap_used();
-            let (outputs, cost) = subject.run(&mut session, input.signal, &mut ear, &mut board)?;
-            let (crc32, untouched) = (crc32(outputs), witness.heap_used() == before);
-            let sqnr = witness.reference(subject.name, input.signal, outputs);
+    let result = test_models.iter().try_for_each(|test_model| -> Result<(), Error> {
+        let mut session = test_model.session(words)?;
+        for input in test_model.inputs {
+            let before = float_check.heap_used();
+            let (outputs, cost) = test_model.run(&mut session, input.signal, &mut audio, &mut board)?;
+            let (crc32, untouched) = (crc32(outputs), float_check.heap_used() == before);
+            let sqnr = float_check.reference(test_model.name, input.signal, outputs);
             let near = sqnr.is_none_or(|sqnr| sqnr >= NEAR);
             right &= crc32 == input.crc32 && untouched && near;
             let line = Line::new("verify").text("board", B::NAME).text("backend", thumbformer::BACKEND);
-            let line = line.text("model", subject.name).text("input", input.name).text("unit", meter.unit());
+            let line = line.text("model", test_model.name).text("input", input.name).text("unit", meter.unit());
             let line = cost.on(line, meter).hex("crc32", crc32).flag("as_host", crc32 == input.crc32);
             let line = line.number("heap_used", before as u64).flag("heap_untouched", untouched);
             let line = line.hundredths("float_sqnr_db", sqnr);

@@ -9,20 +9,40 @@
 use core::marker::PhantomData;
 use cortex_m_rt::{ExceptionFrame, exception};
 use firmware::counter::SysTick;
+pub use firmware::decimal;
 use firmware::{Board, LINE};
 use volatile_register::{RO, RW};
 use {defmt_semihosting as _, panic_probe as _};
 
-/// What differs between these boards.
+/// Facts that differ between these boards.
 pub trait Machine {
-    /// The board's folder.
+    /// Name: its folder's.
     const NAME: &'static str;
-    /// The backend that its firmware must have.
+    /// Backend that its firmware must have.
     const BACKEND: &'static str;
-    /// Where UART 0 lies.
+    /// Address of UART 0.
     const UART: usize;
     /// Hertz of the core, and of SysTick.
     const CLOCK_HZ: u32;
+}
+
+/// The board of the calling crate, from the address of its UART 0; all else is in its manifest.
+#[macro_export]
+macro_rules! board {
+    (uart: $uart:literal) => {
+        /// The machine.
+        pub struct Machine;
+
+        impl $crate::Machine for Machine {
+            const NAME: &'static str = env!("CARGO_PKG_NAME");
+            const BACKEND: &'static str = env!("BOARD_BACKEND");
+            const UART: usize = $uart;
+            const CLOCK_HZ: u32 = $crate::decimal(env!("BOARD_CLOCK_HZ"));
+        }
+
+        /// The board.
+        pub type ThisBoard = $crate::Mps2<Machine>;
+    };
 }
 
 /// CMSDK APB UART (Arm DDI 0479D, table 4-5), as far as it is used.

@@ -18,7 +18,7 @@ pub use embedded_alloc::{LlffHeap as Heap, init};
 pub use thumbformer_checkpoint as checkpoint;
 
 use checkpoint::{Checkpoint, Tensor};
-use firmware::{Signal, Witness};
+use firmware::{FloatCheck, Signal};
 use thumbformer_reference::Reference;
 
 /// A heap and one model's float network on it.
@@ -45,7 +45,7 @@ impl OnDevice {
     }
 }
 
-impl Witness for OnDevice {
+impl FloatCheck for OnDevice {
     fn heap_used(&self) -> usize {
         self.heap.used()
     }
@@ -74,7 +74,7 @@ impl Witness for OnDevice {
     }
 }
 
-impl Witness for HeapAlone {
+impl FloatCheck for HeapAlone {
     fn heap_used(&self) -> usize {
         self.0.used()
     }

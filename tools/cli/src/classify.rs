@@ -27,7 +27,7 @@ pub struct Recording {
 
 /// What a model made of a recording.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Heard {
+pub struct Prediction {
     /// The recording.
     pub name: String,
     /// The likeliest output.
@@ -40,7 +40,7 @@ pub struct Heard {
     pub crc32: u32,
 }
 
-impl fmt::Display for Heard {
+impl fmt::Display for Prediction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} ({:.1} %), crc32 {:08x}", self.name, self.label, 100.0 * self.probability, self.crc32)
     }
@@ -127,7 +127,7 @@ fn numbers(n_features: usize, file: &Path) -> Result<Vec<f32>> {
 ///
 /// # Errors
 /// What the engine refuses, a recording that is too long among it.
-pub fn classify(model: &Model<'_>, recording: &Recording) -> Result<Heard, Error> {
+pub fn classify(model: &Model<'_>, recording: &Recording) -> Result<Prediction, Error> {
     let mut state = HostState::new(model.dims(), model.dims().max_seq);
     let mut session = model.session(state.memory());
     let mut outputs = Vec::new();
@@ -138,7 +138,7 @@ pub fn classify(model: &Model<'_>, recording: &Recording) -> Result<Heard, Error
     }
     let (crc32, output) = (LogitsCrc::new().update(&outputs), usize::from(argmax(&outputs)));
     softmax(&mut outputs);
-    Ok(Heard {
+    Ok(Prediction {
         name: recording.name.clone(),
         output,
         label: model.label(output).map_or_else(|| output.to_string(), String::from),

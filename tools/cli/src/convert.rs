@@ -22,23 +22,6 @@ impl Default for Settings {
     }
 }
 
-/// The packing of a name: `host`, `m4`, `m55`, `m0`, another core or a board of this project.
-///
-/// # Errors
-/// With the names that there are.
-pub fn packing(name: &str) -> Result<Packing> {
-    let packing = match name.trim_start_matches("cortex-") {
-        "host" => Packing::Host,
-        "m0" | "m0plus" | "m3" | "qemu-mps2-an385" => Packing::M0,
-        "m4" | "m7" | "m33" | "qemu-mps2-an386" | "qemu-mps2-an500" | "qemu-mps2-an505" => Packing::M4,
-        "m55" | "m85" | "qemu-mps3-an547" => Packing::M55,
-        _ => bail!(
-            "no packing {name:?}: give host, m0, m4, m55, a core (m0plus, m3, m7, m33, m85) or a folder of boards/"
-        ),
-    };
-    Ok(packing)
-}
-
 /// Which matrices of the layers become int4; those that it has no answer for become int8.
 pub type Int4Of<'a> = &'a dyn Fn(usize, Tensor) -> Option<&'a Int4>;
 

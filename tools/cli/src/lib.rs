@@ -19,6 +19,7 @@ pub mod explain;
 pub mod features;
 mod files;
 pub mod inspect;
+pub mod packs;
 pub mod quantize;
 pub mod run;
 pub mod stdout;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use thumbformer::Packing;
 use thumbformer_checkpoint::Checkpoint;
 use thumbformer_cli::accuracy::{Bounds, compare};
 use thumbformer_cli::classify::{classify, read};
@@ -26,7 +27,8 @@ fn fixtures(model: &str) -> Vec<PathBuf> {
 fn every_packing_of_the_encoders_hears_every_fixture_with_the_same_bits() {
     for (name, count) in [("digits", 10), ("motion", 7)] {
         let mut all = Vec::new();
-        for pack in ["", "-m4", "-m55", "-m0"] {
+        for packing in Packing::ALL {
+            let pack = if packing == Packing::Host { String::new() } else { format!("-{}", packing.name()) };
             let image = models().join(name).join(format!("{name}{pack}.tbf"));
             let words = read_image(&image).expect("an image");
             let Ok(model) = model(&words, &image) else {

@@ -1,11 +1,11 @@
 //! Checkpoints become images that compute what the float reference computes, with the tokenizer of the checkpoint.
 
 use std::path::{Path, PathBuf};
-use thumbformer::Model;
 use thumbformer::state::HostState;
 use thumbformer::text::Sampling;
+use thumbformer::{Model, Packing};
 use thumbformer_checkpoint::Checkpoint;
-use thumbformer_cli::convert::{Settings, convert, packing};
+use thumbformer_cli::convert::{Settings, convert};
 use thumbformer_cli::inspect::inspect;
 use thumbformer_cli::run::{End, Options, generate};
 use thumbformer_cli::verify::verify;
@@ -27,12 +27,12 @@ fn load(path: &str) -> Checkpoint {
 #[test]
 fn the_committed_images_are_what_conversion_makes_of_the_committed_checkpoint() {
     let checkpoint = load("models/stories/checkpoint");
-    let files =
-        [("host", "stories.tbf"), ("m4", "stories-m4.tbf"), ("m55", "stories-m55.tbf"), ("m0", "stories-m0.tbf")];
-    for (pack, file) in files {
-        let settings = Settings { packing: packing(pack).expect("a packing"), ..Settings::default() };
+    for packing in Packing::ALL {
+        let pack = packing.name();
+        let file = if packing == Packing::Host { "stories.tbf".into() } else { format!("stories-{pack}.tbf") };
+        let settings = Settings { packing, ..Settings::default() };
         let words = convert(&checkpoint, settings, &mut |_| ()).unwrap_or_else(|error| panic!("{error:#}"));
-        let committed = std::fs::read(root().join("models/stories").join(file)).unwrap_or_default();
+        let committed = std::fs::read(root().join("models/stories").join(&file)).unwrap_or_default();
         let same = thumbformer::image::bytes(&words) == committed;
         assert!(same, "convert models/stories/checkpoint with --pack {pack} again and commit models/stories/{file}");
     }
@@ -44,17 +44,17 @@ fn images_of_every_packing_compute_the_same_bits() {
     for path in ["models/stories/checkpoint", "tests/golden/llama_untied/checkpoint"] {
         let checkpoint = load(path);
         let mut expected: Option<Vec<u32>> = None;
-        for name in ["host", "m4", "m55", "m0"] {
-            let settings = Settings { packing: packing(name).expect("a packing"), ..Settings::default() };
+        for packing in Packing::ALL {
+            let settings = Settings { packing, ..Settings::default() };
             let words = convert(&checkpoint, settings, &mut |_| ()).unwrap_or_else(|error| panic!("{error:#}"));
             let model = Model::parse(&words).expect("an image");
-            assert_eq!(model.image().packing().name(), name);
+            assert_eq!(model.image().packing(), packing);
             let mut state = HostState::new(model.dims(), 16);
             let mut session = model.session(state.memory());
             let tokens: Vec<u16> = (0..12).map(|i| i * 7 % model.dims().vocab as u16).collect();
             let logits = session.prefill(&tokens).expect("fits");
             let bits: Vec<u32> = logits.iter().map(|logit| logit.to_bits()).collect();
-            assert!(*expected.get_or_insert_with(|| bits.clone()) == bits, "{path}, {name}");
+            assert!(*expected.get_or_insert_with(|| bits.clone()) == bits, "{path}, {packing:?}");
         }
     }
 }

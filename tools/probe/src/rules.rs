@@ -59,7 +59,7 @@ fn loads(chip: &Chip, program: &Program) -> Vec<Violation> {
         address: range.start,
         found: format!("loaded to {}", hex(range)),
         expected: expected(),
-        next: "correct the origin or length in the board's memory.x, or choose a smaller model".into(),
+        next: "correct the origin or length in the board's Cargo.toml, or choose a smaller model".into(),
     };
     let mut violations = Vec::new();
     for segment in &program.segments {
@@ -94,7 +94,7 @@ fn runs(chip: &Chip, program: &Program) -> Vec<Violation> {
             address: section.runs.start,
             found: format!("used at {}", hex(&section.runs)),
             expected: format!("RAM in {}", chip.describe(Kind::Ram)),
-            next: "correct RAM in the board's memory.x, or choose a smaller model or context".into(),
+            next: "correct RAM in the board's Cargo.toml, or choose a smaller model or context".into(),
         })
         .collect()
 }
@@ -165,7 +165,7 @@ fn vectors(chip: &Chip, program: &Program) -> Result<Vectors, Violation> {
             address: linked.unwrap_or(expected),
             found: linked.map_or("no vector table".into(), |linked| format!("the vector table at {linked:#010x}")),
             expected: format!("at {expected:#010x}, where the {} boots from", chip.name),
-            next: "correct the origin of FLASH in the board's memory.x".into(),
+            next: "correct the origin of FLASH in the board's Cargo.toml".into(),
         }),
     }
 }
@@ -180,7 +180,7 @@ fn stack_pointer(chip: &Chip, vectors: &Vectors) -> Option<Violation> {
         address: vectors.address,
         found: format!("initial stack pointer {pointer:#010x}"),
         expected: format!("a multiple of 8 inside or at the end of {}", chip.describe(Kind::Ram)),
-        next: "correct RAM or _stack_start in the board's memory.x".into(),
+        next: "correct RAM or _stack_start in the board's Cargo.toml".into(),
     })
 }
 
@@ -211,7 +211,7 @@ fn stack_room(chip: &Chip, program: &Program, pointer: u64) -> Result<Option<u64
             address: section.runs.start,
             found: format!("the stack starts at {pointer:#010x}, inside {}", hex(&section.runs)),
             expected: "a stack that starts outside of what is used otherwise".into(),
-            next: "correct _stack_start in the board's memory.x".into(),
+            next: "correct _stack_start in the board's Cargo.toml".into(),
         });
     }
     let heap = program.symbol("__sheap").filter(|heap| !below.is_empty() && *heap <= pointer);

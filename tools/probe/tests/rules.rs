@@ -41,7 +41,7 @@ const CASES: [Case; 23] = [
         chip: F411,
         spoil: |firmware, _| *firmware = sound(map("nRF52840_xxAA")),
         rule: Rule::Load,
-        names: &[".vector_table", "0x00000000", "0x08000000..0x08080000", "memory.x"],
+        names: &[".vector_table", "0x00000000", "0x08000000..0x08080000", "Cargo.toml"],
     },
     Case {
         name: "code beyond the end of flash",

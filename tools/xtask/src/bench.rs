@@ -70,7 +70,7 @@ pub fn lines<T: for<'d> Deserialize<'d>>(
     program: &str,
     variables: &[(&'static str, &str)],
 ) -> Result<Vec<T>> {
-    let mut board = core.board();
+    let mut board = core.board()?;
     board.build.variables.extend(variables.iter().map(|(name, value)| (*name, value.to_string())));
     let toolchain = setup::ensure(&board.target)?;
     let elf = board.build_program(&toolchain, program)?;

@@ -12,7 +12,7 @@ use crate::flash;
 use crate::setup;
 use crate::shell::{output, root};
 use anyhow::{Context, Result, ensure};
-use plan::Application;
+use board_manifest::Application;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// When a manifest cannot be read.
-pub fn all() -> Result<Vec<plan::Board>> {
-    plan::all(&root().join("boards"))
+pub fn all() -> Result<Vec<board_manifest::Board>> {
+    board_manifest::all(&root().join("boards"))
 }
 
 /// Prints all boards, as a table of Markdown or as one object a line.
@@ -41,7 +41,7 @@ fn objects() -> Result<String> {
     for board in all()? {
         let applications: Vec<&str> = board.applications.iter().map(|application| application.name()).collect();
         let line = serde_json::json!({
-            "board": board.name, "core": board.core(), "clock_hz": board.clock_hz, "flash": board.flash, "ram": board.ram,
+            "board": board.name, "core": board.core(), "clock_hz": board.clock_hz, "flash": board.flash.length, "ram": board.ram.length,
             "backend": board.backend, "pack": board.pack, "models": fits(&board)?, "applications": applications,
             "chip": board.chip, "machine": board.machine, "wait_states": board.wait_states, "cache": board.cache,
             "weights": board.weights,
@@ -69,8 +69,8 @@ fn table() -> Result<String> {
             board.name,
             board.core(),
             f64::from(board.clock_hz) / 1e6,
-            board.flash / 1024,
-            board.ram / 1024,
+            board.flash.length / 1024,
+            board.ram.length / 1024,
             board.backend,
             board.pack,
             fits(&board)?.join(", "),
@@ -81,13 +81,13 @@ fn table() -> Result<String> {
 }
 
 /// The default models that fit a board by themselves, a language model with its context.
-fn fits(board: &plan::Board) -> Result<Vec<String>> {
+fn fits(board: &board_manifest::Board) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    for name in plan::DEFAULTS {
-        let image = plan::Image::of_default(&root().join("models"), name, &board.pack)?;
-        let text = plan::is_for(&image.model()?, Application::Generate);
+    for name in board_manifest::DEFAULTS {
+        let image = board_manifest::Image::of_default(&root().join("models"), name, &board.pack)?;
+        let text = board_manifest::is_for(&image.model()?, Application::Generate);
         let application = if text { Application::Generate } else { Application::Classify };
-        if let Ok(fit) = plan::fit(board, application, &image) {
+        if let Ok(fit) = board_manifest::fit(board, application, &image) {
             found.push(if text { format!("{name} ({})", fit.max_seq) } else { name.into() });
         }
     }
@@ -95,16 +95,16 @@ fn fits(board: &plan::Board) -> Result<Vec<String>> {
 }
 
 /// The programs that a board's manifest has to name: those that have a model to run there.
-fn wanted(board: &plan::Board) -> Result<Vec<Application>> {
+fn wanted(board: &board_manifest::Board) -> Result<Vec<Application>> {
     let models = root().join("models");
     let mut found = Vec::new();
     for application in Application::ALL {
         let some = match application {
             Application::Generate => {
-                let stories = plan::Image::of_default(&models, "stories", &board.pack)?;
-                plan::fit(board, application, &stories).is_ok()
+                let stories = board_manifest::Image::of_default(&models, "stories", &board.pack)?;
+                board_manifest::fit(board, application, &stories).is_ok()
             }
-            _ => !plan::models(board, application, &models)?.is_empty(),
+            _ => !board_manifest::models(board, application, &models)?.is_empty(),
         };
         found.extend(some.then_some(application));
     }
@@ -112,7 +112,7 @@ fn wanted(board: &plan::Board) -> Result<Vec<Application>> {
 }
 
 /// What a program takes on a board.
-pub struct Taken {
+pub struct Footprint {
     /// Code, constants, models and inputs.
     pub flash: u64,
     /// Variables.
@@ -125,16 +125,17 @@ pub struct Taken {
 ///
 /// # Errors
 /// What the compiler says, or that more RAM is taken than the board has.
-fn build(board: &plan::Board) -> Result<Vec<(Application, PathBuf, Taken)>> {
+fn build(board: &board_manifest::Board) -> Result<Vec<(Application, PathBuf, Footprint)>> {
     let buildable = Board::from(board.clone());
     let names: Vec<&str> = board.applications.iter().map(|application| application.name()).collect();
     let elfs = buildable.build_programs(&setup::ensure(&buildable.target)?, &names)?;
     let measured = board.applications.iter().zip(elfs).map(|(&application, elf)| {
         let size = firmware::size(&std::fs::read(&elf)?)?;
-        let stack = (board.ram as u64).checked_sub(size.ram);
-        let stack = stack
-            .with_context(|| format!("{}: {} bytes of variables in {} of RAM", board.name, size.ram, board.ram))?;
-        Ok((application, elf, Taken { flash: size.flash, ram: size.ram, stack }))
+        let stack = (board.ram.length as u64).checked_sub(size.ram);
+        let stack = stack.with_context(|| {
+            format!("{}: {} bytes of variables in {} of RAM", board.name, size.ram, board.ram.length)
+        })?;
+        Ok((application, elf, Footprint { flash: size.flash, ram: size.ram, stack }))
     });
     measured.collect()
 }
@@ -147,7 +148,7 @@ pub fn size(names: &[String]) -> Result<()> {
     println!("| board | program | flash, bytes | static RAM, bytes | left for the stack, bytes |");
     println!("|---|---|---|---|---|");
     for board in named(names)? {
-        for (application, _, Taken { flash, ram, stack }) in build(&board)? {
+        for (application, _, Footprint { flash, ram, stack }) in build(&board)? {
             println!("| {} | {} | {flash} | {ram} | {stack} |", board.name, application.name());
         }
     }
@@ -155,10 +156,10 @@ pub fn size(names: &[String]) -> Result<()> {
 }
 
 /// The boards of these names, or all.
-fn named(names: &[String]) -> Result<Vec<plan::Board>> {
+fn named(names: &[String]) -> Result<Vec<board_manifest::Board>> {
     match names {
         [] => all(),
-        names => names.iter().map(|name| plan::find(&root().join("boards"), name)).collect(),
+        names => names.iter().map(|name| board_manifest::find(&root().join("boards"), name)).collect(),
     }
 }
 
@@ -167,7 +168,7 @@ fn named(names: &[String]) -> Result<Vec<plan::Board>> {
 /// # Errors
 /// When it cannot be built or run, or ends with a code other than 0.
 pub fn run(name: &str, application: &str, arguments: &[String], serial: Option<&Path>) -> Result<()> {
-    let board = Board::from(plan::find(&root().join("boards"), name)?);
+    let board = Board::from(board_manifest::find(&root().join("boards"), name)?);
     let elf = board.build_program(&setup::ensure(&board.target)?, application)?;
     let Output { exit, .. } = emulate_with(&board, &elf, arguments, &Extra { serial, options: &[] }, |text| {
         print!("{}", String::from_utf8_lossy(text));
@@ -247,7 +248,7 @@ pub fn check() -> Result<String> {
 }
 
 /// Checks programs against the memory map and the boot of a board's chip, if it has one.
-fn on_its_chip(board: &plan::Board, elfs: &[PathBuf]) -> Result<bool> {
+fn on_its_chip(board: &board_manifest::Board, elfs: &[PathBuf]) -> Result<bool> {
     let Some(chip) = &board.chip else { return Ok(false) };
     let stack = LEAST_STACK.to_string();
     let mut command = flash::probe();
@@ -270,12 +271,12 @@ struct Verified {
 impl Verified {
     fn new() -> Result<Verified> {
         let models = root().join("models");
-        let on_host = plan::Float::read(&models)?.on_host(&models)?.into_iter().collect();
+        let on_host = board_build::Float::read(&models)?.on_host(&models)?.into_iter().collect();
         Ok(Verified { cores: BTreeSet::new(), outputs: BTreeMap::new(), on_host, floats: BTreeSet::new() })
     }
 
     /// Holds a board's result to the other boards', and its float network to this machine's.
-    fn add(&mut self, board: &plan::Board, result: &Value) -> Result<()> {
+    fn add(&mut self, board: &board_manifest::Board, result: &Value) -> Result<()> {
         let (Some(model), Some(input)) = (result["model"].as_str(), result["input"].as_str()) else { return Ok(()) };
         self.cores.insert(board.core());
         let first = self.outputs.entry((model.into(), input.into())).or_insert_with(|| result["crc32"].clone());
@@ -334,7 +335,7 @@ mod tests {
 
     #[test]
     fn a_board_whose_float_network_differs_from_the_hosts_is_found() {
-        let board = |name: &str| plan::find(&crate::shell::root().join("boards"), name).expect("a board");
+        let board = |name: &str| board_manifest::find(&crate::shell::root().join("boards"), name).expect("a board");
         let on_host = [("wave".to_string(), 3071)].into();
         let mut verified =
             Verified { cores: Default::default(), outputs: Default::default(), on_host, floats: Default::default() };

@@ -13,7 +13,7 @@ use crate::setup;
 use crate::shell::root;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use thumbformer_cli::classify::{Heard, classify, read};
+use thumbformer_cli::classify::{Prediction, classify, read};
 
 /// A recording on a core.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
@@ -50,7 +50,7 @@ fn one() -> u32 {
 ///
 /// # Errors
 /// When a file of a model is missing.
-pub fn on_host() -> Result<Vec<Heard>> {
+pub fn on_host() -> Result<Vec<Prediction>> {
     let mut heard = Vec::new();
     for name in ["digits", "motion"] {
         let folder = root().join("models").join(name);
@@ -72,8 +72,8 @@ pub fn on_host() -> Result<Vec<Heard>> {
 ///
 /// # Errors
 /// When the firmware cannot be built or run, or hears anything else than the host.
-pub fn on_core(core: Core, expected: &[Heard], variables: &[(&'static str, &str)]) -> Result<Vec<Row>> {
-    let mut board = Board::find(core.folder())?;
+pub fn on_core(core: Core, expected: &[Prediction], variables: &[(&'static str, &str)]) -> Result<Vec<Row>> {
+    let mut board = Board::from(core.emulated()?);
     board.build.variables.extend(variables.iter().map(|(name, value)| (*name, value.to_string())));
     let elf = board.build_program(&setup::ensure(&board.target)?, "classify")?;
     let mut rows: Vec<Row> = results(&board, &elf, &[])?;
@@ -192,7 +192,7 @@ fn digit(label: &str) -> String {
 
 /// What the M4's program, built for size, takes beside its recordings and the other model's weights.
 fn size() -> Result<Size> {
-    let mut board = Board::find(Core::M4.folder())?;
+    let mut board = Board::from(Core::M4.emulated()?);
     board.build.variables.extend(SMALL.iter().map(|(name, value)| (*name, value.to_string())));
     let elf = board.build_program(&setup::ensure(&board.target)?, "classify")?;
     let mut size = firmware::size(&std::fs::read(&elf)?)?;

@@ -71,7 +71,7 @@ fn loop_end(first: u32, second: u32) -> Option<u64> {
 /// With the loop that lost its instructions, or the kernel that became slower.
 pub fn check() -> Result<String> {
     let elf = |core: Core| -> Result<Vec<u8>> {
-        let board = core.board();
+        let board = core.board()?;
         Ok(std::fs::read(board.build_program(&setup::ensure(&board.target)?, "kernels")?)?)
     };
     let m4 = code(&elf(Core::M4)?, Some("dsp::loops::row_pairs"))?;

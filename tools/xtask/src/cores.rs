@@ -1,7 +1,8 @@
-//! The cores that are measured, and the emulated machine of each.
+//! The cores that are measured; the emulated board of each is found by its manifest.
 
 use crate::firmware::{Board, Build};
 use crate::shell::root;
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 /// A core.
@@ -28,41 +29,57 @@ impl Core {
         self.to_possible_value().map_or(String::new(), |value| value.get_name().to_string())
     }
 
-    /// The folder of a board with this core.
-    pub fn folder(self) -> &'static str {
-        match self {
-            Core::M0Plus => "qemu-mps2-an385-m0plus",
-            Core::M3 => "qemu-mps2-an385",
-            Core::M4 => "qemu-mps2-an386",
-            Core::M7 => "qemu-mps2-an500",
-            Core::M33 => "qemu-mps2-an505",
-            Core::M55 => "qemu-mps3-an547",
-        }
+    /// The emulator's own board with this core.
+    ///
+    /// # Errors
+    /// When a manifest cannot be read, or no board has the core.
+    pub fn emulated(self) -> Result<board_manifest::Board> {
+        let cpu = format!("cortex-{}", self.name());
+        let boards = board_manifest::all(&root().join("boards"))?;
+        let mut boards = boards.into_iter().filter(|board| board.is_emulated() && board.chip.is_none());
+        boards
+            .find(|board| board.cpu == cpu)
+            .with_context(|| format!("no emulated board has a {cpu}: boards/README.md"))
+    }
+
+    /// The core that runs a board's code as the board's own does: the same, or one of its target.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn of(board: &board_manifest::Board) -> Result<Core> {
+        let emulated: Vec<(Core, board_manifest::Board)> =
+            Core::value_variants().iter().map(|&core| Ok((core, core.emulated()?))).collect::<Result<_>>()?;
+        let same = emulated.iter().find(|(_, emulated)| emulated.cpu == board.cpu);
+        let found = same.or_else(|| emulated.iter().find(|(_, emulated)| emulated.target == board.target));
+        found.map(|&(core, _)| core).with_context(|| format!("{}: no core here is like {}", board.name, board.cpu))
     }
 
     /// The benchmark firmware as it is built for this core.
-    pub fn board(self) -> Board {
-        let (machine, memory, target, cpu, pack, backend) = match self {
-            Core::M0Plus => ("mps2-an385", "mps2", "thumbv6m-none-eabi", "cortex-m0plus", "m0", "scalar"),
-            Core::M3 => ("mps2-an385", "mps2", "thumbv7m-none-eabi", "cortex-m3", "m0", "scalar"),
-            Core::M4 => ("mps2-an386", "mps2", "thumbv7em-none-eabihf", "cortex-m4", "m4", "dsp"),
-            Core::M7 => ("mps2-an500", "mps2", "thumbv7em-none-eabihf", "cortex-m7", "m4", "dsp"),
-            Core::M33 => ("mps2-an505", "an505", "thumbv8m.main-none-eabihf", "cortex-m33", "m4", "dsp"),
-            Core::M55 => ("mps3-an547", "an547", "thumbv8m.main-none-eabihf", "cortex-m55", "m55", "helium"),
-        };
-        let flags = [format!("-Ctarget-cpu={cpu}"), "-Clink-arg=-Tlink.x".into(), "-Clink-arg=--nmagic".into()];
-        Board {
-            machine: Some(machine.into()),
-            target: target.into(),
-            backend: backend.into(),
-            pack: pack.into(),
-            build: Build {
-                features: Vec::new(),
-                rustflags: flags.into(),
-                variables: vec![("THUMBFORMER_MACHINE", memory.into()), ("THUMBFORMER_PACK", pack.into())],
-            },
-            name: "bench".into(),
-            folder: root().join("boards/bench"),
+    ///
+    /// # Errors
+    /// As [`Core::emulated`].
+    pub fn board(self) -> Result<Board> {
+        let board = Board::from(self.emulated()?);
+        let build = Build { variables: vec![("THUMBFORMER_BOARD", board.name.clone())], ..board.build };
+        Ok(Board { build, name: "bench".into(), folder: root().join("boards/bench"), ..board })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Core;
+    use clap::ValueEnum;
+
+    #[test]
+    fn every_core_has_an_emulated_board_and_every_board_a_core() {
+        for core in Core::value_variants() {
+            let board = core.emulated().expect("a board");
+            assert_eq!(board.cpu, format!("cortex-{}", core.name()));
+            assert_eq!(Core::of(&board).ok(), Some(*core));
+        }
+        for board in crate::boards::all().expect("boards") {
+            let core = Core::of(&board).expect("a core");
+            assert_eq!(core.emulated().expect("a board").pack, board.pack, "{}", board.name);
         }
     }
 }

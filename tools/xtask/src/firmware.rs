@@ -12,7 +12,7 @@ use std::process::Command;
 pub struct Build {
     /// For `--features`.
     pub features: Vec<&'static str>,
-    /// For `RUSTFLAGS`; when there are none, the folder's configuration counts.
+    /// For `RUSTFLAGS`.
     pub rustflags: Vec<String>,
     /// Environment variables.
     pub variables: Vec<(&'static str, String)>,
@@ -37,10 +37,11 @@ pub struct Board {
     pub folder: PathBuf,
 }
 
-impl From<plan::Board> for Board {
-    fn from(board: plan::Board) -> Board {
-        let plan::Board { machine, target, backend, pack, name, folder, .. } = board;
-        Board { machine, target, backend, pack, build: Build::default(), name, folder }
+impl From<board_manifest::Board> for Board {
+    fn from(board: board_manifest::Board) -> Board {
+        let build = Build { rustflags: board.rustflags().into(), ..Build::default() };
+        let board_manifest::Board { machine, target, backend, pack, name, folder, .. } = board;
+        Board { machine, target, backend, pack, build, name, folder }
     }
 }
 
@@ -50,7 +51,7 @@ impl Board {
     /// # Errors
     /// When there is no such board, or its manifest has no usable table.
     pub fn find(name: &str) -> Result<Board> {
-        Ok(plan::find(&root().join("boards"), name)?.into())
+        Ok(board_manifest::find(&root().join("boards"), name)?.into())
     }
 
     /// The default language model as this board takes it.

@@ -9,7 +9,7 @@ use crate::firmware::Board;
 use crate::setup;
 use crate::shell::{cargo, root};
 use anyhow::{Context, Result, bail, ensure};
-use plan::Application;
+use board_manifest::Application;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,35 +26,61 @@ pub struct Program {
     pub model: Option<PathBuf>,
 }
 
-/// The program's ELF file, and the chip that it is for.
-struct Built {
+/// A program that can be put on its board, as far as the manifest and the image tell; nothing is compiled yet.
+struct Planned {
+    board: board_manifest::Board,
     chip: String,
-    elf: PathBuf,
+    application: Application,
+    model: Option<PathBuf>,
 }
 
 impl Program {
-    fn build(&self) -> Result<Built> {
-        let board = plan::find(&root().join("boards"), &self.name)?;
+    /// Checks everything that is known before compiling.
+    fn plan(&self) -> Result<Planned> {
+        let board = board_manifest::find(&root().join("boards"), &self.name)?;
         let Some(chip) = board.chip.clone() else {
             bail!("{} exists in the emulator only: `cargo xtask board run {}`", board.name, board.name)
         };
         let application = self.application(&board)?;
-        let mut buildable = Board::from(board.clone());
-        if let Some(model) = &self.model {
+        let model = self.model.as_ref().map(|model| -> Result<PathBuf> {
             let file = std::path::absolute(model).with_context(|| format!("{}", model.display()))?;
-            let image = plan::Image::read(&file)?;
-            plan::fit(&board, application, &image)?;
-            buildable.build.variables.push(("THUMBFORMER_MODEL", file.display().to_string()));
-        }
-        let elf = buildable.build_program(&setup::ensure(&buildable.target)?, application.name())?;
-        Ok(Built { chip, elf })
+            board_manifest::fit(&board, application, &board_manifest::Image::read(&file)?)?;
+            Ok(file)
+        });
+        Ok(Planned { chip, application, model: model.transpose()?, board })
     }
 
-    fn application(&self, board: &plan::Board) -> Result<Application> {
+    /// [`Program::plan`] for a file that a Pico takes.
+    fn plan_uf2(&self) -> Result<Planned> {
+        let board = board_manifest::find(&root().join("boards"), &self.name)?;
+        if board.chip.is_some() && !board.uf2 {
+            let others = board_manifest::all(&root().join("boards"))?;
+            let others: Vec<String> = others.into_iter().filter(|other| other.uf2).map(|other| other.name).collect();
+            bail!(
+                "{} takes no UF2 file, {} do: `cargo xtask flash {}` writes it by a debug probe",
+                board.name,
+                others.join(" and "),
+                board.name
+            );
+        }
+        self.plan()
+    }
+
+    fn application(&self, board: &board_manifest::Board) -> Result<Application> {
         let names: Vec<&str> = board.applications.iter().map(|application| application.name()).collect();
         let wanted = self.application.as_deref().or(names.first().copied()).unwrap_or_default();
         let found = board.applications.iter().copied().find(|application| application.name() == wanted);
         found.with_context(|| format!("{} has no program {wanted:?}: it has {}", board.name, names.join(", ")))
+    }
+}
+
+impl Planned {
+    fn build(&self) -> Result<PathBuf> {
+        let mut buildable = Board::from(self.board.clone());
+        if let Some(model) = &self.model {
+            buildable.build.variables.push(("THUMBFORMER_MODEL", model.display().to_string()));
+        }
+        buildable.build_program(&setup::ensure(&buildable.target)?, self.application.name())
     }
 }
 
@@ -72,9 +98,13 @@ pub fn probe() -> Command {
 /// When the program does not fit, the chip or the probe is not what it has to be, or the program fails; nothing is written before all
 /// that can be known is known.
 pub fn flash(program: &Program, selector: Option<&str>) -> Result<()> {
-    let Built { chip, elf } = program.build()?;
+    let planned = program.plan()?;
+    let elf = planned.build()?;
     let mut command = probe();
-    command.args(["flash", "--chip", &chip]).args(selector.iter().flat_map(|selector| ["--probe", selector])).arg(&elf);
+    command
+        .args(["flash", "--chip", &planned.chip])
+        .args(selector.iter().flat_map(|selector| ["--probe", selector]))
+        .arg(&elf);
     run(command)
 }
 
@@ -83,15 +113,52 @@ pub fn flash(program: &Program, selector: Option<&str>) -> Result<()> {
 /// # Errors
 /// As [`flash`], and for a chip that takes no such file.
 pub fn uf2(program: &Program, output: Option<&Path>) -> Result<()> {
-    let Built { chip, elf } = program.build()?;
+    let planned = program.plan_uf2()?;
+    let elf = planned.build()?;
     let output = output.map_or_else(|| elf.with_extension("uf2"), Path::to_path_buf);
     let mut command = probe();
-    command.args(["uf2", "--chip", &chip, "--output"]).arg(std::path::absolute(output)?).arg(&elf);
+    command.args(["uf2", "--chip", &planned.chip, "--output"]).arg(std::path::absolute(output)?).arg(&elf);
     run(command)
 }
 
 fn run(mut command: Command) -> Result<()> {
     let status = command.status().context("cargo could not be started")?;
-    ensure!(status.success(), "see above");
+    ensure!(status.success(), "thumbformer-probe failed ({status}), its output is above");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Program;
+    use crate::shell::root;
+
+    /// Nothing is compiled here: what the manifest and the image say is enough.
+    #[test]
+    fn what_the_manifest_knows_is_refused_before_anything_is_compiled() {
+        let foreign = root().join("models/motion/motion-m0.tbf");
+        let program = |name: &str, application: Option<&str>, model: bool| Program {
+            name: name.into(),
+            application: application.map(String::from),
+            model: model.then(|| foreign.clone()),
+        };
+        let table = [
+            (program("stm32f40", None, false), "no board \"stm32f40\": near it are stm32f405"),
+            (program("qemu-mps2-an386", None, false), "`cargo xtask board run qemu-mps2-an386`"),
+            (
+                program("raspberry-pi-pico", Some("sing"), false),
+                "no program \"sing\": it has generate, classify, bench, verify",
+            ),
+            (program("raspberry-pi-pico-2", Some("classify"), true), "convert it with `--pack m4`"),
+        ];
+        for (program, expected) in &table {
+            for planned in [program.plan(), program.plan_uf2()] {
+                let error = planned.err().map(|error| format!("{error:#}")).unwrap_or_default();
+                assert!(error.contains(expected), "{program:?}: {error:?} lacks {expected:?}");
+            }
+        }
+        let nucleo = program("stm32-nucleo-f411re", None, false);
+        let error = nucleo.plan_uf2().err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("takes no UF2 file, raspberry-pi-pico and raspberry-pi-pico-2 do"), "{error}");
+        assert!(nucleo.plan().is_ok() && program("raspberry-pi-pico", None, false).plan_uf2().is_ok());
+    }
 }

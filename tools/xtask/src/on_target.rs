@@ -55,10 +55,11 @@ pub fn check() -> Result<String> {
 /// # Errors
 /// When a test failed, or the board cannot be reached.
 pub fn on_board(name: &str) -> Result<()> {
-    let described = plan::find(&root().join("boards"), name)?;
-    let Some(&core) = Core::value_variants().iter().find(|core| core.folder() == name) else {
+    let described = board_manifest::find(&root().join("boards"), name)?;
+    let core = Core::of(&described)?;
+    if core.emulated()?.name != described.name {
         return by_probe(&described);
-    };
+    }
     let board = board(core)?;
     let elf = board.build_program(&setup::ensure(&board.target)?, "on-target")?;
     let mut failed = 0;
@@ -75,7 +76,7 @@ pub fn on_board(name: &str) -> Result<()> {
 }
 
 /// Has `probe-rs run` flash the tests and run one after the other, each after a reset.
-fn by_probe(board: &plan::Board) -> Result<()> {
+fn by_probe(board: &board_manifest::Board) -> Result<()> {
     let chip =
         board.chip.as_deref().with_context(|| format!("{} has no core that the tests are built for", board.name))?;
     ensure!(in_path("probe-rs").is_some(), "no probe-rs: `cargo install probe-rs-tools --locked`");
@@ -89,29 +90,16 @@ fn by_probe(board: &plan::Board) -> Result<()> {
         .current_dir(root().join("boards/on-target"))
         .args(["run", "--release", "--no-default-features", "--features", feature, "--config"])
         .arg(board.folder.join(".cargo/config.toml"))
-        .env("THUMBFORMER_MEMORY", format!("../{}/memory.x", board.name))
-        .env("THUMBFORMER_PACK", &board.pack)
-        .env("THUMBFORMER_EXPECTED_BACKEND", &board.backend);
+        .env("THUMBFORMER_BOARD", &board.name);
     ensure!(command.status().context("cargo could not be started")?.success(), "see above");
     Ok(())
 }
 
 /// The tests as they are built for a core, in the memory that its benchmarks have.
 fn board(core: Core) -> Result<Board> {
-    let board = core.board();
-    let mut build = board.build.clone();
-    let machine = build.variables.iter().find(|(name, _)| *name == "THUMBFORMER_MACHINE");
-    let (_, machine) = machine.with_context(|| format!("{} has no machine", core.name()))?;
-    let memory = format!("../bench/memory/{machine}.x");
-    build.rustflags.push("-Clink-arg=-Tdefmt.x".into());
-    build.variables = vec![
-        ("THUMBFORMER_MEMORY", memory),
-        ("THUMBFORMER_PACK", board.pack.clone()),
-        ("THUMBFORMER_EXPECTED_BACKEND", board.backend.clone()),
-        ("DEFMT_LOG", "info".into()),
-    ];
+    let board = core.board()?;
     // The first word of the command line is the board's name to other firmware, and the command to `embedded-test`.
-    Ok(Board { build, name: "run_addr".into(), folder: root().join("boards/on-target"), ..board })
+    Ok(Board { name: "run_addr".into(), folder: root().join("boards/on-target"), ..board })
 }
 
 /// The tests in an ELF.

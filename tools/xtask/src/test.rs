@@ -347,7 +347,7 @@ fn without_panics(board: &Board) -> Result<Outcome> {
     let mut verdicts = Vec::new();
     // The compiler checked the demonstration's model; the example parses one on the device.
     // The encoder block has paths that no language model takes.
-    let bench = Core::M4.board();
+    let bench = Core::M4.board()?;
     let encoder = bench.build_program(&setup::ensure(&bench.target)?, "encoder")?;
     for (what, elf) in [
         ("demo", board.build_program(&toolchain, "generate")?),

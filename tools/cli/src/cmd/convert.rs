@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use thumbformer::Packing;
 use thumbformer_checkpoint::{Checkpoint, Input};
 use thumbformer_cli::stdout::Stdout;
-use thumbformer_cli::{convert, inspect, model, write_file};
+use thumbformer_cli::{convert, inspect, model, packs, write_file};
 
 /// Arguments of `thumbformer convert`.
 #[derive(Args)]
@@ -24,8 +24,8 @@ pub struct Cmd {
     /// Context length in tokens, at most the checkpoint's [default: the checkpoint's]
     #[arg(long)]
     pub max_seq: Option<usize>,
-    /// Weight packing: host, m0, m4, m55, or a core's or board's name
-    #[arg(long, default_value = "host", value_parser = parse_packing)]
+    /// Weight packing: host, a core (cortex-m4f, m0plus) or a board (a folder of boards/)
+    #[arg(long, default_value = "host", value_parser = packs::packing)]
     pack: Packing,
     /// Weight format of the layers' matrices; embedding and head stay int8
     #[arg(long, value_enum, default_value_t = Quantization::Q8)]
@@ -108,8 +108,4 @@ enum Quantization {
     Q8,
     /// int4, one scale per 32 columns of a row
     Q4,
-}
-
-fn parse_packing(name: &str) -> Result<Packing> {
-    convert::packing(name)
 }

@@ -17,24 +17,11 @@ use thumbformer_cycles::cores::Cost;
 use thumbformer_cycles::trace::Trace;
 use thumbformer_cycles::{Flash, Report, estimate};
 
-/// The core of a board, as it is estimated.
-fn core(board: &plan::Board) -> Result<Core> {
-    Ok(match board.cpu.as_str() {
-        "cortex-m0" | "cortex-m0plus" => Core::M0Plus,
-        "cortex-m3" => Core::M3,
-        "cortex-m4" => Core::M4,
-        "cortex-m7" => Core::M7,
-        "cortex-m33" => Core::M33,
-        "cortex-m55" => Core::M55,
-        cpu => bail!("{}: no table of costs for {cpu}", board.name),
-    })
-}
-
 /// What `--board` stands for: its core's parameters, and with `--app` its program.
 ///
 /// # Errors
 /// When the board has no such program, or no emulator runs it.
-pub fn as_options(board: &plan::Board, options: &Options) -> Result<Options> {
+pub fn as_options(board: &board_manifest::Board, options: &Options) -> Result<Options> {
     let mut elf = None;
     if let Some(name) = &options.app {
         let names: Vec<&str> = board.applications.iter().map(|application| application.name()).collect();
@@ -48,7 +35,7 @@ pub fn as_options(board: &plan::Board, options: &Options) -> Result<Options> {
         elf = Some(buildable.build_program(&setup::ensure(&buildable.target)?, name)?);
     }
     Ok(Options {
-        cores: vec![core(board)?],
+        cores: vec![Core::of(board)?],
         elf,
         wait_states: board.wait_states,
         line: board.line,
@@ -98,12 +85,12 @@ pub fn print(position: u32) -> Result<()> {
     );
     println!("|---|---|---|---|---|---|---|---|");
     let mut runs: BTreeMap<String, Run> = BTreeMap::new();
-    for board in plan::all(&root().join("boards"))?.into_iter().filter(|board| board.chip.is_some()) {
-        let image = plan::Image::of_default(&root().join("models"), "stories", &board.pack)?;
-        if plan::fit(&board, plan::Application::Generate, &image).is_err() {
+    for board in board_manifest::all(&root().join("boards"))?.into_iter().filter(|board| board.chip.is_some()) {
+        let image = board_manifest::Image::of_default(&root().join("models"), "stories", &board.pack)?;
+        if board_manifest::fit(&board, board_manifest::Application::Generate, &image).is_err() {
             continue;
         }
-        let core = core(&board)?;
+        let core = Core::of(&board)?;
         let run = match runs.entry(core.name()) {
             Entry::Occupied(run) => run.into_mut(),
             Entry::Vacant(place) => place.insert(Run::of(core, position)?),
@@ -114,7 +101,7 @@ pub fn print(position: u32) -> Result<()> {
 }
 
 /// One board; `macs` are multiply-accumulates with weights, each a byte.
-fn row(board: &plan::Board, run: &Run, macs: i64) -> String {
+fn row(board: &board_manifest::Board, run: &Run, macs: i64) -> String {
     let flash = Flash { wait_states: board.wait_states, line: board.line };
     let waiting = board.weight_line.map_or(0, |(bytes, cycles)| macs / i64::from(bytes.max(1)) * i64::from(cycles));
     let Cost { low, est, high } = run.cycles(flash, &[]);

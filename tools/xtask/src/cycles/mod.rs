@@ -106,7 +106,7 @@ pub fn print(options: &Options) -> Result<()> {
     let options = match &options.board {
         None => options,
         Some(name) => {
-            let board = plan::find(&root().join("boards"), name)?;
+            let board = board_manifest::find(&root().join("boards"), name)?;
             of_board = compare::as_options(&board, options)?;
             &of_board
         }

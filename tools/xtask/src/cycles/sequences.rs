@@ -87,7 +87,7 @@ pub fn check(sequences: &[Sequence]) -> Result<String> {
 pub fn sequences() -> Result<Vec<Sequence>> {
     let mut all = Vec::new();
     for (machine, cores) in PROGRAMS {
-        let board = machine.board();
+        let board = machine.board()?;
         let elf = board.build_program(&setup::ensure(&board.target)?, "sequences")?;
         let symbols = symbols(&std::fs::read(&elf)?).with_context(|| format!("{}", elf.display()))?;
         let (trace, output) = plugin::run(&board, &elf, &[], &[])?;

@@ -81,7 +81,7 @@ pub fn program(core: cores::Core, elf: &Path, start: Option<&str>, stop: Option<
 /// # Errors
 /// When the firmware cannot be built.
 pub fn model(core: cores::Core, position: u32) -> Result<Subject> {
-    let board = core.board();
+    let board = core.board()?;
     let elf = board.build_program(&setup::ensure(&board.target)?, "cycles")?;
     let subject = subject(core, elf)?;
     let parts: Vec<(u32, &str)> = (WHOLE + 1..).zip(PARTS).collect();
@@ -99,7 +99,7 @@ fn subject(core: cores::Core, elf: PathBuf) -> Result<Subject> {
     let core_costs = Core::find(&name).with_context(|| format!("no table of costs for {name}"))?;
     Ok(Subject {
         what: String::new(),
-        board: core.board(),
+        board: core.board()?,
         core: core_costs,
         elf,
         program,

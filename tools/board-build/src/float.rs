@@ -5,11 +5,9 @@
 //!                             └──► what this machine makes of it, for comparison
 //! ```
 
-use crate::Signal;
-use crate::board::{Application, Board};
-use crate::fit::{Fit, Image, free};
-use crate::subjects::{FrontEnd, least_bytes, outputs, signals};
+use crate::test_model::{FrontEnd, outputs};
 use anyhow::{Context, Result};
+use board_manifest::{Application, Board, Fit, Image, Signal, free, least_bytes, signals, watch};
 use std::fmt::Write;
 use std::path::Path;
 use thumbformer_checkpoint::{Checkpoint, Config, Layer, Pooler, Tensor};
@@ -39,7 +37,7 @@ impl Float {
     /// When the checkpoint cannot be read.
     pub fn read(models: &Path) -> Result<Float> {
         let folder = models.join(MODEL).join("checkpoint");
-        crate::script::watch(&folder);
+        watch(&folder);
         Ok(Float { checkpoint: Checkpoint::load(&folder, None)? })
     }
 
@@ -55,7 +53,8 @@ impl Float {
             images.iter().map(|(image, _)| if board.weights_in_ram() { image.bytes() } else { 0 }).sum();
         let ram = copies + state + clips.into_iter().max().unwrap_or(0) + size_of::<FrontEnd>() + STACK + HEAP;
         let inputs: usize = images.iter().map(|(image, _)| least_bytes(&image.name)).sum();
-        Ok((ram <= board.ram && float.flash() + inputs <= free(board, Application::Verify, images)).then_some(float))
+        Ok((ram <= board.ram.length && float.flash() + inputs <= free(board, Application::Verify, images))
+            .then_some(float))
     }
 
     /// Bytes of flash that it takes.
@@ -63,12 +62,12 @@ impl Float {
         4 * self.checkpoint.parameters() + CODE
     }
 
-    /// The witness of the application `verify`, with this network.
+    /// The float check of the application `verify`, with this network.
     pub(crate) fn source(&self) -> String {
         let network = network(&self.checkpoint);
         format!(
             "\n/// Bytes of the heap.\nconst HEAP_BYTES: usize = {HEAP};\n\n\
-             fn witness(heap: &'static reference_on_device::Heap) -> impl firmware::Witness {{\n    \
+             fn float_check(heap: &'static reference_on_device::Heap) -> impl firmware::FloatCheck {{\n    \
              reference_on_device::OnDevice::new(heap, {MODEL:?}, checkpoint)\n}}\n\n{network}"
         )
     }
@@ -89,11 +88,11 @@ impl Float {
     }
 }
 
-/// The witness of the application `verify` where there is no float network.
+/// The float check of the application `verify` where there is no float network.
 pub(crate) fn without() -> String {
     format!(
         "\n/// Bytes of the heap, which nothing uses.\nconst HEAP_BYTES: usize = {NO_HEAP};\n\n\
-         fn witness(heap: &'static reference_on_device::Heap) -> impl firmware::Witness {{\n    \
+         fn float_check(heap: &'static reference_on_device::Heap) -> impl firmware::FloatCheck {{\n    \
          reference_on_device::HeapAlone(heap)\n}}\n"
     )
 }
@@ -201,8 +200,7 @@ fn tensor(tensor: &Tensor) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Float, HEAP, MODEL, config, tensor};
-    use crate::board::{Application, Board, all};
-    use crate::fit::models;
+    use board_manifest::{Application, Board, Region, all, models};
     use std::path::{Path, PathBuf};
     use thumbformer_checkpoint::Tensor;
 
@@ -224,8 +222,12 @@ mod tests {
     #[test]
     fn the_float_network_is_there_where_flash_and_ram_have_room_and_only_there() {
         assert!(has_room(&board()));
-        assert!(!has_room(&Board { ram: HEAP + 32 * 1024, ..board() }), "a heap, but no state beside it");
-        assert!(!has_room(&Board { flash: 256 * 1024, ..board() }), "no flash for its weights");
+        let with = |region: Region, length| Region { length, ..region };
+        let board = board();
+        let narrow = Board { ram: with(board.ram, HEAP + 32 * 1024), ..board.clone() };
+        assert!(!has_room(&narrow), "a heap, but no state beside it");
+        let short = Board { flash: with(board.flash, 256 * 1024), ..board };
+        assert!(!has_room(&short), "no flash for its weights");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A board's folder, read.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A program that boards run; its name is that of a file of `boards/apps/`.
@@ -51,10 +52,16 @@ pub struct Board {
     pub pack: String,
     /// Hertz of the core.
     pub clock_hz: u32,
-    /// Bytes for the program, as in its `memory.x`.
-    pub flash: usize,
-    /// Bytes of RAM, as in its `memory.x`.
-    pub ram: usize,
+    /// Memory for the program: `FLASH` to the linker.
+    pub flash: Region,
+    /// Memory for variables and stack: `RAM` to the linker.
+    pub ram: Region,
+    /// More memory, by the linker's names.
+    #[serde(default)]
+    pub regions: BTreeMap<String, Region>,
+    /// UF2 files: whether the chip's boot ROM takes them.
+    #[serde(default)]
+    pub uf2: bool,
     /// Wait states of the memory that the program lies in, at this clock.
     #[serde(default)]
     pub wait_states: u32,
@@ -84,7 +91,17 @@ pub struct Board {
     pub applications: Vec<Application>,
 }
 
-/// What most flash memories read at once.
+/// A part of the address space.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    /// First address.
+    pub origin: u32,
+    /// Bytes.
+    pub length: usize,
+}
+
+/// Bytes that most flash memories read at once.
 const fn line() -> u32 {
     16
 }
@@ -99,6 +116,7 @@ struct Manifest {
 
 #[derive(Deserialize)]
 struct Package {
+    name: String,
     #[serde(default)]
     description: String,
     #[serde(default)]
@@ -136,6 +154,12 @@ impl Board {
         let mut applications: Vec<Application> = programs.collect::<Result<_>>()?;
         applications.sort();
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        ensure!(
+            manifest.package.name == name,
+            "{}: expected the folder's name {name}, found name = {:?}; next: rename one of them",
+            file.display(),
+            manifest.package.name
+        );
         let description = manifest.package.description;
         Ok(Some(Board { name, description, folder: folder.into(), applications, ..board }))
     }

@@ -1,6 +1,6 @@
 //! Whether a model fits a board.
 
-use crate::board::{Application, Board};
+use crate::manifest::{Application, Board};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use thumbformer::{Input, Model};
@@ -133,8 +133,8 @@ pub fn fit(board: &Board, application: Application, image: &Image) -> Result<Fit
     let batch = if !text && dims.is_causal() { 1 } else { thumbformer::MAX_BATCH };
     let state = |max_seq: usize| 4 * dims.state_words(max_seq, batch);
     let copy = if board.weights_in_ram() { image.bytes() } else { 0 };
-    let ram = board.ram.saturating_sub(beside(application) + copy);
-    let flash = board.flash.saturating_sub(code(application));
+    let ram = board.ram.length.saturating_sub(beside(application) + copy);
+    let flash = board.flash.length.saturating_sub(code(application));
     let context = contexts.iter().copied().find(|&context| state(context) <= ram);
     match context {
         Some(max_seq) if image.bytes() <= flash => Ok(Fit { max_seq, batch, state: state(max_seq) }),
@@ -157,7 +157,7 @@ fn misfit(
     if bytes > flash {
         text += &format!(
             " Flash: the image has {bytes} bytes, beside the program {flash} of {} are free: {} too many.",
-            board.flash,
+            board.flash.length,
             bytes - flash
         );
         // int4 with its scales takes about 5 bits, and the embedding stays at 8.
@@ -175,7 +175,7 @@ fn misfit(
             " RAM: the state for {least} tokens has {} bytes, beside the stack and `{}` {ram} of {} are free: {} too many.",
             state(least),
             application.name(),
-            board.ram,
+            board.ram.length,
             state(least) - ram
         );
         text += &match (1..least).rev().find(|&context| state(context) <= ram) {
@@ -192,7 +192,7 @@ fn misfit(
 /// # Errors
 /// When an image cannot be read.
 pub fn models(board: &Board, application: Application, models: &Path) -> Result<Vec<(Image, Fit)>> {
-    let mut free = board.flash.saturating_sub(code(application));
+    let mut free = board.flash.length.saturating_sub(code(application));
     let mut order = DEFAULTS.to_vec();
     if application == Application::Verify {
         // The smallest first: its float model runs on the board too.
@@ -203,10 +203,10 @@ pub fn models(board: &Board, application: Application, models: &Path) -> Result<
         let image = Image::of_default(models, name, &board.pack)?;
         let wanted = is_for(&image.model()?, application);
         let Some(fit) = wanted.then(|| fit(board, application, &image).ok()).flatten() else { continue };
-        let bytes = image.bytes() + crate::subjects::least_bytes(name);
+        let bytes = image.bytes() + crate::inputs::least_bytes(name);
         let copies: usize = found.iter().map(|(image, _)| image.bytes()).sum::<usize>() + image.bytes();
         let state = found.iter().map(|(_, fit)| fit.state).fold(fit.state, usize::max);
-        let in_ram = !board.weights_in_ram() || copies + state + beside(application) <= board.ram;
+        let in_ram = !board.weights_in_ram() || copies + state + beside(application) <= board.ram.length;
         if bytes <= free && in_ram {
             free -= bytes;
             found.push((image, fit));
@@ -216,8 +216,8 @@ pub fn models(board: &Board, application: Application, models: &Path) -> Result<
 }
 
 /// Bytes of flash that are left for inputs.
-pub(crate) fn free(board: &Board, application: Application, images: &[(Image, Fit)]) -> usize {
-    board.flash.saturating_sub(code(application) + images.iter().map(|(image, _)| image.bytes()).sum::<usize>())
+pub fn free(board: &Board, application: Application, images: &[(Image, Fit)]) -> usize {
+    board.flash.length.saturating_sub(code(application) + images.iter().map(|(image, _)| image.bytes()).sum::<usize>())
 }
 
 #[cfg(test)]
@@ -272,7 +272,7 @@ mod tests {
             ),
         ];
         let mut small = board("stm32-nucleo-f411re");
-        small.flash = 300 * 1024;
+        small.flash.length = 300 * 1024;
         cases.push((
             small,
             "stories",
@@ -281,7 +281,7 @@ mod tests {
             vec!["With int4 weights it would fit", "--quant q4"],
         ));
         let mut narrow = board("stm32-nucleo-f411re");
-        narrow.ram = 44 * 1024;
+        narrow.ram.length = 44 * 1024;
         cases.push((narrow, "stories", "m4", Application::Generate, vec!["A context of ", " would fit"]));
         for (board, model, pack, application, expected) in cases {
             let error = fit(&board, application, &image(model, pack)).expect_err("does not fit").to_string();
@@ -295,10 +295,10 @@ mod tests {
     fn a_context_is_as_long_as_the_memory_allows() {
         let mut board = board("stm32f405");
         for (kibibytes, context) in [(128, 256), (80, 128), (56, 64)] {
-            board.ram = kibibytes * 1024;
+            board.ram.length = kibibytes * 1024;
             let found = fit(&board, Application::Generate, &image("stories", "m4")).expect("fits");
             assert_eq!(found.max_seq, context, "{kibibytes} KiB: {found:?}");
-            assert!(found.state <= board.ram);
+            assert!(found.state <= board.ram.length);
         }
     }
 }

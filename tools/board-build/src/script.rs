@@ -1,78 +1,56 @@
-//! What a board's build script does: `fn main() { plan::build_script() }`.
+//! A board's build script: `fn main() { board_build::build_script() }`.
 //!
 //! ```text
-//! memory.x           ──► OUT_DIR, where the linker looks
+//! manifest           ──► memory.x in OUT_DIR, the linker's arguments, BOARD_BACKEND, BOARD_CLOCK_HZ
 //! models that fit    ──► OUT_DIR/generate.rs, classify.rs, bench.rs, verify.rs: what boards/apps/*.rs include
 //! THUMBFORMER_MODEL  ──► instead of the default models
 //! THUMBFORMER_RAM    ──► bytes, for a sibling of the chip with less
 //! ```
 
-use crate::board::{Application, Board};
-use crate::fit::{Fit, Image, fit, free, models};
 use crate::float::{self, Float};
-use crate::subjects::Subject;
+use crate::linker;
+use crate::test_model::TestModel;
 use anyhow::{Context, Result};
+use board_manifest::{Application, Board, Fit, Image, fit, free, is_for, models, watch};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use thumbformer::{Packing, bench};
 
 /// Writes what the programs of the board in the current folder include; a failure ends the build with what to do.
 pub fn build_script() {
-    if let Err(error) = write() {
-        println!("cargo:warning={error:#}");
-        eprintln!("error: {error:#}");
-        std::process::exit(1);
-    }
-}
-
-/// Has cargo run the build script again when a file changes; says nothing to other programs.
-pub(crate) fn watch(file: &Path) {
-    if std::env::var_os("OUT_DIR").is_some() {
-        println!("cargo:rerun-if-changed={}", file.display());
-    }
+    linker::or_end(write());
 }
 
 fn write() -> Result<()> {
-    println!("cargo:rerun-if-changed=memory.x");
-    println!("cargo:rerun-if-changed=Cargo.toml");
     println!("cargo:rerun-if-env-changed=THUMBFORMER_MODEL");
+    println!("cargo:rerun-if-env-changed=THUMBFORMER_RAM");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").context("no OUT_DIR: to be run by cargo")?);
     let folder = std::env::current_dir()?;
-    println!("cargo:rerun-if-env-changed=THUMBFORMER_RAM");
-    println!("cargo:rustc-link-search={}", out.display());
     let mut board =
         Board::read(&folder)?.context("Cargo.toml: no table [package.metadata.board]: see boards/README.md")?;
-    let mut memory = std::fs::read_to_string(folder.join("memory.x")).context("memory.x of the board")?;
     if let Ok(ram) = std::env::var("THUMBFORMER_RAM") {
-        board.ram = ram.parse().with_context(|| format!("THUMBFORMER_RAM={ram}: expected bytes"))?;
-        memory = smaller(&memory, board.ram)?;
+        board.ram.length = ram.parse().with_context(|| format!("THUMBFORMER_RAM={ram}: expected bytes"))?;
     }
-    std::fs::write(out.join("memory.x"), memory)?;
+    linker::is_for(&board)?;
+    linker::arguments(&board, &["link.x", "defmt.x"])?;
     let all = std::path::absolute(folder.join("../../models"))?;
     for &application in &board.applications {
         let text = match application {
             Application::Generate => generate(&board, &all)?,
-            _ => subjects(&board, application, &all)?,
+            _ => test_models(&board, application, &all)?,
         };
         std::fs::write(out.join(application.name()).with_extension("rs"), text)?;
     }
     Ok(())
 }
 
-/// A chip's memory with so many bytes of RAM: a smaller sibling of the board's chip.
-fn smaller(memory: &str, ram: usize) -> Result<String> {
-    let line = memory.lines().find(|line| line.trim_start().starts_with("RAM")).context("memory.x: no RAM")?;
-    let (before, _) = line.rsplit_once('=').context("memory.x: no length of RAM")?;
-    Ok(memory.replace(line, &format!("{before}= {ram}")))
-}
-
 /// The image that the user wants in place of the default ones, if it is for the application.
 fn wanted(board: &Board, application: Application) -> Result<Option<(Image, Fit)>> {
     let Some(file) = std::env::var_os("THUMBFORMER_MODEL") else { return Ok(None) };
     let file = PathBuf::from(file);
-    crate::script::watch(&file);
+    watch(&file);
     let image = Image::read(&file)?;
-    if !crate::fit::is_for(&image.model()?, application) {
+    if !is_for(&image.model()?, application) {
         return Ok(None);
     }
     let fit = fit(board, application, &image)?;
@@ -99,7 +77,7 @@ fn place(board: &Board) -> &'static str {
 }
 
 /// Models with their inputs, and what the programs need beside.
-fn subjects(board: &Board, application: Application, all: &Path) -> Result<String> {
+fn test_models(board: &Board, application: Application, all: &Path) -> Result<String> {
     let images = match wanted(board, application)? {
         Some(wanted) if application != Application::Classify => vec![wanted],
         _ => models(board, application, all)?,
@@ -117,17 +95,17 @@ fn subjects(board: &Board, application: Application, all: &Path) -> Result<Strin
         _ => 1,
     };
     let words = images.iter().map(|(_, fit)| fit.state / 4).max().unwrap_or(0);
-    let subjects: Vec<Subject> =
-        images.into_iter().map(|(image, fit)| Subject::new(image, fit, share, most)).collect::<Result<_>>()?;
+    let test_models: Vec<TestModel> =
+        images.into_iter().map(|(image, fit)| TestModel::new(image, fit, share, most)).collect::<Result<_>>()?;
 
-    let mut code = String::from("use firmware::{Input, Signal, Subject};\n\n#[allow(dead_code)]\nmod models {\n");
+    let mut code = String::from("use firmware::{Input, Signal, TestModel};\n\n#[allow(dead_code)]\nmod models {\n");
     let (modules, entries): (Vec<String>, Vec<String>) =
-        subjects.iter().map(|subject| subject.source(place(board))).unzip();
+        test_models.iter().map(|test_model| test_model.source(place(board))).unzip();
     code += &modules.concat();
-    code += "}\n\n/// The models, with inputs.\n#[allow(clippy::approx_constant)]\nstatic SUBJECTS: &[Subject<'static>] = &[\n";
+    code += "}\n\n/// The models, with inputs.\n#[allow(clippy::approx_constant)]\nstatic MODELS: &[TestModel<'static>] = &[\n";
     code += &entries.concat();
     writeln!(code, "];\n\n/// Words of the largest state.\nconst WORDS: usize = {words};")?;
-    code += &ear(&subjects)?;
+    code += &audio_input(&test_models)?;
     if application == Application::Bench {
         code += &cases(board)?;
     }
@@ -138,20 +116,20 @@ fn subjects(board: &Board, application: Application, all: &Path) -> Result<Strin
 }
 
 /// The front end, where a model hears.
-fn ear(subjects: &[Subject]) -> Result<String> {
-    let Some(subject) = subjects.iter().find(|subject| subject.hears()) else {
+fn audio_input(test_models: &[TestModel]) -> Result<String> {
+    let Some(test_model) = test_models.iter().find(|test_model| test_model.hears()) else {
         return Ok("/// No model hears.\nconst CLIP: usize = 0;\n\n\
-             fn ear(_frames: &'static mut [f32]) -> Option<firmware::Ear<'static>> {\n    None\n}\n"
+             fn audio_input(_frames: &'static mut [f32]) -> Option<firmware::AudioInput<'static>> {\n    None\n}\n"
             .into());
     };
-    let model = subject.image.model()?;
+    let model = test_model.image.model()?;
     let clip = model.dims().max_seq * model.dims().n_features;
     Ok(format!(
         "/// Numbers of a clip's frames.\nconst CLIP: usize = {clip};\n\n\
          static SPEECH: thumbformer::audio::MelBank<256, {{ firmware::MELS }}> =\n    \
          thumbformer::mel_bank!(thumbformer::audio::LogMelConfig::SPEECH_8K);\n\n\
-         fn ear(frames: &'static mut [f32]) -> Option<firmware::Ear<'static>> {{\n    \
-         Some(firmware::Ear {{ front_end: thumbformer::audio::LogMel::new(&SPEECH), frames }})\n}}\n"
+         fn audio_input(frames: &'static mut [f32]) -> Option<firmware::AudioInput<'static>> {{\n    \
+         Some(firmware::AudioInput {{ front_end: thumbformer::audio::LogMel::new(&SPEECH), frames }})\n}}\n"
     ))
 }
 

@@ -10,7 +10,7 @@ use thumbformer::{Error, LogitsCrc, Memory, Model, Session};
 pub const MELS: usize = 20;
 
 /// A model, with inputs.
-pub struct Subject<'a> {
+pub struct TestModel<'a> {
     /// Its name.
     pub name: &'a str,
     /// The model.
@@ -45,7 +45,7 @@ pub enum Signal<'a> {
 }
 
 /// The front end for speech, with room for the frames of a clip; only where a model hears.
-pub struct Ear<'a> {
+pub struct AudioInput<'a> {
     /// Samples to frames.
     pub front_end: LogMel<'a, 256, MELS>,
     /// A clip, `[max_seq, n_features]`.
@@ -61,7 +61,7 @@ pub(crate) struct Cost {
     pub(crate) answers: u64,
 }
 
-impl<'a> Subject<'a> {
+impl<'a> TestModel<'a> {
     /// A session in a buffer that serves one model after the other.
     pub(crate) fn session<'s>(&self, words: &'s mut [u32]) -> Result<Session<'a, 's>, Error> {
         Ok(self.model.session(Memory::new(self.model.dims(), self.max_seq, self.batch, words)?))
@@ -77,7 +77,7 @@ impl<'a> Subject<'a> {
         &self,
         session: &'s mut Session<'_, '_>,
         signal: Signal<'_>,
-        ear: &mut Option<Ear<'_>>,
+        audio: &mut Option<AudioInput<'_>>,
         board: &mut impl Board,
     ) -> Result<(&'s mut [f32], Cost), Error> {
         let mut cost = Cost { answers: 1, ..Cost::default() };
@@ -107,7 +107,7 @@ impl<'a> Subject<'a> {
                 Ok((outputs, cost))
             }
             Signal::Sound(samples) => {
-                let Some(Ear { front_end, frames }) = ear else { return Err(Error::EmptySequence) };
+                let Some(AudioInput { front_end, frames }) = audio else { return Err(Error::EmptySequence) };
                 front_end.clip(samples, frames)?;
                 cost.front_end = board.counter().since(start);
                 let start = board.counter().now();
