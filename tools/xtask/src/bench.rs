@@ -10,10 +10,12 @@ use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use std::io::Write;
 use thumbformer::audio::LogMel;
 use thumbformer::bench::{ENCODER_TOKENS, SOUND_BANK, encoder_streams};
 use thumbformer::state::HostState;
 use thumbformer::{LogitsCrc, Model, Packing};
+use thumbformer_cli::stdout::stdout;
 
 /// A kernel on a core.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
@@ -186,22 +188,23 @@ pub fn or_all(cores: &[Core]) -> Vec<Core> {
 /// When a kernel is not exact, or a core cannot be measured.
 pub fn device(cores: &[Core], json: bool) -> Result<()> {
     if !json {
-        println!("core    kernel         quant      shape batch instructions     macs per mac exact");
+        writeln!(stdout(), "core    kernel         quant      shape batch instructions     macs per mac exact")?;
     }
     let mut wrong = 0;
     for core in or_all(cores) {
         for row in kernels(core)? {
             wrong += u32::from(!row.exact);
             if json {
-                println!("{}", serde_json::to_string(&row)?);
+                writeln!(stdout(), "{}", serde_json::to_string(&row)?)?;
                 continue;
             }
             let Row { core, kernel, quant, rows, cols, batch, instructions, macs, per_mac, exact } = row;
             let shape = format!("{rows}x{cols}");
             let exact = if exact { "yes" } else { "NO" };
-            println!(
+            writeln!(
+                stdout(),
                 "{core:<7} {kernel:<14} {quant:<5} {shape:>10} {batch:>5} {instructions:>12} {macs:>8} {per_mac:>7.3} {exact}"
-            );
+            )?;
         }
     }
     if wrong > 0 {
@@ -220,17 +223,17 @@ pub fn models(cores: &[Core], json: bool) -> Result<()> {
     let mut wrong = 0;
     for what in ["encoder block", "audio, a second"] {
         if !json {
-            println!("\ncore    {:>27}  as the host", format!("{what}, instructions"));
+            writeln!(stdout(), "\ncore    {:>27}  as the host", format!("{what}, instructions"))?;
         }
         for &core in &cores {
             let measured = if what == "encoder block" { encoder(core)? } else { front_end(core)? };
             let measured = Encoder { what: what.into(), ..measured };
             wrong += u32::from(!measured.exact);
             if json {
-                println!("{}", serde_json::to_string(&measured)?);
+                writeln!(stdout(), "{}", serde_json::to_string(&measured)?)?;
             } else {
                 let Encoder { core, instructions, exact, .. } = measured;
-                println!("{core:<7} {instructions:>27}  {}", if exact { "yes" } else { "NO" });
+                writeln!(stdout(), "{core:<7} {instructions:>27}  {}", if exact { "yes" } else { "NO" })?;
             }
         }
     }
@@ -241,20 +244,21 @@ pub fn models(cores: &[Core], json: bool) -> Result<()> {
 /// Prints the model's tokens.
 fn tokens(cores: &[Core], json: bool) -> Result<()> {
     if !json {
-        println!("core    position instructions embedding    matrix attention norms, activations  sampling");
+        writeln!(stdout(), "core    position instructions embedding    matrix attention norms, activations  sampling")?;
     }
     for &core in cores {
         for token in model(core)? {
             if json {
-                println!("{}", serde_json::to_string(&token)?);
+                writeln!(stdout(), "{}", serde_json::to_string(&token)?)?;
                 continue;
             }
             let Token { core, position, instructions, embedding, matrix, attention, norms_activations, sampling } =
                 token;
-            println!(
+            writeln!(
+                stdout(),
                 "{core:<7} {position:>8} {instructions:>12} {embedding:>9} {matrix:>9} {attention:>9} \
                  {norms_activations:>18} {sampling:>9}"
-            );
+            )?;
         }
     }
     Ok(())

@@ -16,7 +16,9 @@ use board_manifest::Application;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use thumbformer_cli::stdout::stdout;
 
 /// All boards.
 ///
@@ -31,7 +33,7 @@ pub fn all() -> Result<Vec<board_manifest::Board>> {
 /// # Errors
 /// When a manifest or an image cannot be read.
 pub fn list(json: bool) -> Result<()> {
-    print!("{}", if json { objects()? } else { table()? });
+    write!(stdout(), "{}", if json { objects()? } else { table()? })?;
     Ok(())
 }
 
@@ -145,11 +147,11 @@ fn build(board: &board_manifest::Board) -> Result<Vec<(Application, PathBuf, Foo
 /// # Errors
 /// When one cannot be built.
 pub fn size(names: &[String]) -> Result<()> {
-    println!("| board | program | flash, bytes | static RAM, bytes | left for the stack, bytes |");
-    println!("|---|---|---|---|---|");
+    writeln!(stdout(), "| board | program | flash, bytes | static RAM, bytes | left for the stack, bytes |")?;
+    writeln!(stdout(), "|---|---|---|---|---|")?;
     for board in named(names)? {
         for (application, _, Footprint { flash, ram, stack }) in build(&board)? {
-            println!("| {} | {} | {flash} | {ram} | {stack} |", board.name, application.name());
+            writeln!(stdout(), "| {} | {} | {flash} | {ram} | {stack} |", board.name, application.name())?;
         }
     }
     Ok(())
@@ -170,9 +172,13 @@ fn named(names: &[String]) -> Result<Vec<board_manifest::Board>> {
 pub fn run(name: &str, application: &str, arguments: &[String], serial: Option<&Path>) -> Result<()> {
     let board = Board::from(board_manifest::find(&root().join("boards"), name)?);
     let elf = board.build_program(&setup::ensure(&board.target)?, application)?;
+    let mut written = Ok(());
     let Output { exit, .. } = emulate_with(&board, &elf, arguments, &Extra { serial, options: &[] }, |text| {
-        print!("{}", String::from_utf8_lossy(text));
+        if written.is_ok() {
+            written = stdout().write_all(text).and_then(|()| stdout().flush());
+        }
     })?;
+    written?;
     ensure!(exit == 0, "{application} on {name} ended with exit code {exit}");
     Ok(())
 }

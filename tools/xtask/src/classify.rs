@@ -13,7 +13,9 @@ use crate::setup;
 use crate::shell::root;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+use std::io::Write;
 use thumbformer_cli::classify::{Prediction, classify, read};
+use thumbformer_cli::stdout::stdout;
 
 /// A recording on a core.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
@@ -101,12 +103,12 @@ pub fn on_core(core: Core, expected: &[Prediction], variables: &[(&'static str, 
 pub fn print(cores: &[Core], json: bool) -> Result<()> {
     let expected = on_host()?;
     if !json {
-        println!("core    recording      label       prob.   front end     network  outputs");
+        writeln!(stdout(), "core    recording      label       prob.   front end     network  outputs")?;
     }
     for core in or_all(cores) {
         for row in on_core(core, &expected, &[])? {
             if json {
-                println!("{}", serde_json::to_string(&row)?);
+                writeln!(stdout(), "{}", serde_json::to_string(&row)?)?;
                 continue;
             }
             let stream = match row.answers {
@@ -117,7 +119,8 @@ pub fn print(cores: &[Core], json: bool) -> Result<()> {
                     row.whole
                 ),
             };
-            println!(
+            writeln!(
+                stdout(),
                 "{:<7} {:<14} {:<10} {:>6.3} {:>11} {:>11}  {}, as on the host{stream}",
                 row.core,
                 row.name,
@@ -126,7 +129,7 @@ pub fn print(cores: &[Core], json: bool) -> Result<()> {
                 row.front_end,
                 row.network,
                 row.crc32
-            );
+            )?;
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use std::io::Write;
 use thumbformer::text::Sampling;
 use thumbformer_cli::run::{Options, generate};
+use thumbformer_cli::stdout::stdout;
 
 /// What to tell.
 #[derive(Clone, Debug)]
@@ -113,31 +114,45 @@ pub fn demo(board: &Board, story: &Story, verbose: bool) -> Result<()> {
     let toolchain = setup::ensure(&board.target)?;
     // What the host refuses, the board would refuse too, and later.
     let expected = on_host(board, story)?.0;
-    println!("building {} ({}); the first time takes minutes", board.name, toolchain.describe(&board.target));
+    writeln!(
+        stdout(),
+        "building {} ({}); the first time takes minutes",
+        board.name,
+        toolchain.describe(&board.target)
+    )?;
     let elf = board.build_program(&toolchain, "generate")?;
-    println!();
+    writeln!(stdout())?;
     let run = emulator::run(board, &elf, &story.arguments(), |text| {
-        let mut stdout = std::io::stdout().lock();
-        // A closed terminal is no reason to stop the measurement.
-        let _ = stdout.write_all(text).and_then(|()| stdout.flush());
+        // A closed pipe is no reason to stop the measurement; the next line reports it.
+        _ = stdout().write_all(text).and_then(|()| stdout().flush());
     })?;
-    println!();
+    writeln!(stdout())?;
     if verbose {
         for (number, (step, instructions)) in (1..).zip(run.steps.iter().zip(&run.instructions)) {
-            println!("step {number} token {} crc32 {:08x} instructions {instructions}", step.token, step.crc32);
+            writeln!(
+                stdout(),
+                "step {number} token {} crc32 {:08x} instructions {instructions}",
+                step.token,
+                step.crc32
+            )?;
         }
     }
     for line in run.log.iter().filter(|line| !line.starts_with(RESULT)) {
-        println!("{line}");
+        writeln!(stdout(), "{line}")?;
     }
     if run.exit != 0 {
         bail!("the firmware ended with exit code {}: {}", run.exit, run.log.last().map_or("", String::as_str));
     }
     let size = firmware::size(&std::fs::read(&elf)?)?;
-    println!("program: {} bytes of flash with the model, {} bytes of RAM with the state", size.flash, size.ram);
+    writeln!(
+        stdout(),
+        "program: {} bytes of flash with the model, {} bytes of RAM with the state",
+        size.flash,
+        size.ram
+    )?;
     let verdict = compare(&run.steps, &expected, "the host")?;
     let Total { steps, crc32, unit, minimum, median, maximum } = total(&run)?;
-    println!("{unit} per token: minimum {minimum}, median {median}, maximum {maximum}");
-    println!("logits: {verdict} (crc32 {crc32}, {steps} steps)");
+    writeln!(stdout(), "{unit} per token: minimum {minimum}, median {median}, maximum {maximum}")?;
+    writeln!(stdout(), "logits: {verdict} (crc32 {crc32}, {steps} steps)")?;
     Ok(())
 }

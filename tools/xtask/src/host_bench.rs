@@ -11,8 +11,10 @@ use crate::setup;
 use crate::shell::{self, output, root};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
+use thumbformer_cli::stdout::stdout;
 
 /// How to measure.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -121,7 +123,7 @@ fn builds(native: bool, candle: bool) -> (Vec<Build>, Option<&'static str>) {
 /// When a contender cannot be built or computes another model.
 pub fn host(options: Options) -> Result<()> {
     let Options { json, native, check: false, rounds } = options else {
-        println!("{}", check()?);
+        writeln!(stdout(), "{}", check()?)?;
         return Ok(());
     };
     let (builds, missing) = builds(native, true);
@@ -130,38 +132,42 @@ pub fn host(options: Options) -> Result<()> {
         eprintln!("{found}");
         if json {
             for row in &rows {
-                println!("{}", serde_json::to_string(row)?);
+                writeln!(stdout(), "{}", serde_json::to_string(row)?)?;
             }
             continue;
         }
         if index == 0 {
-            println!(
+            writeln!(
+                stdout(),
                 "implementation          compiler                              positions  tokens/s  GMAC/s  / plain float (half of the rounds)"
-            );
+            )?;
         }
-        rows.iter().for_each(print);
+        rows.iter().try_for_each(print)?;
     }
     if let Some(missing) = missing {
         eprintln!("{missing}");
     }
     if !json {
-        println!(
+        writeln!(
+            stdout(),
             "One thread, {rounds} rounds in turns, medians. Times are of this machine at this moment, which is noise; the \
              ratios to plain float, each within a round of one program, are what counts."
-        );
+        )?;
     }
     Ok(())
 }
 
-fn print(row: &Row) {
+fn print(row: &Row) -> Result<()> {
     let Row { implementation, backend, compiler, positions, tokens_per_second, gmacs, .. } = row;
     let name = format!("{implementation} {backend}");
     let native = if row.flags.contains("native") { ", native" } else { "" };
     let (ratio, [low, high]) = (row.ratio_to_plain_float, row.ratio_quartiles);
-    println!(
+    writeln!(
+        stdout(),
         "{name:<22}  {:<36}  {positions:>9}  {tokens_per_second:>8.0}  {gmacs:>6.2}  {ratio:>6.2} ({low:.2} to {high:.2})",
         format!("{compiler}{native}")
-    );
+    )?;
+    Ok(())
 }
 
 /// Checks that plain float, the float reference and every host backend compute the same model, and times one round.

@@ -8,7 +8,9 @@
 use crate::shell::{cargo, output, root};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use thumbformer_cli::stdout::stdout;
 
 /// The chapter.
 const CHAPTER: &str = "docs/lesson.md";
@@ -23,7 +25,7 @@ pub fn write() -> Result<()> {
     let chapter = root().join(CHAPTER);
     let (text, pictures) = run(&read(&chapter)?, &root().join(PICTURES))?;
     std::fs::write(&chapter, text).with_context(|| format!("{CHAPTER}: cannot be written"))?;
-    println!("{CHAPTER}: {} pictures", pictures.len());
+    writeln!(stdout(), "{CHAPTER}: {} pictures", pictures.len())?;
     Ok(())
 }
 

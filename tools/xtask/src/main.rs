@@ -1,5 +1,7 @@
 //! The project's own commands, `cargo xtask …`: a demonstration, the tests, the set-up of both.
 
+#![deny(clippy::print_stdout)]
+
 mod bench;
 mod boards;
 mod ceilings;
@@ -21,84 +23,93 @@ mod shell;
 mod test;
 mod thumb;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 use cores::Core;
 use firmware::Board;
+use std::io::Write;
 use std::process::ExitCode;
+use thumbformer_cli::stdout::{exit, stdout};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "thumbformer's own commands")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// A folder of boards/
-    #[arg(long, global = true, default_value = "qemu-mps2-an386")]
-    board: String,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Tells a story on the emulated board and compares every bit of its logits with the host's
+    /// Generate a story on an emulated board and compare its logits with the host's, bit by bit
     Demo {
-        /// How the story begins
+        /// Board: a folder of boards/ that the emulator has
+        #[arg(value_name = "BOARD", default_value = DEMO_BOARD)]
+        name: String,
+        /// Prompt
         #[arg(long, default_value = "Once upon a time, there was")]
         prompt: String,
-        /// Most tokens to generate
+        /// Maximum number of tokens to generate
         #[arg(long, default_value_t = 250)]
         steps: usize,
-        /// Another seed is another story
+        /// Seed of the sampler
         #[arg(long, default_value_t = 14)]
         seed: u64,
-        /// Shows every step's token, CRC-32 and instructions
+        /// Print every step's token, CRC-32 and instructions
         #[arg(long)]
         verbose: bool,
     },
-    /// Runs all tests, or the named legs
+    /// Run all checks, or the named ones
     Test {
-        /// Which legs
-        legs: Vec<test::Leg>,
+        /// Checks by name, `quick` or `full` [default: all that CI runs]
+        checks: Vec<test::Wanted>,
+        /// List the checks
+        #[arg(long, conflicts_with = "checks")]
+        list: bool,
     },
-    /// Hears spoken digits on the emulated cores, from raw samples, and compares every bit with the host's
+    /// Classify spoken digits and movements on the emulated cores and compare the outputs with the host's, bit by bit
     Classify(Cores),
-    /// Boards: what there is, what fits, what programs take; runs those that the emulator has
+    /// List boards, print the sizes of their programs, run a program in the emulator
     Board {
         #[command(subcommand)]
         what: OfBoards,
     },
-    /// Builds a program, checks it against the board's chip, and flashes and runs it by probe-rs
+    /// Build a program, check it against the board's chip, flash and run it by probe-rs
     Flash {
         #[command(flatten)]
         program: flash::Program,
-        /// Which probe, where several are attached: vendor:product:serial, or its serial number
+        /// Probe, if several are attached: vendor:product:serial, or its serial number
         #[arg(long)]
         probe: Option<String>,
     },
-    /// Builds a program for a Pico and writes it as a UF2 file, to be copied to the board
+    /// Build a program for a Pico and write it as a UF2 file, to be copied to the board
     Uf2 {
         #[command(flatten)]
         program: flash::Program,
-        /// The file to write; by default beside the program
+        /// File to write [default: beside the program]
         #[arg(short, long)]
         output: Option<std::path::PathBuf>,
     },
-    /// Runs the tests of boards/on-target on a board: in the emulator, or on the desk by the debug probe
+    /// Run the tests of boards/on-target on a board, in the emulator or by the debug probe
     OnTarget {
-        /// A folder of boards/
+        /// Board: a folder of boards/
         #[arg(value_name = "BOARD")]
         name: String,
     },
-    /// Measures: instructions on emulated cores, ratios on the host
+    /// Measure instructions on emulated cores, and ratios on the host
     Bench {
         #[command(subcommand)]
         what: Measured,
     },
-    /// Estimates cycles without hardware, from what QEMU executes: docs/cycles.md says how well
+    /// Estimate cycles without hardware, from the instructions that QEMU executes; accuracy: docs/cycles.md
     Cycles(cycles::Options),
-    /// Writes the outputs and pictures of docs/lesson.md anew, from the commands in it
+    /// Regenerate the outputs and pictures of docs/lesson.md from the commands in it
     Lesson,
-    /// Finds or installs what the other commands need
+    /// Find or install what the other commands need
     Setup {
-        /// Only report
+        /// Board whose target is needed: a folder of boards/
+        #[arg(value_name = "BOARD", default_value = DEMO_BOARD)]
+        name: String,
+        /// Report only, install nothing
         #[arg(long)]
         check: bool,
     },
@@ -106,28 +117,28 @@ enum Command {
 
 #[derive(Subcommand)]
 enum OfBoards {
-    /// All boards with core, clock, flash, RAM, backend and the default models that fit
+    /// List all boards with core, clock, flash, RAM, backend and the default models that fit
     List {
-        /// One object a line
+        /// Print one JSON object per line
         #[arg(long)]
         json: bool,
     },
-    /// Flash, static RAM and what is left for the stack, of every program
+    /// Print flash, static RAM and the RAM left for the stack, for every program
     Size {
-        /// Folders of boards/; all by default
+        /// Boards: folders of boards/ [default: all]
         #[arg(value_name = "BOARD")]
         names: Vec<String>,
     },
-    /// Runs a program in the emulator
+    /// Run a program in the emulator
     Run {
-        /// A folder of boards/
+        /// Board: a folder of boards/
         #[arg(value_name = "BOARD")]
         name: String,
         /// generate, classify, bench or verify
         application: String,
         /// Words for the program, as `steps=20`
         arguments: Vec<String>,
-        /// A file whose bytes arrive on the serial port
+        /// File whose bytes arrive on the serial port
         #[arg(long)]
         serial: Option<std::path::PathBuf>,
     },
@@ -135,7 +146,7 @@ enum OfBoards {
 
 #[derive(Subcommand)]
 enum Measured {
-    /// Every kernel by itself, against a plain loop
+    /// Every kernel by itself, compared with a plain loop
     Device(Cores),
     /// The default language model at positions 0, 64 and 255, by part
     Model(Cores),
@@ -145,21 +156,28 @@ enum Measured {
 
 #[derive(clap::Args)]
 struct Cores {
-    /// Which cores; all by default
+    /// Core, may be repeated [default: all]
     #[arg(long = "core")]
     cores: Vec<Core>,
-    /// One object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
 
+/// The board of the demonstration and of the checks that need one board only.
+const DEMO_BOARD: &str = "qemu-mps2-an386";
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let result = Board::find(&arguments.board).and_then(|board| match arguments.command {
-        Command::Demo { prompt, steps, seed, verbose } => {
-            demo::demo(&board, &demo::Story { prompt, steps, seed, ignore_end: false }, verbose)
+    exit(run(Arguments::parse().command))
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Demo { name, prompt, steps, seed, verbose } => {
+            demo::demo(&Board::find(&name)?, &demo::Story { prompt, steps, seed, ignore_end: false }, verbose)
         }
-        Command::Test { legs } => test::test(&board, &legs),
+        Command::Test { list: true, .. } => test::list(),
+        Command::Test { checks, .. } => test::test(&Board::find(DEMO_BOARD)?, &checks),
         Command::Classify(Cores { cores, json }) => classify::print(&cores, json),
         Command::Board { what: OfBoards::List { json } } => boards::list(json),
         Command::Board { what: OfBoards::Size { names } } => boards::size(&names),
@@ -174,16 +192,12 @@ fn main() -> ExitCode {
         Command::Bench { what: Measured::Host(options) } => host_bench::host(options),
         Command::Cycles(options) => cycles::print(&options),
         Command::Lesson => lesson::write(),
-        Command::Setup { check: true } => setup::check(&board.target),
-        Command::Setup { check: false } => setup::ensure(&board.target).map(|toolchain| {
-            println!("ready: {}", toolchain.describe(&board.target));
-        }),
-    });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+        Command::Setup { name, check: true } => setup::check(&Board::find(&name)?.target),
+        Command::Setup { name, check: false } => {
+            let target = Board::find(&name)?.target;
+            let toolchain = setup::ensure(&target)?;
+            writeln!(stdout(), "ready: {}", toolchain.describe(&target))?;
+            Ok(())
         }
     }
 }

@@ -13,7 +13,9 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use object::{Object, ObjectSection, ObjectSymbol};
 use serde::Deserialize;
+use std::io::Write;
 use std::path::Path;
+use thumbformer_cli::stdout::stdout;
 
 /// Version of `embedded-test`'s protocol that is spoken here.
 const PROTOCOL: u32 = 1;
@@ -65,9 +67,9 @@ pub fn on_board(name: &str) -> Result<()> {
     let mut failed = 0;
     for test in listed(&std::fs::read(&elf)?)?.iter().filter(|test| !test.ignored) {
         let result = run(&board, &elf, test);
-        println!("{}: {}", test.name, if result.is_ok() { "passed" } else { "FAILED" });
+        writeln!(stdout(), "{}: {}", test.name, if result.is_ok() { "passed" } else { "FAILED" })?;
         if let Err(error) = result {
-            println!("  {error:#}");
+            writeln!(stdout(), "  {error:#}")?;
             failed += 1;
         }
     }

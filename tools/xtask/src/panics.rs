@@ -4,6 +4,9 @@
 //! `core::panicking` can be reached from it. Then neither a function of `thumbformer::`, nor a piece of one that was inlined
 //! elsewhere (the debug information tells), may call a bad function.
 
+use crate::cores::Core;
+use crate::firmware::Board;
+use crate::setup;
 use crate::thumb::{self, Instruction};
 use anyhow::{Context, Result, bail, ensure};
 use object::{Object, ObjectSymbol, SymbolKind};
@@ -29,6 +32,32 @@ struct Function {
 struct Branch {
     from: u64,
     to: u64,
+}
+
+/// Checks the demonstration, parsing at run time, the encoder block and the audio front end.
+///
+/// # Errors
+/// As [`check`], and what the compiler says.
+pub fn check_programs(board: &Board) -> Result<String> {
+    let toolchain = setup::ensure(&board.target)?;
+    let mut verdicts = Vec::new();
+    // The compiler checked the demonstration's model; the example parses one on the device.
+    // The encoder block has paths that no language model takes.
+    let bench = Core::M4.board()?;
+    let encoder = bench.build_program(&setup::ensure(&bench.target)?, "encoder")?;
+    for (what, elf) in [
+        ("demo", board.build_program(&toolchain, "generate")?),
+        ("parsing at run time", board.build_example(&toolchain, "runtime")?),
+        ("encoder block", encoder),
+        ("audio front end", bench.build_program(&setup::ensure(&bench.target)?, "audio")?),
+    ] {
+        let report = check(&elf).with_context(|| format!("{}", elf.display()))?;
+        verdicts.push(format!(
+            "{what}: {} functions of inference make {} calls, none of them to a panic ({} functions of other crates can)",
+            report.functions, report.calls, report.bad_elsewhere
+        ));
+    }
+    Ok(verdicts.join("; "))
 }
 
 /// Reads a firmware's ELF file.

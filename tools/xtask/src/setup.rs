@@ -9,8 +9,10 @@
 
 use crate::shell::{self, in_path, output, text};
 use anyhow::{Context, Result, bail};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use thumbformer_cli::stdout::stdout;
 
 /// Debian's packages with a compiler and the sources of `core`, which a target can be built from.
 const DEBIAN_RUST: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
@@ -92,8 +94,8 @@ pub fn check(target: &str) -> Result<()> {
     ];
     for need in &needs {
         match &need.found {
-            Some(found) => println!("{:<19} {found}", need.name),
-            None => println!("{:<19} MISSING: {}", need.name, need.remedy),
+            Some(found) => writeln!(stdout(), "{:<19} {found}", need.name)?,
+            None => writeln!(stdout(), "{:<19} MISSING: {}", need.name, need.remedy)?,
         }
     }
     let missing = needs.iter().take(2).filter(|need| need.found.is_none()).count();

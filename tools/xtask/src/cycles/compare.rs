@@ -13,11 +13,13 @@ use crate::shell::root;
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::io::Write;
+use thumbformer_cli::stdout::stdout;
 use thumbformer_cycles::cores::Cost;
 use thumbformer_cycles::trace::Trace;
 use thumbformer_cycles::{Flash, Report, estimate};
 
-/// What `--board` stands for: its core's parameters, and with `--app` its program.
+/// Options of a board: its core's parameters and, if one is named, its program.
 ///
 /// # Errors
 /// When the board has no such program, or no emulator runs it.
@@ -29,7 +31,10 @@ pub fn as_options(board: &board_manifest::Board, options: &Options) -> Result<Op
             bail!("{} has no program {name:?}: it has {}", board.name, names.join(", "));
         }
         if !board.is_emulated() {
-            bail!("no emulator runs the programs of {}: without --app its core's program is estimated", board.name);
+            bail!(
+                "no emulator runs the programs of {}: without PROGRAM the model on its core is estimated",
+                board.name
+            );
         }
         let buildable = Board::from(board.clone());
         elf = Some(buildable.build_program(&setup::ensure(&buildable.target)?, name)?);
@@ -80,10 +85,11 @@ impl Run {
 /// # Errors
 /// When a program cannot be built or run.
 pub fn print(position: u32) -> Result<()> {
-    println!(
+    writeln!(
+        stdout(),
         "| board | core, MHz | weights in | wait states | cache | est. cycles a token | est. tokens/s | est. cycles/MAC |"
-    );
-    println!("|---|---|---|---|---|---|---|---|");
+    )?;
+    writeln!(stdout(), "|---|---|---|---|---|---|---|---|")?;
     let mut runs: BTreeMap<String, Run> = BTreeMap::new();
     for board in board_manifest::all(&root().join("boards"))?.into_iter().filter(|board| board.chip.is_some()) {
         let image = board_manifest::Image::of_default(&root().join("models"), "stories", &board.pack)?;
@@ -95,7 +101,7 @@ pub fn print(position: u32) -> Result<()> {
             Entry::Occupied(run) => run.into_mut(),
             Entry::Vacant(place) => place.insert(Run::of(core, position)?),
         };
-        println!("{}", row(&board, run, image.model()?.dims().weight_macs() as i64));
+        writeln!(stdout(), "{}", row(&board, run, image.model()?.dims().weight_macs() as i64))?;
     }
     Ok(())
 }

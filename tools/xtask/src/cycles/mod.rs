@@ -17,8 +17,10 @@ use crate::cores::Core;
 use crate::shell::root;
 use anyhow::{Result, bail};
 use serde::Serialize;
+use std::io::Write;
 use std::path::PathBuf;
 use subject::{Subject, WHOLE};
+use thumbformer_cli::stdout::stdout;
 use thumbformer_cycles::cores::Cost;
 use thumbformer_cycles::trace::Part;
 use thumbformer_cycles::{Flash, Report, Share, estimate};
@@ -29,11 +31,11 @@ pub struct Options {
     /// Which cores; all by default
     #[arg(long = "core")]
     cores: Vec<Core>,
-    /// A board: its core, wait states and clock; with --app its own program
-    #[arg(long, conflicts_with_all = ["cores", "elf", "wait_states", "line", "clock_hz"])]
+    /// Board, a folder of boards/: its core, wait states and clock
+    #[arg(value_name = "BOARD", conflicts_with_all = ["cores", "elf", "wait_states", "line", "clock_hz"])]
     board: Option<String>,
-    /// A program of a board that the emulator has: generate, classify, bench or verify
-    #[arg(long, requires = "board")]
+    /// Program of a board that the emulator has, in place of the model: generate, classify, bench or verify
+    #[arg(value_name = "PROGRAM", requires = "board")]
     app: Option<String>,
     /// The default language model on every real board, beside published measurements of other programs
     #[arg(long, conflicts_with = "board")]
@@ -112,7 +114,7 @@ pub fn print(options: &Options) -> Result<()> {
         }
     };
     for subject in subject::subjects(options)? {
-        print!("{}", text(&subject?, options)?);
+        write!(stdout(), "{}", text(&subject?, options)?)?;
     }
     Ok(())
 }

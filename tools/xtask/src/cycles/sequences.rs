@@ -11,6 +11,8 @@ use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
 use object::{Object, ObjectSymbol};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use thumbformer_cli::stdout::stdout;
 use thumbformer_cycles::cores::Cost;
 use thumbformer_cycles::decode::Class;
 use thumbformer_cycles::{Core, Flash, estimate};
@@ -48,11 +50,11 @@ impl Sequence {
 /// When one is not exact, or a row of a table is in none.
 pub fn print() -> Result<()> {
     let sequences = sequences()?;
-    println!("core    sequence                     manual    est.");
+    writeln!(stdout(), "core    sequence                     manual    est.")?;
     for Sequence { core, name, manual, estimate } in &sequences {
-        println!("{:<7} {name:<26} {:>8} {:>7}", core.name(), cycles(*manual), cycles(*estimate));
+        writeln!(stdout(), "{:<7} {name:<26} {:>8} {:>7}", core.name(), cycles(*manual), cycles(*estimate))?;
     }
-    println!("{}", check(&sequences)?);
+    writeln!(stdout(), "{}", check(&sequences)?)?;
     Ok(())
 }
 

@@ -11,7 +11,9 @@ use crate::cores::Core;
 use crate::shell::root;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use std::io::Write;
 use std::path::Path;
+use thumbformer_cli::stdout::stdout;
 use thumbformer_cycles::cores::Cost;
 use thumbformer_cycles::{Flash, estimate};
 
@@ -73,22 +75,22 @@ fn embench(folder: &Path) -> Result<usize> {
         let [file, figure] = *words else { return None };
         Some(Published { file: file.into(), core: Core::M4, figure: figure.parse().ok()?, note: String::new() })
     })?;
-    println!("Embench 2.0, Cortex-M4    instructions est. cycles   measured  ratio est.");
+    writeln!(stdout(), "Embench 2.0, Cortex-M4    instructions est. cycles   measured  ratio est.")?;
     let mut errors = Vec::new();
     for row in &rows {
         let Some((instructions, cycles)) = measure(folder, row, "start_trigger", "stop_trigger")? else { continue };
         let measured = 1000.0 * row.figure;
         let ratio = cycles.est as f64 / measured;
-        println!("{:<25} {instructions:>12} {:>11} {measured:>10} {ratio:>6.3}", row.file, cycles.est);
+        writeln!(stdout(), "{:<25} {instructions:>12} {:>11} {measured:>10} {ratio:>6.3}", row.file, cycles.est)?;
         errors.push(100.0 * (ratio - 1.0).abs());
     }
     if errors.is_empty() {
-        println!("(no program in the folder)");
+        writeln!(stdout(), "(no program in the folder)")?;
         return Ok(0);
     }
     let (mean, worst) =
         (errors.iter().sum::<f64>() / errors.len() as f64, errors.iter().fold(0.0_f64, |a, b| a.max(*b)));
-    println!("{} programs: mean error {mean:.1} %, worst {worst:.1} %\n", errors.len());
+    writeln!(stdout(), "{} programs: mean error {mean:.1} %, worst {worst:.1} %\n", errors.len())?;
     ensure!(
         mean <= BOUNDS.0 && worst <= BOUNDS.1,
         "out of bounds, which are {} % and {} %: is it the compiler that docs/cycles.md names?",
@@ -104,7 +106,7 @@ fn coremark(folder: &Path) -> Result<usize> {
         let (file, figure, note) = (file.into(), figure.parse().ok()?, format!("{compiler}; {source}"));
         Some(Published { file, core: Core::from_str(core, false).ok()?, figure, note })
     })?;
-    println!("CoreMark        cycles est. per MHz est. measured  ratio est.  measured with; where");
+    writeln!(stdout(), "CoreMark        cycles est. per MHz est. measured  ratio est.  measured with; where")?;
     let mut found = 0;
     for row in &rows {
         let Some((_, cycles)) = measure(folder, row, "start_time", "stop_time")? else { continue };
@@ -112,11 +114,17 @@ fn coremark(folder: &Path) -> Result<usize> {
         let per_mhz = 1e6 / each;
         // Of cycles, as above.
         let ratio = row.figure / per_mhz;
-        println!("{:<15} {each:>11.0} {per_mhz:>12.3} {:>8} {ratio:>11.3}  {}", row.file, row.figure, row.note);
+        writeln!(
+            stdout(),
+            "{:<15} {each:>11.0} {per_mhz:>12.3} {:>8} {ratio:>11.3}  {}",
+            row.file,
+            row.figure,
+            row.note
+        )?;
         found += 1;
     }
     if found == 0 {
-        println!("(no program in the folder)");
+        writeln!(stdout(), "(no program in the folder)")?;
     }
     Ok(found)
 }

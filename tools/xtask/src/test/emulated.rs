@@ -1,0 +1,93 @@
+//! Firmware of one emulated board against the host.
+
+use super::Outcome;
+use super::host::on_nightly;
+use crate::demo::{Story, compare, on_host, total};
+use crate::emulator::{self, Step};
+use crate::firmware::Board;
+use crate::setup;
+use crate::shell::output;
+use anyhow::{Result, ensure};
+use thumbformer::LogitsCrc;
+
+#[path = "../../../../examples/block/block.rs"]
+mod block;
+
+/// The same steps by `core::simd`, computed by the command line tool, built by a nightly compiler.
+fn on_simd(board: &Board, nightly: &str, story: &Story) -> Result<Vec<Step>> {
+    let sampling = Story::SAMPLING;
+    let printed = output(
+        on_nightly(nightly)
+            .args(["run", "--quiet", "--package", "thumbformer-cli", "--features", "portable-simd", "--", "run"])
+            .arg(board.image())
+            .args(["--logits-crc", "--ignore-end", "--prompt", &story.prompt])
+            .args(["--steps", &story.steps.to_string(), "--seed", &story.seed.to_string()])
+            .args(["--temperature", &sampling.temperature.to_string(), "--top-p", &sampling.top_p.to_string()])
+            .args(["--max-seq", &Story::MAX_SEQ.to_string()]),
+    )?;
+    ensure!(String::from_utf8_lossy(&printed.stderr).contains("simd"), "the tool was not built with `simd`");
+    let mut steps = Vec::new();
+    for line in String::from_utf8_lossy(&printed.stdout).lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        if let ["step", _, "token", token, "crc32", crc32] = words[..] {
+            steps.push(Step { token: token.parse()?, crc32: u32::from_str_radix(crc32, 16)? });
+        }
+    }
+    Ok(steps)
+}
+
+/// Runs the demonstration's program and the board's examples.
+pub fn check(board: &Board) -> Result<Outcome> {
+    let toolchain = setup::ensure(&board.target)?;
+    let elf = board.build_program(&toolchain, "generate")?;
+    let run = |story: &Story| emulator::run(board, &elf, &story.arguments(), |_| ());
+    let story = Story { prompt: "Once upon a time, there was".into(), steps: 64, seed: 1, ignore_end: true };
+
+    let first = run(&story)?;
+    ensure!(
+        first.exit == 0 && first.steps.len() == 64,
+        "expected 64 steps, found {}: {:?}",
+        first.steps.len(),
+        first.log
+    );
+    let backend = format!("backend {}", board.backend);
+    ensure!(first.log.iter().any(|line| line.contains(&backend)), "expected the {backend}: {:?}", first.log);
+    ensure!(thumbformer::BACKEND == "scalar", "the host is to compute with `scalar`, not {}", thumbformer::BACKEND);
+    let (steps, text) = on_host(board, &story)?;
+    let mut verdicts = vec![format!("64 steps {}", compare(&first.steps, &steps, "host scalar")?)];
+    ensure!(first.story.trim_ascii_end() == text.trim_ascii_end(), "the UART's text is not the host's");
+    total(&first)?;
+    match setup::nightly() {
+        Some(nightly) => verdicts.push(compare(&first.steps, &on_simd(board, nightly, &story)?, "host simd")?),
+        None => verdicts.push("not compared to host simd: no nightly toolchain".into()),
+    }
+
+    let second = run(&story)?;
+    ensure!(first.instructions == second.instructions, "two runs took different numbers of instructions");
+    verdicts.push("instruction counts repeatable".into());
+
+    // More steps than the context holds.
+    let full = run(&Story { steps: 500, ..story.clone() })?;
+    let said = full.log.iter().any(|line| line == "the context of 256 tokens is full");
+    ensure!(full.exit == 0 && said && full.steps.len() < 256, "a full context must end the story: {:?}", full.log);
+    compare(&full.steps, &on_host(board, &Story { steps: 500, ..story.clone() })?.0, "host scalar")?;
+    verdicts.push(format!("full context ends cleanly after {} steps", full.steps.len()));
+
+    // Too many tokens, and too many bytes for the board's command line.
+    for words in [40, 70] {
+        let long = run(&Story { prompt: "word ".repeat(words).trim_end().into(), ..story.clone() })?;
+        ensure!(long.exit == 1, "a prompt of {words} words must be refused, not: {:?}", long.log);
+    }
+    verdicts.push("too long a prompt is refused".into());
+    let runtime = emulator::emulate(board, &board.build_example(&toolchain, "runtime")?, &[], |_| ())?;
+    ensure!(runtime.exit == 0, "parsing on the device: exit code {} (1: a sound image, 2: a cut one)", runtime.exit);
+    verdicts.push("an image is parsed on the device, a cut one refused".into());
+    let alone = emulator::emulate(board, &board.build_example(&toolchain, "block")?, &[], |_| ())?;
+    let mut x = block::X;
+    block::run(&mut x)?;
+    let expected = format!("crc32 {:08x}", LogitsCrc::new().update(&x));
+    let printed = String::from_utf8_lossy(&alone.console);
+    ensure!(alone.exit == 0 && printed.trim() == expected, "one block: expected {expected}, found {printed}");
+    verdicts.push("one block of constants as on the host".into());
+    Ok(Outcome::Passed(verdicts.join("; ")))
+}

@@ -1,0 +1,223 @@
+//! `cargo xtask test`: the checks, two at a time, each with its seconds; a check that cannot run here says why.
+//!
+//! ```text
+//! quick ⊂ default (what CI runs) ⊂ full
+//! host lane:     compiler and host tests     ─┐
+//! firmware lane: firmware, emulated machines ─┴─► passed, FAILED, skipped
+//! ```
+
+mod emulated;
+mod host;
+mod quality;
+
+use crate::firmware::Board;
+use crate::{boards, ceilings, classify, codegen, cycles, example, host_bench, lesson, on_target, panics};
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+use std::fmt;
+use std::io::Write;
+use std::str::FromStr;
+use std::sync::Mutex;
+use std::time::Instant;
+use thumbformer_cli::stdout::stdout;
+
+/// Result of a check that did not fail.
+pub enum Outcome {
+    /// Figures of what was seen.
+    Passed(String),
+    /// The reason, and what would let it run.
+    Skipped(String),
+}
+
+/// Runs that a check is part of, beside those it is named for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Tier {
+    /// All runs.
+    Quick,
+    /// CI's, and `full`.
+    Default,
+    /// `full`: slow, or compiles tools of others.
+    Full,
+}
+
+/// Checks of one lane run one after the other, as they share a target folder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Lane {
+    Host,
+    Firmware,
+}
+
+/// Declares the checks: a row is all that a new one takes.
+macro_rules! checks {
+    ($($(#[$doc:meta])* $check:ident: $tier:ident, $lane:ident => $run:expr;)*) => {
+        /// A check.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+        enum Check {
+            $($(#[$doc])* $check,)*
+        }
+
+        impl Check {
+            fn tier(self) -> Tier {
+                match self {
+                    $(Check::$check => Tier::$tier,)*
+                }
+            }
+
+            fn lane(self) -> Lane {
+                match self {
+                    $(Check::$check => Lane::$lane,)*
+                }
+            }
+
+            fn run(self, board: &Board) -> Result<Outcome> {
+                match self {
+                    $(Check::$check => {
+                        let run: fn(&Board) -> Result<Outcome> = $run;
+                        run(board)
+                    })*
+                }
+            }
+        }
+    };
+}
+
+checks! {
+    /// `cargo fmt --check` of every workspace
+    Fmt: Quick, Host => |_| host::fmt();
+    /// `cargo clippy`, warnings are errors
+    Clippy: Quick, Host => host::clippy;
+    /// Tests of all crates on the host
+    Host: Quick, Host => |_| host::tests();
+    /// Backend chosen by the build script for every target, by the compiler in use, without a bootstrap flag
+    Backend: Quick, Host => |_| host::backend();
+    /// Tests with `portable-simd`, if a nightly is installed
+    Nightly: Default, Host => |_| host::nightly();
+    /// rustdoc, warnings are errors
+    Docs: Default, Host => |_| host::docs();
+    /// docs/lesson.md and its pictures, regenerated and compared byte for byte
+    Lesson: Quick, Host => |_| lesson::check().map(Outcome::Passed);
+    /// Int8 image of the default model against its float checkpoint, over held-out text
+    Quality: Default, Host => quality::int8;
+    /// Int4 image, distilled anew, against its float checkpoint, over held-out text
+    QualityInt4: Full, Host => quality::int4;
+    /// `bench host` computes the same model in every implementation; compiles candle
+    HostBench: Full, Host => |_| host_bench::check().map(Outcome::Passed);
+    /// Tests of tools/probe: firmware against the chips as probe-rs describes them; compiles probe-rs
+    Probe: Full, Host => |_| host::probe();
+    /// Firmware in emulation, against the host, bit for bit
+    Emulated: Quick, Firmware => emulated::check;
+    /// Copy of examples/firmware in another folder, built for an M4 and an M0+ and run, against the host
+    Example: Default, Firmware => |_| example::check().map(Outcome::Passed);
+    /// Every program of every board, built; every emulated one, run and compared
+    Boards: Default, Firmware => |_| boards::check().map(Outcome::Passed);
+    /// Tests of boards/on-target on every emulated core, each on a machine that was just reset
+    OnTarget: Default, Firmware => |_| on_target::check().map(Outcome::Passed);
+    /// Kernels on every emulated core: exact, repeatable, within the limits
+    Bench: Default, Firmware => |_| ceilings::check().map(Outcome::Passed);
+    /// Default encoders on every emulated core, from raw samples and sensors, within their budgets
+    Encoders: Default, Firmware => |_| classify::check().map(Outcome::Passed);
+    /// Cycle estimator: exact sequences, counts equal to SysTick's, two equal runs
+    Cycles: Default, Firmware => |_| cycles::check().map(Outcome::Passed);
+    /// Instructions that make the inner loops fast, in the machine code; and `opt-level = "s"`
+    Codegen: Default, Firmware => |_| codegen::check().map(Outcome::Passed);
+    /// No panic and no allocator in the release firmware's inference
+    Panics: Default, Firmware => |board| panics::check_programs(board).map(Outcome::Passed);
+}
+
+impl Check {
+    fn name(self) -> String {
+        self.to_possible_value().map_or(String::new(), |value| value.get_name().to_string())
+    }
+}
+
+/// Checks of one word of the command line: `quick`, `full` or a check's name.
+#[derive(Clone, Debug)]
+pub struct Wanted(Vec<Check>);
+
+impl Wanted {
+    fn up_to(tier: Tier) -> Wanted {
+        Wanted(Check::value_variants().iter().copied().filter(|check| check.tier() <= tier).collect())
+    }
+}
+
+impl FromStr for Wanted {
+    type Err = anyhow::Error;
+
+    fn from_str(word: &str) -> Result<Wanted> {
+        match word {
+            "quick" => Ok(Wanted::up_to(Tier::Quick)),
+            "full" => Ok(Wanted::up_to(Tier::Full)),
+            name => match Check::from_str(name, false) {
+                Ok(check) => Ok(Wanted(vec![check])),
+                Err(_) => bail!("expected quick, full or a check: {}", names()),
+            },
+        }
+    }
+}
+
+fn names() -> String {
+    Check::value_variants().iter().map(|check| check.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// Prints the checks, and which runs they are part of.
+///
+/// # Errors
+/// Standard output that cannot be written.
+pub fn list() -> Result<()> {
+    for check in Check::value_variants() {
+        let value = check.to_possible_value();
+        let help = value.and_then(|value| value.get_help().map(ToString::to_string)).unwrap_or_default();
+        writeln!(stdout(), "{:<13} {:<8} {help}", check.name(), check.tier().to_string())?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Tier::Quick => "quick",
+            Tier::Default => "default",
+            Tier::Full => "full",
+        })
+    }
+}
+
+/// Runs checks, those of CI by default, and reports on every one.
+///
+/// # Errors
+/// When one failed.
+pub fn test(board: &Board, wanted: &[Wanted]) -> Result<()> {
+    let checks = match wanted {
+        [] => Wanted::up_to(Tier::Default).0,
+        wanted => wanted.iter().flat_map(|wanted| wanted.0.iter().copied()).collect(),
+    };
+    let (begin, counts) = (Instant::now(), Mutex::new([0; 3]));
+    let run_lane = |lane: Lane| -> Result<()> {
+        for check in checks.iter().filter(|check| check.lane() == lane) {
+            let begin = Instant::now();
+            let (index, word, text) = match check.run(board) {
+                Ok(Outcome::Passed(text)) => (0, "passed", text),
+                Ok(Outcome::Skipped(text)) => (2, "skipped", text),
+                Err(error) => (1, "FAILED", format!("{error:#}")),
+            };
+            if let Ok(mut counts) = counts.lock() {
+                counts[index] += 1;
+            }
+            writeln!(stdout(), "{}: {word} in {:.0} s: {text}", check.name(), begin.elapsed().as_secs_f32())?;
+        }
+        Ok(())
+    };
+    writeln!(stdout(), "{} checks, each is reported when it ends", checks.len())?;
+    let lanes = std::thread::scope(|scope| {
+        let host = scope.spawn(|| run_lane(Lane::Host));
+        [run_lane(Lane::Firmware), host.join().unwrap_or_else(|_| bail!("a check panicked; its message is above"))]
+    });
+    let [passed, failed, skipped] = counts.into_inner().ok().context("a check panicked")?;
+    let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
+    writeln!(stdout(), "{passed} passed, {failed} failed{skipped}")?;
+    for lane in lanes {
+        lane?;
+    }
+    ensure!(failed == 0, "{failed} of {} checks failed after {:.0} s", checks.len(), begin.elapsed().as_secs_f32());
+    Ok(())
+}

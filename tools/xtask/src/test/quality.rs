@@ -1,0 +1,74 @@
+//! Images of the default model against its float checkpoint, over text that it never saw.
+
+use super::Outcome;
+use crate::firmware::Board;
+use crate::shell::{cargo, output, root};
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use thumbformer_checkpoint::Checkpoint;
+use thumbformer_cli::verify::{Bounds, Selection, documents, verify};
+
+/// The default model's checkpoint and the text, or why there is none.
+struct HeldOut {
+    folder: PathBuf,
+    checkpoint: Checkpoint,
+    file: PathBuf,
+    text: String,
+}
+
+impl HeldOut {
+    fn read() -> Result<Option<HeldOut>> {
+        let file = root().join("../shared/data/stories.txt");
+        if !file.is_file() {
+            return Ok(None);
+        }
+        let folder = root().join("models/stories/checkpoint");
+        let checkpoint = Checkpoint::load(&folder, None)?;
+        let text = std::fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
+        Ok(Some(HeldOut { folder, checkpoint, file, text }))
+    }
+
+    fn missing() -> Outcome {
+        Outcome::Skipped("no ../shared/data/stories.txt, whose last 600 stories the model never saw".into())
+    }
+}
+
+/// The int8 image.
+pub fn int8(board: &Board) -> Result<Outcome> {
+    let Some(held_out) = HeldOut::read()? else { return Ok(HeldOut::missing()) };
+    keeps_its_bounds(&board.image(), &held_out.checkpoint, &held_out.text).map(Outcome::Passed)
+}
+
+/// An int4 image, distilled on the first of the stories that the model was trained on.
+pub fn int4(board: &Board) -> Result<Outcome> {
+    let Some(held_out) = HeldOut::read()? else { return Ok(HeldOut::missing()) };
+    let image = root().join("target/stories-q4.tbf");
+    output(
+        cargo()
+            .args(["run", "--quiet", "--release", "--package", "thumbformer-cli", "--", "convert"])
+            .arg(&held_out.folder)
+            .args(["--quant", "q4", "--calibrate"])
+            .arg(&held_out.file)
+            .arg("--output")
+            .arg(&image),
+    )?;
+    let size =
+        |file: &Path| std::fs::metadata(file).map(|data| data.len()).with_context(|| format!("{}", file.display()));
+    let part = size(&image)? as f64 / size(&board.image())? as f64;
+    ensure!(part <= 0.6, "the int4 image has {:.1} % of the int8 one's bytes, at most 60 % are allowed", 100.0 * part);
+    let kept = keeps_its_bounds(&image, &held_out.checkpoint, &held_out.text)?;
+    Ok(Outcome::Passed(format!("{:.1} % of the int8 bytes: {kept}", 100.0 * part)))
+}
+
+/// Holds an image to the bounds of its integers, over the beginning of the stories that the model never saw.
+fn keeps_its_bounds(file: &Path, checkpoint: &Checkpoint, text: &str) -> Result<String> {
+    let words = thumbformer_cli::read_image(file)?;
+    let model = thumbformer_cli::model(&words, file)?;
+    let selection = Selection { last: Some(600), max_tokens: Some(5000) };
+    let report = verify(&model, checkpoint, &documents(&model, text, selection)?, &|_| ())?;
+    ensure!(report.tokens >= 2000, "only {} tokens to compare", report.tokens);
+    let bounds = Bounds::of(&model);
+    let lines: Vec<String> = report.lines(&bounds).iter().map(ToString::to_string).collect();
+    ensure!(report.keeps(&bounds), "{}: {} tokens\n{}", file.display(), report.tokens, lines.join("\n"));
+    Ok(format!("{} tokens; {}", report.tokens, lines.join("; ")))
+}
