@@ -35,6 +35,20 @@ pub(crate) struct Attention<'a> {
     pub(crate) output: Linear<'a>,
 }
 
+/// The pass of one token through the heads: what all of them share.
+struct TokenPass<'p, O> {
+    step: &'p Step<'p>,
+    /// Tokens of the cache that it sees.
+    seen: usize,
+    /// Exponent of the context: the largest of all heads' values.
+    exponent: i16,
+    /// Room for a query in 16 bits.
+    words: &'p mut [u32],
+    /// Room for a row of scores.
+    scores: &'p mut [u32],
+    observer: &'p mut O,
+}
+
 impl Attention<'_> {
     /// Gathers, over all heads, what is added to the streams, `[tokens, d_model]`.
     ///
@@ -72,13 +86,13 @@ impl Attention<'_> {
             let rotation = step.rotation(token);
             rotate(&mut query, rotation);
             observer.vector(Point::Query, step.layer, &query.observed());
-            let position = step.position + token;
             if let Some(own) = &mut own {
-                *exponent = self.store_kv(position, own, token, cache, step, observer).ok_or(not_finite)?;
+                *exponent = self.store_kv(own, token, cache, step, observer).ok_or(not_finite)?;
             }
-            let seen = if self.dims.is_causal() { (position + 1).min(step.max_seq) } else { step.length };
-            let head_scratch = (&mut **activations, &mut **scores);
-            self.attend_heads(seen, query, cache, *exponent, context, step, head_scratch, observer)?;
+            let causal = (step.position + token + 1).min(step.max_seq);
+            let seen = if self.dims.is_causal() { causal } else { step.length };
+            let mut pass = TokenPass { step, seen, exponent: *exponent, words: activations, scores, observer };
+            self.attend_heads(query, cache, context, &mut pass)?;
             let context = Scaled { integers: context, scale: power_of_two((*exponent).into()) };
             observer.vector(Point::Context, step.layer, &context.observed());
         }
@@ -105,7 +119,7 @@ impl Attention<'_> {
     ) -> Option<()> {
         let mut own = self.keys_and_values(input, scratch.integers, scratch.activations)?;
         for token in 0..input.tokens() {
-            self.store_kv(step.position + token, &mut own, token, cache, step, observer)?;
+            self.store_kv(&mut own, token, cache, step, observer)?;
         }
         Some(())
     }
@@ -126,7 +140,6 @@ impl Attention<'_> {
     /// brought; `None` when a value is not finite.
     fn store_kv(
         &self,
-        position: usize,
         [keys, values]: &mut [Products<'_>; 2],
         token: usize,
         cache: &mut [u32],
@@ -138,7 +151,7 @@ impl Attention<'_> {
         observer.vector(Point::Key, step.layer, &key.observed());
         observer.vector(Point::Value, step.layer, &value.observed());
         let head_dim = self.dims.head_dim.max(1);
-        let slot = step.layout.slot(position);
+        let slot = step.layout.slot(step.position + token);
         let mut exponent = NO_EXPONENT;
         let heads = key.integers.chunks_exact_mut(head_dim).zip(value.integers.chunks_exact_mut(head_dim));
         let caches = HeadCache::heads(cache, &step.layout);
@@ -157,73 +170,62 @@ impl Attention<'_> {
         caches.map(|cache| cache.value_exponent()).max().unwrap_or(NO_EXPONENT)
     }
 
-    /// Gathers what a token sees of the first `tokens` of the cache, head by head, in units of `2^exponent`. Query heads come in groups that share a key/value head.
+    /// Attention of one token, all heads. Query heads come in groups that share a key/value head. Output scale: `2^exponent`.
     ///
     /// # Shapes
-    /// `query`, `gathered`: `[n_heads * head_dim]`.
-    #[allow(clippy::too_many_arguments)] // the parts of one formula
-    fn attend_heads(
+    /// `query`, `context`: `[n_heads * head_dim]`.
+    fn attend_heads<O: Observer>(
         &self,
-        tokens: usize,
         query: Scaled<'_>,
         cache: &mut [u32],
-        exponent: i16,
         context: &mut [i32],
-        step: &Step<'_>,
-        (words, scores): (&mut [u32], &mut [u32]),
-        observer: &mut impl Observer,
+        pass: &mut TokenPass<'_, O>,
     ) -> Result<(), Error> {
         let head_dim = self.dims.head_dim.max(1);
         let group = (self.dims.n_heads / self.dims.n_kv_heads.max(1)).max(1);
         let group_width = (group * head_dim).max(1);
         let heads = query.integers.chunks_exact_mut(group_width);
         let outputs = context.chunks_exact_mut(group_width);
-        let caches = HeadCache::heads(cache, &step.layout);
+        let caches = HeadCache::heads(cache, &pass.step.layout);
         let mut head = 0;
         for ((cache, queries), outputs) in caches.zip(heads).zip(outputs) {
             for (integers, out) in queries.chunks_exact_mut(head_dim).zip(outputs.chunks_exact_mut(head_dim)) {
                 let query = Scaled { integers, scale: query.scale };
-                let head_scratch = (&mut *words, &mut *scores);
-                self.attend_head(tokens, &query, &cache, exponent, out, head, step, head_scratch, observer)?;
+                self.attend_head(head, &query, &cache, out, pass)?;
                 head += 1;
             }
         }
         Ok(())
     }
 
-    /// One head: `out = softmax(query · keys * attention_scale) · values` over the first `tokens` of the cache, in units of `2^exponent`.
+    /// One head: `out = softmax(query · keys * attention_scale) · values`. Output scale: `2^exponent`.
     ///
     /// # Shapes
     /// `query`, `out`: `[head_dim]`.
-    #[allow(clippy::too_many_arguments)] // the parts of one formula
-    fn attend_head(
+    fn attend_head<O: Observer>(
         &self,
-        tokens: usize,
+        head: usize,
         query: &Scaled<'_>,
         cache: &HeadCache<'_>,
-        exponent: i16,
         out: &mut [i32],
-        head: usize,
-        step: &Step<'_>,
-        (words, scores): (&mut [u32], &mut [u32]),
-        observer: &mut impl Observer,
+        pass: &mut TokenPass<'_, O>,
     ) -> Result<(), Error> {
-        let full = Error::CacheFull { max_seq: step.max_seq };
-        let too_large = Error::ScoresTooLarge { layer: step.layer };
-        let scores = arch::as_i16_mut(scores).get_mut(..tokens.next_multiple_of(4)).ok_or(full)?;
-        let key_mantissas = cache.key_mantissas.get(..tokens).ok_or(full)?;
-        let mantissas = cache.value_mantissas.get(..tokens).ok_or(full)?;
-        let words = arch::as_i16_mut(words).get_mut(..cache.layout.width).ok_or(full)?;
+        let (layer, seen) = (pass.step.layer, pass.seen);
+        let full = Error::CacheFull { max_seq: pass.step.max_seq };
+        let scores = arch::as_i16_mut(pass.scores).get_mut(..seen.next_multiple_of(4)).ok_or(full)?;
+        let key_mantissas = cache.key_mantissas.get(..seen).ok_or(full)?;
+        let mantissas = cache.value_mantissas.get(..seen).ok_or(full)?;
+        let words = arch::as_i16_mut(pass.words).get_mut(..cache.layout.width).ok_or(full)?;
 
         // 2^x is cheaper than e^x: log2(e) is folded into the query, as the attention scale is.
         let factor = self.dims.attention_scale * core::f32::consts::LOG2_E;
-        let query = Query::new(query, factor, cache.key_exponent(), words).ok_or(too_large)?;
-        let scores = query.scores(cache.keys, key_mantissas, scores);
-        observer.attention(step.layer, head, &AttentionRow { scores: &scores });
+        let query = Query::new(query, factor, cache.key_exponent(), words);
+        let scores = query.ok_or(Error::ScoresTooLarge { layer })?.scores(cache.keys, key_mantissas, scores);
+        pass.observer.attention(layer, head, &AttentionRow { scores: &scores });
         let values =
             Values { integers: cache.values, stride: cache.layout.stride, mantissas, bits: cache.layout.value_bits };
-        let spare = i32::from(exponent) - i32::from(cache.value_exponent());
-        scores.weighted_sums(&values, spare, out).ok_or(Error::NotFinite { layer: step.layer })
+        let spare = i32::from(pass.exponent) - i32::from(cache.value_exponent());
+        scores.weighted_sums(&values, spare, out).ok_or(Error::NotFinite { layer })
     }
 }
 
