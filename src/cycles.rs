@@ -38,7 +38,7 @@ pub enum Part {
     Qkv,
     /// Scores, softmax, weighted sums, the cache.
     Attention,
-    /// The projection of what the heads gathered.
+    /// The output projection of the context.
     Projection,
     /// The matrices of the MLP.
     Mlp,

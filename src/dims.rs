@@ -39,7 +39,7 @@ pub struct Dims {
     pub norm_eps: f32,
     /// Factor of the attention scores, `1 / sqrt(head_dim)` for most models.
     pub attention_scale: f32,
-    /// What is computed with these dimensions.
+    /// The computation: norms, activation, mask, positions, inputs and outputs.
     pub options: Options,
 }
 
@@ -93,7 +93,7 @@ impl Dims {
 
     /// The dimensions of one block by itself, streams in and out, with heads of `d_model / n_heads` and the usual attention scale.
     ///
-    /// What else it may have is set by its fields; what does not fit is found when its image is parsed.
+    /// Its fields set the rest; a value that does not fit is found when its image is parsed.
     pub const fn block(d_model: usize, n_heads: usize, d_ff: usize, max_seq: usize, options: Options) -> Dims {
         let head_dim = match d_model.checked_div(n_heads) {
             Some(head_dim) => head_dim,
@@ -171,7 +171,7 @@ impl Dims {
         Ok(())
     }
 
-    /// Checks what goes in and comes out.
+    /// Checks inputs and outputs.
     const fn check_ends(&self) -> Result<(), Error> {
         let options = &self.options;
         if !self.has_tokens() && self.vocab != 0 {
@@ -210,27 +210,27 @@ impl Dims {
         Ok(())
     }
 
-    /// Whether tokens go in.
+    /// True if tokens go in.
     pub(crate) const fn has_tokens(&self) -> bool {
         matches!(self.options.input, Input::Tokens)
     }
 
-    /// Whether frames go in.
+    /// True if frames go in.
     pub(crate) const fn has_frames(&self) -> bool {
         matches!(self.options.input, Input::Frames)
     }
 
-    /// Whether the stream itself goes in and comes out.
+    /// True if the stream itself goes in and comes out.
     pub(crate) const fn is_stream(&self) -> bool {
         matches!(self.options.input, Input::Stream)
     }
 
-    /// Whether there are outputs for each token of a sequence that comes as a whole.
+    /// True if each token of a sequence that comes as a whole has outputs.
     pub(crate) const fn has_many_outputs(&self) -> bool {
         matches!(self.options.pooling, Pooling::None) && !self.is_causal()
     }
 
-    /// What goes in, and the functions for it.
+    /// The input of the model, and the functions for it.
     pub(crate) const fn expected_input(&self) -> &'static str {
         match (self.options.input, self.is_causal()) {
             (Input::Tokens, true) => "tokens: `decode`, `prefill` or `infer`",
@@ -243,12 +243,12 @@ impl Dims {
         }
     }
 
-    /// Whether queries and keys are rotated.
+    /// True if queries and keys are rotated.
     pub(crate) const fn is_rotary(&self) -> bool {
         matches!(self.options.positions, Positions::Rotary)
     }
 
-    /// Whether a token sees the tokens before it and no others.
+    /// True if a token sees the tokens before it and no others.
     pub const fn is_causal(&self) -> bool {
         matches!(self.options.mask, Mask::Causal)
     }

@@ -16,11 +16,11 @@ use crate::observe::{Observer, Point, Vector};
 use crate::state::regions::Scratch;
 use crate::weights::{self, Linear, Matrix};
 
-/// What makes streams.
+/// The embedding of tokens or frames.
 pub(crate) struct Embedding<'a> {
     /// Of tokens `[vocab, d_model]`, of frames `[d_model, n_features]`.
     pub(crate) linear: Linear<'a>,
-    /// `[d_model]`: what stands before the sequence.
+    /// `[d_model]`: the learned vector before the sequence.
     pub(crate) class_token: Option<weights::Vector<'a>>,
     /// `[max_seq, d_model]`.
     pub(crate) positions: Option<Matrix<'a>>,
@@ -82,11 +82,11 @@ impl Embedding<'_> {
         Some(())
     }
 
-    /// What is done to every stream before the first block: its position is added, and it is normed.
+    /// Adds its position to every stream and norms it, each where the model does so.
     ///
     /// # Shapes
     /// `x: [tokens, d_model]`.
-    pub(crate) fn place(
+    pub(crate) fn add_position(
         &self,
         x: &mut [f32],
         width: usize,

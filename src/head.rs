@@ -16,7 +16,7 @@ use crate::weights::Linear;
 
 /// Final norm, pooler and output matrix.
 pub(crate) struct Head<'a> {
-    /// What is still to be done to the stream that is read; none where all streams were normed before they were pooled.
+    /// The norm of the stream that is read; none where all streams were normed before they were pooled.
     pub(crate) norm: Option<Norm<'a>>,
     /// `[d_model, d_model]`.
     pub(crate) pooler: Option<Linear<'a>>,
@@ -86,7 +86,7 @@ impl Head<'_> {
     }
 }
 
-/// What meets a matrix, in the scratch's activations.
+/// The input of a matrix, in the scratch's activations.
 fn input(norm: Option<&Norm<'_>>, x: &[f32], scratch: &mut Scratch<'_>, observer: &mut impl Observer) -> Option<Batch> {
     match norm {
         Some(norm) => norm.forward(x, scratch, Point::FinalNorm, 0, observer),

@@ -1,4 +1,4 @@
-//! What goes into a model: tokens or frames, and which of them it may look at.
+//! The input of a model: tokens or frames, and which of them it sees.
 
 use crate::dims::Dims;
 use crate::error::Error;

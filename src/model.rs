@@ -1,7 +1,7 @@
 //! The whole network: embedding, blocks, head.
 //!
 //! ```text
-//! causal:        batch of tokens ─► embed ─► block 0 ─► … ─► block n-1 ─► head     the KV caches of all layers store_kv
+//! causal:        batch of tokens ─► embed ─► block 0 ─► … ─► block n-1 ─► head     the KV caches of all layers remember
 //! bidirectional: whole sequence  ─► embed ─► block 0, all tokens ─► … ─► pool ─► head     one KV cache, layer by layer
 //! ```
 
@@ -32,7 +32,7 @@ impl<'a> Model<'a> {
     /// Checks an image and makes a model of it; a `const fn`, so that firmware does it at compile time.
     ///
     /// # Errors
-    /// What is wrong with the image: see [`Image::parse`]; [`Error::Packing`] when its weights are packed for other cores.
+    /// Those of [`Image::parse`]; [`Error::Packing`] when its weights are packed for other cores.
     pub const fn parse(words: &'a [u32]) -> Result<Model<'a>, Error> {
         let image = match Image::parse(words) {
             Ok(image) => image,
@@ -67,7 +67,7 @@ impl<'a> Model<'a> {
         core::str::from_utf8(names).ok()?.split('\n').nth(output)
     }
 
-    /// Whether a learned vector stands before every sequence: position 0 of it.
+    /// True if a learned vector stands before every sequence: position 0 of it.
     pub const fn has_class_token(&self) -> bool {
         self.image.has(Tensor::ClassToken)
     }
@@ -157,7 +157,7 @@ impl<'a> Model<'a> {
         let x = stream.get_mut(..tokens * width).unwrap_or(&mut []);
         let embedding = self.embedding();
         embedding.write(x, width, inputs, &mut scratch)?;
-        embedding.place(x, width, position.., &mut scratch, observer)?;
+        embedding.add_position(x, width, position.., &mut scratch, observer)?;
         self.rotations(rotations, (position..).take(tokens));
         let layout = HeadLayout::of(dims.head_dim, max_seq, dims.cached(dims.max_seq));
         let step = Step { layer: 0, position, length: 0, max_seq, layout, rotations, head_dim: dims.head_dim };
@@ -210,7 +210,7 @@ impl<'a> Model<'a> {
         }
         let unused = rest.len();
         let x = stream.get_mut(..stream.len().saturating_sub(unused)).unwrap_or(&mut []);
-        embedding.place(x, width, visible.positions(), &mut regions.scratch, observer)?;
+        embedding.add_position(x, width, visible.positions(), &mut regions.scratch, observer)?;
         self.encode(x, visible, (max_seq, batch), &mut regions, observer)?;
 
         let mut head = self.head();

@@ -1,4 +1,4 @@
-//! What a debugger, a report or a test may look at while a model runs.
+//! Observers: a debugger, a report or a test looks on while a model runs.
 //!
 //! The names are those of the golden vectors of the float reference (`layers.0.attention.q` …), so that a comparison can
 //! say where two computations part. Observing costs nothing when nobody observes: the default methods are empty and inlined.
@@ -14,7 +14,7 @@ pub enum Point {
     Embedding,
     /// The same after a norm that follows it, `[d_model]`.
     EmbeddingNorm,
-    /// What attention's norm makes of the stream, `[d_model]`: before attention for attention alone (pre-LN), or after attention
+    /// The stream after attention's norm, `[d_model]`: before attention for attention alone (pre-LN), or after attention
     /// was added the stream itself (post-LN).
     AttentionNorm,
     /// Queries with their rotation, `[n_heads * head_dim]`.
@@ -23,20 +23,20 @@ pub enum Point {
     Key,
     /// Values, `[n_kv_heads * head_dim]`.
     Value,
-    /// What all heads gathered, concatenated, `[n_heads * head_dim]`.
+    /// The context of all heads, concatenated, `[n_heads * head_dim]`.
     Context,
-    /// What attention adds to the stream, `[d_model]`.
+    /// The branch of attention, added to the stream, `[d_model]`.
     AttentionOutput,
-    /// What the MLP's norm makes of the stream, `[d_model]`: before the MLP for the MLP alone (pre-LN), or after the MLP was added
+    /// The stream after the MLP's norm, `[d_model]`: before the MLP for the MLP alone (pre-LN), or after the MLP was added
     /// the stream itself (post-LN).
     MlpNorm,
     /// The gate before its activation, `[d_ff]`.
     Gate,
-    /// What the gate is multiplied with, `[d_ff]`.
+    /// The projection that the gate is multiplied with, `[d_ff]`.
     Up,
     /// Their product, `[d_ff]`.
     Hidden,
-    /// What the MLP adds to the stream, `[d_model]`.
+    /// The branch of the MLP, added to the stream, `[d_model]`.
     MlpOutput,
     /// The stream after a block, `[d_model]`.
     Output,
@@ -44,7 +44,7 @@ pub enum Point {
     FinalNorm,
     /// The mean of the streams after the final norm, `[d_model]`.
     Pooled,
-    /// What the layer between pooling and head makes of it, `[d_model]`.
+    /// The output of the layer between pooling and head, `[d_model]`.
     Pooler,
     /// The outputs, `[n_outputs]`: a language model's logits.
     Logits,
@@ -82,7 +82,7 @@ impl Scaled<'_> {
     }
 }
 
-/// Where one head of one layer looks from one position.
+/// The attention of one head of one layer from one position.
 pub struct AttentionRow<'a> {
     pub(crate) scores: &'a Scores<'a>,
 }
@@ -98,7 +98,7 @@ impl AttentionRow<'_> {
     }
 }
 
-/// Looks on while a model runs. Every method has an empty default.
+/// An onlooker while a model runs. Every method has an empty default.
 pub trait Observer {
     /// Sees a vector; `layer` is 0 for points outside the layers.
     #[inline(always)]
@@ -106,7 +106,7 @@ pub trait Observer {
         let _ = (point, layer, vector);
     }
 
-    /// Sees what a head attends to.
+    /// Sees the probabilities of one head.
     #[inline(always)]
     fn attention(&mut self, layer: usize, head: usize, row: &AttentionRow<'_>) {
         let _ = (layer, head, row);

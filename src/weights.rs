@@ -15,7 +15,7 @@ pub struct Matrix<'a> {
     pub(crate) scale: f32,
 }
 
-/// What a weight is.
+/// The encoding of a weight.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind<'a> {
     /// `weight[r][c] = integer[r][c] * multipliers[r] * scale`; a multiplier of 0..=32767 for each padded row.

@@ -50,7 +50,7 @@ struct TokenPass<'p, O> {
 }
 
 impl Attention<'_> {
-    /// Gathers, over all heads, what is added to the streams, `[tokens, d_model]`.
+    /// Attention of a batch, `[tokens, d_model]`: the branch that is added to the streams.
     ///
     /// Matrices take the batch as a whole. Under a causal mask the tokens meet one after the other: each stores its key and value
     /// and then looks, so that a batch gives the bits of single tokens. Without, all of the sequence was
@@ -136,8 +136,8 @@ impl Attention<'_> {
         Some([linear(key, &self.key, activations, input)?, linear(value, &self.value, activations, input)?])
     }
 
-    /// Stores a token's key and value and returns the largest exponent of all heads' values, to which what the heads gather is
-    /// brought; `None` when a value is not finite.
+    /// Stores a token's key and value. Returns the largest exponent of all heads' values, which the context is brought to;
+    /// `None` when a value is not finite.
     fn store_kv(
         &self,
         [keys, values]: &mut [Products<'_>; 2],

@@ -35,7 +35,7 @@ pub(crate) struct Mlp<'a> {
 const FACTOR_BITS: i32 = 14;
 
 impl Mlp<'_> {
-    /// What the MLP adds to the streams, `[tokens, d_model]`, from the normed streams in the scratch's activations.
+    /// The MLP's branch, `[tokens, d_model]`, from the normed streams in the scratch's activations.
     pub(crate) fn forward<'s>(
         &self,
         input: &Batch,

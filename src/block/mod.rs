@@ -89,7 +89,7 @@ impl Block<'_> {
         self.attention.store(&input.ok_or(not_finite)?, cache, step, scratch, observer).ok_or(not_finite)
     }
 
-    /// What a branch begins with, in the scratch's activations.
+    /// The input of a branch, in the scratch's activations: the stream, normed in a pre-LN block.
     fn input(
         &self,
         x: &[f32],
@@ -111,7 +111,7 @@ impl Block<'_> {
         }
     }
 
-    /// What becomes of the stream after a branch was added.
+    /// Norms the stream of a post-LN block after a branch was added.
     fn after(
         &self,
         x: &mut [f32],

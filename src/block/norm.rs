@@ -1,4 +1,4 @@
-//! Norms: what a branch sees of the stream (pre-LN), or what becomes of the stream after a branch (post-LN).
+//! Norms: of the stream as a branch sees it (pre-LN), or of the stream itself after a branch (post-LN).
 //!
 //! ```text
 //! stream, f32 ──► block fixed point ─┬─► sum of squares ──────────────► one scale ─┐
@@ -94,7 +94,7 @@ impl Norm<'_> {
 
 /// Takes the mean off; returns the sum of squares, by how many bits the integers were shifted for it, and the unit after that.
 ///
-/// What is left can be much smaller than the mean was, so it is brought up to the 24 bits that it had.
+/// The rest can be much smaller than the mean was, so it is brought up to the 24 bits that it had.
 fn subtract_mean(integers: &mut [i32], block: f32) -> (u64, i32, f32) {
     // 15 bits of each value are squared.
     const SHIFT: u32 = 9;

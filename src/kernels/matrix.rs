@@ -10,7 +10,7 @@ use super::scaled::{HUGE, Multiplier, Scaled};
 use crate::arch::{self, Backend, Bias, MAX_BATCH, Native, PACKED_ROWS};
 use crate::weights::{Kind, Linear, Matrix, Vector};
 
-/// What a row's multiplier divides by.
+/// Divisor of a row's multiplier.
 const MULTIPLIED: f32 = 65_536.0;
 
 /// The scales of a batch of int8 vectors, which lie one after the other in the scratch's activations.
@@ -55,7 +55,7 @@ pub(crate) struct Products<'a> {
     integers: &'a mut [i32],
     rows: usize,
     stride: usize,
-    /// What was multiplied, for its scales.
+    /// The vectors that were multiplied, for their scales.
     batch: Batch,
     /// Scale of the matrix.
     unit: f32,
@@ -113,7 +113,7 @@ pub(crate) fn linear<'y>(y: &'y mut [i32], linear: &Linear<'_>, words: &[u32], x
     Some(products)
 }
 
-/// What a bias is multiplied with before it is added to each vector, and the scales of the sums; `None` where a sum has another
+/// Multipliers of a bias before it is added to each vector, and the scales of the sums; `None` where a sum has another
 /// scale than the product ([`Scaled::add`]), or none.
 fn bias_ratios(x: &Batch, unit: f32, bias: &Vector<'_>) -> Option<(Batch, [Multiplier; MAX_BATCH])> {
     let (mut batch, mut ratios) = (*x, [Multiplier::ZERO; MAX_BATCH]);

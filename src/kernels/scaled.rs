@@ -43,7 +43,7 @@ impl Scaled<'_> {
         Some(scale)
     }
 
-    /// What brings 16-bit integers in units of `scale` to another unit; `None` when they would not fit.
+    /// Multiplier from 16-bit integers in units of `scale` to another unit; `None` when they would not fit.
     #[inline]
     pub(crate) fn multiplier_of_i16(scale: f32, unit: f32) -> Option<Multiplier> {
         const LARGEST: u32 = 1 << 15;

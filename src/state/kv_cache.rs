@@ -51,7 +51,7 @@ impl HeadLayout {
         self.words
     }
 
-    /// Where the token at a position is stored, and whether in place of an older one.
+    /// The slot of the token at a position, which may be that of an older one.
     pub(crate) fn slot(&self, position: usize) -> Slot {
         let replaces = position >= self.tokens;
         let index = if replaces { position.checked_rem(self.tokens).unwrap_or(0) } else { position };
@@ -66,13 +66,13 @@ impl HeadLayout {
     }
 }
 
-/// Where a token is stored.
+/// The place of a token in the cache.
 #[derive(Clone, Copy)]
 pub(crate) struct Slot {
     index: usize,
     /// Slots that hold a token then.
     in_use: usize,
-    /// Whether it takes the place of the oldest.
+    /// True if it takes the place of the oldest.
     replaces: bool,
 }
 
@@ -141,7 +141,7 @@ impl<'c> HeadCache<'c> {
 
 /// Chooses the scale of a vector, makes the exponent large enough for it, and writes its mantissa into a slot of those in use.
 ///
-/// Returns what the vector's integers are to be multiplied with; `None` when it is not finite.
+/// Returns the multiplier of the vector's integers; `None` when it is not finite.
 #[inline(always)]
 fn store_scale(x: &Scaled<'_>, mantissas: &mut [i16], slot: Slot, exponent: &mut i16, bits: i32) -> Option<Multiplier> {
     if slot.replaces {
