@@ -10,18 +10,35 @@
 //! takes a ratio to plain loops for one to the best float code. Formulas and sources are those of `thumbformer-reference`.
 
 use crate::decoder::Decoder;
-use anyhow::{Context, Result, bail, ensure};
-use thumbformer_checkpoint::{Checkpoint, Config, Layer, Positions, Tensor};
+use anyhow::{Context, Result, ensure};
+use thumbformer_checkpoint::{Checkpoint, Config, Positions, Tensor, Weights};
 
 /// A checkpoint with a KV cache.
 pub struct Float<'c, const SUMS: usize> {
-    checkpoint: &'c Checkpoint,
+    config: &'c Config,
+    embedding: &'c Weights,
+    layers: Vec<Layer<'c>>,
+    final_norm: &'c Weights,
+    head: &'c Weights,
     /// Cosine and sine for every pair of a head at every position: `[context][head_dim / 2]`.
     rotary: Vec<Vec<(f32, f32)>>,
     /// One for each layer.
     caches: Vec<Cache>,
     buffers: Buffers,
     position: usize,
+}
+
+/// A layer's tensors.
+struct Layer<'c> {
+    attention_norm: &'c Weights,
+    query: &'c Weights,
+    key: &'c Weights,
+    value: &'c Weights,
+    output: &'c Weights,
+    mlp_norm: &'c Weights,
+    gate: &'c Weights,
+    up: &'c Weights,
+    down: &'c Weights,
 }
 
 /// Keys and values of one layer: `[context * kv_width]` each.
@@ -56,14 +73,32 @@ impl<'c, const SUMS: usize> Float<'c, SUMS> {
     /// A session of the checkpoint with room for `context` tokens.
     ///
     /// # Errors
-    /// For positions that it does not compute.
+    /// For positions that it does not compute, and a tensor that it wants.
     pub fn new(checkpoint: &'c Checkpoint, context: usize) -> Result<Self> {
         let config = &checkpoint.config;
-        let Positions::Rotary { theta } = config.positions else {
-            bail!("plain float: it computes rotary positions only; give a checkpoint of the Llama family");
+        ensure!(
+            config.options.positions == Positions::Rotary,
+            "plain float: it computes rotary positions only; give a checkpoint of the Llama family"
+        );
+        let of = |tensor: Tensor, layer| {
+            let found = checkpoint.tensors.get(tensor, layer);
+            found.with_context(|| format!("plain float: the checkpoint has no {}", tensor.name()))
         };
+        let layers = (0..config.n_layers).map(|layer| {
+            Ok(Layer {
+                attention_norm: of(Tensor::AttentionNorm, layer)?,
+                query: of(Tensor::Query, layer)?,
+                key: of(Tensor::Key, layer)?,
+                value: of(Tensor::Value, layer)?,
+                output: of(Tensor::AttentionOutput, layer)?,
+                mlp_norm: of(Tensor::MlpNorm, layer)?,
+                gate: of(Tensor::Gate, layer)?,
+                up: of(Tensor::Up, layer)?,
+                down: of(Tensor::Down, layer)?,
+            })
+        });
         let angle = |position: usize, pair: usize| {
-            (position as f64 * theta.powf(-2.0 * pair as f64 / config.head_dim as f64)).sin_cos()
+            (position as f64 * config.rope_theta.powf(-2.0 * pair as f64 / config.head_dim as f64)).sin_cos()
         };
         let rotary = (0..context).map(|position| {
             let angles = (0..config.head_dim / 2).map(|pair| angle(position, pair));
@@ -72,7 +107,11 @@ impl<'c, const SUMS: usize> Float<'c, SUMS> {
         let zeros = |count: usize| vec![0.0; count];
         let cache = || Cache { keys: zeros(context * config.kv_width()), values: zeros(context * config.kv_width()) };
         Ok(Self {
-            checkpoint,
+            config,
+            embedding: of(Tensor::Embedding, 0)?,
+            layers: layers.collect::<Result<_>>()?,
+            final_norm: of(Tensor::FinalNorm, 0)?,
+            head: checkpoint.head().context("plain float: the checkpoint has no head")?,
             rotary: rotary.collect(),
             caches: (0..config.n_layers).map(|_| cache()).collect(),
             buffers: Buffers {
@@ -98,23 +137,22 @@ impl<const SUMS: usize> Decoder for Float<'_, SUMS> {
     }
 
     fn decode(&mut self, token: u16) -> Result<&[f32]> {
-        let Checkpoint { config, embedding, layers, final_norm, head, .. } = self.checkpoint;
+        let (config, embedding, layers) = (self.config, self.embedding, &self.layers);
         let (token, position) = (usize::from(token), self.position);
         ensure!(token < config.vocab, "plain float: token {token}, but the vocabulary has {}", config.vocab);
         ensure!(position < self.rotary.len(), "plain float: the context of {position} tokens is full; reset first");
         let buffers = &mut self.buffers;
         buffers.x.copy_from_slice(&embedding.data[token * config.d_model..][..config.d_model]);
         for (layer, cache) in layers.iter().zip(&mut self.caches) {
-            norm(&mut buffers.normed, &buffers.x, &layer.attention_norm, config.norm_eps);
+            norm(&mut buffers.normed, &buffers.x, layer.attention_norm, config.norm_eps);
             attention::<SUMS>(layer, config, cache, &self.rotary[position], position, buffers);
             add(&mut buffers.x, &buffers.branch);
-            norm(&mut buffers.normed, &buffers.x, &layer.mlp_norm, config.norm_eps);
-            mlp::<SUMS>(layer, buffers)?;
+            norm(&mut buffers.normed, &buffers.x, layer.mlp_norm, config.norm_eps);
+            mlp::<SUMS>(layer, buffers);
             add(&mut buffers.x, &buffers.branch);
         }
-        let final_norm = final_norm.as_ref().context("plain float: the checkpoint has no final norm")?;
-        norm(&mut buffers.normed, &buffers.x, final_norm, config.norm_eps);
-        matvec::<SUMS>(&mut buffers.logits, head.as_ref().unwrap_or(embedding), &buffers.normed);
+        norm(&mut buffers.normed, &buffers.x, self.final_norm, config.norm_eps);
+        matvec::<SUMS>(&mut buffers.logits, self.head, &buffers.normed);
         self.position += 1;
         Ok(&self.buffers.logits)
     }
@@ -122,7 +160,7 @@ impl<const SUMS: usize> Decoder for Float<'_, SUMS> {
 
 /// `branch = wo · heads`, each head the average of the values up to `position`, weighted by `softmax(q k / sqrt(head_dim))`.
 fn attention<const SUMS: usize>(
-    layer: &Layer,
+    layer: &Layer<'_>,
     config: &Config,
     cache: &mut Cache,
     rotary: &[(f32, f32)],
@@ -132,9 +170,9 @@ fn attention<const SUMS: usize>(
     let (dim, width) = (config.head_dim, config.kv_width());
     let Buffers { normed, branch, query, heads, scores, .. } = buffers;
     let key = &mut cache.keys[position * width..][..width];
-    matvec::<SUMS>(query, &layer.wq, normed);
-    matvec::<SUMS>(key, &layer.wk, normed);
-    matvec::<SUMS>(&mut cache.values[position * width..][..width], &layer.wv, normed);
+    matvec::<SUMS>(query, layer.query, normed);
+    matvec::<SUMS>(key, layer.key, normed);
+    matvec::<SUMS>(&mut cache.values[position * width..][..width], layer.value, normed);
     query.chunks_mut(dim).for_each(|head| rotate(head, rotary));
     key.chunks_mut(dim).for_each(|head| rotate(head, rotary));
 
@@ -153,24 +191,22 @@ fn attention<const SUMS: usize>(
             }
         }
     }
-    matvec::<SUMS>(branch, &layer.wo, heads);
+    matvec::<SUMS>(branch, layer.output, heads);
 }
 
 /// `branch = down · (silu(gate · x) * (up · x))`
-fn mlp<const SUMS: usize>(layer: &Layer, buffers: &mut Buffers) -> Result<()> {
+fn mlp<const SUMS: usize>(layer: &Layer<'_>, buffers: &mut Buffers) {
     let Buffers { normed, branch, gate, up, .. } = buffers;
-    let weights = layer.gate.as_ref().context("plain float: the checkpoint's MLP has no gate")?;
-    matvec::<SUMS>(gate, weights, normed);
-    matvec::<SUMS>(up, &layer.up, normed);
+    matvec::<SUMS>(gate, layer.gate, normed);
+    matvec::<SUMS>(up, layer.up, normed);
     for (gate, up) in gate.iter_mut().zip(up) {
         *gate *= *up / (1.0 + (-*gate).exp());
     }
-    matvec::<SUMS>(branch, &layer.down, gate);
-    Ok(())
+    matvec::<SUMS>(branch, layer.down, gate);
 }
 
 /// `out = x / sqrt(mean(x²) + eps) * gain`
-fn norm(out: &mut [f32], x: &[f32], gain: &Tensor, eps: f32) {
+fn norm(out: &mut [f32], x: &[f32], gain: &Weights, eps: f32) {
     let mean_square = dot::<1>(x, x) / x.len() as f32;
     let factor = 1.0 / (mean_square + eps).sqrt();
     for ((out, x), gain) in out.iter_mut().zip(x).zip(&gain.data) {
@@ -201,7 +237,7 @@ fn add(x: &mut [f32], branch: &[f32]) {
 }
 
 /// `out = weights · x`, the weights `[out, in]`.
-fn matvec<const SUMS: usize>(out: &mut [f32], weights: &Tensor, x: &[f32]) {
+fn matvec<const SUMS: usize>(out: &mut [f32], weights: &Weights, x: &[f32]) {
     for (out, row) in out.iter_mut().zip(weights.data.chunks_exact(x.len())) {
         *out = dot::<SUMS>(row, x);
     }

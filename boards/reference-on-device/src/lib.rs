@@ -13,11 +13,10 @@ extern crate alloc;
 
 pub use alloc::string::String;
 pub use alloc::vec;
-pub use alloc::vec::Vec;
 pub use embedded_alloc::{LlffHeap as Heap, init};
 pub use thumbformer_checkpoint as checkpoint;
 
-use checkpoint::{Checkpoint, Tensor};
+use checkpoint::{Checkpoint, Weights};
 use firmware::{FloatCheck, Signal};
 use thumbformer_reference::Reference;
 
@@ -84,7 +83,7 @@ impl FloatCheck for HeapAlone {
     }
 }
 
-/// A tensor from constants.
-pub fn tensor(shape: &[usize], data: &[f32]) -> Tensor {
-    Tensor { name: String::new(), shape: shape.into(), data: data.into() }
+/// A tensor's values from constants.
+pub fn weights(shape: &[usize], data: &[f32]) -> Weights {
+    Weights { name: String::new(), shape: shape.into(), data: data.into() }
 }

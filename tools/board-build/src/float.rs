@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use board_manifest::{Application, Board, Fit, Image, Signal, free, least_bytes, signals, watch};
 use std::fmt::Write;
 use std::path::Path;
-use thumbformer_checkpoint::{Checkpoint, Config, Layer, Pooler, Tensor};
+use thumbformer_checkpoint::{Checkpoint, Config, Options, Weights};
 use thumbformer_reference::Reference;
 
 /// The smallest default model of frames.
@@ -109,100 +109,76 @@ fn clip(image: &Image) -> Result<usize> {
 fn network(checkpoint: &Checkpoint) -> String {
     let mut code = String::from(
         "#[allow(clippy::approx_constant)]\nfn checkpoint() -> reference_on_device::checkpoint::Checkpoint {\n    \
-         use reference_on_device::checkpoint::*;\n    use reference_on_device::{String, Vec, tensor, vec};\n    Checkpoint {\n",
+         use reference_on_device::checkpoint::*;\n    use reference_on_device::{String, vec, weights};\n    \
+         let mut options = Options::ENCODER;\n",
     );
-    let _ = writeln!(
-        code,
-        "        source: String::new(),\n        architecture: String::new(),\n        tokenizer: None,"
-    );
-    let _ = writeln!(code, "        config: {},", config(&checkpoint.config));
-    let _ = writeln!(code, "        embedding: {},", tensor(&checkpoint.embedding));
-    for (field, part) in [
-        ("embedding_bias", &checkpoint.embedding_bias),
-        ("class_token", &checkpoint.class_token),
-        ("positions", &checkpoint.positions),
-        ("embedding_norm", &checkpoint.embedding_norm),
-        ("embedding_norm_bias", &checkpoint.embedding_norm_bias),
-        ("final_norm", &checkpoint.final_norm),
-        ("final_norm_bias", &checkpoint.final_norm_bias),
-        ("head", &checkpoint.head),
-        ("head_bias", &checkpoint.head_bias),
-    ] {
-        let _ = writeln!(code, "        {field}: {},", optional(part));
+    for (field, value) in options(&checkpoint.config.options) {
+        let _ = writeln!(code, "    options.{field} = {value};");
     }
-    let pooler = checkpoint.pooler.as_ref().map_or("None".into(), pooler);
-    let layers: Vec<String> = checkpoint.layers.iter().map(layer).collect();
-    let _ =
-        writeln!(code, "        pooler: {pooler},\n        layers: vec![\n{}        ],\n    }}\n}}", layers.concat());
-    code
-}
-
-fn config(config: &Config) -> String {
-    let Config { d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff, vocab, max_seq, norm, norm_place, .. } =
-        config;
-    let Config { norm_eps, activation, mask, sliding_window, positions, input, pooling, .. } = config;
-    let Config { attention_scale, n_outputs, tied_head, bos, eos, labels: _, .. } = config;
-    format!(
-        "Config {{ d_model: {d_model}, n_layers: {n_layers}, n_heads: {n_heads}, n_kv_heads: {n_kv_heads}, head_dim: {head_dim}, \
-         d_ff: {d_ff}, vocab: {vocab}, max_seq: {max_seq}, norm: Norm::{norm:?}, norm_place: NormPlace::{norm_place:?}, \
-         norm_eps: {norm_eps:?}, activation: Activation::{activation:?}, mask: Mask::{mask:?}, sliding_window: {sliding_window:?}, \
-         positions: Positions::{positions:?}, input: Input::{input:?}, pooling: Pooling::{pooling:?}, \
-         attention_scale: {attention_scale:?}, n_outputs: {n_outputs}, labels: Vec::new(), tied_head: {tied_head}, bos: {bos:?}, \
-         eos: vec!{eos:?} }}"
-    )
-}
-
-fn layer(layer: &Layer) -> String {
-    let mut code = String::from("            Layer {\n");
-    for (field, part) in [
-        ("attention_norm", &layer.attention_norm),
-        ("wq", &layer.wq),
-        ("wk", &layer.wk),
-        ("wv", &layer.wv),
-        ("wo", &layer.wo),
-        ("mlp_norm", &layer.mlp_norm),
-        ("up", &layer.up),
-        ("down", &layer.down),
-    ] {
-        let _ = writeln!(code, "                {field}: {},", tensor(part));
+    let Config { d_model, n_heads, head_dim, .. } = checkpoint.config;
+    let _ = writeln!(code, "    let mut config = Config::new(options, {d_model}, {n_heads}, {head_dim});");
+    for (field, value) in config(&checkpoint.config) {
+        let _ = writeln!(code, "    config.{field} = {value};");
     }
-    for (field, part) in [
-        ("attention_norm_bias", &layer.attention_norm_bias),
-        ("bq", &layer.bq),
-        ("bk", &layer.bk),
-        ("bv", &layer.bv),
-        ("bo", &layer.bo),
-        ("mlp_norm_bias", &layer.mlp_norm_bias),
-        ("gate", &layer.gate),
-        ("gate_bias", &layer.gate_bias),
-        ("up_bias", &layer.up_bias),
-        ("down_bias", &layer.down_bias),
-    ] {
-        let _ = writeln!(code, "                {field}: {},", optional(part));
+    code += "    let mut tensors = Tensors::default();\n";
+    for (tensor, layer, values) in checkpoint.tensors.iter() {
+        let _ = writeln!(code, "    tensors.insert(Tensor::{}, {layer}, {});", tensor.name(), weights(values));
     }
-    code + "            },\n"
+    code + "    let (source, architecture) = (String::new(), String::new());\n    \
+            Checkpoint { source, architecture, config, tensors, tokenizer: None }\n}\n"
 }
 
-fn pooler(pooler: &Pooler) -> String {
-    let (weight, bias) = (tensor(&pooler.weight), optional(&pooler.bias));
-    format!("Some(Pooler {{ weight: {weight}, bias: {bias}, activation: PoolerActivation::{:?} }})", pooler.activation)
+/// The fields of the options, and their values.
+fn options(options: &Options) -> Vec<(&'static str, String)> {
+    vec![
+        ("norm", format!("Norm::{:?}", options.norm)),
+        ("norm_place", format!("NormPlace::{:?}", options.norm_place)),
+        ("activation", format!("Activation::{:?}", options.activation)),
+        ("gated", options.gated.to_string()),
+        ("mask", format!("Mask::{:?}", options.mask)),
+        ("positions", format!("Positions::{:?}", options.positions)),
+        ("input", format!("Input::{:?}", options.input)),
+        ("pooling", format!("Pooling::{:?}", options.pooling)),
+        ("pooler", format!("Pooler::{:?}", options.pooler)),
+        ("head", options.head.to_string()),
+    ]
 }
 
-fn optional(part: &Option<Tensor>) -> String {
-    part.as_ref().map_or("None".into(), |part| format!("Some({})", tensor(part)))
+/// The fields of a configuration beside those that it is made with, and their values.
+fn config(config: &Config) -> Vec<(&'static str, String)> {
+    let Config {
+        d_model: _, n_heads: _, head_dim: _, options: _, labels: _, n_layers, n_kv_heads, d_ff, vocab, ..
+    } = config;
+    let Config { n_features, max_seq, norm_eps, sliding_window, rope_theta, attention_scale, .. } = config;
+    let Config { n_outputs, bos, eos, .. } = config;
+    vec![
+        ("n_layers", n_layers.to_string()),
+        ("n_kv_heads", n_kv_heads.to_string()),
+        ("d_ff", d_ff.to_string()),
+        ("vocab", vocab.to_string()),
+        ("n_features", n_features.to_string()),
+        ("max_seq", max_seq.to_string()),
+        ("norm_eps", format!("{norm_eps:?}")),
+        ("sliding_window", format!("{sliding_window:?}")),
+        ("rope_theta", format!("{rope_theta:?}")),
+        ("attention_scale", format!("{attention_scale:?}")),
+        ("n_outputs", n_outputs.to_string()),
+        ("bos", format!("{bos:?}")),
+        ("eos", format!("vec!{eos:?}")),
+    ]
 }
 
 /// Debug formatting of `f32` is the shortest that reads back as the same number.
-fn tensor(tensor: &Tensor) -> String {
-    format!("tensor(&{:?}, &{:?})", tensor.shape, tensor.data)
+fn weights(weights: &Weights) -> String {
+    format!("weights(&{:?}, &{:?})", weights.shape, weights.data)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Float, HEAP, MODEL, config, tensor};
+    use super::{Float, HEAP, MODEL, config, network, options, weights};
     use board_manifest::{Application, Board, Region, all, models};
     use std::path::{Path, PathBuf};
-    use thumbformer_checkpoint::Tensor;
+    use thumbformer_checkpoint::Weights;
 
     fn folder(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
@@ -242,14 +218,31 @@ mod tests {
     #[test]
     fn source_has_every_number_as_it_is() {
         let numbers = vec![1e-5, -0.1, 1.0, f32::MIN_POSITIVE];
-        let source = tensor(&Tensor { name: "a".into(), shape: vec![2, 2], data: numbers });
-        assert_eq!(source, "tensor(&[2, 2], &[1e-5, -0.1, 1.0, 1.1754944e-38])");
+        let source = weights(&Weights { name: "a".into(), shape: vec![2, 2], data: numbers });
+        assert_eq!(source, "weights(&[2, 2], &[1e-5, -0.1, 1.0, 1.1754944e-38])");
         let float = Float::read(&folder("models")).expect("the checkpoint");
-        let source = config(&float.checkpoint.config);
-        for part in
-            ["norm: Norm::Layer", "sliding_window: Some(25)", "Input::Frames { n_features: 60 }", "norm_eps: 1e-5"]
-        {
-            assert!(source.contains(part), "{part}: {source}");
+        let source = network(&float.checkpoint);
+        for part in [
+            "options.norm = Norm::Layer;",
+            "config.sliding_window = Some(25);",
+            "config.n_features = 60;",
+            "config.norm_eps = 1e-5;",
+            "tensors.insert(Tensor::Query, 0, weights(&[",
+        ] {
+            assert!(source.contains(part), "{part}: {}", &source[..2000]);
         }
+    }
+
+    #[test]
+    fn source_has_every_field() {
+        let float = Float::read(&folder("models")).expect("the checkpoint").checkpoint;
+        // Debug formatting names each once; values have no colon.
+        let fields = |text: String| text.matches(": ").count();
+        assert_eq!(options(&float.config.options).len(), fields(format!("{:?}", float.config.options)));
+        let mut plain = float.config.clone();
+        plain.labels.clear();
+        // All but d_model, n_heads, head_dim, labels, the options and their fields.
+        let others = 5 + options(&plain.options).len();
+        assert_eq!(config(&plain).len() + others, fields(format!("{plain:?}")));
     }
 }

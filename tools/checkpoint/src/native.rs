@@ -58,17 +58,34 @@
 use std::path::Path;
 
 use serde_json::Value;
+use thumbformer::{Activation, Input, Mask, Norm, NormPlace, Options, Pooler, Pooling, Positions, Tensor};
 
-use crate::assemble::{Affine, Network, Parts};
+use crate::names::{Bias, Row, read_with};
 use crate::settings::Settings;
-use crate::weights::{Bias, Reader, WeightsFile};
-use crate::{
-    Activation, Checkpoint, Config, Error, Input, Layer, Mask, Norm, NormPlace, Pooler, PoolerActivation, Pooling,
-    Positions,
-};
+use crate::weights::WeightsFile;
+use crate::{Checkpoint, Config, Error};
 
 /// The value of `architecture` in `config.json`.
 pub(crate) const NAME: &str = "thumbformer";
+
+/// Where the file has each tensor; `class_token` and `positions` are whole names.
+const NAMES: [(Tensor, &str); 15] = [
+    (Tensor::Embedding, "embedding"),
+    (Tensor::EmbeddingNorm, "embedding_norm"),
+    (Tensor::AttentionNorm, "layers.#.attention_norm"),
+    (Tensor::Query, "layers.#.attention.query"),
+    (Tensor::Key, "layers.#.attention.key"),
+    (Tensor::Value, "layers.#.attention.value"),
+    (Tensor::AttentionOutput, "layers.#.attention.output"),
+    (Tensor::MlpNorm, "layers.#.mlp_norm"),
+    (Tensor::Gate, "layers.#.mlp.gate"),
+    (Tensor::Up, "layers.#.mlp.up"),
+    (Tensor::Down, "layers.#.mlp.down"),
+    (Tensor::FinalNorm, "final_norm"),
+    (Tensor::Pooler, "pooler"),
+    (Tensor::Head, "head"),
+    (Tensor::PositionTable, "positions"),
+];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Head {
@@ -83,21 +100,16 @@ const HEADS: [(&str, Head); 3] = [("linear", Head::Linear), ("tied", Head::Tied)
 pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let settings = Settings::new(path, value);
     let config = config(&settings)?;
-    let head = settings.choice("head", None, &HEADS)?;
     let class_token = settings.flag("class_token", Some(false))?;
-    if class_token && config.pooling != Pooling::Class {
+    if class_token && config.options.pooling != Pooling::Class {
         let next = "set pooling to class, or leave the class token out";
         return Err(settings.error("class_token", true, "false: nothing reads it without pooling = class", next));
     }
-    let (embedding_norm, final_norm) =
-        (settings.flag("embedding_norm", Some(false))?, settings.flag("final_norm", None)?);
-    let gated = settings.flag("gated_mlp", None)?;
-    let pooler = [("tanh", Some(PoolerActivation::Tanh)), ("relu", Some(PoolerActivation::Relu))];
-    let pooler = settings.choice("pooler_activation", Some(None), &pooler)?;
-    if pooler.is_some() && config.pooling == Pooling::None {
-        let next = "name a pooling, or leave the pooler out";
-        return Err(settings.error("pooler_activation", "present", "absent: there is no pooling", next));
-    }
+    let absent = [
+        (Tensor::EmbeddingNorm, !settings.flag("embedding_norm", Some(false))?),
+        (Tensor::FinalNorm, !settings.flag("final_norm", None)?),
+        (Tensor::Head, settings.choice("head", None, &HEADS)? != Head::Linear),
+    ];
     let widths = match settings.widths("d_ff")? {
         one if one.len() == 1 => Vec::new(),
         several if several.len() == config.n_layers => several,
@@ -110,37 +122,15 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
 
     let file = WeightsFile::read(folder)?;
     let mut reader = file.reader()?;
-    let d = config.d_model;
-    let embedding = match config.input {
-        Input::Tokens => reader.affine("embedding", &[config.vocab, d], Bias::Absent)?,
-        Input::Frames { n_features } => part(&mut reader, "embedding", &[d, n_features])?,
-    };
-    let network = Network {
-        embedding,
-        class_token: class_token.then(|| reader.take("class_token", &[d])).transpose()?,
-        positions: match config.positions {
-            Positions::Table => Some(reader.take("positions", &[config.max_seq, d])?),
-            _ => None,
-        },
-        embedding_norm: embedding_norm.then(|| norm(&mut reader, &config, "embedding_norm")).transpose()?,
-        layers: (0..config.n_layers)
-            .map(|index| layer(&mut reader, &config, gated, widths.get(index).copied().unwrap_or(config.d_ff), index))
-            .collect::<Result<_, _>>()?,
-        final_norm: final_norm.then(|| norm(&mut reader, &config, "final_norm")).transpose()?,
-        pooler: match pooler {
-            None => None,
-            Some(activation) => {
-                let (weight, bias) = part(&mut reader, "pooler", &[d, d])?;
-                Some(Pooler { weight, bias, activation })
-            }
-        },
-        head: match head {
-            Head::Linear => Some(part(&mut reader, "head", &[config.n_outputs, d])?),
-            Head::Tied | Head::None => None,
-        },
-    };
+    let is_absent = |tensor: Tensor| absent.contains(&(tensor, true));
+    let named = NAMES.iter().filter(|(tensor, _)| !is_absent(*tensor)).map(|&(tensor, name)| match tensor {
+        Tensor::PositionTable => Row::alone(tensor, name),
+        _ => Row::new(tensor, name, Bias::AsInFile),
+    });
+    let class_token = class_token.then(|| Row::alone(Tensor::ClassToken, "class_token"));
+    let tensors = read_with(&mut reader, &config, &widths, &named.chain(class_token).collect::<Vec<_>>())?;
     reader.finish(&[])?;
-    Ok(network.into_checkpoint(folder, NAME, config))
+    Ok(Checkpoint::new(folder, NAME, config, tensors))
 }
 
 fn config(settings: &Settings) -> Result<Config, Error> {
@@ -150,92 +140,72 @@ fn config(settings: &Settings) -> Result<Config, Error> {
         Some(_) => settings.size("head_dim")?,
         None => settings.head_dim(("d_model", d_model), ("n_heads", n_heads))?,
     };
-    let tokens = settings.choice("input", None, &[("tokens", true), ("frames", false)])?;
-    let (input, vocab) = match tokens {
-        true => (Input::Tokens, settings.size("vocab")?),
-        false => (Input::Frames { n_features: settings.size("n_features")? }, 0),
-    };
+    let mut config = Config::new(Options::ENCODER, d_model, n_heads, head_dim);
+    let input = settings.choice("input", None, &[("tokens", Input::Tokens), ("frames", Input::Frames)])?;
+    match input {
+        Input::Frames => config.n_features = settings.size("n_features")?,
+        _ => config.vocab = settings.size("vocab")?,
+    }
     let head = settings.choice("head", None, &HEADS)?;
-    let n_outputs = match head {
+    config.n_outputs = match head {
         Head::Linear => settings.size("n_outputs")?,
-        Head::Tied => vocab,
+        Head::Tied => config.vocab,
         Head::None => d_model,
     };
-    settings.only("n_outputs", &[n_outputs.into()], &format!("{n_outputs}, as head says"))?;
-    let positions = [("rotary", 0), ("table", 1), ("none", 2)];
-    let positions = match settings.choice("positions", None, &positions)? {
-        0 => Positions::Rotary { theta: settings.positive("rope_theta", None)? },
-        1 => Positions::Table,
-        _ => Positions::None,
-    };
-    let pooling =
-        [("none", Pooling::None), ("class", Pooling::Class), ("mean", Pooling::Mean), ("last", Pooling::Last)];
-    let activation = [
-        ("silu", Activation::Silu),
-        ("gelu_erf", Activation::GeluErf),
-        ("gelu_tanh", Activation::GeluTanh),
-        ("relu", Activation::Relu),
-    ];
-    let mask = settings.choice("mask", None, &[("causal", Mask::Causal), ("bidirectional", Mask::Bidirectional)])?;
-    let config = Config {
-        d_model,
-        n_layers: settings.size("n_layers")?,
-        n_heads,
-        n_kv_heads: settings.size_or("n_kv_heads", n_heads)?,
-        head_dim,
-        d_ff: settings.widths("d_ff")?.into_iter().max().unwrap_or(0),
-        vocab,
-        max_seq: settings.size("max_seq")?,
-        norm: settings.choice("norm", None, &[("rms", Norm::Rms), ("layer", Norm::Layer)])?,
-        norm_place: settings.choice("norm_place", None, &[("pre", NormPlace::Pre), ("post", NormPlace::Post)])?,
-        norm_eps: settings.positive("norm_eps", None)? as f32,
-        activation: settings.choice("activation", None, &activation)?,
-        mask,
-        sliding_window: settings.sliding_window(mask)?,
-        positions,
-        input,
-        pooling: settings.choice("pooling", None, &pooling)?,
-        attention_scale: settings.positive("attention_scale", Some(Config::usual_scale(head_dim)))?,
-        n_outputs,
-        labels: settings.labels(n_outputs)?,
-        tied_head: head == Head::Tied,
-        bos: settings.ids("bos_token_id")?.first().copied(),
-        eos: settings.ids("eos_token_id")?,
-    };
+    settings.only("n_outputs", &[config.n_outputs.into()], &format!("{}, as head says", config.n_outputs))?;
+    if head == Head::Tied && input != Input::Tokens {
+        let next = "give the head a matrix of its own";
+        return Err(settings.error(
+            "head",
+            "tied",
+            "linear or none: only tokens have an embedding that is a head",
+            next,
+        ));
+    }
+    config.options = options(settings, input, head != Head::None)?;
+    if config.options.positions == Positions::Rotary {
+        config.rope_theta = settings.positive("rope_theta", None)?;
+    }
+    config.n_layers = settings.size("n_layers")?;
+    config.n_kv_heads = settings.size_or("n_kv_heads", n_heads)?;
+    config.d_ff = settings.widths("d_ff")?.into_iter().max().unwrap_or(0);
+    config.max_seq = settings.size("max_seq")?;
+    config.norm_eps = settings.positive("norm_eps", None)? as f32;
+    config.sliding_window = settings.sliding_window(config.options.mask)?;
+    config.attention_scale = settings.positive("attention_scale", Some(Config::usual_scale(head_dim)))?;
+    config.labels = settings.labels(config.n_outputs)?;
+    config.bos = settings.ids("bos_token_id")?.first().copied();
+    config.eos = settings.ids("eos_token_id")?;
     settings.check(&config)?;
     Ok(config)
 }
 
-/// A matrix, with its bias if the file has one.
-fn part(reader: &mut Reader<'_>, name: &str, shape: &[usize]) -> Result<Affine, Error> {
-    let bias = Bias::of(reader.has(&format!("{name}.bias")));
-    reader.affine(name, shape, bias)
-}
-
-/// A norm, with its bias if the file has one; RMSNorm has none, so a bias is left over and refused.
-fn norm(reader: &mut Reader<'_>, config: &Config, name: &str) -> Result<Affine, Error> {
-    let bias = Bias::of(config.norm == Norm::Layer && reader.has(&format!("{name}.bias")));
-    reader.affine(name, &[config.d_model], bias)
-}
-
-/// One block. What is optional is there in all layers or in none: the first one decides.
-fn layer(reader: &mut Reader<'_>, config: &Config, gated: bool, ff: usize, index: usize) -> Result<Layer, Error> {
-    let (d, q, kv) = (config.d_model, config.q_width(), config.kv_width());
-    let mut take = |part: &str, shape: &[usize]| {
-        let first = reader.has(&format!("layers.0.{part}.bias"));
-        let bias = Bias::of(first && (shape.len() == 2 || config.norm == Norm::Layer));
-        reader.affine(&format!("layers.{index}.{part}"), shape, bias)
-    };
-    let (attention_norm, mlp_norm) = (take("attention_norm", &[d])?, take("mlp_norm", &[d])?);
-    let (q, k) = (take("attention.query", &[q, d])?, take("attention.key", &[kv, d])?);
-    let (v, o) = (take("attention.value", &[kv, d])?, take("attention.output", &[d, config.q_width()])?);
-    let (up, down) = (take("mlp.up", &[ff, d])?, take("mlp.down", &[d, ff])?);
-    let gate = match gated {
-        false => None,
-        true => {
-            let bias = Bias::of(reader.has("layers.0.mlp.gate.bias"));
-            Some(reader.affine(&format!("layers.{index}.mlp.gate"), &[ff, d], bias)?)
-        }
-    };
-    Ok(Layer::from(Parts { attention_norm, q, k, v, o, mlp_norm, gate, up, down }))
+fn options(settings: &Settings, input: Input, head: bool) -> Result<Options, Error> {
+    let activation = [
+        ("silu", Activation::Silu),
+        ("gelu_erf", Activation::Gelu),
+        ("gelu_tanh", Activation::GeluTanh),
+        ("relu", Activation::Relu),
+    ];
+    let positions = [("rotary", Positions::Rotary), ("table", Positions::Table), ("none", Positions::None)];
+    let pooling =
+        [("none", Pooling::None), ("class", Pooling::Class), ("mean", Pooling::Mean), ("last", Pooling::Last)];
+    let mut options = Options::ENCODER;
+    options.norm = settings.choice("norm", None, &[("rms", Norm::Rms), ("layer", Norm::Layer)])?;
+    options.norm_place = settings.choice("norm_place", None, &[("pre", NormPlace::Pre), ("post", NormPlace::Post)])?;
+    options.activation = settings.choice("activation", None, &activation)?;
+    options.gated = settings.flag("gated_mlp", None)?;
+    options.mask =
+        settings.choice("mask", None, &[("causal", Mask::Causal), ("bidirectional", Mask::Bidirectional)])?;
+    options.positions = settings.choice("positions", None, &positions)?;
+    options.input = input;
+    options.pooling = settings.choice("pooling", None, &pooling)?;
+    let pooler = [("tanh", Pooler::Tanh), ("relu", Pooler::Relu)];
+    options.pooler = settings.choice("pooler_activation", Some(Pooler::None), &pooler)?;
+    options.head = head;
+    if options.pooler != Pooler::None && options.pooling == Pooling::None {
+        let next = "name a pooling, or leave the pooler out";
+        return Err(settings.error("pooler_activation", "present", "absent: there is no pooling", next));
+    }
+    Ok(options)
 }

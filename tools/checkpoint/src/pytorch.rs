@@ -28,11 +28,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
+use thumbformer::{Activation, Input, Mask, NormPlace, Options, Pooling, Positions, Tensor};
 
-use crate::assemble::{Affine, Network, Parts, thirds};
+use crate::names::{Bias, Row, Source, read};
 use crate::settings::Settings;
-use crate::weights::{Bias, Reader, WeightsFile};
-use crate::{Activation, Checkpoint, Config, Error, Input, Layer, Mask, Norm, NormPlace, Pooling, Positions, Tensor};
+use crate::weights::{Reader, WeightsFile};
+use crate::{Checkpoint, Config, Error, Tensors, Weights};
 
 /// The value of `architecture` in `config.json`.
 pub(crate) const NAME: &str = "nn.TransformerEncoder";
@@ -65,33 +66,31 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     let mut reader = file.reader()?;
     let encoder = Encoder::find(&settings, &reader)?;
     let mut config = encoder.config(&settings)?;
-    let d = config.d_model;
-
-    let embedding = embedding(&settings, &mut reader, &mut config)?;
-    let positions = positions(&settings, &mut reader, &mut config)?;
-    let class_token = match settings.text("class_token")? {
-        Some(_) if config.pooling != Pooling::Class => {
+    let mut rows = encoder.rows(&reader);
+    let mut made = Tensors::default();
+    rows.extend(embedding(&settings, &reader, &mut config, &mut made)?);
+    positions(&settings, &mut reader, &mut config, &mut made)?;
+    match settings.text("class_token")? {
+        Some(_) if config.options.pooling != Pooling::Class => {
             return Err(settings.error("class_token", "present", "null: pooling is not class", "set pooling to class"));
         }
-        Some(name) => Some(squeezed(&mut reader, name, &[d])?),
-        None => None,
-    };
-    let norm = |reader: &mut Reader<'_>, name: &str| affine(reader, name, &[d]);
-    let embedding_norm = match settings.text("embedding_norm")? {
-        Some(name) => Some(norm(&mut reader, name)?),
-        None => None,
-    };
-    let layers = (0..config.n_layers).map(|index| encoder.layer(&mut reader, index)).collect::<Result<_, _>>()?;
-    let final_norm = format!("{}norm", encoder.prefix);
-    let has_final_norm = !encoder.single && reader.has(&format!("{final_norm}.weight"));
-    let final_norm = has_final_norm.then(|| norm(&mut reader, &final_norm)).transpose()?;
-    let head = head(&settings, &mut reader, &mut config)?;
+        Some(name) => {
+            let shape = squeezed(&reader, name, &[config.d_model])?;
+            rows.push(Row::alone(Tensor::ClassToken, name).shape(shape));
+        }
+        None => {}
+    }
+    let norm = settings.text("embedding_norm")?;
+    rows.extend(norm.map(|name| Row::new(Tensor::EmbeddingNorm, name, Bias::AsInFile)));
+    rows.extend(head(&settings, &reader, &mut config)?);
     config.labels = settings.labels(config.n_outputs)?;
     settings.no_others()?;
     settings.check(&config)?;
+    let mut tensors = read(&mut reader, &config, &rows)?;
     reader.finish(&[])?;
-    let network = Network { embedding, class_token, positions, embedding_norm, layers, final_norm, pooler: None, head };
-    Ok(network.into_checkpoint(folder, NAME, config))
+    made.iter().for_each(|(tensor, layer, weights)| tensors.insert(tensor, layer, weights.clone()));
+    scale_embedding(&settings, &mut tensors)?;
+    Ok(Checkpoint::new(folder, NAME, config, tensors))
 }
 
 impl Encoder {
@@ -144,117 +143,116 @@ impl Encoder {
         let masks = [("causal", Mask::Causal), ("bidirectional", Mask::Bidirectional)];
         let pooling =
             [("none", Pooling::None), ("class", Pooling::Class), ("mean", Pooling::Mean), ("last", Pooling::Last)];
-        let before = settings.flag("norm_first", None)?;
-        let activations = [("relu", Activation::Relu), ("gelu", Activation::GeluErf)];
+        let activations = [("relu", Activation::Relu), ("gelu", Activation::Gelu)];
         let more = [("gelu_tanh", Activation::GeluTanh), ("silu", Activation::Silu)];
-        Ok(Config {
-            d_model: self.d_model,
-            n_layers: self.n_layers,
-            n_heads,
-            n_kv_heads: n_heads,
-            head_dim,
-            d_ff: self.d_ff,
-            vocab: 0,
-            max_seq: 0,
-            norm: Norm::Layer,
-            norm_place: if before { NormPlace::Pre } else { NormPlace::Post },
-            norm_eps: settings.positive("layer_norm_eps", Some(1e-5))? as f32,
-            activation: settings.choice("activation", None, &[activations, more].concat())?,
-            mask: settings.choice("mask", None, &masks)?,
-            positions: Positions::None,
-            input: Input::Tokens,
-            pooling: settings.choice("pooling", None, &pooling)?,
-            attention_scale: Config::usual_scale(head_dim),
-            sliding_window: None,
-            n_outputs: self.d_model,
-            labels: Vec::new(),
-            tied_head: false,
-            bos: settings.ids("bos_token_id")?.first().copied(),
-            eos: settings.ids("eos_token_id")?,
-        })
+        let mut options = Options::ENCODER;
+        let before = settings.flag("norm_first", None)?;
+        options.norm_place = if before { NormPlace::Pre } else { NormPlace::Post };
+        options.activation = settings.choice("activation", None, &[activations, more].concat())?;
+        options.mask = settings.choice("mask", None, &masks)?;
+        options.pooling = settings.choice("pooling", None, &pooling)?;
+        let mut config = Config::new(options, self.d_model, n_heads, head_dim);
+        config.n_layers = self.n_layers;
+        config.d_ff = self.d_ff;
+        config.norm_eps = settings.positive("layer_norm_eps", Some(1e-5))? as f32;
+        config.bos = settings.ids("bos_token_id")?.first().copied();
+        config.eos = settings.ids("eos_token_id")?;
+        Ok(config)
     }
 
-    fn layer(&self, reader: &mut Reader<'_>, index: usize) -> Result<Layer, Error> {
-        let (d, ff) = (self.d_model, self.d_ff);
-        let prefix = if self.single { self.prefix.clone() } else { format!("{}layers.{index}.", self.prefix) };
-        let weight = reader.take(&format!("{prefix}{MARK}"), &[3 * d, d])?;
-        let bias = match self.bias {
-            Bias::Absent => None,
-            Bias::Required => Some(reader.take(&format!("{prefix}self_attn.in_proj_bias"), &[3 * d])?),
-        };
-        let [q, k, v] = thirds((weight, bias), d);
-        let mut take = |part: &str, shape: &[usize]| reader.affine(&format!("{prefix}{part}"), shape, self.bias);
-        Ok(Layer::from(Parts {
-            q,
-            k,
-            v,
-            o: take("self_attn.out_proj", &[d, d])?,
-            attention_norm: take("norm1", &[d])?,
-            mlp_norm: take("norm2", &[d])?,
-            gate: None,
-            up: take("linear1", &[ff, d])?,
-            down: take("linear2", &[d, ff])?,
-        }))
+    /// Where the layers' tensors are, and the norm behind them.
+    fn rows(&self, reader: &Reader<'_>) -> Vec<Row> {
+        let layer = if self.single { self.prefix.clone() } else { format!("{}layers.#.", self.prefix) };
+        let (weight, bias) = (format!("{layer}{MARK}"), format!("{layer}self_attn.in_proj_bias"));
+        let named = |tensor, name: &str| Row::new(tensor, format!("{layer}{name}"), self.bias);
+        let mut rows = vec![
+            Row::pair(Tensor::Query, &weight, &bias).third(0),
+            Row::pair(Tensor::Key, &weight, &bias).third(1),
+            Row::pair(Tensor::Value, &weight, &bias).third(2),
+            named(Tensor::AttentionOutput, "self_attn.out_proj"),
+            named(Tensor::AttentionNorm, "norm1"),
+            named(Tensor::MlpNorm, "norm2"),
+            named(Tensor::Up, "linear1"),
+            named(Tensor::Down, "linear2"),
+        ];
+        let final_norm = format!("{}norm", self.prefix);
+        if !self.single && reader.has(&format!("{final_norm}.weight")) {
+            rows.push(Row::new(Tensor::FinalNorm, final_norm, Bias::AsInFile));
+        }
+        rows
     }
 }
 
-/// A matrix or norm, with its bias if the file has one.
-fn affine(reader: &mut Reader<'_>, name: &str, shape: &[usize]) -> Result<Affine, Error> {
-    let bias = Bias::of(reader.has(&format!("{name}.bias")));
-    reader.affine(name, shape, bias)
-}
-
-/// A tensor that may have dimensions of 1 beyond those of `shape`, as batches have.
-fn squeezed(reader: &mut Reader<'_>, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
+/// The shape of a tensor in the file that may have dimensions of 1 beyond those of `shape`, as batches have.
+fn squeezed(reader: &Reader<'_>, name: &str, shape: &[usize]) -> Result<Vec<usize>, Error> {
     let found = reader.shape(name)?;
     let plain = |sizes: &[usize]| sizes.iter().copied().filter(|&size| size != 1).collect::<Vec<_>>();
-    let asked = if plain(&found) == plain(shape) { found.as_slice() } else { shape };
-    Ok(Tensor { shape: shape.into(), ..reader.take(name, asked)? })
+    Ok(if plain(&found) == plain(shape) { found } else { shape.into() })
 }
 
 /// The embedding of tokens or frames. Without one, frames are the stream: the matrix is the identity.
-fn embedding(settings: &Settings, reader: &mut Reader<'_>, config: &mut Config) -> Result<Affine, Error> {
+fn embedding(
+    settings: &Settings,
+    reader: &Reader<'_>,
+    config: &mut Config,
+    made: &mut Tensors,
+) -> Result<Option<Row>, Error> {
     let d = config.d_model;
-    let tokens = settings.choice("input", None, &[("tokens", true), ("frames", false)])?;
-    let scale = settings.positive("embedding_scale", Some(1.0))?;
-    let (mut weight, mut bias) = match settings.text("embedding")? {
+    config.options.input = settings.choice("input", None, &[("tokens", Input::Tokens), ("frames", Input::Frames)])?;
+    let tokens = config.options.input == Input::Tokens;
+    match settings.text("embedding")? {
         None if tokens => {
             let next = "give the name of the nn.Embedding";
-            return Err(settings.error("embedding", "null", "a name: tokens have an embedding", next));
+            Err(settings.error("embedding", "null", "a name: tokens have an embedding", next))
         }
         None => {
-            config.input = Input::Frames { n_features: d };
+            config.n_features = d;
             let data = (0..d * d).map(|index| if index % (d + 1) == 0 { 1.0 } else { 0.0 });
-            (Tensor { name: "identity".into(), shape: vec![d, d], data: data.collect() }, None)
-        }
-        Some(name) if tokens => {
-            config.vocab = reader.rows(&format!("{name}.weight"), d)?;
-            reader.affine(name, &[config.vocab, d], Bias::Absent)?
+            let identity = Weights { name: "identity".into(), shape: vec![d, d], data: data.collect() };
+            made.insert(Tensor::Embedding, 0, identity);
+            Ok(None)
         }
         Some(name) => {
-            let n_features = reader.columns(&format!("{name}.weight"), d)?;
-            config.input = Input::Frames { n_features };
-            affine(reader, name, &[d, n_features])?
+            let weight = format!("{name}.weight");
+            if tokens {
+                config.vocab = reader.rows(&weight, d)?;
+            } else {
+                config.n_features = reader.columns(&weight, d)?;
+            }
+            Ok(Some(Row::new(Tensor::Embedding, name, Bias::AsInFile)))
         }
-    };
-    if scale != 1.0 {
-        let data = weight.data.iter_mut().chain(bias.iter_mut().flat_map(|bias| &mut bias.data));
-        data.for_each(|value| *value = (f64::from(*value) * scale) as f32);
     }
-    Ok((weight, bias))
+}
+
+/// Multiplies the embedding and its bias with `embedding_scale`.
+fn scale_embedding(settings: &Settings, tensors: &mut Tensors) -> Result<(), Error> {
+    let scale = settings.positive("embedding_scale", Some(1.0))?;
+    for tensor in [Tensor::Embedding, Tensor::EmbeddingBias] {
+        let weights = tensors.get_mut(tensor, 0).filter(|_| scale != 1.0);
+        for value in weights.into_iter().flat_map(|weights| &mut weights.data) {
+            *value = (f64::from(*value) * scale) as f32;
+        }
+    }
+    Ok(())
 }
 
 /// The table of positions, whose length is that of the longest sequence.
-fn positions(settings: &Settings, reader: &mut Reader<'_>, config: &mut Config) -> Result<Option<Tensor>, Error> {
+fn positions(
+    settings: &Settings,
+    reader: &mut Reader<'_>,
+    config: &mut Config,
+    made: &mut Tensors,
+) -> Result<(), Error> {
     let Some(name) = settings.text("positions")? else {
         config.max_seq = settings.size("max_seq")?;
-        return Ok(None);
+        return Ok(());
     };
     let rows = reader.shape(name)?.iter().product::<usize>() / config.d_model;
     config.max_seq = settings.size_or("max_seq", rows)?;
-    config.positions = Positions::Table;
+    config.options.positions = Positions::Table;
     // A table may be longer than the sequences that the model is used for.
-    let mut table = squeezed(reader, name, &[rows, config.d_model])?;
+    let stored = squeezed(reader, name, &[rows, config.d_model])?;
+    let mut table = reader.take(name, &stored)?;
     if config.max_seq > rows {
         return Err(settings.error(
             "max_seq",
@@ -264,21 +262,25 @@ fn positions(settings: &Settings, reader: &mut Reader<'_>, config: &mut Config) 
         ));
     }
     table.data.truncate(config.max_seq * config.d_model);
-    table.shape[0] = config.max_seq;
-    Ok(Some(table))
+    table.shape = vec![config.max_seq, config.d_model];
+    made.insert(Tensor::PositionTable, 0, table);
+    Ok(())
 }
 
 /// The head: `null`, a linear layer, or the embedding's name for a tied one.
-fn head(settings: &Settings, reader: &mut Reader<'_>, config: &mut Config) -> Result<Option<Affine>, Error> {
+fn head(settings: &Settings, reader: &Reader<'_>, config: &mut Config) -> Result<Option<Row>, Error> {
+    // Looked at in any case, so that it is known.
+    let scale = settings.positive("embedding_scale", Some(1.0))?;
     let Some(name) = settings.text("head")? else { return Ok(None) };
-    if config.input == Input::Tokens && settings.text("embedding")? == Some(name) {
-        if settings.positive("embedding_scale", Some(1.0))? != 1.0 {
+    config.options.head = true;
+    if config.options.input == Input::Tokens && settings.text("embedding")? == Some(name) {
+        if scale != 1.0 {
             let next = "export the head as a matrix of its own";
             return Err(settings.error("embedding_scale", "present", "1 with a tied head", next));
         }
-        (config.tied_head, config.n_outputs) = (true, config.vocab);
+        config.n_outputs = config.vocab;
         return Ok(None);
     }
     config.n_outputs = reader.rows(&format!("{name}.weight"), config.d_model)?;
-    affine(reader, name, &[config.n_outputs, config.d_model]).map(Some)
+    Ok(Some(Row::new(Tensor::Head, name, Bias::AsInFile)))
 }

@@ -1,6 +1,9 @@
 //! Blocks with random weights: for tests, and for what can be shown without training.
 
-use crate::{Config, Layer, Norm, Tensor};
+use thumbformer::{Encoding, Part, Presence, Tensor};
+
+use crate::names::shape;
+use crate::{Config, Tensors, Weights};
 
 /// Numbers that look random and are the same in every run and on every machine (xorshift, Marsaglia 2003).
 #[derive(Clone, Debug)]
@@ -11,10 +14,8 @@ pub struct Random(u64);
 pub struct Extras {
     /// A bias after every matrix.
     pub biases: bool,
-    /// A bias in every [`Norm::Layer`].
+    /// A bias in every LayerNorm.
     pub norm_bias: bool,
-    /// A gate in the MLP.
-    pub gated: bool,
 }
 
 impl Random {
@@ -48,46 +49,39 @@ impl Random {
     }
 
     /// Numbers of this standard deviation and mean.
-    pub fn tensor(&mut self, name: &str, shape: &[usize], scale: f32, offset: f32) -> Tensor {
+    pub fn tensor(&mut self, name: &str, shape: &[usize], scale: f32, offset: f32) -> Weights {
         let count = shape.iter().product();
         let data = (0..count).map(|_| self.float() * scale + offset).collect();
-        Tensor { name: name.into(), shape: shape.to_vec(), data }
+        Weights { name: name.into(), shape: shape.to_vec(), data }
     }
 
     /// A matrix whose products are 0.8 times as large as what it is multiplied with.
-    pub fn matrix(&mut self, rows: usize, cols: usize) -> Tensor {
+    pub fn matrix(&mut self, rows: usize, cols: usize) -> Weights {
         self.tensor("matrix", &[rows, cols], 0.8 / (cols as f32).sqrt(), 0.0)
     }
 
     /// A bias, if it is wanted.
-    pub fn optional(&mut self, wanted: bool, count: usize) -> Option<Tensor> {
+    pub fn optional(&mut self, wanted: bool, count: usize) -> Option<Weights> {
         wanted.then(|| self.tensor("bias", &[count], 0.2, 0.0))
     }
 
-    /// A block.
-    pub fn layer(&mut self, config: &Config, extras: Extras) -> Layer {
-        let (d_model, d_ff, q, kv) = (config.d_model, config.d_ff, config.q_width(), config.kv_width());
-        let Extras { biases, gated, .. } = extras;
-        let norm_bias = extras.norm_bias && config.norm == Norm::Layer;
-        Layer {
-            attention_norm: self.tensor("gain", &[d_model], 0.2, 1.0),
-            attention_norm_bias: self.optional(norm_bias, d_model),
-            wq: self.matrix(q, d_model),
-            bq: self.optional(biases, q),
-            wk: self.matrix(kv, d_model),
-            bk: self.optional(biases, kv),
-            wv: self.matrix(kv, d_model),
-            bv: self.optional(biases, kv),
-            wo: self.matrix(d_model, q),
-            bo: self.optional(biases, d_model),
-            mlp_norm: self.tensor("gain", &[d_model], 0.2, 1.0),
-            mlp_norm_bias: self.optional(norm_bias, d_model),
-            gate: gated.then(|| self.matrix(d_ff, d_model)),
-            gate_bias: self.optional(gated && biases, d_ff),
-            up: self.matrix(d_ff, d_model),
-            up_bias: self.optional(biases, d_ff),
-            down: self.matrix(d_model, d_ff),
-            down_bias: self.optional(biases, d_model),
+    /// All tensors of a block that its options know, those of `extras` included.
+    pub fn layer(&mut self, tensors: &mut Tensors, config: &Config, extras: Extras, layer: usize) {
+        let dims = config.dims();
+        for &tensor in Tensor::ALL.iter().filter(|tensor| tensor.part() == Part::Layer) {
+            let shape = shape(&dims, tensor);
+            let weights = match tensor.presence(&config.options) {
+                Presence::Always if tensor.encoding() == Encoding::Matrix => Some(self.matrix(shape[0], shape[1])),
+                Presence::Always => Some(self.tensor("gain", &shape, 0.2, 1.0)),
+                Presence::Optional => {
+                    let of_norm = tensor.name().ends_with("NormBias");
+                    self.optional(if of_norm { extras.norm_bias } else { extras.biases }, shape[0])
+                }
+                _ => None,
+            };
+            if let Some(weights) = weights {
+                tensors.insert(tensor, layer, weights);
+            }
         }
     }
 }

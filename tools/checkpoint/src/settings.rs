@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::{Activation, Config, Error, Input, Mask, Pooling, Positions};
+use thumbformer::{Activation, Mask, Pooling, Positions};
+
+use crate::{Config, Error};
 
 /// Larger than any dimension of a model for a microcontroller, small enough that no product overflows 64 bits.
 pub(crate) const LARGEST: usize = 1 << 20;
@@ -114,8 +116,8 @@ impl Settings {
 
     /// The activation by the names that transformers gives it.
     pub(crate) fn activation(&self, key: &str, default: Option<Activation>) -> Result<Activation, Error> {
-        use Activation::{GeluErf, GeluTanh, Relu, Silu};
-        let words = [("gelu", GeluErf), ("gelu_new", GeluTanh), ("gelu_pytorch_tanh", GeluTanh), ("relu", Relu)];
+        use Activation::{Gelu, GeluTanh, Relu, Silu};
+        let words = [("gelu", Gelu), ("gelu_new", GeluTanh), ("gelu_pytorch_tanh", GeluTanh), ("relu", Relu)];
         self.choice(key, default, &[words.as_slice(), &[("silu", Silu), ("swish", Silu)]].concat())
     }
 
@@ -200,18 +202,15 @@ impl Settings {
         if !config.n_heads.is_multiple_of(config.n_kv_heads) {
             return wrong("n_heads", &config.n_heads, &format!("a multiple of n_kv_heads ({})", config.n_kv_heads));
         }
-        if matches!(config.positions, Positions::Rotary { .. }) && !config.head_dim.is_multiple_of(2) {
+        if config.options.positions == Positions::Rotary && !config.head_dim.is_multiple_of(2) {
             return wrong("head_dim", &config.head_dim, "an even number: rotary positions turn pairs");
         }
-        if config.pooling == Pooling::Class && config.mask == Mask::Causal {
+        if config.options.pooling == Pooling::Class && config.options.mask == Mask::Causal {
             return wrong(
                 "pooling",
-                &config.pooling,
+                &config.options.pooling,
                 "another one: under a causal mask the first vector sees only itself",
             );
-        }
-        if config.tied_head && (config.input != Input::Tokens || config.n_outputs != config.vocab) {
-            return wrong("tied_head", &true, "false: only a head over the vocabulary is the embedding's matrix");
         }
         let below = format!("below the vocabulary of {}", config.vocab);
         match config.bos.iter().chain(&config.eos).find(|id| **id as usize >= config.vocab) {

@@ -7,8 +7,8 @@ use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
 
-use crate::assemble::Affine;
-use crate::{Error, Tensor};
+use crate::names::Source;
+use crate::{Error, Weights};
 
 /// The bytes of a folder's `model.safetensors`.
 pub(crate) struct WeightsFile {
@@ -36,22 +36,6 @@ impl WeightsFile {
     }
 }
 
-/// Whether the matrices of a kind have biases.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Bias {
-    /// None has: one in the file has no place.
-    Absent,
-    /// All have: a missing one is an error.
-    Required,
-}
-
-impl Bias {
-    /// As a setting says.
-    pub(crate) fn of(present: bool) -> Self {
-        if present { Bias::Required } else { Bias::Absent }
-    }
-}
-
 /// Takes tensors out of a file, and knows which were taken.
 pub(crate) struct Reader<'a> {
     pub(crate) path: PathBuf,
@@ -59,27 +43,22 @@ pub(crate) struct Reader<'a> {
     used: BTreeSet<String>,
 }
 
-impl Reader<'_> {
-    /// One tensor of known name and shape.
-    pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
+impl Source for Reader<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.file.tensor(name).is_ok()
+    }
+
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Weights, Error> {
         let view = self.file.tensor(name).map_err(|_| self.missing(name))?;
         if view.shape() != shape {
             return Err(self.wrong_shape(name, shape));
         }
         self.used.insert(name.into());
-        Tensor::finite(&self.path, name.into(), shape.into(), self.floats(name, &view)?)
+        Weights::finite(&self.path, name.into(), shape.into(), self.floats(name, &view)?)
     }
+}
 
-    /// `name.weight` of this shape, and `name.bias`, which is as long as the weight's first dimension.
-    pub(crate) fn affine(&mut self, name: &str, shape: &[usize], bias: Bias) -> Result<Affine, Error> {
-        let weight = self.take(&format!("{name}.weight"), shape)?;
-        let bias = match bias {
-            Bias::Absent => None,
-            Bias::Required => Some(self.take(&format!("{name}.bias"), &shape[..1])?),
-        };
-        Ok((weight, bias))
-    }
-
+impl Reader<'_> {
     /// The shape of a tensor that must be there.
     pub(crate) fn shape(&self, name: &str) -> Result<Vec<usize>, Error> {
         self.file.tensor(name).map(|view| view.shape().to_vec()).map_err(|_| self.missing(name))
@@ -116,11 +95,6 @@ impl Reader<'_> {
     /// All names, in no particular order.
     pub(crate) fn iter_names(&self) -> impl Iterator<Item = &str> {
         self.file.names().into_iter()
-    }
-
-    /// Whether the file has a tensor of this name.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.file.tensor(name).is_ok()
     }
 
     fn floats(&self, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, Error> {

@@ -12,7 +12,6 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use thumbformer::state::HostState;
 use thumbformer::{Error, Mask, Model, Pooling};
-use thumbformer_checkpoint as checkpoint;
 use thumbformer_checkpoint::Checkpoint;
 use thumbformer_reference::Reference;
 use thumbformer_reference::metrics::Sqnr;
@@ -103,7 +102,7 @@ pub fn compare(
     let mut every = checkpoint.clone();
     if model.dims().options.mask == Mask::Causal {
         // An answer after every frame.
-        every.config.pooling = checkpoint::Pooling::None;
+        every.config.options.pooling = Pooling::None;
         every.config.max_seq = usize::MAX;
     }
     let reference = Reference::new(&every);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
-use thumbformer_checkpoint::{Checkpoint, Pooling};
+use thumbformer_checkpoint::{Checkpoint, Pooling, Tensor};
 use thumbformer_cli::convert::{Settings, computed, convert};
 
 fn root() -> PathBuf {
@@ -144,9 +144,9 @@ fn convert_refuses_a_checkpoint_without_touching_an_image_that_is_there() {
 fn convert_names_the_option_that_the_engine_lacks() {
     type Change = fn(&mut Checkpoint);
     let table: [(&str, Change); 3] = [
-        ("pooling = Mean with mask = Causal", |c| c.config.pooling = Pooling::Mean),
-        ("pooling = Class with mask = Causal", |c| c.config.pooling = Pooling::Class),
-        ("without a gate", |c| c.layers[1].gate = None),
+        ("pooling = Mean with mask = Causal", |c| c.config.options.pooling = Pooling::Mean),
+        ("pooling = Class with mask = Causal", |c| c.config.options.pooling = Pooling::Class),
+        ("without a gate", |c| drop(c.tensors.remove(Tensor::Gate, 1))),
     ];
     let sound = Checkpoint::load(&root().join("tests/golden/llama/checkpoint"), None).expect("a golden checkpoint");
     computed(&sound).expect("a Llama");

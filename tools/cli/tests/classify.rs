@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use thumbformer::Packing;
-use thumbformer_checkpoint::Checkpoint;
+use thumbformer_checkpoint::{Checkpoint, Tensor};
 use thumbformer_cli::accuracy::{Bounds, compare};
 use thumbformer_cli::classify::{classify, read};
 use thumbformer_cli::{model, read_image};
@@ -62,7 +62,7 @@ fn the_images_keep_their_bounds_over_the_fixtures_and_a_damaged_one_does_not() {
         assert_eq!((report.recordings, report.outputs, report.labelled), (count, answers, answers), "{name}");
         assert!(report.lines(&Bounds::INT8).iter().all(|line| line.ok), "{report:?}");
         let mut other = checkpoint;
-        other.layers[1].up.data.iter_mut().for_each(|weight| *weight = -*weight);
+        other.tensors[(Tensor::Up, 1)].data.iter_mut().for_each(|weight| *weight = -*weight);
         let report = compare(&model, &other, &recordings, &|| ()).expect("the same shape");
         assert!(report.lines(&Bounds::INT8).iter().any(|line| !line.ok), "{report:?}");
     }

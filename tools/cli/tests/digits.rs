@@ -22,14 +22,16 @@ fn recordings(folder: &Path) -> Vec<(char, PathBuf)> {
 fn heard(recordings: &[(char, PathBuf)]) -> Vec<char> {
     let folder = root().join("models/digits/checkpoint");
     let checkpoint = Checkpoint::load(&folder, None).unwrap_or_else(|error| panic!("{error}"));
-    let Input::Frames { n_features } = checkpoint.config.input else { panic!("the model reads frames") };
-    let frames = checkpoint.config.max_seq * n_features / MELS;
+    assert_eq!(checkpoint.config.options.input, Input::Frames);
+    let frames = checkpoint.config.max_seq * checkpoint.config.n_features / MELS;
     let reference = Reference::new(&checkpoint);
     let hear = |(_, file): &(char, PathBuf)| {
         let samples = read_wav(file).unwrap_or_else(|error| panic!("{error:#}"));
         let values = features(&samples, Some(frames)).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        let tokens: Vec<Vec<f64>> =
-            values.chunks(n_features).map(|token| token.iter().copied().map(f64::from).collect()).collect();
+        let tokens: Vec<Vec<f64>> = values
+            .chunks(checkpoint.config.n_features)
+            .map(|token| token.iter().copied().map(f64::from).collect())
+            .collect();
         let logits = reference.forward_frames(&tokens, &mut |_, _| ()).unwrap_or_else(|error| panic!("{error}"));
         let best = logits[0].iter().zip('0'..).max_by(|a, b| a.0.total_cmp(b.0));
         best.expect("outputs").1

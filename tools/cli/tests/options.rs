@@ -4,7 +4,7 @@ use thumbformer::state::HostState;
 use thumbformer::{Inputs, Model};
 use thumbformer_checkpoint::random::{Extras, Random};
 use thumbformer_checkpoint::{
-    Activation, Checkpoint, Config, Input, Mask, Norm, NormPlace, Pooler, PoolerActivation, Pooling, Positions,
+    Activation, Checkpoint, Config, Input, Mask, Norm, NormPlace, Options, Pooler, Pooling, Positions, Tensor, Tensors,
 };
 use thumbformer_cli::convert::{Settings, convert, convert_blocks};
 use thumbformer_reference::Reference;
@@ -28,7 +28,7 @@ fn checkpoint(random: &mut Random, ends: Ends) -> Checkpoint {
     let n_heads = n_kv_heads * random.pick(&[1, 2]);
     let (d_model, d_ff) = (random.pick(&[16, 30, 48, 64]), random.pick(&[24, 56, 100, 160]));
     let network = ends == Ends::Network;
-    let rotary = Positions::Rotary { theta: 10_000.0 };
+    let rotary = Positions::Rotary;
     let positions = if network {
         random.pick(&[rotary, Positions::Table, Positions::None])
     } else {
@@ -39,15 +39,15 @@ fn checkpoint(random: &mut Random, ends: Ends) -> Checkpoint {
     let (biases, norm_bias) = (random.pick(&[true, false]), norm == Norm::Layer && random.pick(&[true, false]));
     let gated = random.pick(&[true, false]);
     let mask = if network { random.pick(&[Mask::Causal, Mask::Bidirectional]) } else { Mask::Bidirectional };
-    let input = match network && random.pick(&[true, false]) {
-        true => Input::Tokens,
-        false if network => Input::Frames { n_features: random.pick(&[3, 16, 37, 200]) },
-        false => Input::Frames { n_features: d_model },
+    let (input, n_features) = match network && random.pick(&[true, false]) {
+        true => (Input::Tokens, 0),
+        false if network => (Input::Frames, random.pick(&[3, 16, 37, 200])),
+        false => (Input::Frames, d_model),
     };
-    let pooling = match mask {
-        Mask::Causal => random.pick(&[Pooling::None, Pooling::Last]),
-        Mask::Bidirectional if network => random.pick(&[Pooling::None, Pooling::Class, Pooling::Mean, Pooling::Last]),
-        Mask::Bidirectional => Pooling::None,
+    let pooling = match (mask, network) {
+        (Mask::Causal, _) => random.pick(&[Pooling::None, Pooling::Last]),
+        (_, true) => random.pick(&[Pooling::None, Pooling::Class, Pooling::Mean, Pooling::Last]),
+        (_, false) => Pooling::None,
     };
     let tied_head = input == Input::Tokens && random.pick(&[true, false]);
     let head = network && !tied_head && random.pick(&[true, true, false]);
@@ -57,77 +57,64 @@ fn checkpoint(random: &mut Random, ends: Ends) -> Checkpoint {
         (_, true) => random.pick(&[2, 7, 50]),
         (_, false) => d_model,
     };
-    let config = Config {
-        d_model,
-        n_layers: random.pick(&[1, 2, 3]),
-        n_heads,
-        n_kv_heads,
-        head_dim,
-        d_ff,
-        vocab: if input == Input::Tokens { VOCAB } else { 0 },
-        max_seq: MAX_SEQ,
-        norm,
-        norm_place: random.pick(&[NormPlace::Pre, NormPlace::Post]),
-        norm_eps: random.pick(&[1e-5, 1e-6, 1e-12]),
-        activation: random.pick(&[Activation::Silu, Activation::GeluErf, Activation::GeluTanh, Activation::Relu]),
-        mask,
-        sliding_window: if mask == Mask::Causal { random.pick(&[None, Some(1), Some(5)]) } else { None },
-        positions,
-        input,
-        pooling,
-        attention_scale: Config::usual_scale(head_dim) * random.pick(&[1.0, 0.5]),
-        n_outputs,
-        labels: Vec::new(),
-        tied_head,
-        bos: None,
-        eos: Vec::new(),
-    };
-    let extras = Extras { biases, norm_bias, gated };
+    let mut options = Options::ENCODER;
+    let mut config = Config::new(options, d_model, n_heads, head_dim);
+    config.n_layers = random.pick(&[1, 2, 3]);
+    (config.n_kv_heads, config.d_ff, config.max_seq) = (n_kv_heads, d_ff, MAX_SEQ);
+    (config.vocab, config.n_features) = (if input == Input::Tokens { VOCAB } else { 0 }, n_features);
+    (options.norm, options.gated, options.mask, options.positions) = (norm, gated, mask, positions);
+    (options.input, options.pooling, options.head) = (input, pooling, tied_head || head);
+    options.norm_place = random.pick(&[NormPlace::Pre, NormPlace::Post]);
+    config.norm_eps = random.pick(&[1e-5, 1e-6, 1e-12]);
+    options.activation = random.pick(Activation::ALL);
+    config.sliding_window = if mask == Mask::Causal { random.pick(&[None, Some(1), Some(5)]) } else { None };
+    config.attention_scale = Config::usual_scale(head_dim) * random.pick(&[1.0, 0.5]);
+    config.n_outputs = n_outputs;
+    config.options = options;
+    let extras = Extras { biases, norm_bias };
     // The widest comes last; those before it may be narrower.
     let narrower = random.pick(&[0, 0, 7]);
-    let layers = (1..=config.n_layers).map(|number| {
+    let mut tensors = Tensors::default();
+    for number in 1..=config.n_layers {
         let d_ff = d_ff - narrower * (config.n_layers - number);
-        random.layer(&Config { d_ff, ..config.clone() }, extras)
-    });
-    let layers = layers.collect();
-    let gain = |random: &mut Random, wanted: bool| wanted.then(|| random.tensor("gain", &[d_model], 0.2, 1.0));
+        random.layer(&mut tensors, &Config { d_ff, ..config.clone() }, extras, number - 1);
+    }
     let (has_norm, has_final_norm) = (network && random.pick(&[true, false]), random.pick(&[true, false]));
-    let embedding_norm = gain(random, has_norm);
-    let final_norm = gain(random, has_final_norm);
     let pooler = pooling != Pooling::None && random.pick(&[true, false]);
     let class_token = pooling == Pooling::Class && random.pick(&[true, false]);
     let embedding = match input {
         Input::Tokens => random.tensor("embedding", &[VOCAB, d_model], 1.0, 0.0),
-        Input::Frames { n_features } if network => random.matrix(d_model, n_features),
-        Input::Frames { .. } => {
+        _ if network => random.matrix(d_model, n_features),
+        _ => {
             let mut identity = random.tensor("identity", &[d_model, d_model], 0.0, 0.0);
             identity.data.iter_mut().step_by(d_model + 1).for_each(|x| *x = 1.0);
             identity
         }
     };
+    let gain = |random: &mut Random, wanted: bool| wanted.then(|| random.tensor("gain", &[d_model], 0.2, 1.0));
+    let table = positions == Positions::Table;
     let is_frames = input != Input::Tokens;
-    Checkpoint {
-        source: "random".into(),
-        architecture: "random".into(),
-        embedding,
-        embedding_bias: random.optional(network && is_frames && biases, d_model),
-        class_token: random.optional(class_token, d_model),
-        positions: (positions == Positions::Table).then(|| random.tensor("positions", &[MAX_SEQ, d_model], 0.5, 0.0)),
-        embedding_norm_bias: random.optional(embedding_norm.is_some() && norm_bias, d_model),
-        embedding_norm,
-        layers,
-        final_norm_bias: random.optional(final_norm.is_some() && norm_bias, d_model),
-        final_norm,
-        pooler: pooler.then(|| Pooler {
-            weight: random.matrix(d_model, d_model),
-            bias: random.optional(biases, d_model),
-            activation: random.pick(&[PoolerActivation::Tanh, PoolerActivation::Relu]),
-        }),
-        head: head.then(|| random.matrix(n_outputs, d_model)),
-        head_bias: random.optional((head || tied_head) && biases, n_outputs),
-        tokenizer: None,
-        config,
+    let others = [
+        (Tensor::EmbeddingNorm, gain(random, has_norm)),
+        (Tensor::FinalNorm, gain(random, has_final_norm)),
+        (Tensor::Embedding, Some(embedding)),
+        (Tensor::EmbeddingBias, random.optional(network && is_frames && biases, d_model)),
+        (Tensor::ClassToken, random.optional(class_token, d_model)),
+        (Tensor::PositionTable, table.then(|| random.tensor("positions", &[MAX_SEQ, d_model], 0.5, 0.0))),
+        (Tensor::EmbeddingNormBias, random.optional(has_norm && norm_bias, d_model)),
+        (Tensor::FinalNormBias, random.optional(has_final_norm && norm_bias, d_model)),
+        (Tensor::Pooler, pooler.then(|| random.matrix(d_model, d_model))),
+        (Tensor::PoolerBias, random.optional(pooler && biases, d_model)),
+        (Tensor::Head, head.then(|| random.matrix(n_outputs, d_model))),
+        (Tensor::HeadBias, random.optional((head || tied_head) && biases, n_outputs)),
+    ];
+    for (tensor, weights) in others {
+        weights.into_iter().for_each(|weights| tensors.insert(tensor, 0, weights));
     }
+    if pooler {
+        config.options.pooler = random.pick(&[Pooler::Tanh, Pooler::Relu]);
+    }
+    Checkpoint { source: "random".into(), architecture: "random".into(), config, tensors, tokenizer: None }
 }
 
 /// A sequence for a checkpoint.
@@ -138,13 +125,11 @@ enum Sequence {
 
 impl Sequence {
     fn random(random: &mut Random, checkpoint: &Checkpoint) -> Sequence {
-        let room = MAX_SEQ - usize::from(checkpoint.class_token.is_some());
+        let room = MAX_SEQ - usize::from(checkpoint.tensors.has(Tensor::ClassToken));
         let length = 1 + random.next() as usize % room;
-        match checkpoint.config.input {
+        match checkpoint.config.options.input {
             Input::Tokens => Sequence::Tokens((0..length).map(|_| (random.next() % VOCAB as u64) as u16).collect()),
-            Input::Frames { n_features } => {
-                Sequence::Frames((0..length * n_features).map(|_| random.float() * 1.5).collect())
-            }
+            _ => Sequence::Frames((0..length * checkpoint.config.n_features).map(|_| random.float() * 1.5).collect()),
         }
     }
 
@@ -177,17 +162,17 @@ impl Sequence {
 
     fn expected_masked(&self, checkpoint: &Checkpoint, visible: &[bool]) -> Vec<Vec<f64>> {
         let reference = Reference::new(checkpoint);
-        match (self, checkpoint.config.input) {
-            (Sequence::Frames(frames), Input::Frames { n_features }) => {
+        match self {
+            Sequence::Frames(frames) => {
+                let n_features = checkpoint.config.n_features;
                 let frames: Vec<Vec<f64>> =
                     frames.chunks(n_features).map(|frame| frame.iter().map(|&x| x.into()).collect()).collect();
                 reference.forward_frames_masked(&frames, &visible[..frames.len()], &mut |_, _| ())
             }
-            (Sequence::Tokens(tokens), _) => {
+            Sequence::Tokens(tokens) => {
                 let tokens: Vec<u32> = tokens.iter().map(|&token| token.into()).collect();
                 reference.forward_masked(&tokens, &visible[..tokens.len()], &mut |_, _| ())
             }
-            _ => unreachable!("tokens for a network of frames"),
         }
         .expect("a sequence")
     }
@@ -197,12 +182,12 @@ impl Sequence {
         let mut state = HostState::with_batch(model.dims(), MAX_SEQ, batch);
         let mut session = model.session(state.memory());
         let config = &checkpoint.config;
-        if config.pooling == Pooling::None && config.mask == Mask::Bidirectional {
+        if config.options.pooling == Pooling::None && config.options.mask == Mask::Bidirectional {
             let mut found = Vec::new();
             session.infer_each(self.inputs(), None, |_, outputs| found.push(outputs.to_vec())).expect("fits");
             return found;
         }
-        if config.pooling != Pooling::None {
+        if config.options.pooling != Pooling::None {
             return vec![session.infer(self.inputs()).expect("fits").to_vec()];
         }
         match self {
@@ -275,7 +260,7 @@ fn streams_give_the_outputs_of_whole_sequences_however_they_are_cut() {
     let mut cases = 0;
     while cases < 60 {
         let checkpoint = checkpoint(&mut random, Ends::Network);
-        if checkpoint.config.mask != Mask::Causal {
+        if checkpoint.config.options.mask != Mask::Causal {
             continue;
         }
         cases += 1;
@@ -309,7 +294,7 @@ fn hidden_tokens_are_hidden_as_in_the_reference_and_at_the_end_as_if_they_were_n
     while cases < 60 {
         let checkpoint = checkpoint(&mut random, Ends::Network);
         let config = &checkpoint.config;
-        if config.mask == Mask::Causal || config.pooling == Pooling::None {
+        if config.options.mask == Mask::Causal || config.options.pooling == Pooling::None {
             continue;
         }
         cases += 1;

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 use thumbformer::Model;
-use thumbformer_checkpoint::{Checkpoint, Positions, Tensor};
+use thumbformer::Part;
+use thumbformer_checkpoint::{Checkpoint, Tensor};
 use thumbformer_cli::convert::{Settings, convert};
 use thumbformer_cli::verify::{Bounds, Report, Selection, documents, verify};
 
@@ -37,8 +38,13 @@ fn a_faithful_image_keeps_the_bounds() {
     assert!(report.sqnr.is_finite() && report.kl > 0.0, "quantization must leave a trace: {report:?}");
 }
 
-fn scale(tensor: &mut Tensor, factor: f32) {
-    tensor.data.iter_mut().for_each(|weight| *weight *= factor);
+fn scale(checkpoint: &mut Checkpoint, tensor: Tensor, layer: usize, factor: f32) {
+    checkpoint.tensors[(tensor, layer)].data.iter_mut().for_each(|weight| *weight *= factor);
+}
+
+fn swap(checkpoint: &mut Checkpoint, a: (Tensor, usize), b: (Tensor, usize)) {
+    let other = checkpoint.tensors[b].clone();
+    checkpoint.tensors[b] = std::mem::replace(&mut checkpoint.tensors[a], other);
 }
 
 #[test]
@@ -46,17 +52,21 @@ fn every_kind_of_disturbed_image_misses_a_bound() {
     let sound = checkpoint();
     type Disturb = fn(&mut Checkpoint);
     let table: [(&str, Disturb); 8] = [
-        ("a norm is scaled", |c| scale(&mut c.layers[0].attention_norm, 1.2)),
-        ("keys are negated", |c| scale(&mut c.layers[1].wk, -1.0)),
-        ("values are negated", |c| scale(&mut c.layers[2].wv, -1.0)),
-        ("attention's output is left out", |c| scale(&mut c.layers[3].wo, 0.0)),
-        ("gate and up are swapped", |c| {
-            let layer = &mut c.layers[4];
-            std::mem::swap(layer.gate.as_mut().expect("a gate"), &mut layer.up);
+        ("a norm is scaled", |c| scale(c, Tensor::AttentionNorm, 0, 1.2)),
+        ("keys are negated", |c| scale(c, Tensor::Key, 1, -1.0)),
+        ("values are negated", |c| scale(c, Tensor::Value, 2, -1.0)),
+        ("attention's output is left out", |c| scale(c, Tensor::AttentionOutput, 3, 0.0)),
+        ("gate and up are swapped", |c| swap(c, (Tensor::Gate, 4), (Tensor::Up, 4))),
+        ("rows of the embedding are shifted", |c| c.tensors[(Tensor::Embedding, 0)].data.rotate_left(64)),
+        ("the rotation is another one", |c| c.config.rope_theta = 500.0),
+        ("two layers are swapped", |c| {
+            let is_in = |c: &Checkpoint, tensor: Tensor| tensor.part() == Part::Layer && c.tensors.has(tensor);
+            Tensor::ALL.iter().for_each(|&tensor| {
+                if is_in(c, tensor) {
+                    swap(c, (tensor, 1), (tensor, 2));
+                }
+            });
         }),
-        ("rows of the embedding are shifted", |c| c.embedding.data.rotate_left(64)),
-        ("the rotation is another one", |c| c.config.positions = Positions::Rotary { theta: 500.0 }),
-        ("two layers are swapped", |c| c.layers.swap(1, 2)),
     ];
     for (what, disturb) in table {
         let mut disturbed = sound.clone();

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use thumbformer_checkpoint::{Activation, Config, Layer, Mask, Norm, NormPlace, Positions, Tensor};
+use thumbformer_checkpoint::{Activation, Config, Mask, Norm, NormPlace, Positions, Tensor, Tensors};
 
 use crate::Observe;
 use crate::matrix::{Linear, Matrix, dot, softmax, vector};
@@ -27,18 +27,17 @@ pub(crate) struct Block {
 }
 
 impl NormWeights {
-    pub(crate) fn new(weight: &Tensor, bias: &Option<Tensor>) -> Self {
-        Self { weight: vector(weight), bias: bias.as_ref().map(vector) }
+    /// A norm of a layer, with its bias if it has one; `None` where there is no norm.
+    pub(crate) fn of(tensors: &Tensors, gain: Tensor, layer: usize) -> Option<Self> {
+        let bias = gain.bias().and_then(|bias| tensors.get(bias, layer));
+        Some(Self { weight: vector(tensors.get(gain, layer)?), bias: bias.map(vector) })
     }
 
     /// Every row normalised, as [`Norm`] has it.
     pub(crate) fn apply(&self, config: &Config, x: &Matrix) -> Matrix {
         let mut out = Matrix::rows(x.data.chunks(x.width).map(|row| {
             let width = row.len() as f64;
-            let mean = match config.norm {
-                Norm::Rms => 0.0,
-                Norm::Layer => row.iter().sum::<f64>() / width,
-            };
+            let mean = if config.options.norm == Norm::Layer { row.iter().sum::<f64>() / width } else { 0.0 };
             let centred: Vec<f64> = row.iter().map(|x| x - mean).collect();
             let scale = 1.0 / libm::sqrt(dot(&centred, &centred) / width + f64::from(config.norm_eps));
             centred.iter().zip(&self.weight).map(|(x, weight)| x * scale * weight).collect()
@@ -51,18 +50,19 @@ impl NormWeights {
 }
 
 impl Block {
-    pub(crate) fn new(layer: &Layer) -> Self {
-        Self {
-            attention_norm: NormWeights::new(&layer.attention_norm, &layer.attention_norm_bias),
-            query: Linear::new(&layer.wq, &layer.bq),
-            key: Linear::new(&layer.wk, &layer.bk),
-            value: Linear::new(&layer.wv, &layer.bv),
-            output: Linear::new(&layer.wo, &layer.bo),
-            mlp_norm: NormWeights::new(&layer.mlp_norm, &layer.mlp_norm_bias),
-            gate: layer.gate.as_ref().map(|gate| Linear::new(gate, &layer.gate_bias)),
-            up: Linear::new(&layer.up, &layer.up_bias),
-            down: Linear::new(&layer.down, &layer.down_bias),
-        }
+    /// The block of a layer; `None` where a tensor is missing that every block has.
+    pub(crate) fn of(tensors: &Tensors, layer: usize) -> Option<Self> {
+        Some(Self {
+            attention_norm: NormWeights::of(tensors, Tensor::AttentionNorm, layer)?,
+            query: Linear::of(tensors, Tensor::Query, layer)?,
+            key: Linear::of(tensors, Tensor::Key, layer)?,
+            value: Linear::of(tensors, Tensor::Value, layer)?,
+            output: Linear::of(tensors, Tensor::AttentionOutput, layer)?,
+            mlp_norm: NormWeights::of(tensors, Tensor::MlpNorm, layer)?,
+            gate: Linear::of(tensors, Tensor::Gate, layer),
+            up: Linear::of(tensors, Tensor::Up, layer)?,
+            down: Linear::of(tensors, Tensor::Down, layer)?,
+        })
     }
 
     /// The stream after the block.
@@ -72,19 +72,16 @@ impl Block {
             observe(point, &out.data);
             out
         };
-        match config.norm_place {
-            NormPlace::Pre => {
-                let branch = norm(&self.attention_norm, x, "attention_norm", observe);
-                x.add(&self.attention(config, &branch, visible, observe));
-                let branch = norm(&self.mlp_norm, x, "mlp_norm", observe);
-                x.add(&self.mlp(config, &branch, observe));
-            }
-            NormPlace::Post => {
-                x.add(&self.attention(config, x, visible, observe));
-                *x = norm(&self.attention_norm, x, "attention_norm", observe);
-                x.add(&self.mlp(config, x, observe));
-                *x = norm(&self.mlp_norm, x, "mlp_norm", observe);
-            }
+        if config.options.norm_place == NormPlace::Post {
+            x.add(&self.attention(config, x, visible, observe));
+            *x = norm(&self.attention_norm, x, "attention_norm", observe);
+            x.add(&self.mlp(config, x, observe));
+            *x = norm(&self.mlp_norm, x, "mlp_norm", observe);
+        } else {
+            let branch = norm(&self.attention_norm, x, "attention_norm", observe);
+            x.add(&self.attention(config, &branch, visible, observe));
+            let branch = norm(&self.mlp_norm, x, "mlp_norm", observe);
+            x.add(&self.mlp(config, &branch, observe));
         }
         observe("output", &x.data);
     }
@@ -92,9 +89,9 @@ impl Block {
     /// The reduce: every position becomes an average of the values that it sees.
     fn attention(&self, config: &Config, x: &Matrix, visible: &[bool], observe: &mut Observe<'_>) -> Matrix {
         let (mut q, mut k, v) = (self.query.apply(x), self.key.apply(x), self.value.apply(x));
-        if let Positions::Rotary { theta } = config.positions {
-            rotate(&mut q, config.head_dim, theta);
-            rotate(&mut k, config.head_dim, theta);
+        if config.options.positions == Positions::Rotary {
+            rotate(&mut q, config.head_dim, config.rope_theta);
+            rotate(&mut k, config.head_dim, config.rope_theta);
         }
         observe("attention.q", &q.data);
         observe("attention.k", &k.data);
@@ -123,9 +120,9 @@ impl Block {
     fn mlp(&self, config: &Config, x: &Matrix, observe: &mut Observe<'_>) -> Matrix {
         let up = self.up.apply(x);
         let hidden = match &self.gate {
-            None => up.map(|x| activate(config.activation, x)),
+            None => up.map(|x| activate(config.options.activation, x)),
             Some(gate) => {
-                let mut hidden = gate.apply(x).map(|x| activate(config.activation, x));
+                let mut hidden = gate.apply(x).map(|x| activate(config.options.activation, x));
                 hidden.data.iter_mut().zip(&up.data).for_each(|(hidden, up)| *hidden *= up);
                 hidden
             }
@@ -146,10 +143,7 @@ fn scores(config: &Config, q: &Matrix, k: &Matrix, visible: &[bool]) -> Vec<f64>
         let query = &q.row(position)[head * dim..(head + 1) * dim];
         // What is not seen stays 0.
         let first = config.sliding_window.map_or(0, |window| (position + 1).saturating_sub(window));
-        let seen = match config.mask {
-            Mask::Causal => &mut row[first..=position],
-            Mask::Bidirectional => row,
-        };
+        let seen = if config.options.mask == Mask::Causal { &mut row[first..=position] } else { row };
         for (index, score) in seen.iter_mut().enumerate() {
             let other = first + index;
             *score = match visible[other] {
@@ -183,15 +177,26 @@ fn rotate(x: &mut Matrix, dim: usize, theta: f64) {
     }
 }
 
-/// The formulas of [`Activation`].
+/// The formulas of [`Activation`]; nothing agrees with one that is not among them.
 fn activate(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::Silu => x / (1.0 + libm::exp(-x)),
-        Activation::GeluErf => 0.5 * x * (1.0 + libm::erf(x / core::f64::consts::SQRT_2)),
+        Activation::Gelu => 0.5 * x * (1.0 + libm::erf(x / core::f64::consts::SQRT_2)),
         Activation::GeluTanh => {
             let inner = libm::sqrt(2.0 / core::f64::consts::PI) * (x + 0.044715 * x * x * x);
             0.5 * x * (1.0 + libm::tanh(inner))
         }
         Activation::Relu => x.max(0.0),
+        _ => f64::NAN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_activation_of_the_core_has_a_formula() {
+        assert!(Activation::ALL.iter().all(|&activation| activate(activation, 0.5).is_finite()));
     }
 }

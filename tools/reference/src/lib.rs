@@ -8,7 +8,6 @@
 //! - block and attention: Vaswani et al. 2017, "Attention Is All You Need", sections 3.1 and 3.2, in post-LN order as
 //!   there, or in pre-LN order (Xiong et al. 2020)
 //! - everything optional: the papers at the options of [`thumbformer_checkpoint::Config`]
-
 //!
 //! It needs a heap but no operating system, and takes its functions from `libm` everywhere, so that a device and this machine
 //! compute the same.
@@ -29,7 +28,7 @@ use alloc::vec::Vec;
 
 use block::{Block, NormWeights};
 use matrix::{Linear, Matrix, vector};
-use thumbformer_checkpoint::{Checkpoint, Config, Input, Mask, PoolerActivation, Pooling};
+use thumbformer_checkpoint::{Checkpoint, Config, Input, Mask, Pooler, Pooling, Tensor};
 
 /// Why a sequence was refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -113,29 +112,30 @@ pub struct Reference {
     embedding_norm: Option<NormWeights>,
     blocks: Vec<Block>,
     final_norm: Option<NormWeights>,
-    pooler: Option<(Linear, PoolerActivation)>,
+    pooler: Option<Linear>,
     /// A copy of the embedding when the head is tied to it.
     head: Option<Linear>,
 }
 
 impl Reference {
     /// The network of a checkpoint, whose shapes `Checkpoint::load` has checked.
+    ///
+    /// # Panics
+    /// When a tensor is missing that every network has.
     pub fn new(checkpoint: &Checkpoint) -> Self {
-        let norm = |weight: &Option<_>, bias| weight.as_ref().map(|weight| NormWeights::new(weight, bias));
-        let tied = checkpoint.config.tied_head.then_some(&checkpoint.embedding);
+        let (config, tensors) = (checkpoint.config.clone(), &checkpoint.tensors);
+        let head = checkpoint.head().map(|head| Linear::new(head, tensors.get(Tensor::HeadBias, 0)));
+        let block = |layer| Block::of(tensors, layer).unwrap_or_else(|| panic!("layer {layer} lacks a tensor"));
         Self {
-            config: checkpoint.config.clone(),
-            embedding: Linear::new(&checkpoint.embedding, &checkpoint.embedding_bias),
-            class_token: checkpoint.class_token.as_ref().map(vector),
-            positions: checkpoint.positions.as_ref().map(Matrix::from),
-            embedding_norm: norm(&checkpoint.embedding_norm, &checkpoint.embedding_norm_bias),
-            blocks: checkpoint.layers.iter().map(Block::new).collect(),
-            final_norm: norm(&checkpoint.final_norm, &checkpoint.final_norm_bias),
-            pooler: checkpoint
-                .pooler
-                .as_ref()
-                .map(|pooler| (Linear::new(&pooler.weight, &pooler.bias), pooler.activation)),
-            head: checkpoint.head.as_ref().or(tied).map(|head| Linear::new(head, &checkpoint.head_bias)),
+            embedding: Linear::new(&tensors[(Tensor::Embedding, 0)], tensors.get(Tensor::EmbeddingBias, 0)),
+            class_token: tensors.get(Tensor::ClassToken, 0).map(vector),
+            positions: tensors.get(Tensor::PositionTable, 0).map(Matrix::from),
+            embedding_norm: NormWeights::of(tensors, Tensor::EmbeddingNorm, 0),
+            blocks: (0..config.n_layers).map(block).collect(),
+            final_norm: NormWeights::of(tensors, Tensor::FinalNorm, 0),
+            pooler: Linear::of(tensors, Tensor::Pooler, 0),
+            head,
+            config,
         }
     }
 
@@ -176,7 +176,7 @@ impl Reference {
         observe: &mut Observe<'_>,
     ) -> Result<Vec<Vec<f64>>, Error> {
         let vocab = self.config.vocab;
-        if self.config.input != Input::Tokens {
+        if self.config.options.input != Input::Tokens {
             return Err(Error::Input { expected: "frames", found: "tokens" });
         }
         self.check_length(tokens.len())?;
@@ -207,9 +207,10 @@ impl Reference {
         visible: &[bool],
         observe: &mut Observe<'_>,
     ) -> Result<Vec<Vec<f64>>, Error> {
-        let Input::Frames { n_features } = self.config.input else {
+        let n_features = self.config.n_features;
+        if self.config.options.input != Input::Frames {
             return Err(Error::Input { expected: "tokens", found: "frames" });
-        };
+        }
         self.check_length(frames.len())?;
         for (position, frame) in frames.iter().enumerate() {
             if frame.len() != n_features {
@@ -229,9 +230,10 @@ impl Reference {
     /// # Errors
     /// As of [`Self::forward_frames`].
     pub fn compare_frames(&self, frames: &[f32], outputs: &[f32]) -> Result<metrics::Sqnr, Error> {
-        let Input::Frames { n_features } = self.config.input else {
+        let n_features = self.config.n_features;
+        if self.config.options.input != Input::Frames {
             return Err(Error::Input { expected: "tokens", found: "frames" });
-        };
+        }
         let wide = |row: &[f32]| row.iter().copied().map(f64::from).collect::<Vec<f64>>();
         let frames: Vec<Vec<f64>> = frames.chunks(n_features).map(wide).collect();
         let expected = self.forward_frames(&frames, &mut |_, _| ())?;
@@ -252,7 +254,8 @@ impl Reference {
 
     fn check_mask(&self, length: usize, visible: &[bool]) -> Result<(), Error> {
         let hides = visible.contains(&false);
-        match visible.len() == length && visible.contains(&true) && !(hides && self.config.mask == Mask::Causal) {
+        match visible.len() == length && visible.contains(&true) && !(hides && self.config.options.mask == Mask::Causal)
+        {
             true => Ok(()),
             false => Err(Error::Mask { length, found: visible.len() }),
         }
@@ -285,10 +288,12 @@ impl Reference {
             x = Matrix::rows(core::iter::once(pooled));
             observe("pooled", &x.data);
         }
-        if let Some((pooler, activation)) = &self.pooler {
-            x = pooler.apply(&x).map(|x| match activation {
-                PoolerActivation::Tanh => libm::tanh(x),
-                PoolerActivation::Relu => x.max(0.0),
+        if let Some(pooler) = &self.pooler {
+            // Nothing agrees with a function that is not among these.
+            x = pooler.apply(&x).map(|x| match self.config.options.pooler {
+                Pooler::Tanh => libm::tanh(x),
+                Pooler::Relu => x.max(0.0),
+                _ => f64::NAN,
             });
             observe("pooler", &x.data);
         }
@@ -302,7 +307,7 @@ impl Reference {
     /// One vector for the sequence, if the network wants one.
     fn pool(&self, x: &Matrix, visible: &[bool]) -> Option<Vec<f64>> {
         let seen: Vec<usize> = (0..x.len()).filter(|&index| visible[index]).collect();
-        match self.config.pooling {
+        match self.config.options.pooling {
             Pooling::None => None,
             Pooling::Class => Some(x.row(0).to_vec()),
             Pooling::Last => seen.last().map(|&last| x.row(last).to_vec()),
@@ -313,6 +318,7 @@ impl Reference {
                 }
                 Some(mean)
             }
+            _ => Some(vec![f64::NAN; x.width]),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use thumbformer_checkpoint::Tensor;
+use thumbformer_checkpoint::{Tensor, Tensors, Weights};
 
 /// Rows of equal width: a weight matrix `[out, in]`, or a sequence of vectors `[seq, width]`.
 #[derive(Clone)]
@@ -19,8 +19,13 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    pub(crate) fn new(weight: &Tensor, bias: &Option<Tensor>) -> Self {
-        Self { weight: Matrix::from(weight), bias: bias.as_ref().map(vector) }
+    /// A projection with its bias, if it has one; `None` where there is no projection.
+    pub(crate) fn of(tensors: &Tensors, tensor: Tensor, layer: usize) -> Option<Self> {
+        Some(Self::new(tensors.get(tensor, layer)?, tensor.bias().and_then(|bias| tensors.get(bias, layer))))
+    }
+
+    pub(crate) fn new(weight: &Weights, bias: Option<&Weights>) -> Self {
+        Self { weight: Matrix::from(weight), bias: bias.map(vector) }
     }
 
     /// Every row of `x` through the projection `[out, in]`.
@@ -77,13 +82,13 @@ impl Matrix {
     }
 }
 
-impl From<&Tensor> for Matrix {
-    fn from(tensor: &Tensor) -> Self {
+impl From<&Weights> for Matrix {
+    fn from(tensor: &Weights) -> Self {
         Self { width: tensor.shape.last().copied().unwrap_or(0), data: vector(tensor) }
     }
 }
 
-pub(crate) fn vector(tensor: &Tensor) -> Vec<f64> {
+pub(crate) fn vector(tensor: &Weights) -> Vec<f64> {
     tensor.data.iter().copied().map(f64::from).collect()
 }
 

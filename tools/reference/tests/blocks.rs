@@ -50,11 +50,10 @@ fn the_reference_agrees_with_pytorch_where_a_mask_hides_tokens() {
         let visible: Vec<bool> = masked.get("visible").expect("a mask").iter().map(|&x| x != 0.0).collect();
         assert!(visible.contains(&false), "{model}");
         let (reference, mut ignored) = (Reference::new(&checkpoint), |_: &str, _: &[f64]| ());
-        let found = match checkpoint.config.input {
+        let n_features = checkpoint.config.n_features;
+        let found = match checkpoint.config.options.input {
             Input::Tokens => reference.forward_masked(&given.tokens(), &visible, &mut ignored),
-            Input::Frames { n_features } => {
-                reference.forward_frames_masked(&given.frames(n_features), &visible, &mut ignored)
-            }
+            _ => reference.forward_frames_masked(&given.frames(n_features), &visible, &mut ignored),
         };
         let found = found.expect("a sequence and its mask");
         let (expected, whole) = (masked.get("logits").expect("logits"), given.get("logits").expect("logits"));
@@ -84,64 +83,62 @@ fn the_golden_models_cover_every_option() {
     let configs: Vec<Config> = MODELS.iter().map(|model| checkpoint(model).config).collect();
     let any = |what: &str, test: &dyn Fn(&Config) -> bool| assert!(configs.iter().any(test), "no model has {what}");
     for place in [NormPlace::Pre, NormPlace::Post] {
-        any("norm_place", &|c| c.norm_place == place);
+        any("norm_place", &|c| c.options.norm_place == place);
     }
-    for activation in [Activation::Relu, Activation::GeluErf, Activation::GeluTanh] {
-        any("activation", &|c| c.activation == activation);
+    for activation in [Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+        any("activation", &|c| c.options.activation == activation);
     }
     for mask in [Mask::Causal, Mask::Bidirectional] {
-        any("mask", &|c| c.mask == mask && c.norm_place == NormPlace::Pre);
-        any("mask", &|c| c.mask == mask && c.norm_place == NormPlace::Post);
+        any("mask", &|c| c.options.mask == mask && c.options.norm_place == NormPlace::Pre);
+        any("mask", &|c| c.options.mask == mask && c.options.norm_place == NormPlace::Post);
     }
     for pooling in [Pooling::None, Pooling::Class, Pooling::Mean, Pooling::Last] {
-        any("pooling", &|c| c.pooling == pooling);
+        any("pooling", &|c| c.options.pooling == pooling);
     }
     for positions in [Positions::Table, Positions::None] {
-        any("positions", &|c| c.positions == positions);
+        any("positions", &|c| c.options.positions == positions);
     }
     any("a scale of its own", &|c| c.attention_scale == 1.0);
     any("a head of odd width", &|c| !c.head_dim.is_multiple_of(2));
     let whole = |test: &dyn Fn(&Checkpoint) -> bool| MODELS.iter().any(|model| test(&checkpoint(model)));
     assert!(
-        whole(&|c| c.class_token.is_some())
-            && whole(&|c| c.config.pooling == Pooling::Class && c.class_token.is_none())
+        whole(&|c| c.tensors.has(Tensor::ClassToken))
+            && whole(&|c| c.config.options.pooling == Pooling::Class && !c.tensors.has(Tensor::ClassToken))
     );
-    assert!(whole(&|c| c.pooler.is_some()) && whole(&|c| c.head.is_none() && !c.config.tied_head));
+    assert!(whole(&|c| c.tensors.has(Tensor::Pooler)) && whole(&|c| c.head().is_none()));
     assert!(
-        whole(&|c| c.final_norm.is_some() && c.final_norm_bias.is_none()) && whole(&|c| c.embedding_norm.is_some())
+        whole(&|c| c.tensors.has(Tensor::FinalNorm) && !c.tensors.has(Tensor::FinalNormBias))
+            && whole(&|c| c.tensors.has(Tensor::EmbeddingNorm))
     );
-    assert!(whole(&|c| c.layers[0].bq.is_none()) && whole(&|c| c.layers[0].bq.is_some()));
+    assert!(whole(&|c| !c.tensors.has(Tensor::QueryBias)) && whole(&|c| c.tensors.has(Tensor::QueryBias)));
 }
-
-/// One optional number of a part, to be changed by a test.
-type Part = fn(&mut Checkpoint) -> Option<&mut Tensor>;
 
 #[test]
 fn a_changed_number_of_every_optional_part_is_found_where_pytorch_shows_it_first() {
-    let cases: [(&str, &str, Part); 18] = [
-        ("torch_pre_relu", "embedding", |c| c.embedding_bias.as_mut()),
-        ("torch_pre_relu", "embedding", |c| c.class_token.as_mut()),
-        ("torch_pre_gelu", "embedding", |c| c.positions.as_mut()),
-        ("torch_pre_relu", "layers.0.attention_norm", |c| c.layers[0].attention_norm_bias.as_mut()),
-        ("bert", "layers.0.attention.q", |c| c.layers[0].bq.as_mut()),
-        ("bert", "layers.0.attention.k", |c| c.layers[0].bk.as_mut()),
-        ("bert", "layers.0.attention.v", |c| c.layers[0].bv.as_mut()),
-        ("torch_post_relu", "layers.1.attention.output", |c| c.layers[1].bv.as_mut()),
-        ("gpt2", "layers.1.attention.output", |c| c.layers[1].bo.as_mut()),
-        ("gpt2", "layers.1.mlp_norm", |c| c.layers[1].mlp_norm_bias.as_mut()),
-        ("distilbert", "layers.0.mlp.hidden", |c| c.layers[0].up_bias.as_mut()),
-        ("distilbert", "layers.0.mlp.output", |c| c.layers[0].down_bias.as_mut()),
-        ("bert", "embedding_norm", |c| c.embedding_norm.as_mut()),
-        ("bert", "embedding_norm", |c| c.embedding_norm_bias.as_mut()),
-        ("gpt2", "final_norm", |c| c.final_norm_bias.as_mut()),
-        ("bert", "pooler", |c| c.pooler.as_mut()?.bias.as_mut()),
-        ("bert", "logits", |c| c.head_bias.as_mut()),
-        ("vit", "logits", |c| c.head.as_mut()),
+    let cases: [(&str, &str, Tensor, usize); 18] = [
+        ("torch_pre_relu", "embedding", Tensor::EmbeddingBias, 0),
+        ("torch_pre_relu", "embedding", Tensor::ClassToken, 0),
+        ("torch_pre_gelu", "embedding", Tensor::PositionTable, 0),
+        ("torch_pre_relu", "layers.0.attention_norm", Tensor::AttentionNormBias, 0),
+        ("bert", "layers.0.attention.q", Tensor::QueryBias, 0),
+        ("bert", "layers.0.attention.k", Tensor::KeyBias, 0),
+        ("bert", "layers.0.attention.v", Tensor::ValueBias, 0),
+        ("torch_post_relu", "layers.1.attention.output", Tensor::ValueBias, 1),
+        ("gpt2", "layers.1.attention.output", Tensor::AttentionOutputBias, 1),
+        ("gpt2", "layers.1.mlp_norm", Tensor::MlpNormBias, 1),
+        ("distilbert", "layers.0.mlp.hidden", Tensor::UpBias, 0),
+        ("distilbert", "layers.0.mlp.output", Tensor::DownBias, 0),
+        ("bert", "embedding_norm", Tensor::EmbeddingNorm, 0),
+        ("bert", "embedding_norm", Tensor::EmbeddingNormBias, 0),
+        ("gpt2", "final_norm", Tensor::FinalNormBias, 0),
+        ("bert", "pooler", Tensor::PoolerBias, 0),
+        ("bert", "logits", Tensor::HeadBias, 0),
+        ("vit", "logits", Tensor::Head, 0),
     ];
-    for (model, point, part) in cases {
+    for (model, point, tensor, layer) in cases {
         let mut changed = checkpoint(model);
         // Every number, as ReLU may hide some.
-        let part = part(&mut changed).unwrap_or_else(|| panic!("{model} has no such part before {point}"));
+        let part = &mut changed.tensors[(tensor, layer)];
         part.data.iter_mut().enumerate().for_each(|(index, value)| *value += 0.1 + 0.01 * index as f32);
         let wrong = compare(&changed, &vectors(model)).expect_err(point);
         assert!(wrong.starts_with(&format!("{point}:")), "{model}: {point} was changed, found\n{wrong}");
@@ -154,15 +151,15 @@ type Change = fn(&mut Config);
 #[test]
 fn a_changed_option_is_found() {
     let cases: [(&str, Change); 9] = [
-        ("torch_post_relu", |c| c.norm_place = NormPlace::Pre),
-        ("gpt2", |c| c.norm_place = NormPlace::Post),
-        ("torch_post_relu", |c| c.mask = Mask::Causal),
-        ("torch_post_gelu", |c| c.mask = Mask::Bidirectional),
-        ("gpt2", |c| c.activation = Activation::GeluErf),
-        ("vit", |c| c.activation = Activation::GeluTanh),
+        ("torch_post_relu", |c| c.options.norm_place = NormPlace::Pre),
+        ("gpt2", |c| c.options.norm_place = NormPlace::Post),
+        ("torch_post_relu", |c| c.options.mask = Mask::Causal),
+        ("torch_post_gelu", |c| c.options.mask = Mask::Bidirectional),
+        ("gpt2", |c| c.options.activation = Activation::Gelu),
+        ("vit", |c| c.options.activation = Activation::GeluTanh),
         ("gpt2", |c| c.attention_scale = Config::usual_scale(c.head_dim)),
-        ("torch_pre_gelu", |c| c.pooling = Pooling::Last),
-        ("torch_post_gelu", |c| c.pooling = Pooling::Mean),
+        ("torch_pre_gelu", |c| c.options.pooling = Pooling::Last),
+        ("torch_post_gelu", |c| c.options.pooling = Pooling::Mean),
     ];
     for (model, change) in cases {
         let mut changed = checkpoint(model);

@@ -6,7 +6,7 @@
 
 mod vectors;
 
-use thumbformer_checkpoint::{Checkpoint, Positions};
+use thumbformer_checkpoint::{Checkpoint, Tensor};
 use thumbformer_reference::Reference;
 use vectors::{Vectors, load};
 
@@ -31,33 +31,32 @@ fn the_reference_agrees_with_pytorch_at_every_named_point_of_every_layer() {
 
 #[test]
 fn the_golden_models_cover_both_kinds_of_head_grouping_and_width() {
-    let (grouped, plain) = (load("llama/checkpoint").config, load("llama_untied/checkpoint").config);
-    assert!(grouped.tied_head && grouped.n_kv_heads < grouped.n_heads);
-    assert!(!plain.tied_head && plain.n_kv_heads == plain.n_heads && plain.q_width() != plain.d_model);
-    assert!(grouped.norm_eps != plain.norm_eps && grouped.positions != plain.positions);
+    let (grouped, plain) = (load("llama/checkpoint"), load("llama_untied/checkpoint"));
+    assert!(grouped.has_tied_head() && !plain.has_tied_head());
+    let (grouped, plain) = (grouped.config, plain.config);
+    assert!(grouped.n_kv_heads < grouped.n_heads);
+    assert!(plain.n_kv_heads == plain.n_heads && plain.q_width() != plain.d_model);
+    assert!(grouped.norm_eps != plain.norm_eps && grouped.rope_theta != plain.rope_theta);
 }
-
-/// One weight of a part, to be changed by a test.
-type Weight = fn(&mut Checkpoint) -> &mut f32;
 
 #[test]
 fn one_changed_weight_is_found_at_the_first_point_that_it_reaches() {
     let vectors = Vectors::read("llama/activations.safetensors");
-    let cases: [(&str, Weight); 9] = [
+    let cases: [(&str, Tensor, usize, usize); 9] = [
         // Column 5 of the row of token 1, the sequence's first.
-        ("embedding", |c| &mut c.embedding.data[32 + 5]),
-        ("layers.0.attention_norm", |c| &mut c.layers[0].attention_norm.data[3]),
-        ("layers.1.attention.q", |c| &mut c.layers[1].wq.data[7]),
-        ("layers.1.attention.k", |c| &mut c.layers[1].wk.data[7]),
-        ("layers.2.attention.v", |c| &mut c.layers[2].wv.data[7]),
-        ("layers.2.attention.output", |c| &mut c.layers[2].wo.data[7]),
-        ("layers.1.mlp.hidden", |c| &mut c.layers[1].gate.as_mut().unwrap().data[7]),
-        ("layers.1.mlp.output", |c| &mut c.layers[1].down.data[7]),
-        ("final_norm", |c| &mut c.final_norm.as_mut().unwrap().data[31]),
+        ("embedding", Tensor::Embedding, 0, 32 + 5),
+        ("layers.0.attention_norm", Tensor::AttentionNorm, 0, 3),
+        ("layers.1.attention.q", Tensor::Query, 1, 7),
+        ("layers.1.attention.k", Tensor::Key, 1, 7),
+        ("layers.2.attention.v", Tensor::Value, 2, 7),
+        ("layers.2.attention.output", Tensor::AttentionOutput, 2, 7),
+        ("layers.1.mlp.hidden", Tensor::Gate, 1, 7),
+        ("layers.1.mlp.output", Tensor::Down, 1, 7),
+        ("final_norm", Tensor::FinalNorm, 0, 31),
     ];
-    for (point, weight) in cases {
+    for (point, tensor, layer, index) in cases {
         let mut checkpoint = load("llama/checkpoint");
-        *weight(&mut checkpoint) += 0.05;
+        checkpoint.tensors[(tensor, layer)].data[index] += 0.05;
         let wrong = compare(&checkpoint, &vectors).expect_err(point);
         assert!(wrong.starts_with(&format!("{point}:")), "{point} was changed, found\n{wrong}");
     }
@@ -67,7 +66,7 @@ fn one_changed_weight_is_found_at_the_first_point_that_it_reaches() {
 fn a_changed_rotary_base_or_epsilon_is_found() {
     let vectors = Vectors::read("llama_untied/activations.safetensors");
     let mut checkpoint = load("llama_untied/checkpoint");
-    checkpoint.config.positions = Positions::Rotary { theta: 10000.0 };
+    checkpoint.config.rope_theta = 10000.0;
     assert!(compare(&checkpoint, &vectors).unwrap_err().starts_with("layers.0.attention.q:"));
     let mut checkpoint = load("llama_untied/checkpoint");
     checkpoint.config.norm_eps = 1e-3;
@@ -79,20 +78,12 @@ fn llama2c_and_hugging_face_files_of_one_model_give_the_same_network() {
     let hugging_face = load("llama/checkpoint");
     let llama2c = load("llama2c/model.bin");
     assert_eq!(
-        (llama2c.config.d_model, llama2c.config.n_kv_heads, llama2c.config.max_seq, llama2c.config.tied_head),
+        (llama2c.config.d_model, llama2c.config.n_kv_heads, llama2c.config.max_seq, llama2c.has_tied_head()),
         (32, 2, 64, true)
     );
     // The rows of queries and keys come back in their order, so weights and with them all results are equal.
-    for (ours, theirs) in llama2c.layers.iter().zip(&hugging_face.layers) {
-        for (ours, theirs) in ours.tensors().iter().zip(theirs.tensors()) {
-            assert_eq!(
-                (&ours.shape, &ours.data),
-                (&theirs.shape, &theirs.data),
-                "{} is not {}",
-                ours.name,
-                theirs.name
-            );
-        }
+    for ((tensor, layer, ours), (.., theirs)) in llama2c.tensors.iter().zip(hugging_face.tensors.iter()) {
+        assert_eq!((&ours.shape, &ours.data), (&theirs.shape, &theirs.data), "{tensor:?} of layer {layer}");
     }
     let vectors = Vectors::read("llama/activations.safetensors");
     compare(&llama2c, &vectors).unwrap_or_else(|wrong| panic!("llama2c differs from PyTorch, first at\n{wrong}"));

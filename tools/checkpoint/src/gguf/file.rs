@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::{Error, Tensor};
+use crate::names::Source;
+use crate::{Error, Weights};
 
 /// A value of a key.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,8 +37,6 @@ pub(super) struct File<'a> {
     data: &'a [u8],
 }
 
-/// The first four bytes.
-pub(super) const MAGIC: [u8; 4] = *b"GGUF";
 /// Larger than any dimension of a model for a microcontroller.
 const LARGEST: u64 = 1 << 24;
 /// Values of a quantized block.
@@ -164,17 +163,19 @@ impl<'a> File<'a> {
         Ok(file)
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
-    }
-
     /// The names of all tensors that were not taken.
     pub(super) fn rest(&self) -> impl Iterator<Item = (&String, &Vec<usize>)> {
         self.tensors.iter().map(|(name, info)| (name, &info.shape))
     }
+}
+
+impl Source for File<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
 
     /// Takes a tensor, made float.
-    pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Weights, Error> {
         let path = self.path;
         let Some(info) = self.tensors.remove(name) else {
             let present: Vec<&str> = self.tensors.keys().take(6).map(String::as_str).collect();
@@ -208,7 +209,7 @@ impl<'a> File<'a> {
             return Err(Error::Truncated { path: path.into(), expected, found });
         };
         let data = slice.chunks_exact(bytes).flat_map(|chunk| values(info.kind, chunk)).collect();
-        Tensor::finite(path, name.into(), shape.to_vec(), data)
+        Weights::finite(path, name.into(), shape.to_vec(), data)
     }
 }
 

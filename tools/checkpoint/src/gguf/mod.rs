@@ -10,17 +10,15 @@ mod file;
 
 use std::path::Path;
 
-use crate::assemble::{Affine, Network, Parts};
+use thumbformer::{Options, Tensor};
+
 use crate::llama2c::scored_tokenizer;
-use crate::{
-    Activation, Checkpoint, Config, Error, Input, Layer, Mask, Norm, NormPlace, Pooling, Positions, Tensor, Tokenizer,
-};
+use crate::names::{Bias, Row, Source, read};
+use crate::{Checkpoint, Config, Error, Tokenizer};
 use file::{File, Value};
 
-/// Whether these are the first bytes of such a file.
-pub(crate) fn is_gguf(bytes: &[u8]) -> bool {
-    bytes.starts_with(&file::MAGIC)
-}
+/// The first four bytes of such a file.
+pub(crate) const MAGIC: [u8; 4] = *b"GGUF";
 
 /// Keys below `llama.` that say nothing which the tensors do not say.
 const KNOWN: [&str; 13] = [
@@ -92,14 +90,8 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
     let mut file = File::new(path, bytes)?;
     let config = config(path, &file)?;
     let tokenizer = tokenizer(path, &file, config.vocab)?;
-    let (d, vocab) = (config.d_model, config.vocab);
-    let plain = |file: &mut File<'_>, name: &str, shape: &[usize]| -> Result<Affine, Error> {
-        Ok((file.take(&format!("{name}.weight"), shape)?, None))
-    };
-    let embedding = plain(&mut file, "token_embd", &[vocab, d])?;
-    let layers = (0..config.n_layers).map(|index| layer(&mut file, &config, index)).collect::<Result<_, _>>()?;
-    let final_norm = Some(plain(&mut file, "output_norm", &[d])?);
-    let head = if config.tied_head { None } else { Some(plain(&mut file, "output", &[vocab, d])?) };
+    let rows = rows(file.has("output.weight"));
+    let tensors = read(&mut file, &config, &rows)?;
     let mut rest = file.rest();
     if let Some((tensor, shape)) = rest.next() {
         let others: Vec<&str> = rest.take(12).map(|(name, _)| name.as_str()).collect();
@@ -110,48 +102,29 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
             others: if others.is_empty() { "none".into() } else { others.join(", ") },
         });
     }
-    let network = Network {
-        embedding,
-        class_token: None,
-        positions: None,
-        embedding_norm: None,
-        layers,
-        final_norm,
-        pooler: None,
-        head,
-    };
-    let mut checkpoint = network.into_checkpoint(path, "llama", config);
+    let mut checkpoint = Checkpoint::new(path, "llama", config, tensors);
     checkpoint.tokenizer = tokenizer;
     Ok(checkpoint)
 }
 
-fn layer(file: &mut File<'_>, config: &Config, index: usize) -> Result<Layer, Error> {
-    let (d, q, kv, ff) = (config.d_model, config.q_width(), config.kv_width(), config.d_ff);
-    let mut take = |part: &str, shape: &[usize]| -> Result<Affine, Error> {
-        Ok((file.take(&format!("blk.{index}.{part}.weight"), shape)?, None))
-    };
-    let halves = |(weight, bias): Affine| (halves_of_heads(weight, config.head_dim), bias);
-    Ok(Layer::from(Parts {
-        attention_norm: take("attn_norm", &[d])?,
-        q: halves(take("attn_q", &[q, d])?),
-        k: halves(take("attn_k", &[kv, d])?),
-        v: take("attn_v", &[kv, d])?,
-        o: take("attn_output", &[d, q])?,
-        mlp_norm: take("ffn_norm", &[d])?,
-        gate: Some(take("ffn_gate", &[ff, d])?),
-        up: take("ffn_up", &[ff, d])?,
-        down: take("ffn_down", &[d, ff])?,
-    }))
-}
-
-/// Rows `2 i` and `2 i + 1` of a head become rows `i` and `i + head_dim / 2`.
-fn halves_of_heads(mut matrix: Tensor, head_dim: usize) -> Tensor {
-    let columns = matrix.shape[1];
-    let heads = matrix.data.chunks_exact(head_dim * columns);
-    let row = |head: &[f32], row: usize| head[row * columns..(row + 1) * columns].to_vec();
-    let order = (0..head_dim).step_by(2).chain((1..head_dim).step_by(2));
-    matrix.data = heads.flat_map(|head| order.clone().flat_map(|index| row(head, index))).collect();
-    matrix
+/// Where the tensors are.
+fn rows(head: bool) -> Vec<Row> {
+    let row = |tensor, name: &str| Row::new(tensor, name, Bias::Absent);
+    let mut rows = vec![
+        row(Tensor::Embedding, "token_embd"),
+        row(Tensor::AttentionNorm, "blk.#.attn_norm"),
+        row(Tensor::Query, "blk.#.attn_q").adjacent(),
+        row(Tensor::Key, "blk.#.attn_k").adjacent(),
+        row(Tensor::Value, "blk.#.attn_v"),
+        row(Tensor::AttentionOutput, "blk.#.attn_output"),
+        row(Tensor::MlpNorm, "blk.#.ffn_norm"),
+        row(Tensor::Gate, "blk.#.ffn_gate"),
+        row(Tensor::Up, "blk.#.ffn_up"),
+        row(Tensor::Down, "blk.#.ffn_down"),
+        row(Tensor::FinalNorm, "output_norm"),
+    ];
+    rows.extend(head.then(|| row(Tensor::Head, "output")));
+    rows
 }
 
 fn config(path: &Path, file: &File<'_>) -> Result<Config, Error> {
@@ -197,31 +170,17 @@ fn config(path: &Path, file: &File<'_>) -> Result<Config, Error> {
     }
     let shape = file.rest().find(|(name, _)| *name == "token_embd.weight").map(|(_, shape)| shape.clone());
     let vocab = keys.size("llama.vocab_size", shape.and_then(|shape| shape.first().copied()))?;
-    Ok(Config {
-        d_model,
-        n_layers: keys.size("llama.block_count", None)?,
-        n_heads,
-        n_kv_heads,
-        head_dim,
-        d_ff: keys.size("llama.feed_forward_length", None)?,
-        vocab,
-        max_seq: keys.size("llama.context_length", None)?,
-        norm: Norm::Rms,
-        norm_place: NormPlace::Pre,
-        norm_eps: keys.positive("llama.attention.layer_norm_rms_epsilon", None)? as f32,
-        activation: Activation::Silu,
-        mask: Mask::Causal,
-        sliding_window: None,
-        positions: Positions::Rotary { theta: keys.positive("llama.rope.freq_base", Some(10_000.0))? },
-        input: Input::Tokens,
-        pooling: Pooling::None,
-        attention_scale: Config::usual_scale(head_dim),
-        n_outputs: vocab,
-        labels: Vec::new(),
-        tied_head: !file.has("output.weight"),
-        bos: keys.token("tokenizer.ggml.bos_token_id", vocab)?,
-        eos: keys.token("tokenizer.ggml.eos_token_id", vocab)?.into_iter().collect(),
-    })
+    let mut config = Config::new(Options::LLAMA, d_model, n_heads, head_dim);
+    config.n_layers = keys.size("llama.block_count", None)?;
+    config.n_kv_heads = n_kv_heads;
+    config.d_ff = keys.size("llama.feed_forward_length", None)?;
+    (config.vocab, config.n_outputs) = (vocab, vocab);
+    config.max_seq = keys.size("llama.context_length", None)?;
+    config.norm_eps = keys.positive("llama.attention.layer_norm_rms_epsilon", None)? as f32;
+    config.rope_theta = keys.positive("llama.rope.freq_base", Some(10_000.0))?;
+    config.bos = keys.token("tokenizer.ggml.bos_token_id", vocab)?;
+    config.eos = keys.token("tokenizer.ggml.eos_token_id", vocab)?.into_iter().collect();
+    Ok(config)
 }
 
 /// The tokenizer of scores; another kind is left to a file of its own.

@@ -7,54 +7,66 @@
 use std::path::Path;
 
 use serde_json::Value;
+use thumbformer::{Activation, Input, NormPlace, Options, Pooler, Pooling, Positions, Tensor};
 
-use crate::assemble::{Affine, Network, Parts};
+use crate::names::{Bias, Row, Source, read};
 use crate::settings::Settings;
-use crate::weights::{Bias, Reader, WeightsFile};
-use crate::{
-    Activation, Checkpoint, Config, Error, Input, Layer, Mask, Norm, NormPlace, Pooler, PoolerActivation, Pooling,
-    Positions, Tensor,
-};
+use crate::weights::{Reader, WeightsFile};
+use crate::{Checkpoint, Config, Error, Tensors};
 
-/// Names of the tensors of a layer, and of the keys of `config.json`.
+/// What the two differ in.
 struct Names {
     model_type: &'static str,
-    /// `d_model`, layers, heads, `d_ff`, activation.
+    /// Keys of `config.json`: `d_model`, layers, heads, `d_ff`, activation.
     keys: [&'static str; 5],
-    layers: &'static str,
-    attention: [&'static str; 4],
-    norms: [&'static str; 2],
-    mlp: [&'static str; 2],
-    pooler: (&'static str, PoolerActivation),
+    /// What stands before the names of a layer's tensors.
+    layer: &'static str,
+    tensors: [(Tensor, &'static str); 8],
+    /// Its function in `options`, and its tensors.
+    pooler: (Pooler, &'static str),
 }
 
 const BERT: Names = Names {
     model_type: "bert",
     keys: ["hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act"],
-    layers: "encoder.layer",
-    attention: ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"],
-    norms: ["attention.output.LayerNorm", "output.LayerNorm"],
-    mlp: ["intermediate.dense", "output.dense"],
-    pooler: ("bert.pooler.dense", PoolerActivation::Tanh),
+    layer: "encoder.layer.#.",
+    tensors: [
+        (Tensor::Query, "attention.self.query"),
+        (Tensor::Key, "attention.self.key"),
+        (Tensor::Value, "attention.self.value"),
+        (Tensor::AttentionOutput, "attention.output.dense"),
+        (Tensor::AttentionNorm, "attention.output.LayerNorm"),
+        (Tensor::Up, "intermediate.dense"),
+        (Tensor::Down, "output.dense"),
+        (Tensor::MlpNorm, "output.LayerNorm"),
+    ],
+    pooler: (Pooler::Tanh, "bert.pooler.dense"),
 };
 
 const DISTILBERT: Names = Names {
     model_type: "distilbert",
     keys: ["dim", "n_layers", "n_heads", "hidden_dim", "activation"],
-    layers: "transformer.layer",
-    attention: ["attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin"],
-    norms: ["sa_layer_norm", "output_layer_norm"],
-    mlp: ["ffn.lin1", "ffn.lin2"],
-    pooler: ("pre_classifier", PoolerActivation::Relu),
+    layer: "transformer.layer.#.",
+    tensors: [
+        (Tensor::Query, "attention.q_lin"),
+        (Tensor::Key, "attention.k_lin"),
+        (Tensor::Value, "attention.v_lin"),
+        (Tensor::AttentionOutput, "attention.out_lin"),
+        (Tensor::AttentionNorm, "sa_layer_norm"),
+        (Tensor::Up, "ffn.lin1"),
+        (Tensor::Down, "ffn.lin2"),
+        (Tensor::MlpNorm, "output_layer_norm"),
+    ],
+    pooler: (Pooler::Relu, "pre_classifier"),
 };
 
 /// Reads a folder of BERT.
-pub(super) fn load_bert(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+pub(crate) fn load_bert(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     load(&BERT, folder, Settings::new(path, value))
 }
 
 /// Reads a folder of DistilBERT.
-pub(super) fn load_distilbert(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+pub(crate) fn load_distilbert(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     load(&DISTILBERT, folder, Settings::new(path, value))
 }
 
@@ -62,35 +74,25 @@ fn load(names: &Names, folder: &Path, settings: Settings) -> Result<Checkpoint, 
     let mut config = config(names, &settings)?;
     let file = WeightsFile::read(folder)?;
     let mut reader = file.reader()?;
-    let (d, vocab) = (config.d_model, config.vocab);
     let prefix = reader.prefix(names.model_type);
-    let embedding = reader.affine(&format!("{prefix}embeddings.word_embeddings"), &[vocab, d], Bias::Absent)?;
-    let positions = positions(names, &settings, &mut reader, &prefix, [config.max_seq, d])?;
-    let norm = reader.affine(&format!("{prefix}embeddings.LayerNorm"), &[d], Bias::Required)?;
-    let layers = (0..config.n_layers)
-        .map(|index| layer(names, &mut reader, &config, &format!("{prefix}{}.{index}", names.layers)));
-    let layers = layers.collect::<Result<_, _>>()?;
-    let head = head(&mut reader, &mut config)?;
-    let pooler = match &head {
-        Some(_) if reader.has(&format!("{}.weight", names.pooler.0)) => {
-            config.pooling = Pooling::Class;
-            let (weight, bias) = reader.affine(names.pooler.0, &[d, d], Bias::Required)?;
-            Some(Pooler { weight, bias, activation: names.pooler.1 })
-        }
-        _ => None,
-    };
+    let row = |tensor, name: &str| Row::new(tensor, format!("{prefix}{name}"), Bias::Required);
+    let mut rows = vec![
+        row(Tensor::Embedding, "embeddings.word_embeddings"),
+        row(Tensor::PositionTable, "embeddings.position_embeddings"),
+        row(Tensor::EmbeddingNorm, "embeddings.LayerNorm"),
+    ];
+    rows.extend(names.tensors.map(|(tensor, name)| row(tensor, &format!("{}{name}", names.layer))));
+    rows.extend(head(&reader, &mut config)?);
+    if config.options.head && reader.has(&format!("{}.weight", names.pooler.1)) {
+        (config.options.pooling, config.options.pooler) = (Pooling::Class, names.pooler.0);
+        rows.push(Row::new(Tensor::Pooler, names.pooler.1, Bias::Required));
+    }
+    let mut tensors = read(&mut reader, &config, &rows)?;
+    if names.model_type == "bert" {
+        add_types(&settings, &mut reader, &prefix, &mut tensors)?;
+    }
     reader.finish(&["embeddings.position_ids"])?;
-    let network = Network {
-        embedding,
-        class_token: None,
-        positions: Some(positions),
-        embedding_norm: Some(norm),
-        layers,
-        final_norm: None,
-        pooler,
-        head,
-    };
-    Ok(network.into_checkpoint(folder, names.model_type, config))
+    Ok(Checkpoint::new(folder, names.model_type, config, tensors))
 }
 
 fn config(names: &Names, settings: &Settings) -> Result<Config, Error> {
@@ -102,75 +104,40 @@ fn config(names: &Names, settings: &Settings) -> Result<Config, Error> {
     let [width, layers, heads, hidden, activation] = names.keys;
     let (d_model, n_heads) = (settings.size(width)?, settings.size(heads)?);
     let head_dim = settings.head_dim((width, d_model), (heads, n_heads))?;
-    let config = Config {
-        d_model,
-        n_layers: settings.size(layers)?,
-        n_heads,
-        n_kv_heads: n_heads,
-        head_dim,
-        d_ff: settings.size(hidden)?,
-        vocab: settings.size("vocab_size")?,
-        max_seq: settings.size("max_position_embeddings")?,
-        norm: Norm::Layer,
-        norm_place: NormPlace::Post,
-        norm_eps: settings.positive("layer_norm_eps", Some(1e-12))? as f32,
-        activation: settings.activation(activation, Some(Activation::GeluErf))?,
-        mask: Mask::Bidirectional,
-        positions: Positions::Table,
-        input: Input::Tokens,
-        pooling: Pooling::None,
-        attention_scale: Config::usual_scale(head_dim),
-        sliding_window: None,
-        n_outputs: d_model,
-        labels: Vec::new(),
-        tied_head: false,
-        bos: settings.ids("bos_token_id")?.first().copied(),
-        eos: settings.ids("eos_token_id")?,
-    };
+    let mut options = Options::ENCODER;
+    options.norm_place = NormPlace::Post;
+    options.input = Input::Tokens;
+    options.positions = Positions::Table;
+    options.activation = settings.activation(activation, Some(Activation::Gelu))?;
+    let mut config = Config::new(options, d_model, n_heads, head_dim);
+    config.n_layers = settings.size(layers)?;
+    config.d_ff = settings.size(hidden)?;
+    config.vocab = settings.size("vocab_size")?;
+    config.max_seq = settings.size("max_position_embeddings")?;
+    config.norm_eps = settings.positive("layer_norm_eps", Some(1e-12))? as f32;
+    config.bos = settings.ids("bos_token_id")?.first().copied();
+    config.eos = settings.ids("eos_token_id")?;
     settings.check(&config)?;
     Ok(config)
 }
 
-/// The table of positions, with BERT's vector of token type 0 in every row.
-fn positions(
-    names: &Names,
-    settings: &Settings,
-    reader: &mut Reader<'_>,
-    prefix: &str,
-    shape: [usize; 2],
-) -> Result<Tensor, Error> {
-    let mut table = reader.take(&format!("{prefix}embeddings.position_embeddings.weight"), &shape)?;
-    if names.model_type == "bert" {
-        let types = settings.size_or("type_vocab_size", 2)?;
-        let types = reader.take(&format!("{prefix}embeddings.token_type_embeddings.weight"), &[types, shape[1]])?;
-        for row in table.data.chunks_mut(shape[1]) {
-            row.iter_mut().zip(&types.data).for_each(|(position, kind)| *position += kind);
-        }
+/// Adds BERT's vector of token type 0 to every row of the table of positions.
+fn add_types(settings: &Settings, reader: &mut Reader<'_>, prefix: &str, tensors: &mut Tensors) -> Result<(), Error> {
+    let Some(table) = tensors.get_mut(Tensor::PositionTable, 0) else { return Ok(()) };
+    let (width, types) = (table.shape[1], settings.size_or("type_vocab_size", 2)?);
+    let types = reader.take(&format!("{prefix}embeddings.token_type_embeddings.weight"), &[types, width])?;
+    for row in table.data.chunks_mut(width) {
+        row.iter_mut().zip(&types.data).for_each(|(position, kind)| *position += kind);
     }
-    Ok(table)
-}
-
-fn layer(names: &Names, reader: &mut Reader<'_>, config: &Config, prefix: &str) -> Result<Layer, Error> {
-    let (d, ff) = (config.d_model, config.d_ff);
-    let mut take = |part: &str, shape: &[usize]| reader.affine(&format!("{prefix}.{part}"), shape, Bias::Required);
-    Ok(Layer::from(Parts {
-        q: take(names.attention[0], &[d, d])?,
-        k: take(names.attention[1], &[d, d])?,
-        v: take(names.attention[2], &[d, d])?,
-        o: take(names.attention[3], &[d, d])?,
-        attention_norm: take(names.norms[0], &[d])?,
-        gate: None,
-        up: take(names.mlp[0], &[ff, d])?,
-        down: take(names.mlp[1], &[d, ff])?,
-        mlp_norm: take(names.norms[1], &[d])?,
-    }))
+    Ok(())
 }
 
 /// The classifier, whose rows say how many outputs there are.
-pub(super) fn head(reader: &mut Reader<'_>, config: &mut Config) -> Result<Option<Affine>, Error> {
+pub(super) fn head(reader: &Reader<'_>, config: &mut Config) -> Result<Option<Row>, Error> {
     if !reader.has("classifier.weight") {
         return Ok(None);
     }
+    config.options.head = true;
     config.n_outputs = reader.rows("classifier.weight", config.d_model)?;
-    reader.affine("classifier", &[config.n_outputs, config.d_model], Bias::Required).map(Some)
+    Ok(Some(Row::new(Tensor::Head, "classifier", Bias::Required)))
 }

@@ -6,26 +6,18 @@
 use std::path::Path;
 
 use serde_json::Value;
+use thumbformer::{Activation, Norm, Options, Pooling, Positions, Tensor};
 
-use crate::assemble::{Affine, Network, Parts, thirds};
+use crate::names::{Bias, Row, Source, read};
 use crate::settings::Settings;
-use crate::weights::{Bias, Reader, WeightsFile};
-use crate::{Activation, Checkpoint, Config, Error, Input, Layer, Mask, Norm, NormPlace, Pooling, Positions, Tensor};
+use crate::weights::{Reader, WeightsFile};
+use crate::{Checkpoint, Config, Error};
 
 /// Buffers that old exporters saved with the weights: the causal mask.
 const CONSTANTS: [&str; 2] = [".attn.bias", ".attn.masked_bias"];
 
-struct Gpt<'a> {
-    reader: Reader<'a>,
-    config: Config,
-    prefix: String,
-    bias: Bias,
-    /// Matrices are `[in, out]`.
-    transposed: bool,
-}
-
 /// Reads a folder of GPT-2.
-pub(super) fn load_gpt2(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+pub(crate) fn load_gpt2(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let settings = Settings::new(path, value);
     for key in ["scale_attn_by_inverse_layer_idx", "add_cross_attention"] {
         settings.only(key, &[false.into()], "false: all layers compute the same")?;
@@ -39,9 +31,9 @@ pub(super) fn load_gpt2(folder: &Path, path: &Path, value: Value) -> Result<Chec
 }
 
 /// Reads a folder of nanoGPT.
-pub(super) fn load_nanogpt(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+pub(crate) fn load_nanogpt(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let settings = Settings::new(path, value);
-    let config = config(&settings, "block_size", Activation::GeluErf)?;
+    let config = config(&settings, "block_size", Activation::Gelu)?;
     let bias = Bias::of(settings.flag("bias", None)?);
     load(folder, "nanogpt", &settings, config, bias)
 }
@@ -50,130 +42,71 @@ fn config(settings: &Settings, max_seq: &str, activation: Activation) -> Result<
     settings.only("quantization_config", &[], "null: the checkpoint must be in floats")?;
     let (d_model, n_heads) = (settings.size("n_embd")?, settings.size("n_head")?);
     let head_dim = settings.head_dim(("n_embd", d_model), ("n_head", n_heads))?;
-    let vocab = settings.size("vocab_size")?;
-    let config = Config {
-        d_model,
-        n_layers: settings.size("n_layer")?,
-        n_heads,
-        n_kv_heads: n_heads,
-        head_dim,
-        d_ff: settings.size_or("n_inner", 4 * d_model)?,
-        vocab,
-        max_seq: settings.size(max_seq)?,
-        norm: Norm::Layer,
-        norm_place: NormPlace::Pre,
-        norm_eps: settings.positive("layer_norm_epsilon", Some(1e-5))? as f32,
-        activation: settings.activation("activation_function", Some(activation))?,
-        mask: Mask::Causal,
-        positions: Positions::Table,
-        input: Input::Tokens,
-        pooling: Pooling::None,
-        attention_scale: Config::usual_scale(head_dim),
-        sliding_window: None,
-        n_outputs: vocab,
-        labels: Vec::new(),
-        tied_head: settings.flag("tie_word_embeddings", Some(true))?,
-        bos: settings.ids("bos_token_id")?.first().copied(),
-        eos: settings.ids("eos_token_id")?,
-    };
+    let mut options = Options::LLAMA;
+    options.norm = Norm::Layer;
+    options.gated = false;
+    options.positions = Positions::Table;
+    options.activation = settings.activation("activation_function", Some(activation))?;
+    let mut config = Config::new(options, d_model, n_heads, head_dim);
+    config.n_layers = settings.size("n_layer")?;
+    config.d_ff = settings.size_or("n_inner", 4 * d_model)?;
+    config.vocab = settings.size("vocab_size")?;
+    config.n_outputs = config.vocab;
+    config.max_seq = settings.size(max_seq)?;
+    config.norm_eps = settings.positive("layer_norm_epsilon", Some(1e-5))? as f32;
+    config.bos = settings.ids("bos_token_id")?.first().copied();
+    config.eos = settings.ids("eos_token_id")?;
     settings.check(&config)?;
     Ok(config)
 }
 
-fn load(folder: &Path, name: &str, settings: &Settings, config: Config, bias: Bias) -> Result<Checkpoint, Error> {
+fn load(folder: &Path, name: &str, settings: &Settings, mut config: Config, bias: Bias) -> Result<Checkpoint, Error> {
     let file = WeightsFile::read(folder)?;
-    let reader = file.reader()?;
+    let mut reader = file.reader()?;
     let prefix = reader.prefix("transformer");
-    let mut gpt = Gpt { reader, config, prefix: prefix.clone(), bias, transposed: name == "gpt2" };
-    let (d, vocab, max_seq) = (gpt.config.d_model, gpt.config.vocab, gpt.config.max_seq);
-    let embedding = gpt.reader.take(&format!("{prefix}wte.weight"), &[vocab, d])?;
-    let positions = gpt.reader.take(&format!("{prefix}wpe.weight"), &[max_seq, d])?;
-    let layers = (0..gpt.config.n_layers).map(|index| gpt.layer(index)).collect::<Result<_, _>>()?;
-    let final_norm = gpt.reader.affine(&format!("{prefix}ln_f"), &[d], bias)?;
-    let head = gpt.head(settings, &embedding)?;
-    gpt.reader.finish(&CONSTANTS)?;
-    let network = Network {
-        embedding: (embedding, None),
-        class_token: None,
-        positions: Some(positions),
-        embedding_norm: None,
-        layers,
-        final_norm: Some(final_norm),
-        pooler: None,
-        head: head.map(|head| (head, None)),
-    };
-    Ok(network.into_checkpoint(folder, name, gpt.config))
-}
-
-impl Gpt<'_> {
-    fn layer(&mut self, index: usize) -> Result<Layer, Error> {
-        let (d, ff) = (self.config.d_model, self.config.d_ff);
-        let prefix = format!("{}h.{index}", self.prefix);
-        let [q, k, v] = thirds(self.matrix(&format!("{prefix}.attn.c_attn"), 3 * d, d)?, d);
-        Ok(Layer::from(Parts {
-            attention_norm: self.reader.affine(&format!("{prefix}.ln_1"), &[d], self.bias)?,
-            q,
-            k,
-            v,
-            o: self.matrix(&format!("{prefix}.attn.c_proj"), d, d)?,
-            mlp_norm: self.reader.affine(&format!("{prefix}.ln_2"), &[d], self.bias)?,
-            gate: None,
-            up: self.matrix(&format!("{prefix}.mlp.c_fc"), ff, d)?,
-            down: self.matrix(&format!("{prefix}.mlp.c_proj"), d, ff)?,
-        }))
-    }
-
-    /// A matrix `[out, in]`, however it is stored.
-    fn matrix(&mut self, name: &str, out: usize, input: usize) -> Result<Affine, Error> {
-        let shape = if self.transposed { [input, out] } else { [out, input] };
-        let weight = self.reader.take(&format!("{name}.weight"), &shape)?;
-        let bias = match self.bias {
-            Bias::Absent => None,
-            Bias::Required => Some(self.reader.take(&format!("{name}.bias"), &[out])?),
-        };
-        Ok((if self.transposed { transpose(weight) } else { weight }, bias))
-    }
-
-    /// A tied head that was written out again must equal the embedding; a sequence classifier reads the last token.
-    fn head(&mut self, settings: &Settings, embedding: &Tensor) -> Result<Option<Tensor>, Error> {
-        let (d, vocab) = (self.config.d_model, self.config.vocab);
-        if self.reader.has("score.weight") {
-            let outputs = self.reader.rows("score.weight", d)?;
-            (self.config.pooling, self.config.n_outputs, self.config.tied_head) = (Pooling::Last, outputs, false);
-            return self.reader.take("score.weight", &[outputs, d]).map(Some);
-        }
-        if settings.get("architectures").is_some_and(|names| *names == Value::from(vec!["GPT2Model"])) {
-            // Saved without a head: the outputs are the vectors that one would read.
-            (self.config.tied_head, self.config.n_outputs) = (false, d);
-            return Ok(None);
-        }
-        if !self.config.tied_head {
-            return self.reader.take("lm_head.weight", &[vocab, d]).map(Some);
-        }
-        if self.reader.has("lm_head.weight") && self.reader.take("lm_head.weight", &[vocab, d])?.data != embedding.data
-        {
+    let tied = settings.flag("tie_word_embeddings", Some(true))?;
+    let row = |tensor, name: &str| Row::new(tensor, format!("{prefix}{name}"), bias);
+    let matrix = |tensor, name: &str| row(tensor, name).transposed(true);
+    let matrix = |tensor, part: &str| if name == "gpt2" { matrix(tensor, part) } else { row(tensor, part) };
+    let mut rows = vec![
+        row(Tensor::Embedding, "wte"),
+        row(Tensor::PositionTable, "wpe"),
+        row(Tensor::AttentionNorm, "h.#.ln_1"),
+        matrix(Tensor::Query, "h.#.attn.c_attn").third(0),
+        matrix(Tensor::Key, "h.#.attn.c_attn").third(1),
+        matrix(Tensor::Value, "h.#.attn.c_attn").third(2),
+        matrix(Tensor::AttentionOutput, "h.#.attn.c_proj"),
+        row(Tensor::MlpNorm, "h.#.ln_2"),
+        matrix(Tensor::Up, "h.#.mlp.c_fc"),
+        matrix(Tensor::Down, "h.#.mlp.c_proj"),
+        row(Tensor::FinalNorm, "ln_f"),
+    ];
+    rows.extend(head(settings, &reader, &mut config, tied)?);
+    let tensors = read(&mut reader, &config, &rows)?;
+    // A tied head that was written out again must equal the embedding.
+    let is_tied = config.options.head && !tensors.has(Tensor::Head);
+    if is_tied && reader.has("lm_head.weight") {
+        let embedding = &tensors[(Tensor::Embedding, 0)];
+        if reader.take("lm_head.weight", &embedding.shape)?.data != embedding.data {
             let found = "true, but `lm_head.weight` differs from the embedding";
             let next = "set it to what the model was trained with";
             return Err(settings.error("tie_word_embeddings", found, "false, or equal tensors", next));
         }
-        Ok(None)
     }
+    reader.finish(&CONSTANTS)?;
+    Ok(Checkpoint::new(folder, name, config, tensors))
 }
 
-fn transpose(tensor: Tensor) -> Tensor {
-    let [rows, columns] = [tensor.shape[0], tensor.shape[1]];
-    let data = (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
-    Tensor { data: data.map(|index| tensor.data[index]).collect(), shape: vec![columns, rows], name: tensor.name }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_transposed_matrix_is_cut_into_queries_keys_and_values() {
-        let stored = Tensor { name: "c_attn".into(), shape: vec![2, 6], data: (0..12).map(|x| x as f32).collect() };
-        let [q, k, v] = thirds((transpose(stored), None), 2).map(|(weight, _)| weight.data);
-        assert_eq!((q, k, v), (vec![0., 6., 1., 7.], vec![2., 8., 3., 9.], vec![4., 10., 5., 11.]));
+/// The head of its own, if there is one; a sequence classifier reads the last token.
+fn head(settings: &Settings, reader: &Reader<'_>, config: &mut Config, tied: bool) -> Result<Option<Row>, Error> {
+    if reader.has("score.weight") {
+        (config.options.pooling, config.n_outputs) = (Pooling::Last, reader.rows("score.weight", config.d_model)?);
+        return Ok(Some(Row::new(Tensor::Head, "score", Bias::Absent)));
     }
+    if settings.get("architectures").is_some_and(|names| *names == Value::from(vec!["GPT2Model"])) {
+        // Saved without a head: the outputs are the vectors that one would read.
+        (config.options.head, config.n_outputs) = (false, config.d_model);
+        return Ok(None);
+    }
+    Ok((!tied).then(|| Row::new(Tensor::Head, "lm_head", Bias::Absent)))
 }

@@ -8,10 +8,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
+use thumbformer::{Options, Tensor};
 
-use crate::assemble::{Network, Parts};
-use crate::weights::{Bias, Reader, WeightsFile};
-use crate::{Activation, Checkpoint, Config, Error, Input, Layer, Mask, Norm, NormPlace, Pooling, Positions, Tensor};
+use crate::names::{Bias, Row, Source, read};
+use crate::weights::{Reader, WeightsFile};
+use crate::{Checkpoint, Config, Error, Tensors};
 
 /// Larger than any dimension of a model for a microcontroller, small enough that no product overflows 64 bits.
 const LARGEST: usize = 1 << 20;
@@ -57,7 +58,7 @@ fn default_eos() -> Option<OneOrMany> {
 }
 
 /// Reads a folder whose `config.json` is `value`.
-pub(super) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let raw: Raw = serde_json::from_value(value).map_err(|source| Error::Json { path: path.into(), source })?;
     check_settings(path, &raw)?;
     let config = numbers(path, &raw)?;
@@ -65,50 +66,37 @@ pub(super) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
 
     let file = WeightsFile::read(folder)?;
     let mut reader = file.reader()?;
-    let (d, vocab) = (config.d_model, config.vocab);
-    let embedding = reader.affine("model.embed_tokens", &[vocab, d], Bias::Absent)?;
-    let layers = (0..config.n_layers).map(|index| layer(&mut reader, &config, index)).collect::<Result<_, _>>()?;
-    let final_norm = Some(reader.affine("model.norm", &[d], Bias::Absent)?);
-    let head = head(&mut reader, &config, &embedding.0)?.map(|head| (head, None));
-    reader.finish(&["rotary_emb.inv_freq"])?;
-    let network = Network {
-        embedding,
-        class_token: None,
-        positions: None,
-        embedding_norm: None,
-        layers,
-        final_norm,
-        pooler: None,
-        head,
-    };
-    Ok(network.into_checkpoint(folder, &raw.model_type, config))
-}
-
-fn layer(reader: &mut Reader<'_>, config: &Config, index: usize) -> Result<Layer, Error> {
-    let (d, q, kv, ff) = (config.d_model, config.q_width(), config.kv_width(), config.d_ff);
-    let mut take =
-        |part: &str, shape: &[usize]| reader.affine(&format!("model.layers.{index}.{part}"), shape, Bias::Absent);
-    Ok(Layer::from(Parts {
-        attention_norm: take("input_layernorm", &[d])?,
-        q: take("self_attn.q_proj", &[q, d])?,
-        k: take("self_attn.k_proj", &[kv, d])?,
-        v: take("self_attn.v_proj", &[kv, d])?,
-        o: take("self_attn.o_proj", &[d, q])?,
-        mlp_norm: take("post_attention_layernorm", &[d])?,
-        gate: Some(take("mlp.gate_proj", &[ff, d])?),
-        up: take("mlp.up_proj", &[ff, d])?,
-        down: take("mlp.down_proj", &[d, ff])?,
-    }))
-}
-
-/// The separate head. Some exporters write a tied head out again: that copy must be one.
-fn head(reader: &mut Reader<'_>, config: &Config, embedding: &Tensor) -> Result<Option<Tensor>, Error> {
-    const NAME: &str = "lm_head.weight";
-    let shape = [config.vocab, config.d_model];
-    if !config.tied_head {
-        return reader.take(NAME, &shape).map(Some);
+    let tied = raw.tie_word_embeddings.unwrap_or(false);
+    let rows: Vec<Row> = NAMES.iter().map(|(tensor, name)| Row::new(*tensor, name, Bias::Absent)).collect();
+    let head = (!tied).then(|| Row::new(Tensor::Head, "lm_head", Bias::Absent));
+    let tensors = read(&mut reader, &config, &rows.into_iter().chain(head).collect::<Vec<_>>())?;
+    if tied {
+        check_tied_head(&mut reader, &tensors)?;
     }
-    if reader.has(NAME) && reader.take(NAME, &shape)?.data != embedding.data {
+    reader.finish(&["rotary_emb.inv_freq"])?;
+    Ok(Checkpoint::new(folder, &raw.model_type, config, tensors))
+}
+
+/// The names of the family's tensors but for the head.
+pub(super) const NAMES: [(Tensor, &str); 11] = [
+    (Tensor::Embedding, "model.embed_tokens"),
+    (Tensor::AttentionNorm, "model.layers.#.input_layernorm"),
+    (Tensor::Query, "model.layers.#.self_attn.q_proj"),
+    (Tensor::Key, "model.layers.#.self_attn.k_proj"),
+    (Tensor::Value, "model.layers.#.self_attn.v_proj"),
+    (Tensor::AttentionOutput, "model.layers.#.self_attn.o_proj"),
+    (Tensor::MlpNorm, "model.layers.#.post_attention_layernorm"),
+    (Tensor::Gate, "model.layers.#.mlp.gate_proj"),
+    (Tensor::Up, "model.layers.#.mlp.up_proj"),
+    (Tensor::Down, "model.layers.#.mlp.down_proj"),
+    (Tensor::FinalNorm, "model.norm"),
+];
+
+/// Some exporters write a tied head out again: that copy must be one.
+pub(super) fn check_tied_head(reader: &mut Reader<'_>, tensors: &Tensors) -> Result<(), Error> {
+    const NAME: &str = "lm_head.weight";
+    let embedding = &tensors[(Tensor::Embedding, 0)];
+    if reader.has(NAME) && reader.take(NAME, &embedding.shape)?.data != embedding.data {
         return Err(Error::Setting {
             path: reader.path.with_file_name("config.json"),
             key: "tie_word_embeddings".into(),
@@ -117,7 +105,7 @@ fn head(reader: &mut Reader<'_>, config: &Config, embedding: &Tensor) -> Result<
             next: "set it to what the model was trained with".into(),
         });
     }
-    Ok(None)
+    Ok(())
 }
 
 /// Builds the error for one setting.
@@ -164,7 +152,7 @@ fn check_settings(path: &Path, raw: &Raw) -> Result<(), Error> {
 }
 
 /// Newer configurations list the kind of every layer's attention.
-fn only_full_attention(found: &Value) -> bool {
+pub(super) fn only_full_attention(found: &Value) -> bool {
     found.as_array().is_some_and(|layers| layers.iter().all(|layer| layer == "full_attention"))
 }
 
@@ -205,17 +193,22 @@ fn check_rope_parameters(path: &Path, raw: &Raw) -> Result<(), Error> {
     let Some(found) = raw.rest.get("rope_parameters").filter(|value| !value.is_null()) else {
         return Ok(());
     };
+    if is_plain_rope(found) {
+        return Ok(());
+    }
+    let expected = "rope_theta with rope_type = default: rotary positions are not rescaled";
+    Err(setting(path, "rope_parameters", found, expected, "train the model without it"))
+}
+
+/// Whether `rope_parameters` name a base and nothing that rescales positions.
+pub(super) fn is_plain_rope(found: &Value) -> bool {
     let plain = |(key, value): (&String, &Value)| match key.as_str() {
         "rope_theta" => value.is_number(),
         "rope_type" | "type" => value == "default",
         "partial_rotary_factor" => value.is_null() || value.as_f64() == Some(1.0),
         _ => value.is_null(),
     };
-    if found.as_object().is_some_and(|object| object.iter().all(plain)) {
-        return Ok(());
-    }
-    let expected = "rope_theta with rope_type = default: rotary positions are not rescaled";
-    Err(setting(path, "rope_parameters", found, expected, "train the model without it"))
+    found.as_object().is_some_and(|object| object.iter().all(plain))
 }
 
 /// The numbers, with the defaults for those that are absent.
@@ -227,35 +220,22 @@ fn numbers(path: &Path, raw: &Raw) -> Result<Config, Error> {
     }
     let head_dim = raw.head_dim.unwrap_or(derived);
     let nested = raw.rest.get("rope_parameters").and_then(|rope| rope.get("rope_theta")).and_then(Value::as_f64);
-    Ok(Config {
-        d_model: raw.hidden_size,
-        n_layers: raw.num_hidden_layers,
-        n_heads: raw.num_attention_heads,
-        n_kv_heads: raw.num_key_value_heads.unwrap_or(raw.num_attention_heads),
-        head_dim,
-        d_ff: raw.intermediate_size,
-        vocab: raw.vocab_size,
-        max_seq: raw.max_position_embeddings.unwrap_or(2048),
-        norm: Norm::Rms,
-        norm_place: NormPlace::Pre,
-        norm_eps: raw.rms_norm_eps.unwrap_or(1e-6) as f32,
-        activation: Activation::Silu,
-        mask: Mask::Causal,
-        positions: Positions::Rotary { theta: nested.or(raw.rope_theta).unwrap_or(10000.0) },
-        input: Input::Tokens,
-        pooling: Pooling::None,
-        attention_scale: Config::usual_scale(head_dim),
-        sliding_window: sliding_window(path, raw)?,
-        n_outputs: raw.vocab_size,
-        labels: Vec::new(),
-        tied_head: raw.tie_word_embeddings.unwrap_or(false),
-        bos: raw.bos_token_id,
-        eos: match &raw.eos_token_id {
-            None => Vec::new(),
-            Some(OneOrMany::One(id)) => vec![*id],
-            Some(OneOrMany::Many(ids)) => ids.clone(),
-        },
-    })
+    let mut config = Config::new(Options::LLAMA, raw.hidden_size, raw.num_attention_heads, head_dim);
+    config.n_layers = raw.num_hidden_layers;
+    config.n_kv_heads = raw.num_key_value_heads.unwrap_or(raw.num_attention_heads);
+    config.d_ff = raw.intermediate_size;
+    (config.vocab, config.n_outputs) = (raw.vocab_size, raw.vocab_size);
+    config.max_seq = raw.max_position_embeddings.unwrap_or(2048);
+    config.norm_eps = raw.rms_norm_eps.unwrap_or(1e-6) as f32;
+    config.rope_theta = nested.or(raw.rope_theta).unwrap_or(10000.0);
+    config.sliding_window = sliding_window(path, raw)?;
+    config.bos = raw.bos_token_id;
+    config.eos = match &raw.eos_token_id {
+        None => Vec::new(),
+        Some(OneOrMany::One(id)) => vec![*id],
+        Some(OneOrMany::Many(ids)) => ids.clone(),
+    };
+    Ok(config)
 }
 
 /// Refuses numbers that describe no network.
@@ -286,10 +266,8 @@ fn check_numbers(path: &Path, config: &Config) -> Result<(), Error> {
     if !(config.norm_eps.is_finite() && config.norm_eps > 0.0) {
         return Err(setting(path, "rms_norm_eps", config.norm_eps, "a positive number", next));
     }
-    if let Positions::Rotary { theta } = config.positions
-        && !(theta.is_finite() && theta > 0.0)
-    {
-        return Err(setting(path, "rope_theta", theta, "a positive number", next));
+    if !(config.rope_theta.is_finite() && config.rope_theta > 0.0) {
+        return Err(setting(path, "rope_theta", config.rope_theta, "a positive number", next));
     }
     let below = format!("below vocab_size ({})", config.vocab);
     for (key, id) in

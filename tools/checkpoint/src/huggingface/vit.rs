@@ -6,15 +6,16 @@
 use std::path::Path;
 
 use serde_json::Value;
+use thumbformer::{Activation, Input, Options, Pooling, Positions, Tensor};
 
 use super::bert;
-use crate::assemble::{Network, Parts};
+use crate::names::{Bias, Row, read};
 use crate::settings::Settings;
-use crate::weights::{Bias, Reader, WeightsFile};
-use crate::{Activation, Checkpoint, Config, Error, Input, Layer, Mask, Norm, NormPlace, Pooling, Positions, Tensor};
+use crate::weights::WeightsFile;
+use crate::{Checkpoint, Config, Error};
 
 /// Reads a folder of ViT.
-pub(super) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let settings = Settings::new(path, value);
     let (channels, side) = (settings.size_or("num_channels", 3)?, settings.size_or("patch_size", 16)?);
     let n_features = channels * side * side;
@@ -25,29 +26,28 @@ pub(super) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     let mut reader = file.reader()?;
     let d = config.d_model;
     let prefix = reader.prefix("vit");
-    let projection = format!("{prefix}embeddings.patch_embeddings.projection");
-    // A convolution whose stride is its width sees every patch once: a matrix.
-    let weight = reader.take(&format!("{projection}.weight"), &[d, channels, side, side])?;
-    let bias = reader.take(&format!("{projection}.bias"), &[d])?;
-    let class_token = reader.take(&format!("{prefix}embeddings.cls_token"), &[1, 1, d])?;
-    let positions = reader.take(&format!("{prefix}embeddings.position_embeddings"), &[1, config.max_seq, d])?;
-    let layers =
-        (0..config.n_layers).map(|index| layer(&mut reader, &config, qkv, &format!("{prefix}encoder.layer.{index}")));
-    let layers = layers.collect::<Result<_, _>>()?;
-    let final_norm = reader.affine(&format!("{prefix}layernorm"), &[d], Bias::Required)?;
-    let head = bert::head(&mut reader, &mut config)?;
+    let row = |tensor, name: &str| Row::new(tensor, format!("{prefix}{name}"), Bias::Required);
+    let layer = |tensor, name: &str, bias| Row::new(tensor, format!("{prefix}encoder.layer.#.{name}"), bias);
+    let alone = |tensor, name: &str| Row::alone(tensor, format!("{prefix}embeddings.{name}"));
+    let mut rows = vec![
+        // A convolution whose stride is its width sees every patch once: a matrix.
+        row(Tensor::Embedding, "embeddings.patch_embeddings.projection").shape(vec![d, channels, side, side]),
+        alone(Tensor::ClassToken, "cls_token").shape(vec![1, 1, d]),
+        alone(Tensor::PositionTable, "position_embeddings").shape(vec![1, config.max_seq, d]),
+        layer(Tensor::AttentionNorm, "layernorm_before", Bias::Required),
+        layer(Tensor::Query, "attention.attention.query", qkv),
+        layer(Tensor::Key, "attention.attention.key", qkv),
+        layer(Tensor::Value, "attention.attention.value", qkv),
+        layer(Tensor::AttentionOutput, "attention.output.dense", Bias::Required),
+        layer(Tensor::MlpNorm, "layernorm_after", Bias::Required),
+        layer(Tensor::Up, "intermediate.dense", Bias::Required),
+        layer(Tensor::Down, "output.dense", Bias::Required),
+        row(Tensor::FinalNorm, "layernorm"),
+    ];
+    rows.extend(bert::head(&reader, &mut config)?);
+    let tensors = read(&mut reader, &config, &rows)?;
     reader.finish(&[])?;
-    let network = Network {
-        embedding: (Tensor { shape: vec![d, n_features], ..weight }, Some(bias)),
-        class_token: Some(Tensor { shape: vec![d], ..class_token }),
-        positions: Some(Tensor { shape: vec![config.max_seq, d], ..positions }),
-        embedding_norm: None,
-        layers,
-        final_norm: Some(final_norm),
-        pooler: None,
-        head,
-    };
-    Ok(network.into_checkpoint(folder, "vit", config))
+    Ok(Checkpoint::new(folder, "vit", config, tensors))
 }
 
 fn config(settings: &Settings, side: usize, n_features: usize) -> Result<Config, Error> {
@@ -60,45 +60,16 @@ fn config(settings: &Settings, side: usize, n_features: usize) -> Result<Config,
     let patches = (image / side).pow(2);
     let (d_model, n_heads) = (settings.size("hidden_size")?, settings.size("num_attention_heads")?);
     let head_dim = settings.head_dim(("hidden_size", d_model), ("num_attention_heads", n_heads))?;
-    Ok(Config {
-        d_model,
-        n_layers: settings.size("num_hidden_layers")?,
-        n_heads,
-        n_kv_heads: n_heads,
-        head_dim,
-        d_ff: settings.size("intermediate_size")?,
-        vocab: 0,
-        max_seq: patches + 1,
-        norm: Norm::Layer,
-        norm_place: NormPlace::Pre,
-        norm_eps: settings.positive("layer_norm_eps", Some(1e-12))? as f32,
-        activation: settings.activation("hidden_act", Some(Activation::GeluErf))?,
-        mask: Mask::Bidirectional,
-        positions: Positions::Table,
-        input: Input::Frames { n_features },
-        pooling: Pooling::Class,
-        attention_scale: Config::usual_scale(head_dim),
-        sliding_window: None,
-        n_outputs: d_model,
-        labels: Vec::new(),
-        tied_head: false,
-        bos: None,
-        eos: Vec::new(),
-    })
-}
-
-fn layer(reader: &mut Reader<'_>, config: &Config, qkv: Bias, prefix: &str) -> Result<Layer, Error> {
-    let (d, ff) = (config.d_model, config.d_ff);
-    let mut take = |part: &str, shape: &[usize], bias| reader.affine(&format!("{prefix}.{part}"), shape, bias);
-    Ok(Layer::from(Parts {
-        attention_norm: take("layernorm_before", &[d], Bias::Required)?,
-        q: take("attention.attention.query", &[d, d], qkv)?,
-        k: take("attention.attention.key", &[d, d], qkv)?,
-        v: take("attention.attention.value", &[d, d], qkv)?,
-        o: take("attention.output.dense", &[d, d], Bias::Required)?,
-        mlp_norm: take("layernorm_after", &[d], Bias::Required)?,
-        gate: None,
-        up: take("intermediate.dense", &[ff, d], Bias::Required)?,
-        down: take("output.dense", &[d, ff], Bias::Required)?,
-    }))
+    let mut options = Options::ENCODER;
+    options.input = Input::Frames;
+    options.positions = Positions::Table;
+    options.pooling = Pooling::Class;
+    options.activation = settings.activation("hidden_act", Some(Activation::Gelu))?;
+    let mut config = Config::new(options, d_model, n_heads, head_dim);
+    config.n_layers = settings.size("num_hidden_layers")?;
+    config.d_ff = settings.size("intermediate_size")?;
+    config.n_features = n_features;
+    config.max_seq = patches + 1;
+    config.norm_eps = settings.positive("layer_norm_eps", Some(1e-12))? as f32;
+    Ok(config)
 }

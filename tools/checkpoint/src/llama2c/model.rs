@@ -10,9 +10,11 @@
 
 use std::path::Path;
 
+use thumbformer::{Options, Part, Tensor};
+
 use super::Cursor;
-use crate::assemble::{Network, Parts};
-use crate::{Activation, Checkpoint, Config, Error, Input, Layer, Mask, Norm, NormPlace, Pooling, Positions, Tensor};
+use crate::names::{adjacent_to_halves, shape};
+use crate::{Checkpoint, Config, Error, Tensors, Weights};
 
 const MAGIC: u32 = 0x616b_3432;
 const HEADER_V0: usize = 28;
@@ -23,6 +25,7 @@ const LARGEST: i32 = 1 << 20;
 /// What the header says.
 struct Header {
     config: Config,
+    tied_head: bool,
     versioned: bool,
 }
 
@@ -33,95 +36,49 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
     let header = header.map_err(|error| foreign(path, bytes).unwrap_or(error))?;
     let data = if header.versioned { &bytes[HEADER_V1..] } else { &bytes[HEADER_V0..] };
     let mut reader = Reader { path, cursor: Cursor { rest: data }, config: &header.config };
-    let weights = if header.versioned { version_1(&mut reader)? } else { version_0(&mut reader)? };
-    Ok(weights.into_checkpoint(path, header.config))
-}
-
-/// All tensors, those of the layers by kind.
-struct Weights {
-    embedding: Tensor,
-    attention_norm: Vec<Tensor>,
-    attention: [Vec<Tensor>; 4],
-    mlp_norm: Vec<Tensor>,
-    /// `w1`, `w2`, `w3`: gate, down, up.
-    mlp: [Vec<Tensor>; 3],
-    final_norm: Tensor,
-    head: Option<Tensor>,
-}
-
-fn version_0(reader: &mut Reader<'_>) -> Result<Weights, Error> {
-    Ok(Weights {
-        embedding: reader.embedding("token_embedding")?,
-        attention_norm: reader.norms("attention_norm")?,
-        attention: reader.attention()?,
-        mlp_norm: reader.norms("mlp_norm")?,
-        mlp: reader.mlp()?,
-        final_norm: reader.final_norm()?,
-        head: {
-            // Cosines and sines of the rotary positions, which nobody reads any more: they follow from the base.
-            reader.skip(reader.config.max_seq * reader.config.head_dim)?;
-            reader.head()?
-        },
-    })
-}
-
-fn version_1(reader: &mut Reader<'_>) -> Result<Weights, Error> {
-    Ok(Weights {
-        attention_norm: reader.norms("attention_norm")?,
-        mlp_norm: reader.norms("mlp_norm")?,
-        final_norm: reader.final_norm()?,
-        embedding: reader.embedding("token_embedding")?,
-        attention: reader.attention()?,
-        mlp: reader.mlp()?,
-        head: reader.head()?,
-    })
-}
-
-impl Weights {
-    fn into_checkpoint(self, path: &Path, config: Config) -> Checkpoint {
-        let [wq, wk, wv, wo] = self.attention.map(Vec::into_iter);
-        let [gate, down, up] = self.mlp.map(Vec::into_iter);
-        let mut parts = (wq, wk, wv, wo, gate, down, up);
-        let norms = self.attention_norm.into_iter().zip(self.mlp_norm);
-        let layers = norms.map_while(|(attention_norm, mlp_norm)| {
-            Some(Layer::from(Parts {
-                attention_norm: (attention_norm, None),
-                q: (adjacent_to_halves(parts.0.next()?, config.head_dim), None),
-                k: (adjacent_to_halves(parts.1.next()?, config.head_dim), None),
-                v: (parts.2.next()?, None),
-                o: (parts.3.next()?, None),
-                mlp_norm: (mlp_norm, None),
-                gate: Some((parts.4.next()?, None)),
-                down: (parts.5.next()?, None),
-                up: (parts.6.next()?, None),
-            }))
-        });
-        let network = Network {
-            layers: layers.collect(),
-            embedding: (self.embedding, None),
-            class_token: None,
-            positions: None,
-            embedding_norm: None,
-            final_norm: Some((self.final_norm, None)),
-            pooler: None,
-            head: self.head.map(|head| (head, None)),
-        };
-        network.into_checkpoint(path, "llama2.c", config)
+    let mut tensors = Tensors::default();
+    let order = if header.versioned { &VERSION_1 } else { &VERSION_0 };
+    for &(tensor, name) in order {
+        reader.read(tensor, name, &mut tensors)?;
     }
+    if !header.versioned {
+        // Cosines and sines of the rotary positions, which nobody reads any more: they follow from the base.
+        reader.floats(header.config.max_seq * header.config.head_dim)?;
+    }
+    if !header.tied_head {
+        reader.read(Tensor::Head, "classifier", &mut tensors)?;
+    }
+    Ok(Checkpoint::new(path, "llama2.c", header.config, tensors))
 }
 
-/// These files turn rows `2 i` and `2 i + 1` of a head together, [`Layer`] rows `i` and `i + head_dim / 2`. Moving the
-/// rows of queries and keys alike leaves every product of the two as it was.
-fn adjacent_to_halves(tensor: Tensor, head_dim: usize) -> Tensor {
-    let width = tensor.shape[1];
-    let mut data = Vec::with_capacity(tensor.data.len());
-    for head in tensor.data.chunks(head_dim * width) {
-        for parity in 0..2 {
-            head.chunks(width).skip(parity).step_by(2).for_each(|row| data.extend_from_slice(row));
-        }
-    }
-    Tensor { data, ..tensor }
-}
+/// The tensors as they follow each other, those of the layers by kind; the head is last.
+const VERSION_0: [(Tensor, &str); 11] = [
+    (Tensor::Embedding, "token_embedding"),
+    (Tensor::AttentionNorm, "layers.#.attention_norm"),
+    (Tensor::Query, "layers.#.attention.wq"),
+    (Tensor::Key, "layers.#.attention.wk"),
+    (Tensor::Value, "layers.#.attention.wv"),
+    (Tensor::AttentionOutput, "layers.#.attention.wo"),
+    (Tensor::MlpNorm, "layers.#.mlp_norm"),
+    (Tensor::Gate, "layers.#.mlp.w1"),
+    (Tensor::Down, "layers.#.mlp.w2"),
+    (Tensor::Up, "layers.#.mlp.w3"),
+    (Tensor::FinalNorm, "final_norm"),
+];
+
+const VERSION_1: [(Tensor, &str); 11] = [
+    (Tensor::AttentionNorm, "layers.#.attention_norm"),
+    (Tensor::MlpNorm, "layers.#.mlp_norm"),
+    (Tensor::FinalNorm, "final_norm"),
+    (Tensor::Embedding, "token_embedding"),
+    (Tensor::Query, "layers.#.attention.wq"),
+    (Tensor::Key, "layers.#.attention.wk"),
+    (Tensor::Value, "layers.#.attention.wv"),
+    (Tensor::AttentionOutput, "layers.#.attention.wo"),
+    (Tensor::Gate, "layers.#.mlp.w1"),
+    (Tensor::Down, "layers.#.mlp.w2"),
+    (Tensor::Up, "layers.#.mlp.w3"),
+];
 
 struct Reader<'a> {
     path: &'a Path,
@@ -130,10 +87,20 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn tensor(&mut self, name: String, shape: &[usize]) -> Result<Tensor, Error> {
-        let bytes = self.floats(shape.iter().product())?;
-        let data = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-        Tensor::finite(self.path, name, shape.into(), data.collect())
+    /// A tensor of all layers, which turn rows `2 i` and `2 i + 1` of a head together.
+    fn read(&mut self, tensor: Tensor, name: &str, tensors: &mut Tensors) -> Result<(), Error> {
+        let shape = shape(&self.config.dims(), tensor);
+        let layers = if tensor.part() == Part::Layer { self.config.n_layers } else { 1 };
+        for layer in 0..layers {
+            let bytes = self.floats(shape.iter().product())?;
+            let data = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            let name = name.replace('#', &layer.to_string());
+            let weights = Weights::finite(self.path, name, shape.clone(), data.collect())?;
+            let is_turned = matches!(tensor, Tensor::Query | Tensor::Key);
+            let weights = if is_turned { adjacent_to_halves(weights, self.config.head_dim) } else { weights };
+            tensors.insert(tensor, layer, weights);
+        }
+        Ok(())
     }
 
     /// The length has been checked against the header, so this fails only if that check is wrong.
@@ -144,48 +111,6 @@ impl<'a> Reader<'a> {
             expected: 4 * count as u64,
             found,
         })
-    }
-
-    fn skip(&mut self, count: usize) -> Result<(), Error> {
-        self.floats(count).map(|_| ())
-    }
-
-    fn layers(&mut self, part: &str, shape: &[usize]) -> Result<Vec<Tensor>, Error> {
-        (0..self.config.n_layers).map(|index| self.tensor(format!("layers.{index}.{part}"), shape)).collect()
-    }
-
-    fn embedding(&mut self, name: &str) -> Result<Tensor, Error> {
-        self.tensor(name.into(), &[self.config.vocab, self.config.d_model])
-    }
-
-    fn norms(&mut self, part: &str) -> Result<Vec<Tensor>, Error> {
-        self.layers(part, &[self.config.d_model])
-    }
-
-    fn attention(&mut self) -> Result<[Vec<Tensor>; 4], Error> {
-        let (d, q, kv) = (self.config.d_model, self.config.q_width(), self.config.kv_width());
-        Ok([
-            self.layers("attention.wq", &[q, d])?,
-            self.layers("attention.wk", &[kv, d])?,
-            self.layers("attention.wv", &[kv, d])?,
-            self.layers("attention.wo", &[d, q])?,
-        ])
-    }
-
-    fn mlp(&mut self) -> Result<[Vec<Tensor>; 3], Error> {
-        let (d, ff) = (self.config.d_model, self.config.d_ff);
-        Ok([self.layers("mlp.w1", &[ff, d])?, self.layers("mlp.w2", &[d, ff])?, self.layers("mlp.w3", &[ff, d])?])
-    }
-
-    fn final_norm(&mut self) -> Result<Tensor, Error> {
-        self.tensor("final_norm".into(), &[self.config.d_model])
-    }
-
-    fn head(&mut self) -> Result<Option<Tensor>, Error> {
-        if self.config.tied_head {
-            return Ok(None);
-        }
-        self.embedding("classifier").map(Some)
     }
 }
 
@@ -217,7 +142,7 @@ fn header(path: &Path, bytes: &[u8]) -> Result<Header, Error> {
     if !versioned {
         sizes[5] = sizes[5].saturating_abs();
     }
-    config(path, sizes, tied_head).map(|config| Header { config, versioned })
+    config(path, sizes).map(|config| Header { config, tied_head, versioned })
 }
 
 /// Other files that people have at hand, by their first bytes.
@@ -234,7 +159,7 @@ fn foreign(path: &Path, bytes: &[u8]) -> Option<Error> {
     Some(Error::UnknownFormat { path: path.into(), found: found.into(), next: next.into() })
 }
 
-fn config(path: &Path, sizes: [i32; 7], tied_head: bool) -> Result<Config, Error> {
+fn config(path: &Path, sizes: [i32; 7]) -> Result<Config, Error> {
     if sizes.iter().any(|&size| !(1..=LARGEST).contains(&size)) {
         return Err(Error::UnknownFormat {
             path: path.into(),
@@ -260,33 +185,14 @@ fn config(path: &Path, sizes: [i32; 7], tied_head: bool) -> Result<Config, Error
     if !n_heads.is_multiple_of(n_kv_heads) {
         return Err(wrong("n_heads", n_heads, format!("a multiple of n_kv_heads ({n_kv_heads})")));
     }
-    Ok(Config {
-        d_model,
-        n_layers,
-        n_heads,
-        n_kv_heads,
-        head_dim,
-        d_ff,
-        vocab,
-        max_seq,
-        norm: Norm::Rms,
-        norm_place: NormPlace::Pre,
-        norm_eps: 1e-5,
-        activation: Activation::Silu,
-        mask: Mask::Causal,
-        positions: Positions::Rotary { theta: 10000.0 },
-        input: Input::Tokens,
-        pooling: Pooling::None,
-        attention_scale: Config::usual_scale(head_dim),
-        sliding_window: None,
-        n_outputs: vocab,
-        labels: Vec::new(),
-        tied_head,
-        // The format's tokenizers have BOS at 1 and EOS at 2. Its training texts are joined by BOS alone, so BOS
-        // ends a text too.
-        bos: (vocab > 1).then_some(1),
-        eos: (1..3).filter(|&id| id < vocab as u32).collect(),
-    })
+    let mut config = Config::new(Options::LLAMA, d_model, n_heads, head_dim);
+    (config.n_layers, config.n_kv_heads, config.d_ff, config.max_seq) = (n_layers, n_kv_heads, d_ff, max_seq);
+    (config.vocab, config.n_outputs) = (vocab, vocab);
+    // The format's tokenizers have BOS at 1 and EOS at 2. Its training texts are joined by BOS alone, so BOS ends a text
+    // too.
+    config.bos = (vocab > 1).then_some(1);
+    config.eos = (1..3).filter(|&id| id < vocab as u32).collect();
+    Ok(config)
 }
 
 /// The header determines the length completely.
@@ -297,7 +203,7 @@ fn check_length(path: &Path, header: Header, found: u64) -> Result<Header, Error
         [c.d_model, c.q_width(), c.kv_width(), c.d_ff, c.n_layers, c.vocab].map(|size| size as u128);
     let layer = 2 * d + 2 * d * q + 2 * d * kv + 3 * d * ff;
     let rotary = if header.versioned { 0 } else { (c.max_seq * c.head_dim) as u128 };
-    let head = if c.tied_head { 0 } else { vocab * d };
+    let head = if header.tied_head { 0 } else { vocab * d };
     let floats = vocab * d + layers * layer + d + rotary + head;
     let start = if header.versioned { HEADER_V1 } else { HEADER_V0 };
     let expected = u64::try_from(start as u128 + 4 * floats).unwrap_or(u64::MAX);
@@ -309,16 +215,5 @@ fn check_length(path: &Path, header: Header, found: u64) -> Result<Header, Error
             let next = "check that this is a llama2.c model, and export it again";
             Err(Error::TrailingBytes { path, expected, found, next })
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn adjacent_pairs_become_halves_within_each_head() {
-        let tensor = Tensor { name: "wq".into(), shape: vec![8, 1], data: (0..8).map(|x| x as f32).collect() };
-        assert_eq!(adjacent_to_halves(tensor, 4).data, [0., 2., 1., 3., 4., 6., 5., 7.]);
     }
 }

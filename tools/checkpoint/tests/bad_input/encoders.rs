@@ -1,7 +1,7 @@
 //! Hugging Face's encoders: BERT, DistilBERT, ViT.
 
 use serde_json::json;
-use thumbformer_checkpoint::{Checkpoint, Input, PoolerActivation, Pooling};
+use thumbformer_checkpoint::{Checkpoint, Input, Pooler, Pooling, Tensor};
 
 use crate::files::{copy, find, folder, remove, tensors, write};
 use crate::{Case, all_are_refused, setting, weights};
@@ -124,10 +124,10 @@ fn changed(model: &str, change: crate::files::Spoil) -> Checkpoint {
 #[test]
 fn the_tensors_say_which_outputs_there_are() {
     let bert = changed("bert", |_| ());
-    let pooler = bert.pooler.as_ref().expect("a pooler");
-    assert_eq!((bert.architecture.as_str(), bert.config.pooling), ("bert", Pooling::Class));
-    assert_eq!((bert.config.n_outputs, pooler.activation), (3, PoolerActivation::Tanh));
-    assert!(bert.class_token.is_none(), "the sequence has one of its own");
+    assert_eq!((bert.architecture.as_str(), bert.config.options.pooling), ("bert", Pooling::Class));
+    assert_eq!((bert.config.n_outputs, bert.config.options.pooler), (3, Pooler::Tanh));
+    assert!(bert.tensors.has(Tensor::Pooler) && bert.tensors.has(Tensor::PoolerBias));
+    assert!(!bert.tensors.has(Tensor::ClassToken), "the sequence has one of its own");
     // 24 words, 10 positions with their type, two norms and the embedding's, 4 + 2 matrices, pooler, classifier
     let layer = 4 * (144 + 12) + (240 + 20) + (240 + 12) + 2 * 24;
     assert_eq!(bert.parameters(), 34 * 12 + 24 + layer + 156 + 39);
@@ -136,18 +136,18 @@ fn the_tensors_say_which_outputs_there_are() {
         all.retain(|raw| !raw.name.starts_with("classifier") && !raw.name.contains("pooler"));
         all.iter_mut().for_each(|raw| raw.name = raw.name.replace("bert.", ""));
     });
-    assert_eq!((bare.config.pooling, bare.config.n_outputs, bare.head.is_none()), (Pooling::None, 12, true));
+    assert_eq!((bare.config.options.pooling, bare.config.n_outputs, bare.head().is_none()), (Pooling::None, 12, true));
     let every_token = changed("distilbert", |_| ()).config;
-    assert_eq!((every_token.pooling, every_token.n_outputs, every_token.head_dim), (Pooling::None, 4, 3));
+    assert_eq!((every_token.options.pooling, every_token.n_outputs, every_token.head_dim), (Pooling::None, 4, 3));
     let sequence = changed("distilbert", |all| {
         copy(all, "distilbert.transformer.layer.0.attention.q_lin.weight", "pre_classifier.weight");
         copy(all, "distilbert.transformer.layer.0.attention.q_lin.bias", "pre_classifier.bias");
     });
-    assert_eq!(sequence.config.pooling, Pooling::Class);
-    assert_eq!(sequence.pooler.expect("pre_classifier").activation, PoolerActivation::Relu);
+    assert_eq!(sequence.config.options.pooling, Pooling::Class);
+    assert_eq!((sequence.config.options.pooler, sequence.tensors.has(Tensor::Pooler)), (Pooler::Relu, true));
 
     let vit = changed("vit", |_| ());
-    assert_eq!((vit.config.input, vit.config.max_seq), (Input::Frames { n_features: 18 }, 10));
+    assert_eq!((vit.config.options.input, vit.config.n_features, vit.config.max_seq), (Input::Frames, 18, 10));
     let bare = changed("vit", |all| all.retain(|raw| !raw.name.starts_with("classifier")));
-    assert_eq!((bare.config.pooling, bare.config.n_outputs, bare.head.is_none()), (Pooling::Class, 12, true));
+    assert_eq!((bare.config.options.pooling, bare.config.n_outputs, bare.head().is_none()), (Pooling::Class, 12, true));
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use safetensors::SafeTensors;
-use thumbformer_checkpoint::{Checkpoint, Tensor};
+use thumbformer_checkpoint::{Checkpoint, Tensor, Weights};
 
 use crate::golden;
 
@@ -13,9 +13,8 @@ fn load(name: &str) -> Checkpoint {
 }
 
 /// All tensors in one order.
-fn tensors(checkpoint: &Checkpoint) -> Vec<&Tensor> {
-    let ends = [&checkpoint.embedding].into_iter().chain(&checkpoint.final_norm);
-    ends.chain(checkpoint.layers.iter().flat_map(|layer| layer.tensors())).collect()
+fn tensors(checkpoint: &Checkpoint) -> Vec<&Weights> {
+    checkpoint.tensors.iter().map(|(.., weights)| weights).collect()
 }
 
 #[test]
@@ -41,7 +40,7 @@ fn quantized_tensors_are_what_llama_cpp_s_own_package_makes_of_them() {
     let source = Checkpoint::load(&golden("llama/checkpoint"), None).unwrap();
     for (name, step) in [("q8_0", 0.01), ("q4_0", 0.2), ("f16", 0.001)] {
         let found = load(name);
-        let by_name: HashMap<&str, &Tensor> =
+        let by_name: HashMap<&str, &Weights> =
             tensors(&found).into_iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
         for tensor in ["token_embd.weight", "blk.2.ffn_gate.weight"] {
             let view = expected.tensor(&format!("{name}.{tensor}")).unwrap();
@@ -50,9 +49,8 @@ fn quantized_tensors_are_what_llama_cpp_s_own_package_makes_of_them() {
             assert_eq!(by_name[tensor].data, floats, "{name}: {tensor}");
         }
         // Rows of queries and keys are put back: near those of the source, which in llama.cpp's order they are not.
-        for (found, source) in
-            [(&found.layers[0].wq, &source.layers[0].wq), (&found.layers[1].wk, &source.layers[1].wk)]
-        {
+        for key in [(Tensor::Query, 0), (Tensor::Key, 1)] {
+            let (found, source) = (&found.tensors[key], &source.tensors[key]);
             let largest = source.data.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
             let worst = found.data.iter().zip(&source.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(worst <= step * largest, "{name}: {} is {worst} off", source.name);
@@ -66,7 +64,7 @@ fn scores_of_tokens_become_the_tables_that_llama2c_s_file_gives() {
     let other = golden("llama2c_tokenizer/tokenizer.bin");
     let expected = Checkpoint::load(&golden("gguf/tokenizer.gguf"), Some(&other)).unwrap().tokenizer;
     assert!(found.tokenizer.is_some() && found.tokenizer == expected);
-    assert!(found.head.is_some() && !found.config.tied_head);
+    assert!(found.head().is_some() && !found.has_tied_head());
 }
 
 #[test]

@@ -94,12 +94,10 @@ fn nano_gpt_s_names_and_old_exports_mean_the_same() {
         ],
     );
     let nano = load(&nano);
-    assert_eq!((nano.architecture.as_str(), nano.config.activation), ("nanogpt", Activation::GeluErf));
-    assert_eq!((gpt2.config.activation, gpt2.config.attention_scale), (Activation::GeluTanh, 1.0));
-    for (ours, theirs) in nano.layers.iter().zip(&gpt2.layers) {
-        for (ours, theirs) in ours.tensors().iter().zip(theirs.tensors()) {
-            assert_eq!((&ours.shape, &ours.data), (&theirs.shape, &theirs.data), "{}", ours.name);
-        }
+    assert_eq!((nano.architecture.as_str(), nano.config.options.activation), ("nanogpt", Activation::Gelu));
+    assert_eq!((gpt2.config.options.activation, gpt2.config.attention_scale), (Activation::GeluTanh, 1.0));
+    for ((tensor, layer, ours), (.., theirs)) in nano.tensors.iter().zip(gpt2.tensors.iter()) {
+        assert_eq!((&ours.shape, &ours.data), (&theirs.shape, &theirs.data), "{tensor:?} of layer {layer}");
     }
 
     // Without the model's name, with the mask and the tied head written out.
@@ -116,7 +114,7 @@ fn nano_gpt_s_names_and_old_exports_mean_the_same() {
     let bare = folder("gpt2");
     change(bare.path(), &[("architectures", Some(json!(["GPT2Model"])))]);
     let bare = load(&bare);
-    assert_eq!((bare.config.tied_head, bare.config.n_outputs, bare.head.is_none()), (false, 12, true));
+    assert_eq!((bare.has_tied_head(), bare.config.n_outputs, bare.head().is_none()), (false, 12, true));
 
     // A classifier of sequences reads the last token.
     let classifier = folder("gpt2");
@@ -125,6 +123,6 @@ fn nano_gpt_s_names_and_old_exports_mean_the_same() {
     copy(&mut all, "transformer.h.0.attn.c_proj.weight", "score.weight");
     write(&path, &all);
     let classifier = load(&classifier);
-    assert_eq!((classifier.config.pooling, classifier.config.n_outputs), (Pooling::Last, 12));
-    assert!(!classifier.config.tied_head && classifier.head.is_some());
+    assert_eq!((classifier.config.options.pooling, classifier.config.n_outputs), (Pooling::Last, 12));
+    assert!(!classifier.has_tied_head() && classifier.head().is_some());
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use safetensors::tensor::Dtype;
 use serde_json::{Value, json};
-use thumbformer_checkpoint::{Checkpoint, Positions};
+use thumbformer_checkpoint::{Checkpoint, Positions, Tensor};
 
 use crate::files::{Change, Spoil, change, find, folder, golden, put, tensors, write};
 use crate::{Report, refusal};
@@ -14,13 +14,14 @@ fn the_golden_models_load() {
     for path in ["llama/checkpoint", "llama_untied/checkpoint", "llama2c/model.bin"] {
         let checkpoint = Checkpoint::load(&golden(path), None).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(checkpoint.config.bos, Some(1), "{path}");
-        assert_eq!(checkpoint.config.tied_head, checkpoint.head.is_none(), "{path}");
+        assert!(checkpoint.head().is_some(), "{path}");
         assert!(checkpoint.tokenizer.is_none(), "{path}");
     }
     let llama = Checkpoint::load(&golden("llama/checkpoint"), None).unwrap();
     // 48 x 32 + 3 x (2 x 32 + 2 x 32 x 32 + 2 x 16 x 32 + 3 x 48 x 32) + 32
     assert_eq!(llama.parameters(), 24_800);
-    assert_eq!((llama.config.positions, llama.config.norm_eps), (Positions::Rotary { theta: 10000.0 }, 1e-5));
+    assert_eq!((llama.config.options.positions, llama.config.rope_theta), (Positions::Rotary, 10000.0));
+    assert_eq!(llama.config.norm_eps, 1e-5);
 }
 
 #[test]
@@ -200,7 +201,7 @@ fn harmless_extra_tensors_are_accepted() {
     all.extend([head, frequencies]);
     write(&path, &all);
     let checkpoint = Checkpoint::load(folder.path(), None).unwrap_or_else(|error| panic!("{error}"));
-    assert!(checkpoint.head.is_none());
+    assert!(checkpoint.has_tied_head());
 }
 
 #[test]
@@ -215,7 +216,8 @@ fn half_precision_weights_become_the_floats_that_they_stand_for() {
     halves.resize(32, 0x3C00);
     norm.data = halves.iter().flat_map(|half| half.to_le_bytes()).collect();
     write(&path, &all);
-    let norm = Checkpoint::load(folder.path(), None).unwrap_or_else(|error| panic!("{error}")).final_norm.unwrap();
+    let checkpoint = Checkpoint::load(folder.path(), None).unwrap_or_else(|error| panic!("{error}"));
+    let norm = &checkpoint.tensors[(Tensor::FinalNorm, 0)];
     assert_eq!(norm.data[..7], [1.0, -2.0, 65504.0, 6.103_515_6e-5, 5.960_464_5e-8, 0.333_251_95, 1.0]);
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use thumbformer_checkpoint::Checkpoint;
+use thumbformer_checkpoint::{Checkpoint, Tensor, Weights};
 
 use crate::files::golden;
 use crate::{Report, refusal};
@@ -65,15 +65,10 @@ fn all_versions_of_llama2c_files_hold_the_same_network() {
         ("version 0, separate head", separate, false),
     ] {
         let found = load(&bytes);
-        assert_eq!(found.config.tied_head, tied, "{case}");
-        assert_eq!(found.head.is_none(), tied, "{case}");
-        if let Some(head) = &found.head {
-            assert_eq!(head.data, plain.embedding.data, "{case}");
-        }
-        assert_eq!((&found.embedding, &found.final_norm), (&plain.embedding, &plain.final_norm), "{case}");
-        for (found, plain) in found.layers.iter().zip(&plain.layers) {
-            assert_eq!(found.tensors(), plain.tensors(), "{case}");
-        }
+        assert_eq!(found.has_tied_head(), tied, "{case}");
+        assert_eq!(found.head().map(|head| &head.data), plain.head().map(|head| &head.data), "{case}");
+        let own = |(tensor, ..): &(Tensor, usize, &Weights)| *tensor != Tensor::Head;
+        assert!(found.tensors.iter().filter(own).eq(plain.tensors.iter()), "{case}");
     }
 }
 

@@ -15,7 +15,7 @@ mod pytorch;
 use std::path::Path;
 
 use files::{Change, Spoil, change, folder, golden, tensors, write};
-use thumbformer_checkpoint::{Checkpoint, Input};
+use thumbformer_checkpoint::{Checkpoint, Tensor};
 
 /// What loading says, or the panic that a sound checkpoint deserves no error.
 fn refusal(case: &str, path: &Path) -> String {
@@ -126,12 +126,12 @@ fn random_damage_is_an_error_or_harmless_and_never_a_panic() {
                 Err(_) => refused += 1,
                 Ok(checkpoint) => {
                     let config = &checkpoint.config;
-                    let rows = match config.input {
-                        Input::Tokens => config.vocab,
-                        Input::Frames { n_features } => n_features,
-                    };
-                    assert_eq!(checkpoint.embedding.data.len(), rows * config.d_model);
-                    assert_eq!(checkpoint.layers.len(), config.n_layers);
+                    for (tensor, layer, weights) in checkpoint.tensors.iter() {
+                        let (rows, cols) = config.dims().shape(tensor);
+                        assert_eq!(weights.data.len(), rows * cols, "{tensor:?} of layer {layer}");
+                    }
+                    let layers = checkpoint.tensors.iter().filter(|(tensor, ..)| *tensor == Tensor::Query).count();
+                    assert_eq!(layers, config.n_layers);
                 }
             }
         }

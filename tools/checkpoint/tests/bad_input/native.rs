@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use thumbformer::Part;
 use thumbformer_checkpoint::{
-    Activation, Checkpoint, Input, Mask, Norm, NormPlace, PoolerActivation, Pooling, Positions, Tensor,
+    Activation, Checkpoint, Input, Mask, Norm, NormPlace, Pooler, Pooling, Positions, Tensor, Weights,
 };
 
 use crate::Report;
@@ -29,96 +30,93 @@ fn load(folder: &Path) -> Checkpoint {
     Checkpoint::load(folder, None).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// The layout's name of a tensor.
+fn name(tensor: Tensor, layer: usize) -> String {
+    let (stem, end) = match tensor.name().strip_suffix("Bias") {
+        Some(stem) => (stem, ".bias"),
+        None => (tensor.name(), ".weight"),
+    };
+    let part = match stem {
+        "ClassToken" => return "class_token".into(),
+        "PositionTable" => return "positions".into(),
+        "Embedding" => "embedding",
+        "EmbeddingNorm" => "embedding_norm",
+        "FinalNorm" => "final_norm",
+        "Pooler" => "pooler",
+        "Head" => "head",
+        "AttentionNorm" => "attention_norm",
+        "Query" => "attention.query",
+        "Key" => "attention.key",
+        "Value" => "attention.value",
+        "AttentionOutput" => "attention.output",
+        "MlpNorm" => "mlp_norm",
+        "Gate" => "mlp.gate",
+        "Up" => "mlp.up",
+        "Down" => "mlp.down",
+        _ => panic!("the layout has no name for {tensor:?}"),
+    };
+    if tensor.part() == Part::Layer { format!("layers.{layer}.{part}{end}") } else { format!("{part}{end}") }
+}
+
 /// All tensors by the names of the layout.
-fn named(c: &Checkpoint) -> Vec<(String, &Tensor)> {
-    let mut all = vec![
-        ("embedding.weight".to_string(), Some(&c.embedding)),
-        ("embedding.bias".into(), c.embedding_bias.as_ref()),
-        ("class_token".into(), c.class_token.as_ref()),
-        ("positions".into(), c.positions.as_ref()),
-        ("embedding_norm.weight".into(), c.embedding_norm.as_ref()),
-        ("embedding_norm.bias".into(), c.embedding_norm_bias.as_ref()),
-        ("final_norm.weight".into(), c.final_norm.as_ref()),
-        ("final_norm.bias".into(), c.final_norm_bias.as_ref()),
-        ("pooler.weight".into(), c.pooler.as_ref().map(|pooler| &pooler.weight)),
-        ("pooler.bias".into(), c.pooler.as_ref().and_then(|pooler| pooler.bias.as_ref())),
-        ("head.weight".into(), c.head.as_ref()),
-        ("head.bias".into(), c.head_bias.as_ref()),
-    ];
-    for (n, layer) in c.layers.iter().enumerate() {
-        let parts = [
-            ("attention_norm", Some(&layer.attention_norm), &layer.attention_norm_bias),
-            ("attention.query", Some(&layer.wq), &layer.bq),
-            ("attention.key", Some(&layer.wk), &layer.bk),
-            ("attention.value", Some(&layer.wv), &layer.bv),
-            ("attention.output", Some(&layer.wo), &layer.bo),
-            ("mlp_norm", Some(&layer.mlp_norm), &layer.mlp_norm_bias),
-            ("mlp.gate", layer.gate.as_ref(), &layer.gate_bias),
-            ("mlp.up", Some(&layer.up), &layer.up_bias),
-            ("mlp.down", Some(&layer.down), &layer.down_bias),
-        ];
-        for (part, weight, bias) in parts {
-            all.push((format!("layers.{n}.{part}.weight"), weight));
-            all.push((format!("layers.{n}.{part}.bias"), bias.as_ref()));
-        }
-    }
-    all.into_iter().filter_map(|(name, tensor)| Some((name, tensor?))).collect()
+fn named(c: &Checkpoint) -> Vec<(String, &Weights)> {
+    c.tensors.iter().map(|(tensor, layer, weights)| (name(tensor, layer), weights)).collect()
 }
 
 /// A golden model in this layout.
 fn native(model: &str) -> TempDir {
     let c = load(&golden(model).join("checkpoint"));
     let folder = tempfile::tempdir().unwrap();
-    let raw = |(name, tensor): (String, &Tensor)| Raw {
+    let raw = |(name, tensor): (String, &Weights)| Raw {
         name,
         dtype: safetensors::Dtype::F32,
         shape: tensor.shape.clone(),
         data: tensor.data.iter().flat_map(|value| value.to_le_bytes()).collect(),
     };
     write(&folder.path().join("model.safetensors"), &named(&c).into_iter().map(raw).collect::<Vec<_>>());
-    let g = &c.config;
+    let (g, o) = (&c.config, &c.config.options);
     let mut config = json!({
         "architecture": "thumbformer", "d_model": g.d_model, "n_layers": g.n_layers, "n_heads": g.n_heads,
         "n_kv_heads": g.n_kv_heads, "head_dim": g.head_dim, "d_ff": g.d_ff, "max_seq": g.max_seq,
-        "norm": match g.norm { Norm::Rms => "rms", Norm::Layer => "layer" },
-        "norm_place": match g.norm_place { NormPlace::Pre => "pre", NormPlace::Post => "post" },
+        "norm": if o.norm == Norm::Rms { "rms" } else { "layer" },
+        "norm_place": if o.norm_place == NormPlace::Pre { "pre" } else { "post" },
         "norm_eps": g.norm_eps,
-        "activation": match g.activation {
+        "activation": match o.activation {
             Activation::Silu => "silu",
-            Activation::GeluErf => "gelu_erf",
+            Activation::Gelu => "gelu_erf",
             Activation::GeluTanh => "gelu_tanh",
-            Activation::Relu => "relu",
+            _ => "relu",
         },
-        "mask": match g.mask { Mask::Causal => "causal", Mask::Bidirectional => "bidirectional" },
-        "positions": match g.positions {
-            Positions::Rotary { .. } => "rotary",
+        "mask": if o.mask == Mask::Causal { "causal" } else { "bidirectional" },
+        "positions": match o.positions {
+            Positions::Rotary => "rotary",
             Positions::Table => "table",
-            Positions::None => "none",
+            _ => "none",
         },
-        "input": match g.input { Input::Tokens => "tokens", Input::Frames { .. } => "frames" },
-        "pooling": match g.pooling {
-            Pooling::None => "none",
+        "input": if o.input == Input::Tokens { "tokens" } else { "frames" },
+        "pooling": match o.pooling {
             Pooling::Class => "class",
             Pooling::Mean => "mean",
             Pooling::Last => "last",
+            _ => "none",
         },
         "attention_scale": g.attention_scale,
-        "class_token": c.class_token.is_some(), "embedding_norm": c.embedding_norm.is_some(),
-        "final_norm": c.final_norm.is_some(), "gated_mlp": c.layers[0].gate.is_some(),
-        "head": if g.tied_head { "tied" } else if c.head.is_some() { "linear" } else { "none" },
+        "class_token": c.tensors.has(Tensor::ClassToken), "embedding_norm": c.tensors.has(Tensor::EmbeddingNorm),
+        "final_norm": c.tensors.has(Tensor::FinalNorm), "gated_mlp": o.gated,
+        "head": if c.has_tied_head() { "tied" } else if o.head { "linear" } else { "none" },
         "n_outputs": g.n_outputs, "bos_token_id": g.bos, "eos_token_id": g.eos,
     });
-    if let Positions::Rotary { theta } = g.positions {
-        config["rope_theta"] = json!(theta);
+    if o.positions == Positions::Rotary {
+        config["rope_theta"] = json!(g.rope_theta);
     }
-    match g.input {
+    match o.input {
         Input::Tokens => config["vocab"] = json!(g.vocab),
-        Input::Frames { n_features } => config["n_features"] = json!(n_features),
+        _ => config["n_features"] = json!(g.n_features),
     }
-    config["pooler_activation"] = match c.pooler.as_ref().map(|pooler| pooler.activation) {
-        None => Value::Null,
-        Some(PoolerActivation::Tanh) => json!("tanh"),
-        Some(PoolerActivation::Relu) => json!("relu"),
+    config["pooler_activation"] = match o.pooler {
+        Pooler::Tanh => json!("tanh"),
+        Pooler::Relu => json!("relu"),
+        _ => Value::Null,
     };
     fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
     folder

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::json;
-use thumbformer_checkpoint::{Checkpoint, Pooling};
+use thumbformer_checkpoint::{Checkpoint, Pooling, Tensor};
 
 use crate::files::{change, copy, find, folder, remove, rename, tensors, write};
 use crate::{all_are_refused, refusal, setting, weights};
@@ -133,16 +133,18 @@ fn equivalent_files_mean_the_same() {
     write(&path, &all);
     let (single, whole) = (load(&single), load(&folder("torch_post_gelu")));
     assert_eq!((&single.config, single.parameters()), (&whole.config, whole.parameters()));
-    assert_eq!(single.layers[0].wk.data, whole.layers[0].wk.data);
+    assert_eq!(single.tensors[(Tensor::Key, 0)].data, whole.tensors[(Tensor::Key, 0)].data);
     assert_eq!(whole.architecture, "nn.TransformerEncoder");
 
     // The embedding's scale is part of its weights, as the tutorials have it.
     let scaled = folder("torch_pre_gelu");
     change(scaled.path(), &[("embedding_scale", Some(json!(2.0))), ("max_seq", Some(json!(5)))]);
     let (scaled, plain) = (load(&scaled), load(&folder("torch_pre_gelu")));
-    assert!(scaled.embedding.data.iter().zip(&plain.embedding.data).all(|(a, b)| *a == 2.0 * b));
+    let data = |checkpoint: &Checkpoint, tensor| checkpoint.tensors[(tensor, 0)].data.clone();
+    let embeddings = data(&scaled, Tensor::Embedding).into_iter().zip(data(&plain, Tensor::Embedding));
+    assert!(embeddings.into_iter().all(|(a, b)| a == 2.0 * b));
     assert_eq!((scaled.config.max_seq, plain.config.max_seq, plain.config.vocab), (5, 9, 20));
-    assert_eq!(scaled.positions.unwrap().data, plain.positions.as_ref().unwrap().data[..5 * 12]);
+    assert_eq!(data(&scaled, Tensor::PositionTable), data(&plain, Tensor::PositionTable)[..5 * 12]);
 
     // A head that is the embedding.
     let tied = folder("torch_pre_gelu");
@@ -151,6 +153,6 @@ fn equivalent_files_mean_the_same() {
     let mut all = tensors(&path);
     remove(&mut all, "head.weight");
     write(&path, &all);
-    let tied = load(&tied).config;
-    assert!(tied.tied_head && tied.n_outputs == 20 && tied.pooling == Pooling::None);
+    let tied = load(&tied);
+    assert!(tied.has_tied_head() && tied.config.n_outputs == 20 && tied.config.options.pooling == Pooling::None);
 }

@@ -48,8 +48,7 @@ impl Cmd {
     /// A checkpoint that cannot be read or expressed, by file and tensor; an image that cannot be written.
     pub fn run(&self, out: &mut Stdout) -> Result<()> {
         let checkpoint = Checkpoint::load(&self.checkpoint, self.tokenizer.as_deref())?;
-        // Nine tensors a layer; embedding, final norm and head.
-        let bar = bar(9 * checkpoint.layers.len() + 2 + usize::from(checkpoint.head.is_some()), "tensors")?;
+        let bar = bar(checkpoint.tensors.iter().count(), "tensors")?;
         let settings = convert::Settings { max_seq: self.max_seq, packing: self.pack };
         let int4 = match self.quant {
             Quantization::Q8 => None,
@@ -76,7 +75,7 @@ impl Cmd {
             bytes as f64 / checkpoint.parameters() as f64,
             inspect::ram(model.dims(), model.dims().max_seq).total,
             model.dims().max_seq,
-            if checkpoint.tokenizer.is_some() || checkpoint.config.input != Input::Tokens {
+            if checkpoint.tokenizer.is_some() || checkpoint.config.options.input != Input::Tokens {
                 ""
             } else {
                 ", NO TOKENIZER: `run` will refuse it"

@@ -78,7 +78,7 @@ fn distilled(checkpoint: &Checkpoint, documents: &[Vec<u16>], steps: usize) -> R
 }
 
 fn layerwise(checkpoint: &Checkpoint, documents: &[Vec<u16>]) -> Result<Quantized> {
-    let bar = bar(checkpoint.layers.len(), "layers calibrated")?;
+    let bar = bar(checkpoint.config.n_layers, "layers calibrated")?;
     let quantized = quantize::calibrated(checkpoint, documents, &mut |layers| bar.set_position(layers as u64));
     bar.finish_and_clear();
     quantized

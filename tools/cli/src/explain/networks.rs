@@ -3,7 +3,7 @@
 use crate::convert::{Settings, convert_blocks};
 use anyhow::Result;
 use thumbformer_checkpoint::random::{Extras, Random};
-use thumbformer_checkpoint::{Activation, Checkpoint, Config, Input, Mask, Norm, Pooling, Positions};
+use thumbformer_checkpoint::{Checkpoint, Config, Input, Options, Tensor, Tensors};
 
 pub use thumbformer_checkpoint::NormPlace as Place;
 
@@ -35,61 +35,25 @@ impl Shape {
 
     /// The network in floats: an encoder's blocks with LayerNorm and GELU, without biases, in the usual proportions.
     pub fn checkpoint(self) -> Checkpoint {
-        let config = Config {
-            d_model: D_MODEL,
-            n_layers: self.n_layers,
-            n_heads: 4,
-            n_kv_heads: 4,
-            head_dim: D_MODEL / 4,
-            d_ff: 4 * D_MODEL,
-            vocab: 0,
-            max_seq: MAX_SEQ,
-            norm: Norm::Layer,
-            norm_place: self.place,
-            norm_eps: 1e-5,
-            activation: Activation::GeluErf,
-            sliding_window: None,
-            labels: Vec::new(),
-            mask: Mask::Bidirectional,
-            positions: Positions::None,
-            input: Input::Frames { n_features: D_MODEL },
-            pooling: Pooling::None,
-            attention_scale: Config::usual_scale(D_MODEL / 4),
-            n_outputs: D_MODEL,
-            tied_head: false,
-            bos: None,
-            eos: Vec::new(),
-        };
+        let mut options = Options::ENCODER;
+        options.input = Input::Frames;
+        options.norm_place = self.place;
+        let mut config = Config::new(options, D_MODEL, 4, D_MODEL / 4);
+        (config.n_layers, config.d_ff, config.max_seq) = (self.n_layers, 4 * D_MODEL, MAX_SEQ);
+        config.n_features = D_MODEL;
         let mut random = Random::new(0x5eed_0001_9e37_79b9);
-        let layers = (0..self.n_layers).map(|_| {
-            let mut layer = random.layer(&config, Extras::default());
+        let mut tensors = Tensors::default();
+        for layer in 0..self.n_layers {
+            random.layer(&mut tensors, &config, Extras::default(), layer);
             if !self.attention {
-                layer.wo.data.fill(0.0);
+                tensors[(Tensor::AttentionOutput, layer)].data.fill(0.0);
             }
-            layer
-        });
-        let layers = layers.collect();
+        }
+        // The stream goes in as it is.
         let mut identity = random.tensor("identity", &[D_MODEL, D_MODEL], 0.0, 0.0);
         identity.data.iter_mut().step_by(D_MODEL + 1).for_each(|x| *x = 1.0);
-        Checkpoint {
-            source: "random weights".into(),
-            architecture: "random".into(),
-            layers,
-            // The stream goes in as it is.
-            embedding: identity,
-            embedding_bias: None,
-            class_token: None,
-            positions: None,
-            embedding_norm: None,
-            embedding_norm_bias: None,
-            final_norm: None,
-            final_norm_bias: None,
-            pooler: None,
-            head: None,
-            head_bias: None,
-            tokenizer: None,
-            config,
-        }
+        tensors.insert(Tensor::Embedding, 0, identity);
+        Checkpoint { source: "random weights".into(), architecture: "random".into(), tensors, tokenizer: None, config }
     }
 }
 

@@ -21,7 +21,7 @@ pub use matrix::Hessian;
 use std::collections::BTreeMap;
 use thumbformer::Tensor;
 use thumbformer::image::{Int4, MAX_INT4_COLUMNS};
-use thumbformer_checkpoint::{Checkpoint, Layer, NormPlace, Tensor as Float};
+use thumbformer_checkpoint::{Checkpoint, NormPlace, Weights};
 use thumbformer_reference::Reference;
 
 /// The int4 matrices of a checkpoint's layers.
@@ -45,30 +45,16 @@ const STAGES: [(&str, &[Tensor]); 4] = [
     ("mlp.hidden", &[Tensor::Down]),
 ];
 
-/// A layer's matrix by the core's name.
-fn matrix_of(layer: &mut Layer, tensor: Tensor) -> Option<&mut Float> {
-    match tensor {
-        Tensor::Query => Some(&mut layer.wq),
-        Tensor::Key => Some(&mut layer.wk),
-        Tensor::Value => Some(&mut layer.wv),
-        Tensor::AttentionOutput => Some(&mut layer.wo),
-        Tensor::Gate => layer.gate.as_mut(),
-        Tensor::Up => Some(&mut layer.up),
-        Tensor::Down => Some(&mut layer.down),
-        _ => None,
-    }
-}
-
 /// Rounds the matrices of all layers, each weight to the nearest integer.
 ///
 /// # Errors
 /// For weights that are not finite, by name.
 pub fn rounded(checkpoint: &Checkpoint) -> Result<Quantized> {
     let mut quantized = Quantized::default();
-    let mut layers = checkpoint.layers.clone();
-    for (index, layer) in layers.iter_mut().enumerate() {
+    let mut tensors = checkpoint.tensors.clone();
+    for index in 0..checkpoint.config.n_layers {
         for tensor in STAGES.iter().flat_map(|(_, tensors)| *tensors) {
-            let Some(float) = matrix_of(layer, *tensor) else { continue };
+            let Some(float) = tensors.get_mut(*tensor, index) else { continue };
             quantize(&mut quantized, index, *tensor, float, None)?;
         }
     }
@@ -94,12 +80,12 @@ pub fn calibrated(
     let mut quantized = Quantized::default();
     // Its layers become what the image will compute, one matrix after the other.
     let mut so_far = checkpoint.clone();
-    for index in 0..checkpoint.layers.len() {
+    for index in 0..checkpoint.config.n_layers {
         for (stage, tensors) in STAGES {
             let statistics = observe(checkpoint, &so_far, documents, index, stage)?;
             let on_stream = matches!(stage, "attention.gathered" | "mlp.hidden");
             for &tensor in tensors {
-                let Some(float) = matrix_of(&mut so_far.layers[index], tensor) else { continue };
+                let Some(float) = so_far.tensors.get_mut(tensor, index) else { continue };
                 if let Some(weights) = statistics.compensated(&float.data, on_stream) {
                     float.data = weights;
                 }
@@ -119,7 +105,7 @@ fn quantize(
     quantized: &mut Quantized,
     layer: usize,
     tensor: Tensor,
-    float: &mut Float,
+    float: &mut Weights,
     hessian: Option<&Hessian>,
 ) -> Result<()> {
     let &[rows, cols] = &float.shape[..] else { return Ok(()) };
@@ -228,11 +214,11 @@ struct Points {
 
 impl Points {
     fn of(checkpoint: &Checkpoint, layer: usize, stage: &str) -> Points {
-        let pre = checkpoint.config.norm_place == NormPlace::Pre;
+        let pre = checkpoint.config.options.norm_place == NormPlace::Pre;
         let here = |point: &str| format!("layers.{layer}.{point}");
         // With norms after the branches, a branch reads the stream as the part before it left it.
         let before = match layer {
-            0 if checkpoint.embedding_norm.is_some() => "embedding_norm".to_string(),
+            0 if checkpoint.tensors.has(Tensor::EmbeddingNorm) => "embedding_norm".to_string(),
             0 => "embedding".into(),
             _ => format!("layers.{}.output", layer - 1),
         };
@@ -279,7 +265,7 @@ fn observe(
     // Later layers have no say.
     let cut = |checkpoint: &Checkpoint| {
         let mut cut = checkpoint.clone();
-        cut.layers.truncate(layer + 1);
+        cut.tensors.truncate(layer + 1);
         cut.config.n_layers = layer + 1;
         Reference::new(&cut)
     };
@@ -288,7 +274,7 @@ fn observe(
     let config = &float.config;
     let width = match stage {
         "attention.gathered" => config.q_width(),
-        "mlp.hidden" => float.layers[layer].up.shape[0],
+        "mlp.hidden" => float.tensors[(Tensor::Up, layer)].shape[0],
         _ => config.d_model,
     };
     // Documents are dealt to threads by their number and added up in order: the same sum in every run.

@@ -76,9 +76,9 @@ pub fn compare(checkpoint: &Checkpoint, vectors: &Vectors, every_point: bool) ->
         worst = worst.max(relative);
     };
     let reference = Reference::new(checkpoint);
-    let logits = match checkpoint.config.input {
+    let logits = match checkpoint.config.options.input {
         Input::Tokens => reference.forward(&vectors.tokens(), &mut judge),
-        Input::Frames { n_features } => reference.forward_frames(&vectors.frames(n_features), &mut judge),
+        _ => reference.forward_frames(&vectors.frames(checkpoint.config.n_features), &mut judge),
     };
     let logits = logits.map_err(|error| error.to_string())?;
     // What is returned is what was observed.

@@ -9,7 +9,7 @@
 use super::math::softmax;
 use super::multiply::{View, multiply};
 use super::rows::{Gradients, Linear, Rows};
-use thumbformer_checkpoint::{Config, Layer, Positions};
+use thumbformer_checkpoint::{Config, Positions, Tensor, Tensors};
 
 /// The reduce: every position becomes an average of the values that it sees.
 #[derive(Clone)]
@@ -33,13 +33,14 @@ pub(super) struct AttentionTape {
 }
 
 impl Attention {
-    pub(super) fn new(config: &Config, layer: &Layer) -> Attention {
+    pub(super) fn new(config: &Config, tensors: &Tensors, layer: usize) -> Attention {
+        let linear = |tensor| Linear::of(tensors, tensor, layer);
         Attention {
             config: config.clone(),
-            query: Linear::new(&layer.wq, layer.bq.as_ref()),
-            key: Linear::new(&layer.wk, layer.bk.as_ref()),
-            value: Linear::new(&layer.wv, layer.bv.as_ref()),
-            output: Linear::new(&layer.wo, layer.bo.as_ref()),
+            query: linear(Tensor::Query),
+            key: linear(Tensor::Key),
+            value: linear(Tensor::Value),
+            output: linear(Tensor::AttentionOutput),
         }
     }
 
@@ -106,7 +107,10 @@ impl Attention {
 
     /// Turns pairs by their positions; the pass back turns them the other way.
     fn rotate(&self, x: &mut Rows, direction: f64) {
-        let Positions::Rotary { theta } = self.config.positions else { return };
+        if self.config.options.positions != Positions::Rotary {
+            return;
+        }
+        let theta = self.config.rope_theta;
         let (dim, half) = (self.config.head_dim, self.config.head_dim / 2);
         for i in 0..half {
             let frequency = direction * libm::pow(theta, -2.0 * i as f64 / dim as f64);

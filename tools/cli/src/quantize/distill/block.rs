@@ -10,7 +10,7 @@ use super::attention::{Attention, AttentionTape};
 use super::mlp::{Mlp, MlpTape};
 use super::rows::{Gradients, Linear, Norm, Normed, Rows};
 use thumbformer::Tensor;
-use thumbformer_checkpoint::{Config, Layer, NormPlace};
+use thumbformer_checkpoint::{Config, NormPlace, Tensors};
 
 /// A block.
 #[derive(Clone)]
@@ -31,14 +31,14 @@ pub(super) struct BlockTape {
 }
 
 impl Block {
-    pub(super) fn new(config: &Config, layer: &Layer) -> Block {
-        let norm = |gain, bias: &Option<_>| Norm::new(config.norm, config.norm_eps, gain, bias.as_ref());
+    pub(super) fn new(config: &Config, tensors: &Tensors, layer: usize) -> Block {
+        let norm = |gain| Norm::new(config, tensors, gain, layer);
         Block {
-            place: config.norm_place,
-            attention_norm: norm(&layer.attention_norm, &layer.attention_norm_bias),
-            attention: Attention::new(config, layer),
-            mlp_norm: norm(&layer.mlp_norm, &layer.mlp_norm_bias),
-            mlp: Mlp::new(config, layer),
+            place: config.options.norm_place,
+            attention_norm: norm(Tensor::AttentionNorm),
+            attention: Attention::new(config, tensors, layer),
+            mlp_norm: norm(Tensor::MlpNorm),
+            mlp: Mlp::new(config, tensors, layer),
         }
     }
 
@@ -57,44 +57,37 @@ impl Block {
     }
 
     pub(super) fn forward(&self, x: &mut Rows) -> BlockTape {
-        match self.place {
-            NormPlace::Pre => {
-                let (normed, attention_norm) = self.attention_norm.forward(x);
-                let (branch, attention) = self.attention.forward(normed);
-                x.add(&branch);
-                let (normed, mlp_norm) = self.mlp_norm.forward(x);
-                let (branch, mlp) = self.mlp.forward(normed);
-                x.add(&branch);
-                BlockTape { attention_norm, attention, mlp_norm, mlp }
-            }
-            NormPlace::Post => {
-                let (branch, attention) = self.attention.forward(x.clone());
-                x.add(&branch);
-                let (normed, attention_norm) = self.attention_norm.forward(x);
-                let (branch, mlp) = self.mlp.forward(normed.clone());
-                *x = normed;
-                x.add(&branch);
-                let (normed, mlp_norm) = self.mlp_norm.forward(x);
-                *x = normed;
-                BlockTape { attention_norm, attention, mlp_norm, mlp }
-            }
+        if self.place == NormPlace::Post {
+            let (branch, attention) = self.attention.forward(x.clone());
+            x.add(&branch);
+            let (normed, attention_norm) = self.attention_norm.forward(x);
+            let (branch, mlp) = self.mlp.forward(normed.clone());
+            *x = normed;
+            x.add(&branch);
+            let (normed, mlp_norm) = self.mlp_norm.forward(x);
+            *x = normed;
+            return BlockTape { attention_norm, attention, mlp_norm, mlp };
         }
+        let (normed, attention_norm) = self.attention_norm.forward(x);
+        let (branch, attention) = self.attention.forward(normed);
+        x.add(&branch);
+        let (normed, mlp_norm) = self.mlp_norm.forward(x);
+        let (branch, mlp) = self.mlp.forward(normed);
+        x.add(&branch);
+        BlockTape { attention_norm, attention, mlp_norm, mlp }
     }
 
     pub(super) fn backward(&self, tape: &BlockTape, dx: &mut Rows, gradients: &mut Gradients) {
-        match self.place {
-            NormPlace::Pre => {
-                let branch = self.mlp.backward(&tape.mlp, dx, gradients);
-                dx.add(&self.mlp_norm.backward(&tape.mlp_norm, &branch));
-                let branch = self.attention.backward(&tape.attention, dx, gradients);
-                dx.add(&self.attention_norm.backward(&tape.attention_norm, &branch));
-            }
-            NormPlace::Post => {
-                *dx = self.mlp_norm.backward(&tape.mlp_norm, dx);
-                dx.add(&self.mlp.backward(&tape.mlp, dx, gradients));
-                *dx = self.attention_norm.backward(&tape.attention_norm, dx);
-                dx.add(&self.attention.backward(&tape.attention, dx, gradients));
-            }
+        if self.place == NormPlace::Post {
+            *dx = self.mlp_norm.backward(&tape.mlp_norm, dx);
+            dx.add(&self.mlp.backward(&tape.mlp, dx, gradients));
+            *dx = self.attention_norm.backward(&tape.attention_norm, dx);
+            dx.add(&self.attention.backward(&tape.attention, dx, gradients));
+            return;
         }
+        let branch = self.mlp.backward(&tape.mlp, dx, gradients);
+        dx.add(&self.mlp_norm.backward(&tape.mlp_norm, &branch));
+        let branch = self.attention.backward(&tape.attention, dx, gradients);
+        dx.add(&self.attention_norm.backward(&tape.attention_norm, &branch));
     }
 }

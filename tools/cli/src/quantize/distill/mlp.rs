@@ -2,7 +2,7 @@
 
 use super::math::activate;
 use super::rows::{Gradients, Linear, Rows};
-use thumbformer_checkpoint::{Activation, Config, Layer};
+use thumbformer_checkpoint::{Activation, Config, Tensor, Tensors};
 
 /// The map: `down(activation(gate(x)) * up(x))`, or `down(activation(up(x)))`.
 #[derive(Clone)]
@@ -22,12 +22,12 @@ pub(super) struct MlpTape {
 }
 
 impl Mlp {
-    pub(super) fn new(config: &Config, layer: &Layer) -> Mlp {
+    pub(super) fn new(config: &Config, tensors: &Tensors, layer: usize) -> Mlp {
         Mlp {
-            activation: config.activation,
-            gate: layer.gate.as_ref().map(|gate| Linear::new(gate, layer.gate_bias.as_ref())),
-            up: Linear::new(&layer.up, layer.up_bias.as_ref()),
-            down: Linear::new(&layer.down, layer.down_bias.as_ref()),
+            activation: config.options.activation,
+            gate: config.options.gated.then(|| Linear::of(tensors, Tensor::Gate, layer)),
+            up: Linear::of(tensors, Tensor::Up, layer),
+            down: Linear::of(tensors, Tensor::Down, layer),
         }
     }
 

@@ -8,13 +8,13 @@
 use super::block::{Block, BlockTape};
 use super::rows::{Gradients, Linear, Norm, Normed, Rows};
 use thumbformer::Tensor;
-use thumbformer_checkpoint::{Checkpoint, Input, Mask, Pooling, Tensor as Float};
+use thumbformer_checkpoint::{Checkpoint, Input, Mask, Pooler, Pooling, Weights};
 
 /// A decoder in `f32`.
 #[derive(Clone)]
 pub(super) struct Network {
-    embedding: Float,
-    positions: Option<Float>,
+    embedding: Weights,
+    positions: Option<Weights>,
     embedding_norm: Option<Norm>,
     blocks: Vec<Block>,
     final_norm: Option<Norm>,
@@ -29,13 +29,13 @@ pub(super) struct Tape {
 
 /// What of a checkpoint this network does not compute; `None`: it is one that it computes.
 pub(super) fn lacking(checkpoint: &Checkpoint) -> Option<&'static str> {
-    let config = &checkpoint.config;
+    let options = &checkpoint.config.options;
     let table = [
-        (config.mask != Mask::Causal, "a bidirectional mask"),
-        (config.input != Input::Tokens, "an input of frames"),
-        (config.pooling != Pooling::None || checkpoint.pooler.is_some(), "a pooling"),
-        (checkpoint.class_token.is_some(), "a class token"),
-        (checkpoint.head.is_none() && !config.tied_head, "no head"),
+        (options.mask != Mask::Causal, "a bidirectional mask"),
+        (options.input != Input::Tokens, "an input of frames"),
+        (options.pooling != Pooling::None || options.pooler != Pooler::None, "a pooling"),
+        (checkpoint.tensors.has(Tensor::ClassToken), "a class token"),
+        (!options.head, "no head"),
     ];
     table.into_iter().find_map(|(lacking, name)| lacking.then_some(name))
 }
@@ -43,18 +43,16 @@ pub(super) fn lacking(checkpoint: &Checkpoint) -> Option<&'static str> {
 impl Network {
     /// The network of a checkpoint of which nothing is [`lacking`].
     pub(super) fn new(checkpoint: &Checkpoint) -> Network {
-        let config = &checkpoint.config;
-        let norm = |gain: &Option<Float>, bias: &Option<Float>| {
-            gain.as_ref().map(|gain| Norm::new(config.norm, config.norm_eps, gain, bias.as_ref()))
-        };
-        let head = checkpoint.head.as_ref().unwrap_or(&checkpoint.embedding);
+        let (config, tensors) = (&checkpoint.config, &checkpoint.tensors);
+        let norm = |gain| tensors.has(gain).then(|| Norm::new(config, tensors, gain, 0));
+        let embedding = tensors[(Tensor::Embedding, 0)].clone();
         Network {
-            embedding: checkpoint.embedding.clone(),
-            positions: checkpoint.positions.clone(),
-            embedding_norm: norm(&checkpoint.embedding_norm, &checkpoint.embedding_norm_bias),
-            blocks: checkpoint.layers.iter().map(|layer| Block::new(config, layer)).collect(),
-            final_norm: norm(&checkpoint.final_norm, &checkpoint.final_norm_bias),
-            head: Linear::new(head, checkpoint.head_bias.as_ref()),
+            positions: tensors.get(Tensor::PositionTable, 0).cloned(),
+            embedding_norm: norm(Tensor::EmbeddingNorm),
+            blocks: (0..config.n_layers).map(|layer| Block::new(config, tensors, layer)).collect(),
+            final_norm: norm(Tensor::FinalNorm),
+            head: Linear::new(checkpoint.head().unwrap_or(&embedding), tensors.get(Tensor::HeadBias, 0)),
+            embedding,
         }
     }
 

@@ -1,7 +1,7 @@
 //! A sequence of vectors, and the layers that treat each of them alone: matrix and norm.
 
 use super::multiply::{View, multiply};
-use thumbformer_checkpoint::{Norm as Kind, Tensor};
+use thumbformer_checkpoint::{Config, Norm as Kind, Tensor, Tensors, Weights};
 
 /// A sequence of vectors, `[seq, width]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +59,12 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    pub(super) fn new(weight: &Tensor, bias: Option<&Tensor>) -> Linear {
+    /// A projection that is there, with its bias.
+    pub(super) fn of(tensors: &Tensors, tensor: Tensor, layer: usize) -> Linear {
+        Linear::new(&tensors[(tensor, layer)], tensor.bias().and_then(|bias| tensors.get(bias, layer)))
+    }
+
+    pub(super) fn new(weight: &Weights, bias: Option<&Weights>) -> Linear {
         let (outputs, inputs) = (weight.shape[0], weight.shape[1]);
         let bias = bias.map(|bias| bias.data.clone());
         let mut linear = Linear { inputs, outputs, weight: Vec::new(), transposed: Vec::new(), bias, slot: None };
@@ -127,8 +132,15 @@ pub(super) struct Normed {
 }
 
 impl Norm {
-    pub(super) fn new(kind: Kind, eps: f32, gain: &Tensor, bias: Option<&Tensor>) -> Norm {
-        Norm { kind, eps, gain: gain.data.clone(), bias: bias.map(|bias| bias.data.clone()) }
+    /// A norm that is there, with its bias.
+    pub(super) fn new(config: &Config, tensors: &Tensors, gain: Tensor, layer: usize) -> Norm {
+        let bias = gain.bias().and_then(|bias| tensors.get(bias, layer));
+        Norm {
+            kind: config.options.norm,
+            eps: config.norm_eps,
+            gain: tensors[(gain, layer)].data.clone(),
+            bias: bias.map(|bias| bias.data.clone()),
+        }
     }
 
     pub(super) fn forward(&self, x: &Rows) -> (Rows, Normed) {

@@ -4,11 +4,11 @@ use super::latent::Latent;
 use super::math::softmax;
 use super::network::Network;
 use super::rows::{Gradients, Rows};
-use crate::quantize::{Quantized, STAGES, matrix_of, rounded};
+use crate::quantize::{Quantized, STAGES, rounded};
 use anyhow::{Context, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use thumbformer::Tensor;
-use thumbformer_checkpoint::{Checkpoint, Tensor as Float};
+use thumbformer_checkpoint::{Checkpoint, Weights};
 
 /// The network that is trained, and what its matrices are rounded from.
 pub(super) struct Student {
@@ -27,13 +27,12 @@ impl Student {
         let plain = rounded(checkpoint)?;
         let (latents, sizes) = (Vec::new(), Vec::new());
         let mut student = Student { network: Network::new(checkpoint), latents, plain, sizes, threads };
-        let mut layers = checkpoint.layers.clone();
-        for (index, layer) in layers.iter_mut().enumerate() {
+        for index in 0..checkpoint.config.n_layers {
             for &tensor in STAGES.iter().flat_map(|(_, tensors)| *tensors) {
                 // A matrix that has no int4, or is zero, stays as it is.
                 let Some(int4) = student.plain.get(index, tensor).filter(|int4| int4.scale > 0.0) else { continue };
-                let (Some(linear), Some(Float { data, .. })) =
-                    (student.network.linear_mut(index, tensor), matrix_of(layer, tensor))
+                let (Some(linear), Some(Weights { data, .. })) =
+                    (student.network.linear_mut(index, tensor), checkpoint.tensors.get(tensor, index))
                 else {
                     continue;
                 };

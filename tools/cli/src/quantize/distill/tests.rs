@@ -7,12 +7,14 @@ use super::network::Network;
 use super::rows::{Gradients, Rows};
 use super::{Student, WINDOW, distilled, lacking};
 use crate::convert::{Settings, convert_with};
-use crate::quantize::{Quantized, STAGES, matrix_of, rounded};
+use crate::quantize::{Quantized, STAGES, rounded};
+use thumbformer::Model;
 use thumbformer::image::Int4;
 use thumbformer::state::HostState;
-use thumbformer::{Model, Tensor};
 use thumbformer_checkpoint::random::{Extras, Random};
-use thumbformer_checkpoint::{Activation, Checkpoint, Config, Input, Layer, Mask, Norm, NormPlace, Pooling, Positions};
+use thumbformer_checkpoint::{
+    Activation, Checkpoint, Config, Input, Mask, Norm, NormPlace, Options, Pooling, Positions, Tensor, Tensors,
+};
 use thumbformer_reference::Reference;
 
 const VOCAB: usize = 23;
@@ -20,65 +22,39 @@ const MAX_SEQ: usize = 40;
 
 /// A small decoder, its options drawn by lot.
 fn decoder(random: &mut Random) -> Checkpoint {
-    let (norm, activation) = (
-        random.pick(&[Norm::Rms, Norm::Layer]),
-        random.pick(&[Activation::Silu, Activation::GeluErf, Activation::GeluTanh, Activation::Relu]),
-    );
+    let mut options = Options::LLAMA;
+    options.norm = random.pick(Norm::ALL);
+    options.activation = random.pick(Activation::ALL);
     let (head_dim, (n_heads, n_kv_heads)) = (random.pick(&[4, 6]), random.pick(&[(2, 2), (4, 2), (3, 1)]));
     let (d_model, d_ff, tied_head) = (random.pick(&[16, 36]), random.pick(&[21, 48]), random.pick(&[true, false]));
-    let positions = random.pick(&[Positions::Rotary { theta: 100.0 }, Positions::Table, Positions::None]);
-    let extras = Extras {
-        biases: random.pick(&[true, false]),
-        norm_bias: random.pick(&[true, false]),
-        gated: random.pick(&[true, false]),
-    };
-    let config = Config {
-        d_model,
-        n_layers: 2,
-        n_heads,
-        n_kv_heads,
-        head_dim,
-        d_ff,
-        vocab: VOCAB,
-        max_seq: MAX_SEQ,
-        norm,
-        norm_place: random.pick(&[NormPlace::Pre, NormPlace::Post]),
-        norm_eps: 1e-5,
-        activation,
-        mask: Mask::Causal,
-        sliding_window: random.pick(&[None, Some(5)]),
-        positions,
-        input: Input::Tokens,
-        pooling: Pooling::None,
-        attention_scale: Config::usual_scale(head_dim) * random.pick(&[1.0, 0.5]),
-        n_outputs: VOCAB,
-        labels: Vec::new(),
-        tied_head,
-        bos: None,
-        eos: Vec::new(),
-    };
-    let layers: Vec<Layer> = (0..config.n_layers).map(|_| random.layer(&config, extras)).collect();
-    let mut gain = |wanted: bool| wanted.then(|| random.tensor("gain", &[d_model], 0.2, 1.0));
-    let (embedding_norm, final_norm) = (gain(d_ff == 48), gain(d_model == 16 || n_heads == 4));
-    let norm_bias = extras.norm_bias && norm == Norm::Layer;
-    Checkpoint {
-        source: "random".into(),
-        architecture: "random".into(),
-        embedding: random.tensor("embedding", &[VOCAB, d_model], 1.0, 0.0),
-        embedding_bias: None,
-        class_token: None,
-        positions: (positions == Positions::Table).then(|| random.tensor("positions", &[MAX_SEQ, d_model], 0.5, 0.0)),
-        embedding_norm_bias: random.optional(embedding_norm.is_some() && norm_bias, d_model),
-        embedding_norm,
-        layers,
-        final_norm_bias: random.optional(final_norm.is_some() && norm_bias, d_model),
-        final_norm,
-        pooler: None,
-        head: (!tied_head).then(|| random.matrix(VOCAB, d_model)),
-        head_bias: random.optional(extras.biases, VOCAB),
-        tokenizer: None,
-        config,
+    options.positions = random.pick(&[Positions::Rotary, Positions::Table, Positions::None]);
+    let extras = Extras { biases: random.pick(&[true, false]), norm_bias: random.pick(&[true, false]) };
+    options.gated = random.pick(&[true, false]);
+    options.norm_place = random.pick(&[NormPlace::Pre, NormPlace::Post]);
+    let mut config = Config::new(options, d_model, n_heads, head_dim);
+    (config.n_layers, config.n_kv_heads, config.d_ff, config.max_seq) = (2, n_kv_heads, d_ff, MAX_SEQ);
+    (config.vocab, config.n_outputs, config.rope_theta) = (VOCAB, VOCAB, 100.0);
+    config.sliding_window = random.pick(&[None, Some(5)]);
+    config.attention_scale = Config::usual_scale(head_dim) * random.pick(&[1.0, 0.5]);
+    let mut tensors = Tensors::default();
+    (0..config.n_layers).for_each(|layer| random.layer(&mut tensors, &config, extras, layer));
+    let norm_bias = extras.norm_bias && options.norm == Norm::Layer;
+    let (embedding_norm, final_norm) = (d_ff == 48, d_model == 16 || n_heads == 4);
+    let table = options.positions == Positions::Table;
+    let others = [
+        (Tensor::EmbeddingNorm, embedding_norm.then(|| random.tensor("gain", &[d_model], 0.2, 1.0))),
+        (Tensor::FinalNorm, final_norm.then(|| random.tensor("gain", &[d_model], 0.2, 1.0))),
+        (Tensor::Embedding, Some(random.tensor("embedding", &[VOCAB, d_model], 1.0, 0.0))),
+        (Tensor::PositionTable, table.then(|| random.tensor("positions", &[MAX_SEQ, d_model], 0.5, 0.0))),
+        (Tensor::EmbeddingNormBias, random.optional(embedding_norm && norm_bias, d_model)),
+        (Tensor::FinalNormBias, random.optional(final_norm && norm_bias, d_model)),
+        (Tensor::Head, (!tied_head).then(|| random.matrix(VOCAB, d_model))),
+        (Tensor::HeadBias, random.optional(extras.biases, VOCAB)),
+    ];
+    for (tensor, weights) in others {
+        weights.into_iter().for_each(|weights| tensors.insert(tensor, 0, weights));
     }
+    Checkpoint { source: "random".into(), architecture: "random".into(), config, tensors, tokenizer: None }
 }
 
 fn text(random: &mut Random, count: usize) -> Vec<u16> {
@@ -123,9 +99,10 @@ fn gradients_are_finite_differences_for_every_option_and_matrix() {
     let mut count = 0;
     for case in 0..24 {
         let mut checkpoint = decoder(&mut random);
-        if checkpoint.config.activation == Activation::Relu {
+        if checkpoint.config.options.activation == Activation::Relu {
             // Finite differences do not see its corner: the passes back are the same for all functions but for their slopes.
-            checkpoint.config.activation = random.pick(&[Activation::Silu, Activation::GeluErf, Activation::GeluTanh]);
+            checkpoint.config.options.activation =
+                random.pick(&[Activation::Silu, Activation::Gelu, Activation::GeluTanh]);
         }
         let mut network = Network::new(&checkpoint);
         let matrices = trained(&mut network, &checkpoint);
@@ -169,7 +146,7 @@ fn gradients_are_finite_differences_for_every_option_and_matrix() {
 
 #[test]
 fn slopes_are_finite_differences_and_exp_keeps_its_bound() {
-    for activation in [Activation::Silu, Activation::GeluErf, Activation::GeluTanh, Activation::Relu] {
+    for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
         for step in -80..80 {
             let x = 0.1 * step as f32 + 0.05;
             let difference = (activate(activation, x + 0.01).0 - activate(activation, x - 0.01).0) / 0.02;
@@ -240,9 +217,9 @@ fn what_is_trained_is_what_an_image_stores() {
 /// The mean divergence of the checkpoint with int4 matrices from itself, by the reference.
 fn divergence(checkpoint: &Checkpoint, quantized: &Quantized, documents: &[Vec<u16>]) -> f64 {
     let mut changed = checkpoint.clone();
-    for (index, layer) in changed.layers.iter_mut().enumerate() {
+    for index in 0..changed.config.n_layers {
         for &tensor in STAGES.iter().flat_map(|(_, tensors)| *tensors) {
-            if let (Some(int4), Some(float)) = (quantized.get(index, tensor), matrix_of(layer, tensor)) {
+            if let (Some(int4), Some(float)) = (quantized.get(index, tensor), changed.tensors.get_mut(tensor, index)) {
                 float.data = values(int4);
             }
         }
@@ -303,11 +280,11 @@ fn what_cannot_be_distilled_is_refused_by_name() {
     let documents = vec![text(&mut random, MAX_SEQ); 30];
     type Change = fn(&mut Checkpoint);
     let table: [(&str, Change); 5] = [
-        ("a bidirectional mask", |c| c.config.mask = Mask::Bidirectional),
-        ("an input of frames", |c| c.config.input = Input::Frames { n_features: 4 }),
-        ("a pooling", |c| c.config.pooling = Pooling::Last),
-        ("a class token", |c| c.class_token = Some(c.embedding.clone())),
-        ("no head", |c| (c.head, c.config.tied_head) = (None, false)),
+        ("a bidirectional mask", |c| c.config.options.mask = Mask::Bidirectional),
+        ("an input of frames", |c| c.config.options.input = Input::Frames),
+        ("a pooling", |c| c.config.options.pooling = Pooling::Last),
+        ("a class token", |c| c.tensors.insert(Tensor::ClassToken, 0, c.tensors[(Tensor::Embedding, 0)].clone())),
+        ("no head", |c| c.config.options.head = false),
     ];
     for (name, change) in table {
         let mut changed = sound.clone();
@@ -323,7 +300,7 @@ fn what_cannot_be_distilled_is_refused_by_name() {
 fn a_matrix_of_zeros_stays_one() {
     let mut random = Random::new(2);
     let mut checkpoint = decoder(&mut random);
-    checkpoint.layers[1].wo.data.fill(0.0);
+    checkpoint.tensors[(Tensor::AttentionOutput, 1)].data.fill(0.0);
     let windows = vec![text(&mut random, MAX_SEQ); 4];
     let windows: Vec<&[u16]> = windows.iter().map(Vec::as_slice).collect();
     let mut student = Student::new(&checkpoint, 1).expect("a student");

@@ -1,0 +1,245 @@
+//! The table of an importer: under which name a file holds each tensor, and how it is stored there.
+//!
+//! ```text
+//! rows: Tensor ─► "layers.#.attn.q" ─┐
+//! Config ─► Dims ─► shape ───────────┴─► Source: the file's tensor ─► transposed, cut, reordered ─► Tensors
+//! ```
+//! Which tensors there are and which may have a bias follows from the options, as the core's table has it.
+
+use thumbformer::{Dims, Encoding, Part, Presence, Tensor};
+
+use crate::{Config, Error, Tensors, Weights};
+
+/// Whether the tensors of a kind have biases.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bias {
+    /// None has: one in the file has no place.
+    Absent,
+    /// All have: a missing one is an error.
+    Required,
+    /// All have if the file has it, in layer 0.
+    AsInFile,
+}
+
+impl Bias {
+    /// As a setting says.
+    pub(crate) fn of(present: bool) -> Self {
+        if present { Bias::Required } else { Bias::Absent }
+    }
+}
+
+/// A file that tensors are taken from by name.
+pub(crate) trait Source {
+    /// Whether the file has a tensor of this name.
+    fn has(&self, name: &str) -> bool;
+
+    /// One tensor of known name and shape.
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Weights, Error>;
+}
+
+/// One tensor in a file; `#` in its name stands for the layer's number.
+pub(crate) struct Row {
+    tensor: Tensor,
+    weight: String,
+    bias: String,
+    has_bias: Bias,
+    /// Other dimensions of the same values.
+    shape: Option<Vec<usize>>,
+    /// A matrix is stored as `[in, out]`.
+    transposed: bool,
+    /// It is this part of a matrix of queries, keys and values.
+    third: Option<usize>,
+    /// Pairs of rotary positions are rows `2 i` and `2 i + 1` of a head.
+    adjacent: bool,
+}
+
+impl Row {
+    /// `name.weight`, and `name.bias` if it has one.
+    pub(crate) fn new(tensor: Tensor, name: impl AsRef<str>, has_bias: Bias) -> Row {
+        let name = name.as_ref();
+        Row { has_bias, ..Row::pair(tensor, &format!("{name}.weight"), &format!("{name}.bias")) }
+    }
+
+    /// A tensor and its bias under names of their own; the bias as the file has it.
+    pub(crate) fn pair(tensor: Tensor, weight: &str, bias: &str) -> Row {
+        let (weight, bias) = (weight.into(), bias.into());
+        Row {
+            tensor,
+            weight,
+            bias,
+            has_bias: Bias::AsInFile,
+            shape: None,
+            transposed: false,
+            third: None,
+            adjacent: false,
+        }
+    }
+
+    /// A tensor without bias.
+    pub(crate) fn alone(tensor: Tensor, name: impl AsRef<str>) -> Row {
+        Row { has_bias: Bias::Absent, ..Row::pair(tensor, name.as_ref(), "") }
+    }
+
+    /// The same values in other dimensions.
+    pub(crate) fn shape(self, shape: Vec<usize>) -> Row {
+        Row { shape: Some(shape), ..self }
+    }
+
+    /// Stored as `[in, out]`, if so.
+    pub(crate) fn transposed(self, transposed: bool) -> Row {
+        Row { transposed, ..self }
+    }
+
+    /// Queries (0), keys (1) or values (2) out of one matrix.
+    pub(crate) fn third(self, third: usize) -> Row {
+        Row { third: Some(third), ..self }
+    }
+
+    /// Rows `2 i` and `2 i + 1` of a head are a pair in the file.
+    pub(crate) fn adjacent(self) -> Row {
+        Row { adjacent: true, ..self }
+    }
+
+    fn read(&self, source: &mut impl Source, dims: &Dims, layer: usize, tensors: &mut Tensors) -> Result<(), Error> {
+        let named = |name: &str, layer: usize| name.replace('#', &layer.to_string());
+        let mut weights = self.take(source, &named(&self.weight, layer), self.tensor, dims)?;
+        if self.transposed {
+            weights = transpose(weights);
+        }
+        if self.adjacent {
+            weights = adjacent_to_halves(weights, dims.head_dim);
+        }
+        tensors.insert(self.tensor, layer, self.cut(weights, self.tensor, dims));
+        let Some(bias) = self.tensor.bias().filter(|bias| bias.presence(&dims.options) != Presence::Never) else {
+            return Ok(());
+        };
+        let has_bias = match self.has_bias {
+            Bias::Absent => false,
+            Bias::Required => true,
+            Bias::AsInFile => source.has(&named(&self.bias, 0)),
+        };
+        if has_bias {
+            let weights = self.take(source, &named(&self.bias, layer), bias, dims)?;
+            tensors.insert(bias, layer, self.cut(weights, bias, dims));
+        }
+        Ok(())
+    }
+
+    /// A tensor as the file holds it.
+    fn take(&self, source: &mut impl Source, name: &str, tensor: Tensor, dims: &Dims) -> Result<Weights, Error> {
+        let mut shape = shape(dims, tensor);
+        if self.third.is_some() {
+            shape[0] *= 3;
+        }
+        if self.transposed {
+            shape.reverse();
+        }
+        match &self.shape {
+            Some(stored) if tensor == self.tensor => Ok(Weights { shape, ..source.take(name, stored)? }),
+            _ => source.take(name, &shape),
+        }
+    }
+
+    /// The part of a tensor that holds several.
+    fn cut(&self, weights: Weights, tensor: Tensor, dims: &Dims) -> Weights {
+        let Some(third) = self.third else { return weights };
+        let size = weights.data.len() / 3;
+        let data = weights.data[third * size..(third + 1) * size].to_vec();
+        Weights { shape: shape(dims, tensor), data, ..weights }
+    }
+}
+
+/// Dimensions of a tensor in memory.
+pub(crate) fn shape(dims: &Dims, tensor: Tensor) -> Vec<usize> {
+    let (rows, cols) = dims.shape(tensor);
+    if tensor.encoding() == Encoding::Vector { vec![cols] } else { vec![rows, cols] }
+}
+
+/// Reads all tensors of a table that mean something with the options: before the layers, of each layer, after the layers.
+pub(crate) fn read(source: &mut impl Source, config: &Config, rows: &[Row]) -> Result<Tensors, Error> {
+    read_with(source, config, &[], rows)
+}
+
+/// As [`read`], with the width of each layer's MLP where they differ.
+pub(crate) fn read_with(
+    source: &mut impl Source,
+    config: &Config,
+    widths: &[usize],
+    rows: &[Row],
+) -> Result<Tensors, Error> {
+    let mut tensors = Tensors::default();
+    let mut dims = config.dims();
+    for (part, layers) in [(Part::Before, 1), (Part::Layer, config.n_layers), (Part::After, 1)] {
+        for layer in 0..layers {
+            dims.d_ff = widths.get(layer).copied().unwrap_or(config.d_ff);
+            let here =
+                |row: &&Row| row.tensor.part() == part && row.tensor.presence(&config.options) != Presence::Never;
+            for row in rows.iter().filter(here) {
+                row.read(source, &dims, layer, &mut tensors)?;
+            }
+        }
+    }
+    Ok(tensors)
+}
+
+fn transpose(weights: Weights) -> Weights {
+    let [rows, columns] = [weights.shape[0], weights.shape[1]];
+    let data = (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
+    Weights { data: data.map(|index| weights.data[index]).collect(), shape: vec![columns, rows], name: weights.name }
+}
+
+/// Rows `2 i` and `2 i + 1` of a head become rows `i` and `i + head_dim / 2`. Moving the rows of queries and keys alike
+/// leaves every product of the two as it was.
+pub(crate) fn adjacent_to_halves(weights: Weights, head_dim: usize) -> Weights {
+    let width = weights.shape[1];
+    let mut data = Vec::with_capacity(weights.data.len());
+    for head in weights.data.chunks(head_dim * width) {
+        for parity in 0..2 {
+            head.chunks(width).skip(parity).step_by(2).for_each(|row| data.extend_from_slice(row));
+        }
+    }
+    Weights { data, ..weights }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use thumbformer::Options;
+
+    #[test]
+    fn adjacent_pairs_become_halves_within_each_head() {
+        let weights = Weights { name: "wq".into(), shape: vec![8, 1], data: (0..8).map(|x| x as f32).collect() };
+        assert_eq!(adjacent_to_halves(weights, 4).data, [0., 2., 1., 3., 4., 6., 5., 7.]);
+    }
+
+    /// One matrix, whatever the name.
+    struct One(Weights);
+
+    impl Source for One {
+        fn has(&self, _: &str) -> bool {
+            false
+        }
+
+        fn take(&mut self, _: &str, shape: &[usize]) -> Result<Weights, Error> {
+            assert_eq!(shape, self.0.shape);
+            Ok(self.0.clone())
+        }
+    }
+
+    #[test]
+    fn a_transposed_matrix_is_cut_into_queries_keys_and_values() {
+        let data = (0..12).map(|x| x as f32).collect();
+        let mut stored = One(Weights { name: "c_attn".into(), shape: vec![2, 6], data });
+        let mut config = Config::new(Options::LLAMA, 2, 1, 2);
+        config.n_layers = 1;
+        let rows = [Tensor::Query, Tensor::Key, Tensor::Value].into_iter().zip(0..);
+        let rows: Vec<Row> = rows
+            .map(|(tensor, third)| Row::new(tensor, "c_attn", Bias::Absent).transposed(true).third(third))
+            .collect();
+        let found = read(&mut stored, &config, &rows).unwrap();
+        let data = |tensor| found[(tensor, 0)].data.clone();
+        assert_eq!(data(Tensor::Query), [0., 6., 1., 7.]);
+        assert_eq!(data(Tensor::Key), [2., 8., 3., 9.]);
+        assert_eq!(data(Tensor::Value), [4., 10., 5., 11.]);
+    }
+}

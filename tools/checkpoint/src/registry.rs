@@ -1,0 +1,82 @@
+//! The importers, a row for each: by what it is recognised, and how it reads.
+//!
+//! ```text
+//! folder ─► config.json: architecture or model_type ─┐
+//!           tensors' names, where it says neither ───┼─► row ─► load ─► Checkpoint
+//! file ───► first bytes ─────────────────────────────┘
+//! ```
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::huggingface::{bert, gpt2, llama, vit};
+use crate::weights::WeightsFile;
+use crate::{Checkpoint, Error, gguf, llama2c, native, pytorch};
+
+/// Reads a folder whose `config.json`, at `path`, is `config`.
+type LoadFolder = fn(folder: &Path, path: &Path, config: Value) -> Result<Checkpoint, Error>;
+/// Reads a file that holds `bytes`.
+type LoadFile = fn(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error>;
+
+/// Folders: the name in `config.json`, and where that is missing, how a tensor's name ends.
+const FOLDERS: [(&str, Option<&str>, LoadFolder); 9] = [
+    ("llama", None, llama::load),
+    ("mistral", None, llama::load),
+    ("gpt2", None, gpt2::load_gpt2),
+    ("nanogpt", None, gpt2::load_nanogpt),
+    ("bert", None, bert::load_bert),
+    ("distilbert", None, bert::load_distilbert),
+    ("vit", None, vit::load),
+    (pytorch::NAME, Some(pytorch::MARK), pytorch::load),
+    (native::NAME, None, native::load),
+];
+
+/// Files: how they begin. The last one has no mark, and judges its header itself.
+const FILES: [(&[u8], LoadFile); 2] = [(&gguf::MAGIC, gguf::load), (&[], llama2c::load)];
+
+/// Reads configuration and weights; a tokenizer beside them is the caller's.
+pub(crate) fn load(path: &Path) -> Result<Checkpoint, Error> {
+    if path.is_dir() {
+        return load_folder(path);
+    }
+    let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.into(), source })?;
+    let (_, load) = FILES.iter().find(|(mark, _)| bytes.starts_with(mark)).unwrap_or(&FILES[FILES.len() - 1]);
+    load(path, &bytes)
+}
+
+fn load_folder(folder: &Path) -> Result<Checkpoint, Error> {
+    let path = folder.join("config.json");
+    let by_tensors = || FOLDERS.iter().find(|(_, mark, _)| mark.is_some_and(|mark| has_tensor(folder, mark)));
+    if !path.is_file()
+        && let Some((.., load)) = by_tensors()
+    {
+        // Asks for all that such a file must say.
+        return load(folder, &path, Value::Null);
+    }
+    let text = std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+    let value: Value = serde_json::from_str(&text).map_err(|source| Error::Json { path: path.clone(), source })?;
+    // The name comes first: another architecture lacks the keys of this one, and "missing key" would mislead.
+    let name = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_string);
+    let found = name("architecture").or(name("model_type"));
+    let row = match &found {
+        Some(found) => FOLDERS.iter().find(|(name, ..)| name == found),
+        None => by_tensors(),
+    };
+    if let Some((.., load)) = row {
+        return load(folder, &path, value);
+    }
+    let tensors = WeightsFile::read(folder).and_then(|file| Ok(file.reader()?.names()));
+    Err(Error::Architecture {
+        path,
+        found: found.unwrap_or("(none named by model_type or architecture)".into()),
+        supported: FOLDERS.map(|(name, ..)| name).join(", "),
+        tensors: tensors.unwrap_or_else(|_| "cannot be read".into()),
+    })
+}
+
+/// Whether a tensor's name ends so.
+fn has_tensor(folder: &Path, end: &str) -> bool {
+    let file = WeightsFile::read(folder);
+    file.is_ok_and(|file| file.reader().is_ok_and(|reader| reader.iter_names().any(|name| name.ends_with(end))))
+}
