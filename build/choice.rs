@@ -20,6 +20,13 @@ pub fn backend(build: &Build) -> Result<(&'static str, Option<&'static str>), St
     let has_dsp = has_dsp(build);
     match build.forced {
         Some("scalar") => return Ok(("scalar", None)),
+        Some("nosimd") if has_no_simd(build.target) => return Ok(("nosimd", None)),
+        Some("nosimd") => {
+            return Err(format!(
+                "THUMBFORMER_BACKEND=nosimd is for Cortex-M0, M0+, M3 and M23, not for {}",
+                build.target
+            ));
+        }
         Some("dsp") if has_dsp => return Ok(("dsp", None)),
         Some("dsp") => {
             return Err(format!(
@@ -41,7 +48,7 @@ pub fn backend(build: &Build) -> Result<(&'static str, Option<&'static str>), St
             return Err("THUMBFORMER_BACKEND=simd needs the feature `portable-simd`".into());
         }
         Some(other) => {
-            return Err(format!("THUMBFORMER_BACKEND={other}: expected scalar, dsp, helium or simd"));
+            return Err(format!("THUMBFORMER_BACKEND={other}: expected scalar, nosimd, dsp, helium or simd"));
         }
         None => {}
     }
@@ -50,7 +57,9 @@ pub fn backend(build: &Build) -> Result<(&'static str, Option<&'static str>), St
         Ok(("helium", None))
     } else if has_dsp {
         Ok(("dsp", None))
-    } else if build.portable_simd && !is_small(build.target) {
+    } else if has_no_simd(build.target) {
+        Ok(("nosimd", None))
+    } else if build.portable_simd {
         Ok(("simd", None))
     } else if build.target.starts_with("thumbv8m.main") && !without_dsp(build) {
         let warning = "thumbv8m.main without a target-cpu: the slow `scalar` backend is used. Add \
@@ -112,8 +121,8 @@ pub fn has_long_multiply(target: &str) -> bool {
     !target.starts_with("thumbv6m") && !target.starts_with("thumbv8m.base")
 }
 
-/// Whether the core has no SIMD at all, so that `scalar` is made for it: M0, M0+, M3, M23.
-pub fn is_small(target: &str) -> bool {
+/// Whether the core has no SIMD at all, which `nosimd` is made for: M0, M0+, M3, M23.
+pub fn has_no_simd(target: &str) -> bool {
     ["thumbv6m", "thumbv7m-", "thumbv8m.base"].iter().any(|family| target.starts_with(family))
 }
 

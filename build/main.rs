@@ -8,10 +8,10 @@ fn main() {
     println!("cargo:rerun-if-changed=build");
     println!("cargo:rerun-if-env-changed=THUMBFORMER_BACKEND");
     println!("cargo:rerun-if-env-changed=RUSTC_BOOTSTRAP");
-    println!("cargo:rustc-check-cfg=cfg(thumbformer_backend, values(\"scalar\", \"dsp\", \"helium\", \"simd\"))");
     println!(
-        "cargo:rustc-check-cfg=cfg(thumbformer_fpu, thumbformer_long_multiply, thumbformer_armv8m, thumbformer_small)"
+        "cargo:rustc-check-cfg=cfg(thumbformer_backend, values(\"scalar\", \"nosimd\", \"dsp\", \"helium\", \"simd\"))"
     );
+    println!("cargo:rustc-check-cfg=cfg(thumbformer_fpu, thumbformer_long_multiply, thumbformer_armv8m)");
     let target = var("TARGET").unwrap_or_default();
     let feature = |name: &str| var_os(format!("CARGO_FEATURE_{name}")).is_some();
     let portable_simd = feature("PORTABLE_SIMD");
@@ -34,9 +34,6 @@ fn main() {
     match choice::backend(&build) {
         Ok((backend, warning)) => {
             println!("cargo:rustc-cfg=thumbformer_backend=\"{backend}\"");
-            if backend == "scalar" && choice::is_small(&target) {
-                println!("cargo:rustc-cfg=thumbformer_small");
-            }
             if let Some(warning) = warning {
                 println!("cargo:warning={warning}");
             }

@@ -239,18 +239,7 @@ impl Error {
             Error::StateTooSmall { .. } => {
                 "the state has the wrong size for this model; take the state type that `model!` made for this very image"
             }
-            Error::Packing { expected: Packing::M4, .. } => {
-                "the image is packed for other cores; convert it with `--pack m4` for Cortex-M4, M7 and M33"
-            }
-            Error::Packing { expected: Packing::M55, .. } => {
-                "the image is packed for other cores; convert it with `--pack m55` for Cortex-M55 and M85"
-            }
-            Error::Packing { expected: Packing::M0, .. } => {
-                "the image is packed for other cores; convert it with `--pack m0` for Cortex-M0, M0+ and M3"
-            }
-            Error::Packing { expected: Packing::Host, .. } => {
-                "the image is packed for other cores; convert it with `--pack host`"
-            }
+            Error::Packing { expected, .. } => expected.remedy(),
             Error::TokenOutOfVocabulary { .. } => "the token is not in the vocabulary; use this image's own tokenizer",
             Error::WrongInput { .. } => "the model takes another kind of input; call the function for it",
             Error::FrameLength { .. } => {

@@ -3,7 +3,7 @@
 #[path = "../build/choice.rs"]
 mod choice;
 
-use choice::{Build, backend, has_fpu, has_helium, has_long_multiply, is_small, refusal, takes_unstable};
+use choice::{Build, backend, has_fpu, has_helium, has_long_multiply, has_no_simd, refusal, takes_unstable};
 
 struct Case {
     target: &'static str,
@@ -25,12 +25,12 @@ fn every_target_gets_its_backend_on_every_compiler() {
     let m33 = "thumbv8m.main-none-eabihf";
     let cases = [
         case(host, &[], "scalar"),
-        case("thumbv6m-none-eabi", &[], "scalar"),
-        case("thumbv7m-none-eabi", &[], "scalar"),
+        case("thumbv6m-none-eabi", &[], "nosimd"),
+        case("thumbv7m-none-eabi", &[], "nosimd"),
         case("thumbv7em-none-eabi", &[], "dsp"),
         case("thumbv7em-none-eabihf", &[], "dsp"),
         case("thumbv7em-none-eabihf", &["-C", "target-cpu=cortex-m7"], "dsp"),
-        case("thumbv8m.base-none-eabi", &[], "scalar"),
+        case("thumbv8m.base-none-eabi", &[], "nosimd"),
         case(m33, &["-C", "target-cpu=cortex-m33"], "dsp"),
         case(m33, &["-Ctarget-cpu=cortex-m33"], "dsp"),
         case(m33, &["-C", "target-cpu=cortex-m55"], "helium"),
@@ -47,7 +47,7 @@ fn every_target_gets_its_backend_on_every_compiler() {
         Case { warns: true, ..case("thumbv8m.main-none-eabi", &["-C", "link-arg=-Tlink.x"], "scalar") },
         Case { portable_simd: true, ..case(host, &[], "simd") },
         // The feature takes no core its own backend away.
-        Case { portable_simd: true, ..case("thumbv6m-none-eabi", &[], "scalar") },
+        Case { portable_simd: true, ..case("thumbv6m-none-eabi", &[], "nosimd") },
         Case { portable_simd: true, ..case("thumbv7em-none-eabihf", &[], "dsp") },
         Case { portable_simd: true, ..case(m33, &["-Ctarget-cpu=cortex-m55"], "helium") },
         Case { portable_simd: true, forced: Some("simd"), ..case("thumbv7em-none-eabihf", &[], "simd") },
@@ -56,10 +56,17 @@ fn every_target_gets_its_backend_on_every_compiler() {
         Case { forced: Some("dsp"), ..case(m33, &["-Ctarget-cpu=cortex-m55"], "dsp") },
         Case { forced: Some("helium"), ..case(m33, &["-Ctarget-cpu=cortex-m55"], "helium") },
         Case { forced: Some("helium"), expected: Err("has no Helium"), ..case(m33, &["-Ctarget-cpu=cortex-m33"], "") },
+        Case { forced: Some("scalar"), ..case("thumbv6m-none-eabi", &[], "scalar") },
+        Case { forced: Some("nosimd"), ..case("thumbv7m-none-eabi", &[], "nosimd") },
+        Case { forced: Some("nosimd"), expected: Err("M0+, M3 and M23"), ..case("thumbv7em-none-eabihf", &[], "") },
         Case { forced: Some("scalar"), ..case("thumbv7em-none-eabihf", &[], "scalar") },
         Case { forced: Some("dsp"), expected: Err("no DSP extension"), ..case(host, &[], "") },
         Case { forced: Some("simd"), expected: Err("portable-simd"), ..case(host, &[], "") },
-        Case { forced: Some("portable"), expected: Err("expected scalar, dsp, helium or simd"), ..case(host, &[], "") },
+        Case {
+            forced: Some("portable"),
+            expected: Err("expected scalar, nosimd, dsp, helium or simd"),
+            ..case(host, &[], "")
+        },
     ];
     let mut wrong = Vec::new();
     for case in &cases {
@@ -96,7 +103,7 @@ fn what_the_core_computes_in_hardware_follows_from_the_target() {
     ];
     for (target, fpu, long_multiply, small) in table {
         assert_eq!(
-            (has_fpu(target), has_long_multiply(target), is_small(target)),
+            (has_fpu(target), has_long_multiply(target), has_no_simd(target)),
             (fpu, long_multiply, small),
             "{target}"
         );

@@ -400,19 +400,32 @@ fn bytes_that_are_no_words_are_refused() {
 
 #[test]
 fn errors_say_where_what_and_what_helps() {
-    let table: [(Error, &[&str]); 7] = [
+    let table: [(Error, &[&str]); 6] = [
         (Error::Length { expected: 100, found: 64 }, &["expected 100", "found 64", "cut off"]),
         (Error::Checksum { expected: 1, found: 2 }, &["00000001", "00000002", "convert it again"]),
         (Error::BadValue { tensor: Tensor::Query, layer: 3, index: 17 }, &["Query", "layer 3", "value 17", "NaN"]),
         (Error::TokenOutOfVocabulary { token: 600, vocab: 512 }, &["600", "512", "tokenizer"]),
         (Error::CacheFull { max_seq: 256 }, &["256", "reset"]),
         (Error::StateTooSmall { expected: 9, found: 8 }, &["9", "8", "model!"]),
-        (Error::Packing { expected: Packing::M55, found: Packing::M4 }, &["m55", "m4", "--pack m55", "Cortex-M55"]),
     ];
     for (error, words) in table {
         let text = error.to_string();
         for word in words {
             assert!(text.contains(word), "expected {word:?} in {text:?}");
+        }
+    }
+    let cores = |packing| match packing {
+        Packing::M0 => "Cortex-M0, M0+ and M3",
+        Packing::M4 => "Cortex-M4, M7 and M33",
+        Packing::M55 => "Cortex-M55 and M85",
+        _ => "",
+    };
+    for expected in Packing::ALL {
+        for found in Packing::ALL.into_iter().filter(|&found| found != expected) {
+            let text = Error::Packing { expected, found }.to_string();
+            let (wanted, had) = (expected.name(), found.name());
+            let words = [&*format!("expected {wanted}, found {had}"), &*format!("--pack {wanted}`"), cores(expected)];
+            assert!(words.iter().all(|word| text.contains(word)), "expected {words:?} in {text:?}");
         }
     }
 }

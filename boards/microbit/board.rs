@@ -31,7 +31,7 @@ pub struct Microbit {
 
 impl Board for Microbit {
     const NAME: &'static str = "microbit";
-    const BACKEND: &'static str = "scalar";
+    const BACKEND: &'static str = "nosimd";
     type Counter = Timer;
 
     fn take() -> Microbit {

@@ -43,7 +43,7 @@ pub struct Pico {
 
 impl Board for Pico {
     const NAME: &'static str = "raspberry-pi-pico";
-    const BACKEND: &'static str = "scalar";
+    const BACKEND: &'static str = "nosimd";
     type Counter = SysTick;
 
     fn take() -> Pico {

@@ -3,8 +3,8 @@
 
 extern crate std;
 
-use super::plain::dots_q8;
 use super::scalar::Scalar;
+use super::scalar::matrix::dots_q8;
 use super::{
     Backend, GELU_TAIL, GROUP, Native, PACKED_COLUMNS, PACKED_ROWS, Packing, SILU_TAIL, first_group, pack_q4, pack_q8,
     words_q4,
@@ -122,8 +122,8 @@ macro_rules! equals_scalar {
 
                 #[test]
                 fn scores_equal_the_scalar_backend(
-                    (width, tokens, query) in (1..5_usize).prop_flat_map(|fours| {
-                        let width = 4 * fours;
+                    (width, tokens, query) in (1..5_usize).prop_flat_map(|chunks| {
+                        let width = 4 * chunks;
                         (Just(width), tokens(width), prop::collection::vec(-250..=250_i16, width))
                     }),
                 ) {
@@ -149,13 +149,13 @@ macro_rules! equals_scalar {
 
                 #[test]
                 fn weighted_sums_equal_the_scalar_backend(
-                    (sums, fours, spare) in (1..20_usize, 1..20_usize, 0..3_usize), seed in any::<u32>(),
+                    (sums, chunks, spare) in (1..20_usize, 1..20_usize, 0..3_usize), seed in any::<u32>(),
                 ) {
-                    let stride = 4 * (fours + spare);
+                    let stride = 4 * (chunks + spare);
                     let mut state = seed;
                     let mut next = || { state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223); state >> 16 };
                     let values: Vec<u32> = (0..sums * stride / 4).map(|_| next() << 16 | next()).collect();
-                    let weights: Vec<i16> = (0..4 * fours).map(|_| (next() % 16_384) as i16).collect();
+                    let weights: Vec<i16> = (0..4 * chunks).map(|_| (next() % 16_384) as i16).collect();
                     let (mut expected, mut found) = (vec![0; sums], vec![0; sums]);
                     Scalar::weighted_sums(&values, stride, &mut weights.clone(), &mut expected);
                     <$backend>::weighted_sums(&values, stride, &mut weights.clone(), &mut found);

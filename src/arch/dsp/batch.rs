@@ -19,6 +19,10 @@ const PIECE_FOUR_VECTORS: usize = 256;
 /// Whoever calls it has found that `cols` is a multiple of 16 and the number of rows, of which there are as many as multipliers, one
 /// of 4, neither 0, that `weights` holds `rows / 4 * cols` words, `x` at least `4 * cols` activations and `out` `4 * rows` sums.
 /// About 2.3 KB of stack.
+///
+/// # Safety
+/// `cols` is a multiple of 16, `multipliers.len()` one of 4, neither 0; `weights` holds `multipliers.len() / 4 * cols` words, `x` at
+/// least `4 * cols` activations (two in a word), `out` at least `4 * multipliers.len()` sums.
 pub(super) unsafe fn four_vectors_q8(weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
     let mut woven = [const { MaybeUninit::<u32>::uninit() }; 2 * PIECE_FOUR_VECTORS];
     let rows = multipliers.len();
@@ -57,6 +61,9 @@ pub(super) unsafe fn four_vectors_q8(weights: &[u32], cols: usize, x: &[u32], mu
 /// r0-r3 vectors   r12 destination   lr end of vector 0   r4-r7 a word of each vector   r8-r11 the next of each
 /// ```
 /// 7 instructions for 8 words.
+///
+/// # Safety
+/// `x` is valid for reads of `3 * stride + count` words and `woven` for writes of `4 * count`; `count` is even and not 0.
 #[unsafe(naked)]
 unsafe extern "C" fn weave_4(x: *const u32, stride: usize, woven: *mut u32, count: usize) {
     naked_asm!(
@@ -124,6 +131,11 @@ macro_rules! pair_by_two_columns {
 ///        52 from the end of this pair of rows to the next   56 the same of the other pair   60 multipliers
 /// ```
 /// 96 instructions for 128 products and 3 for the loop; 36 for each pair of rows, scaling included.
+///
+/// # Safety
+/// `rows` is a multiple of 4 and `cols` one of 16, neither 0. `weights` is valid for reads of `rows / 4` blocks of `cols` words,
+/// `skip` words between them; `woven` for `2 * cols` words as [`weave_4`] writes them; `out` for reads and writes of `4 * rows`
+/// numbers; `multipliers` is null or valid for `rows` numbers, of any alignment.
 #[unsafe(naked)]
 unsafe extern "C" fn pair_by_four(
     weights: *const u32,

@@ -28,6 +28,10 @@ const PIECE: usize = 512;
 ///
 /// # Shapes
 /// `weights: [rows / 4]` blocks, packed; `x: [cols]` as pairs of 16 bits; `out: [rows]`.
+///
+/// # Safety
+/// `cols` is a multiple of 16 and `out.len()` one of 4, neither 0; `weights` holds all blocks of four rows, `x` at least `cols`
+/// activations (two in a word).
 pub(super) unsafe fn one_vector_q4(weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
     let half = usize::from(!cols.is_multiple_of(GROUP));
     let groups = cols.div_ceil(GROUP);
@@ -88,6 +92,9 @@ unsafe fn half_stream(x: &[u32], stream: *mut u32) {
 /// r0 activations   r1 stream   r2 groups left   r3 (-8, -8)   r4-r11 activations   r12 -8 sum(x)   lr start of the group
 /// ```
 /// 28 instructions for a group.
+///
+/// # Safety
+/// `x` is valid for reads of `16 * groups` words, `stream` for writes of `20 * groups`; `groups` is not 0.
 #[unsafe(naked)]
 unsafe extern "C" fn stream_1(x: *const u32, stream: *mut u32, groups: usize) {
     naked_asm!(
@@ -167,6 +174,11 @@ macro_rules! two_nibble_columns {
 /// stack: 0-12 scaled sums   16 out   20 end of out   24 stream   28 end of the stream   32 skip in bytes   36 flags
 /// ```
 /// 139 instructions for a group of 128 products; 12 for each block of rows.
+///
+/// # Safety
+/// `rows` is a multiple of 4, neither it nor `groups` is 0. `weights` is valid for reads of the `groups` groups of `rows / 4` blocks,
+/// `skip` words between them; `stream` for what [`stream_1`] and [`half_stream`] write for so many groups; `out` for reads and
+/// writes of `rows` numbers.
 #[unsafe(naked)]
 unsafe extern "C" fn nibble_rows(
     weights: *const u32,

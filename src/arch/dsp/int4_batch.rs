@@ -21,6 +21,10 @@ const PIECE_TWO_VECTORS: usize = 256;
 
 /// Two vectors. Whoever calls it has found that `groups` and `rows` are not 0, `rows` a multiple of 4, and that `weights` holds
 /// `rows / 4 * groups` groups, `x` at least `2 * 32 * groups` activations and `out` `2 * rows` sums. About 1.5 KB of stack.
+///
+/// # Safety
+/// `cols = 32 * groups` and `rows`, a multiple of 4, are not 0; `weights` holds `rows / 4` blocks of `17 * groups` words, `x` two
+/// vectors of `cols` activations (two in a word), `out` `2 * rows` sums.
 pub(super) unsafe fn two_vectors_q4(weights: &[u32], groups: usize, x: &[u32], rows: usize, out: &mut [i32]) {
     let mut stream = [const { MaybeUninit::<u32>::uninit() }; PIECE_TWO_VECTORS / GROUP * STREAM_WORDS_TWO_VECTORS];
     let mut start = 0;
@@ -70,6 +74,9 @@ macro_rules! stream_four_words_of_two {
 /// r12 -8 sum(x) of the first, lr of the second vector   stack: 0 end of the first vector
 /// ```
 /// 60 instructions for a group of both vectors.
+///
+/// # Safety
+/// `first` and `second` are valid for reads of `16 * groups` words, `stream` for writes of `40 * groups`; `groups` is not 0.
 #[unsafe(naked)]
 unsafe extern "C" fn stream_2(first: *const u32, second: *const u32, stream: *mut u32, groups: usize) {
     naked_asm!(
@@ -150,6 +157,11 @@ macro_rules! two_nibble_columns_by_two {
 ///        84 skip in bytes   88 address of the zeros, or 0 to accumulate
 /// ```
 /// 232 instructions for a group of 256 products; 14 for each block of rows.
+///
+/// # Safety
+/// `rows` is a multiple of 4, neither it nor `groups` is 0. `weights` is valid for reads of `rows / 4` blocks of `17 * groups` words,
+/// `skip` words between them; `stream` for `40 * groups` words as [`stream_2`] writes them; `out` for reads and writes of
+/// `2 * rows` numbers.
 #[unsafe(naked)]
 unsafe extern "C" fn nibble_rows_by_two(
     weights: *const u32,

@@ -87,6 +87,10 @@ macro_rules! four_columns {
 /// stack: outputs, blocks of rows left, first activation, columns left / 32; columns and multipliers from the caller
 /// ```
 /// 108 instructions for 128 products and 4 for the loop; 31 for each block of rows, scaling included.
+///
+/// # Safety
+/// `cols` is a multiple of 16 of at most 512, neither it nor `blocks` is 0. `weights` is valid for reads of `blocks * cols` words, `x`
+/// of `cols / 2`; `out` for writes of `4 * blocks` numbers; `multipliers` is null or valid for reads of so many, of any alignment.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn row_pairs(
     weights: *const u32,
@@ -155,14 +159,18 @@ pub(super) unsafe extern "C" fn row_pairs(
 /// `Multiplier::apply` to four numbers at a time: `((x << left) * multiplier >> 16) + half >> right`.
 ///
 /// ```text
-/// r0 numbers   r1 results   r2 fours left   r3 left   r4 multiplier   r5 half   r6 right   r8-r11 numbers
+/// r0 numbers   r1 results   r2 chunks left   r3 left   r4 multiplier   r5 half   r6 right   r8-r11 numbers
 /// ```
 /// 19 instructions for four numbers.
+///
+/// # Safety
+/// `x` is valid for reads and `out` for writes of `4 * chunks` numbers; `chunks` is not 0. `shifts` is `left | right << 8`, each at most
+/// 31. `out` may have any alignment.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn rescale_fours(
+pub(super) unsafe extern "C" fn rescale_chunks(
     x: *const i32,
     out: *mut i16,
-    fours: usize,
+    chunks: usize,
     shifts: u32,
     multiplier: i32,
 ) {
@@ -208,6 +216,10 @@ pub(super) unsafe extern "C" fn rescale_fours(
 /// r8 r9 key  r10 unpacked   r11 r12 sums of the two tokens   lr largest so far, in both halves
 /// ```
 /// 27 instructions for two tokens of 8 products each.
+///
+/// # Safety
+/// `keys` is valid for reads of `4 * pairs` words, `mantissas` for reads and `scores` for writes of `2 * pairs` numbers, `query` for
+/// reads of 8; `pairs` is not 0. Numbers of 16 bits may have any alignment.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn scaled_dots_8(
     keys: *const u32,
@@ -265,7 +277,7 @@ pub(super) unsafe extern "C" fn scaled_dots_8(
     )
 }
 
-/// Two scores to weights, in the registers of `weigh_fours`: 17 instructions.
+/// Two scores to weights, in the registers of `weigh_chunks`: 17 instructions.
 macro_rules! two_weights {
     () => {
         concat!(
@@ -293,12 +305,21 @@ macro_rules! two_weights {
 /// Scores to weights in place, four at a time; returns the sum of the probabilities.
 ///
 /// ```text
-/// r0 scores   r1 mantissas   r2 fours left   r3 maximum in both halves   r4 table   r5 sum
+/// r0 scores   r1 mantissas   r2 chunks left   r3 maximum in both halves   r4 table   r5 sum
 /// r6 distances   r7 r9 probabilities   r8 whole part   r10 mantissas
 /// ```
 /// 36 instructions for four tokens.
+///
+/// # Safety
+/// `scores` is valid for reads and writes, `mantissas` for reads of `4 * chunks` numbers; `chunks` is not 0. Both may have any alignment.
+/// `maxima` has in both halves a number that no score exceeds.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn weigh_fours(scores: *mut i16, mantissas: *const i16, fours: usize, maxima: u32) -> u32 {
+pub(super) unsafe extern "C" fn weigh_chunks(
+    scores: *mut i16,
+    mantissas: *const i16,
+    chunks: usize,
+    maxima: u32,
+) -> u32 {
     naked_asm!(
         extension!(),
         "push {{r4-r11, lr}}",

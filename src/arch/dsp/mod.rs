@@ -14,13 +14,17 @@ mod scores;
 mod sums;
 mod vectors;
 
-use super::exp2::TABLE;
-use super::scalar::Scalar;
-use super::{Backend, GROUP, MAX_COLUMNS_Q4, Multiplier, PACKED_COLUMNS, Packing, Tail, as_i16, block_words, thumb2};
+use super::scalar::{Scalar, attention, matrix};
+use super::{
+    Backend, GROUP, MAX_COLUMNS_Q4, Multiplier, PACKED_COLUMNS, Packing, TABLE, Tail, as_i16, as_i16_mut, block_words,
+    thumb2,
+};
 use core::mem::MaybeUninit;
-use loops::{rescale_fours, row_pairs, scaled_dots_8, weigh_fours};
+use loops::{rescale_chunks, row_pairs, scaled_dots_8, weigh_chunks};
 use sums::weighted_sums_2;
-use vectors::{activate_pairs, activate_times_all, add_fours, rescale_fours_to_bytes, rescale_fours_wide, scale_fours};
+use vectors::{
+    activate_pairs, activate_times_all, add_chunks, rescale_chunks_to_i8, rescale_chunks_wide, scale_chunks,
+};
 
 /// The DSP backend.
 pub(crate) struct Dsp;
@@ -29,6 +33,10 @@ impl Backend for Dsp {
     const NAME: &'static str = "dsp";
     const PACKING: Option<Packing> = Some(Packing::M4);
     type Activation = i16;
+
+    fn activations(words: &mut [u32]) -> &mut [i16] {
+        as_i16_mut(words)
+    }
 
     fn dots_q8(_packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
         matvec(weights, cols, x, None, out);
@@ -95,7 +103,7 @@ impl Backend for Dsp {
             // SAFETY: columns, rows and the lengths of all slices were just found to be as it wants them.
             unsafe { int4::one_vector_q4(weights, cols, x, out) };
         } else {
-            super::int4::dots_q4(Packing::M4, weights, cols, as_i16(x), out);
+            matrix::dots_q4(Packing::M4, weights, cols, as_i16(x), out);
         }
     }
 
@@ -126,18 +134,24 @@ impl Backend for Dsp {
     }
 
     fn rescale(x: &[i32], ratio: Multiplier, out: &mut [i16]) {
-        let (fours, rest) = x.as_chunks::<4>();
-        let (out_fours, out_rest) = out.as_chunks_mut::<4>();
-        let count = fours.len().min(out_fours.len());
+        let (chunks, rest) = x.as_chunks::<4>();
+        let (out_chunks, out_rest) = out.as_chunks_mut::<4>();
+        let count = chunks.len().min(out_chunks.len());
         if count > 0 {
-            let (x, out) = (fours.as_ptr().cast(), out_fours.as_mut_ptr().cast());
+            let (x, out) = (chunks.as_ptr().cast(), out_chunks.as_mut_ptr().cast());
             // SAFETY: `count` is not 0; the loops read four integers and write four halves for each of it, which both slices
             // hold. Words of halves are written with STR, which takes any alignment on these cores.
             unsafe {
                 match ratio.wide() {
-                    Some((0, multiplier)) => rescale_fours_wide(x, out, count, multiplier),
+                    Some((0, multiplier)) => rescale_chunks_wide(x, out, count, multiplier),
                     _ => {
-                        rescale_fours(x, out, count, ratio.left | ratio.right << 8, ratio.multiplier.into());
+                        rescale_chunks(
+                            x,
+                            out,
+                            count,
+                            ratio.left_shift | ratio.right_shift << 8,
+                            ratio.multiplier.into(),
+                        );
                     }
                 }
             }
@@ -150,14 +164,14 @@ impl Backend for Dsp {
     }
 
     fn rescale_i8(x: &[i32], ratio: Multiplier, out: &mut [i8]) {
-        let (fours, rest) = x.as_chunks::<4>();
-        let (out_fours, out_rest) = out.as_chunks_mut::<4>();
+        let (chunks, rest) = x.as_chunks::<4>();
+        let (out_chunks, out_rest) = out.as_chunks_mut::<4>();
         match ratio.wide() {
-            Some((0, multiplier)) if fours.len() == out_fours.len() && !fours.is_empty() => {
-                let (x, out) = (fours.as_ptr().cast(), out_fours.as_mut_ptr().cast());
-                // SAFETY: the loop reads four integers and writes four bytes for each of `fours`, which is not empty and as long as
-                // `out_fours`. Bytes are written four at a time with STR, which takes any alignment on these cores.
-                unsafe { rescale_fours_to_bytes(x, out, fours.len(), multiplier) };
+            Some((0, multiplier)) if chunks.len() == out_chunks.len() && !chunks.is_empty() => {
+                let (x, out) = (chunks.as_ptr().cast(), out_chunks.as_mut_ptr().cast());
+                // SAFETY: the loop reads four integers and writes four bytes for each of `chunks`, which is not empty and as long as
+                // `out_chunks`. Bytes are written four at a time with STR, which takes any alignment on these cores.
+                unsafe { rescale_chunks_to_i8(x, out, chunks.len(), multiplier) };
                 Scalar::rescale_i8(rest, ratio, out_rest);
             }
             _ => Scalar::rescale_i8(x, ratio, out),
@@ -173,13 +187,13 @@ impl Backend for Dsp {
     }
 
     fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
-        let (fours, rest) = x.as_chunks_mut::<4>();
-        let (multiplier_fours, multiplier_rest) = multipliers.as_chunks::<4>();
-        let count = fours.len().min(multiplier_fours.len());
+        let (chunks, rest) = x.as_chunks_mut::<4>();
+        let (multiplier_chunks, multiplier_rest) = multipliers.as_chunks::<4>();
+        let count = chunks.len().min(multiplier_chunks.len());
         if count > 0 {
             // SAFETY: `count` is not 0; the loop reads and writes four integers and reads four halves for each of it, which both
             // slices hold. Words of halves are read with LDR, which takes any alignment on these cores.
-            unsafe { scale_fours(fours.as_mut_ptr().cast(), multiplier_fours.as_ptr().cast(), count) };
+            unsafe { scale_chunks(chunks.as_mut_ptr().cast(), multiplier_chunks.as_ptr().cast(), count) };
         }
         Scalar::scale_rows(rest, multiplier_rest);
     }
@@ -187,9 +201,9 @@ impl Backend for Dsp {
     fn add_scaled(x: &mut [i32], other: &[i16], ratio: Multiplier) {
         let count = x.len().min(other.len());
         let (Some(x), Some(other)) = (x.get_mut(..count), other.get(..count)) else { return };
-        let (fours, rest) = x.as_chunks_mut::<4>();
-        let (other_fours, other_rest) = other.as_chunks::<4>();
-        let count = fours.len().min(other_fours.len());
+        let (chunks, rest) = x.as_chunks_mut::<4>();
+        let (other_chunks, other_rest) = other.as_chunks::<4>();
+        let count = chunks.len().min(other_chunks.len());
         if count > 0 {
             // Where the number is to be shifted, it is by 16, as it has 16 bits, and the multiplier by less. A ratio that is no wide
             // product is so small that nothing of 16 bits remains.
@@ -199,17 +213,17 @@ impl Backend for Dsp {
                 None => (0, 0),
             };
             // SAFETY: as in `scale_rows`.
-            unsafe { add_fours(fours.as_mut_ptr().cast(), other_fours.as_ptr().cast(), count, multiplier, upper) };
+            unsafe { add_chunks(chunks.as_mut_ptr().cast(), other_chunks.as_ptr().cast(), count, multiplier, upper) };
         }
         Scalar::add_scaled(rest, other_rest, ratio);
     }
 
     fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
         let tokens = mantissas.len().min(scores.len());
-        // Heads of 8 numbers go by pairs of tokens, all others by fours.
+        // Heads of 8 numbers go by pairs of tokens, all others by chunks.
         let done = tokens & if width == 8 { !1 } else { !3 };
         if done == 0 {
-            return Scalar::scaled_dots(keys, width, mantissas, query, scores);
+            return odd_scores(keys, width, mantissas, query, scores);
         }
         let fits = matches!(width, 8 | 16 | 32) && query.len() == width && keys.len() / (width / 4) >= done;
         let (done, max) = if fits {
@@ -227,7 +241,7 @@ impl Backend for Dsp {
             };
             (done, max)
         } else {
-            fours_of_scores(keys, width, mantissas.get(..tokens).unwrap_or(&[]), query, scores)
+            chunks_of_scores(keys, width, mantissas.get(..tokens).unwrap_or(&[]), query, scores)
         };
         let max = (max as i16).max((max >> 16) as i16);
         if done == tokens {
@@ -235,51 +249,69 @@ impl Backend for Dsp {
         }
         let last = keys.get(done * width / 4..).unwrap_or(&[]);
         let (mantissas, scores) = (mantissas.get(done..).unwrap_or(&[]), scores.get_mut(done..).unwrap_or(&mut []));
-        max.max(Scalar::scaled_dots(last, width, mantissas, query, scores))
+        max.max(odd_scores(last, width, mantissas, query, scores))
     }
 
     fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
         let tokens = mantissas.len().min(scores.len());
         if left != 0 || tokens < 4 {
-            return Scalar::weigh(scores, max, left, mantissas);
+            return odd_weights(scores, max, left, mantissas);
         }
         let whole = tokens & !3;
         let maxima = u32::from(max.cast_unsigned()) * 0x0001_0001;
         // SAFETY: `whole / 4` is not 0; the loop reads 4 mantissas and reads and writes 4 scores for each of it, which the
         // slices hold. Words of halves are read and written with LDR and STR, which take any alignment on these cores.
-        let sum = unsafe { weigh_fours(scores.as_mut_ptr(), mantissas.as_ptr(), whole / 4, maxima) };
+        let sum = unsafe { weigh_chunks(scores.as_mut_ptr(), mantissas.as_ptr(), whole / 4, maxima) };
         if whole == tokens {
             return sum;
         }
         let (scores, mantissas) = (scores.get_mut(whole..).unwrap_or(&mut []), mantissas.get(whole..).unwrap_or(&[]));
-        sum + Scalar::weigh(scores, max, left, mantissas)
+        sum + odd_weights(scores, max, left, mantissas)
     }
 
     fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]) {
-        let (fours, words) = (weights.len() / 4, stride / 4);
+        let (chunks, words) = (weights.len() / 4, stride / 4);
         let start: *mut u32 = weights.as_mut_ptr().cast();
         let sound = stride.is_multiple_of(4) && weights.len().is_multiple_of(4) && start.is_aligned();
         let pairs = (values.len() / words.max(1)).min(sums.len()) / 2;
-        if !sound || fours == 0 || fours > words || pairs == 0 {
-            return Scalar::weighted_sums(values, stride, weights, sums);
+        if !sound || chunks == 0 || chunks > words || pairs == 0 {
+            return odd_sums(values, stride, weights, sums);
         }
         // An odd last row comes first, as the order of the weights does not stay.
         if let Some(last) = sums.get_mut(2 * pairs..).filter(|last| !last.is_empty()) {
-            Scalar::weighted_sums(values.get(2 * pairs * words..).unwrap_or(&[]), stride, weights, last);
+            odd_sums(values.get(2 * pairs * words..).unwrap_or(&[]), stride, weights, last);
         }
-        // SAFETY: neither `pairs` nor `fours` is 0; the loop reads `fours` words of each of `2 * pairs` rows of `stride / 4` words,
-        // reads and writes `2 * fours` aligned words of weights, and writes `2 * pairs` sums, which the slices were just found to
+        // SAFETY: neither `pairs` nor `chunks` is 0; the loop reads `chunks` words of each of `2 * pairs` rows of `stride / 4` words,
+        // reads and writes `2 * chunks` aligned words of weights, and writes `2 * pairs` sums, which the slices were just found to
         // hold.
-        unsafe { weighted_sums_2(values.as_ptr(), start, sums.as_mut_ptr(), pairs, fours, stride) };
+        unsafe { weighted_sums_2(values.as_ptr(), start, sums.as_mut_ptr(), pairs, chunks, stride) };
     }
 }
 
-/// Scores of as many fours of tokens as there are; returns how many tokens that were and the largest scores of each place of a
+/// Scores of a few odd tokens; apart, as it is called at several places.
+#[inline(never)]
+fn odd_scores(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
+    attention::scaled_dots(keys, width, mantissas, query, scores, (0, i16::MIN))
+}
+
+/// Weights of a few odd tokens.
+#[inline(never)]
+fn odd_weights(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
+    attention::weigh(scores, max, left, mantissas)
+}
+
+/// Sums of a few odd rows.
+#[inline(never)]
+fn odd_sums(values: &[u32], stride: usize, weights: &[i16], sums: &mut [i32]) {
+    attention::weighted_sums(values, stride, weights, sums, 0);
+}
+
+/// Scores of as many chunks of tokens as there are; returns how many tokens that were and the largest scores of each place of a
 /// pair.
-fn fours_of_scores(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> (usize, u32) {
-    let (fours, count) = (mantissas.len() / 4, width / 4);
+fn chunks_of_scores(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> (usize, u32) {
+    let (chunks, count) = (mantissas.len() / 4, width / 4);
     let sound = width == query.len() && width.is_multiple_of(4) && 0 < count && width <= WIDEST;
-    if !sound || fours == 0 || keys.len() < fours * width || scores.len() < 4 * fours {
+    if !sound || chunks == 0 || keys.len() < chunks * width || scores.len() < 4 * chunks {
         return (0, 0x8000_8000);
     }
     let mut pairs = [const { MaybeUninit::uninit() }; WIDEST / 2];
@@ -289,14 +321,14 @@ fn fours_of_scores(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16],
     }
     let (keys, mantissas, scores, query) =
         (keys.as_ptr(), mantissas.as_ptr(), scores.as_mut_ptr(), pairs.as_ptr().cast());
-    // SAFETY: neither `count` nor `fours` is 0; the loops read `4 * fours` keys of `count` words, `2 * count` words of the query,
-    // which were just written, and `4 * fours` mantissas and write as many scores, which the slices were just found to hold. Words
+    // SAFETY: neither `count` nor `chunks` is 0; the loops read `4 * chunks` keys of `count` words, `2 * count` words of the query,
+    // which were just written, and `4 * chunks` mantissas and write as many scores, which the slices were just found to hold. Words
     // of halves are read and written with LDR and STR, which take any alignment on these cores; all other words are aligned.
     let max = unsafe {
-        let mut shape = scores::Shape { query, count, mantissas, scores, fours };
+        let mut shape = scores::Shape { query, count, mantissas, scores, chunks };
         scores::scaled_dots_4(keys, &raw mut shape, width)
     };
-    (4 * fours, max)
+    (4 * chunks, max)
 }
 
 /// Numbers of the widest head that has a fast way; wider ones are rare and take the plain loop.
@@ -320,7 +352,7 @@ fn matvec(weights: &[u32], cols: usize, x: &[u32], multipliers: Option<&[i16]>, 
     let enough = multipliers.is_none_or(|multipliers| multipliers.len() >= 4 * blocks);
     if !sound || !enough || 2 * x.len() < cols || weights.len() / blocks < cols {
         // No image that is packed in another way is accepted.
-        super::plain::dots_q8(Packing::M4, weights, cols, as_i16(x), out);
+        matrix::dots_q8(Packing::M4, weights, cols, as_i16(x), out);
         return Dsp::scale_rows(out, multipliers.unwrap_or(&[]));
     }
     if cols <= LONGEST {

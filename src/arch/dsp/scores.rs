@@ -12,23 +12,28 @@ use core::arch::naked_asm;
 pub(super) struct Shape {
     /// Offset 0: the query, (0, 2) (1, 3) of each four numbers.
     pub(super) query: *const u32,
-    /// Offset 4: fours of numbers in a key.
+    /// Offset 4: chunks of numbers in a key.
     pub(super) count: usize,
     /// Offset 8: one for each token.
     pub(super) mantissas: *const i16,
     /// Offset 12: where the scores go.
     pub(super) scores: *mut i16,
-    /// Offset 16: fours of tokens left.
-    pub(super) fours: usize,
+    /// Offset 16: chunks of tokens left.
+    pub(super) chunks: usize,
 }
 
-/// `scores[t] = (keys[t] · query) * mantissas[t] >> 16` for fours of tokens; returns the largest of each place of a pair.
+/// `scores[t] = (keys[t] · query) * mantissas[t] >> 16` for chunks of tokens; returns the largest of each place of a pair.
 ///
 /// ```text
-/// r0 keys of the first of four tokens   r1 query   r2 fours of numbers left   r3 bytes of a key, r12 of three keys
+/// r0 keys of the first of four tokens   r1 query   r2 chunks of numbers left   r3 bytes of a key, r12 of three keys
 /// r4-r7 sums   r8 r10 four numbers of the query   r9 r11 of a key   lr largest so far, in both halves   stack: shape
 /// ```
 /// 23 instructions for 16 products, 32 for each four tokens.
+///
+/// # Safety
+/// `shape` is valid for reads and writes, and what its fields point to: `2 * count` words of the query, `4 * chunks` mantissas to be
+/// read and as many scores to be written, of any alignment. `keys` is valid for reads of `4 * chunks` keys of `bytes = 4 * count`
+/// bytes. Neither `count` nor `chunks` is 0.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn scaled_dots_4(keys: *const u32, shape: *mut Shape, bytes: usize) -> u32 {
     naked_asm!(
@@ -167,6 +172,9 @@ macro_rules! next_eight_of_four {
 macro_rules! four_tokens {
     ($(#[$doc:meta])* $name:ident, $width:literal, $frame:literal, $pairs:expr, $($column:literal)*) => {
         $(#[$doc])*
+        /// # Safety
+        /// `keys` is valid for reads of `tokens` keys of `the width` bytes, `mantissas` for reads and `scores` for writes of `tokens` numbers,
+        /// `query` for reads of `the width`; `tokens` is a multiple of 4 and not 0. Numbers of 16 bits may have any alignment.
         #[unsafe(naked)]
         pub(super) unsafe extern "C" fn $name(
             keys: *const u32,

@@ -49,22 +49,27 @@ macro_rules! eight_of_two_rows {
     };
 }
 
-/// Weighted sums over `4 * fours` tokens of pairs of rows that lie `stride` bytes apart. The weights are left in the order in which
+/// Weighted sums over `4 * chunks` tokens of pairs of rows that lie `stride` bytes apart. The weights are left in the order in which
 /// `SXTB16` unpacks bytes: (0, 2) (1, 3) of each four.
 ///
 /// ```text
 /// r0 r1 values of two rows   r2 weights   r3 sums   r4-r7 eight weights   r8 r9 values   r10 unpacked
 /// r11 r12 sums of the two rows   lr end of the weights
-/// stack: 0 weights   4 fours   8 from the end of a row back to the next one   12 stride   16 end of the sums   20 24 zeros
+/// stack: 0 weights   4 chunks   8 from the end of a row back to the next one   12 stride   16 end of the sums   20 24 zeros
 /// ```
 /// 40 instructions for two rows of 16 tokens, 9 for each two rows, and 6 for each four weights.
+///
+/// # Safety
+/// `values` is valid for reads of `2 * pairs` rows of `stride` bytes, `stride` a multiple of 4 and at least `4 * chunks`; `weights`
+/// for reads and writes of `4 * chunks` numbers of 16 bits, aligned to 4 bytes; `sums` for writes of `2 * pairs` numbers. Neither
+/// `pairs` nor `chunks` is 0.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn weighted_sums_2(
     values: *const u32,
     weights: *mut u32,
     sums: *mut i32,
     pairs: usize,
-    fours: usize,
+    chunks: usize,
     stride: usize,
 ) {
     naked_asm!(
@@ -93,7 +98,7 @@ pub(super) unsafe extern "C" fn weighted_sums_2(
         "adds r1, r0, r7",
         "ldm sp, {{r2, r4-r7, r11, r12}}",
         "3:",
-        // An odd number of fours begins with one, an odd number of eights in the middle: bits 0 and 1 of the count.
+        // An odd number of chunks begins with one, an odd number of eights in the middle: bits 0 and 1 of the count.
         "lsls r4, r4, #31",
         "bmi 7f",
         "bcs 5f",

@@ -6,11 +6,15 @@ use core::arch::naked_asm;
 /// `x[i] = x[i] * multipliers[i] >> 16` for four numbers at a time.
 ///
 /// ```text
-/// r0 numbers   r1 multipliers   r2 fours left   r4-r7 numbers   r3 r12 multipliers
+/// r0 numbers   r1 multipliers   r2 chunks left   r4-r7 numbers   r3 r12 multipliers
 /// ```
 /// 10 instructions for four numbers.
+///
+/// # Safety
+/// `x` is valid for reads and writes, `multipliers` for reads of `4 * chunks` numbers; `chunks` is not 0. `multipliers` may have any
+/// alignment.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn scale_fours(x: *mut i32, multipliers: *const i16, fours: usize) {
+pub(super) unsafe extern "C" fn scale_chunks(x: *mut i32, multipliers: *const i16, chunks: usize) {
     naked_asm!(
         extension!(),
         "push {{r4-r7, lr}}",
@@ -32,11 +36,14 @@ pub(super) unsafe extern "C" fn scale_fours(x: *mut i32, multipliers: *const i16
 /// `Multiplier::apply` to four numbers at a time, as a wide product without a shift: `x * multiplier + 2^31 >> 32`.
 ///
 /// ```text
-/// r0 numbers   r1 results   r2 fours left   r3 multiplier   r4-r7 numbers
+/// r0 numbers   r1 results   r2 chunks left   r3 multiplier   r4-r7 numbers
 /// ```
 /// 11 instructions for four numbers.
+///
+/// # Safety
+/// `x` is valid for reads and `out` for writes of `4 * chunks` numbers; `chunks` is not 0. `out` may have any alignment.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn rescale_fours_wide(x: *const i32, out: *mut i16, fours: usize, multiplier: i32) {
+pub(super) unsafe extern "C" fn rescale_chunks_wide(x: *const i32, out: *mut i16, chunks: usize, multiplier: i32) {
     naked_asm!(
         extension!(),
         "push {{r4-r7, lr}}",
@@ -56,11 +63,14 @@ pub(super) unsafe extern "C" fn rescale_fours_wide(x: *const i32, out: *mut i16,
     )
 }
 
-/// [`rescale_fours_wide`] to results of 8 bits, four in a word.
+/// [`rescale_chunks_wide`] to results of 8 bits, four in a word.
 ///
 /// 11 instructions for four numbers.
+///
+/// # Safety
+/// `x` is valid for reads and `out` for writes of `4 * chunks` numbers; `chunks` is not 0. `out` may have any alignment.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn rescale_fours_to_bytes(x: *const i32, out: *mut i8, fours: usize, multiplier: i32) {
+pub(super) unsafe extern "C" fn rescale_chunks_to_i8(x: *const i32, out: *mut i8, chunks: usize, multiplier: i32) {
     naked_asm!(
         extension!(),
         "push {{r4-r7, lr}}",
@@ -102,11 +112,14 @@ macro_rules! add_four {
 /// `x[i] = x[i] + (other[i] * multiplier + 2^31 >> 32)` for four numbers at a time; with `upper`, the other is `other[i] * 2^16`.
 ///
 /// ```text
-/// r0 numbers   r1 others   r2 fours left   r3 multiplier   r4-r7 numbers   r8-r11 others
+/// r0 numbers   r1 others   r2 chunks left   r3 multiplier   r4-r7 numbers   r8-r11 others
 /// ```
 /// 14 instructions for four numbers.
+///
+/// # Safety
+/// `x` is valid for reads and writes, `other` for reads of `4 * chunks` numbers; `chunks` is not 0. `other` may have any alignment.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn add_fours(x: *mut i32, other: *const i16, fours: usize, multiplier: i32, upper: u32) {
+pub(super) unsafe extern "C" fn add_chunks(x: *mut i32, other: *const i16, chunks: usize, multiplier: i32, upper: u32) {
     naked_asm!(
         extension!(),
         "push {{r4-r11, lr}}",
@@ -155,6 +168,9 @@ macro_rules! activate {
 /// r0 numbers   r1 pairs left   r2 r3 r6 r8 r9 as in `activate`   r4 r5 two numbers
 /// ```
 /// 28 instructions for two numbers.
+///
+/// # Safety
+/// `x` is valid for reads and writes of `2 * pairs` numbers, `tail` for reads of 256 words; `pairs` is not 0.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn activate_pairs(
     x: *mut i32,
@@ -185,6 +201,9 @@ pub(super) unsafe extern "C" fn activate_pairs(
 /// r2 r3 r6 r8 r9 as in `activate`
 /// ```
 /// 20 instructions for a number.
+///
+/// # Safety
+/// `gate` is valid for reads and writes, `up` for reads of `count` numbers, `tail` for reads of 256 words; `count` is not 0.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn activate_times_all(
     gate: *mut i32,

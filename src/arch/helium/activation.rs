@@ -58,6 +58,9 @@ struct Argument {
 }
 
 /// `x[i] = f(x[i] * by)`; returns the largest result, or 0.
+///
+/// # Safety
+/// `x` is valid for reads and writes of `count` numbers, aligned to 4 bytes.
 #[unsafe(naked)]
 unsafe extern "C" fn activate_all(x: *mut i32, count: usize, by: &Argument, tail: &Tail) -> u32 {
     naked_asm!(
@@ -79,6 +82,9 @@ unsafe extern "C" fn activate_all(x: *mut i32, count: usize, by: &Argument, tail
 }
 
 /// `x[i] = (f(x[i] * by) >> -shifts[0]) * (up[i] >> -shifts[1])`; where `up` lies is on the stack.
+///
+/// # Safety
+/// `x` is valid for reads and writes, `up` for reads of `count` numbers, both aligned to 4 bytes.
 #[unsafe(naked)]
 unsafe extern "C" fn activate_times_all(x: *mut i32, count: usize, by: &Argument, tail: &Tail, up: *const i32) {
     naked_asm!(

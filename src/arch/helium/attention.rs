@@ -48,16 +48,19 @@ macro_rules! step {
 /// Scores of four keys at a time; returns the largest.
 ///
 /// ```text
-/// r0 keys   r1 mantissas   r2 scores   r3 fours of keys   q2 largest
+/// r0 keys   r1 mantissas   r2 scores   r3 chunks of keys   q2 largest
 /// ```
 macro_rules! scores {
     ($name:ident, $bytes:literal, $($load:literal),+; $($step:expr),+) => {
+        /// # Safety
+        /// `keys` is valid for reads of `4 * chunks` keys of the loop's width, `mantissas` for reads and `scores` for writes of `4 * chunks`
+        /// numbers, `query` for reads of the width; numbers of 16 bits are aligned to 2 bytes.
         #[unsafe(naked)]
         unsafe extern "C" fn $name(
             keys: *const i8,
             mantissas: *const i16,
             scores: *mut i16,
-            fours: usize,
+            chunks: usize,
             query: *const i16,
         ) -> i32 {
             naked_asm!(
@@ -113,7 +116,7 @@ scores!(
 /// [`Backend::scaled_dots`].
 #[inline]
 pub(crate) fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
-    let (done, max) = fours(keys, width, mantissas, query, scores);
+    let (done, max) = scores_by_chunks(keys, width, mantissas, query, scores);
     if done >= mantissas.len().min(scores.len()) {
         max
     } else {
@@ -198,12 +201,12 @@ fn rest(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &m
     unsafe { single_scores(&keys) as i16 }
 }
 
-/// Scores of all fours of keys; how many keys that were, and the largest. None where heads have other widths.
+/// Scores of all chunks of keys; how many keys that were, and the largest. None where heads have other widths.
 ///
 /// # Shapes
 /// As of [`Backend::scaled_dots`].
 #[inline]
-fn fours(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> (usize, i16) {
+fn scores_by_chunks(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> (usize, i16) {
     let keys = signed_bytes(keys);
     let loops = match width {
         8 => scores_8,
@@ -212,13 +215,13 @@ fn fours(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &
         32 => scores_32,
         _ => return (0, i16::MIN),
     };
-    let fours = (keys.len() / width).min(mantissas.len()).min(scores.len()) / 4;
+    let chunks = (keys.len() / width).min(mantissas.len()).min(scores.len()) / 4;
     if query.len() != width {
         return (0, i16::MIN);
     }
     // SAFETY: of keys, mantissas and scores there are four times as many, keys and the query have this width.
-    let max = unsafe { loops(keys.as_ptr(), mantissas.as_ptr(), scores.as_mut_ptr(), fours, query.as_ptr()) };
-    (4 * fours, max as i16)
+    let max = unsafe { loops(keys.as_ptr(), mantissas.as_ptr(), scores.as_mut_ptr(), chunks, query.as_ptr()) };
+    (4 * chunks, max as i16)
 }
 
 /// What [`sums`] is given.
@@ -229,7 +232,7 @@ struct Job {
     weights: *const i16,
     tokens: usize,
     sums: *mut i32,
-    fours: usize,
+    chunks: usize,
     by: By,
 }
 
@@ -245,11 +248,14 @@ struct By {
 /// Sums of four rows at a time.
 ///
 /// ```text
-/// r1 r3 r5 r7 values   r9 weights   r0 r2 r4 r6 sums   r8 stride   r10 results   r11 fours   r12 tokens
+/// r1 r3 r5 r7 values   r9 weights   r0 r2 r4 r6 sums   r8 stride   r10 results   r11 chunks   r12 tokens
 /// q4 multiplier   sp: weights, distance to the next block, left, right
 /// ```
 macro_rules! sums {
     ($name:ident, $($rescale:literal),*) => {
+        /// # Safety
+        /// What `job` points to is valid and aligned to its type: `4 * chunks` rows of `stride` bytes, `tokens` weights, at most
+        /// `stride`, and `4 * chunks` sums to be written; `chunks` is not 0.
         #[unsafe(naked)]
         unsafe extern "C" fn $name(job: &Job) {
             naked_asm!(
@@ -324,9 +330,9 @@ pub(crate) fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], 
 #[inline]
 pub(crate) fn scaled_sums(values: &[u32], stride: usize, weights: &mut [i16], ratio: Multiplier, out: &mut [i32]) {
     let by = By {
-        left: ratio.left.cast_signed(),
+        left: ratio.left_shift.cast_signed(),
         multiplier: i32::from(ratio.multiplier) << 16,
-        right: -ratio.right.cast_signed(),
+        right: -ratio.right_shift.cast_signed(),
     };
     let done = sums_by(rescaled_sums, values, stride, weights, by, out);
     if let Some(out) = out.get_mut(done..)
@@ -336,7 +342,7 @@ pub(crate) fn scaled_sums(values: &[u32], stride: usize, weights: &mut [i16], ra
     }
 }
 
-/// Sums of fours of rows by one of the two loops; how many that were.
+/// Sums of chunks of rows by one of the two loops; how many that were.
 #[inline(always)]
 fn sums_by(
     sums: unsafe extern "C" fn(&Job),
@@ -347,8 +353,8 @@ fn sums_by(
     out: &mut [i32],
 ) -> usize {
     let values = signed_bytes(values);
-    let fours = out.len() / 4;
-    if weights.len() > stride || fours == 0 || values.len() < stride.saturating_mul(4 * fours) {
+    let chunks = out.len() / 4;
+    if weights.len() > stride || chunks == 0 || values.len() < stride.saturating_mul(4 * chunks) {
         return 0;
     }
     let job = Job {
@@ -357,10 +363,10 @@ fn sums_by(
         weights: weights.as_ptr(),
         tokens: weights.len(),
         sums: out.as_mut_ptr(),
-        fours,
+        chunks,
         by,
     };
     // SAFETY: there are four times as many rows of this stride and as many results; no row has more tokens than its stride.
     unsafe { sums(&job) };
-    4 * fours
+    4 * chunks
 }

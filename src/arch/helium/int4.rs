@@ -78,6 +78,10 @@ macro_rules! scaled {
 /// r1 weights   r3 vector   r5 groups left   r7 halves   r9 results   r11 blocks left   sp: where the vector begins, groups
 /// ```
 /// 49 instructions for a group.
+///
+/// # Safety
+/// What `job` points to is valid and aligned to 4 bytes: `blocks` blocks of eight rows, not 0, of `groups` groups and, where `halves` is
+/// 1, half a one; a vector of as many columns; `8 * blocks` results to be written.
 #[unsafe(naked)]
 unsafe extern "C" fn eight_rows(job: &Job) {
     naked_asm!(

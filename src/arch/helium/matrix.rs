@@ -100,6 +100,11 @@ macro_rules! results_of_two {
 /// Two vectors, a bias included.
 ///
 /// 79 instructions for four rows of 64 columns, 258 for 256.
+///
+/// # Safety
+/// What `job` points to is valid and aligned to its type: `cols` is a multiple of 16 and the rows (from `multipliers` to `end`, and
+/// as many biases) one of 4, neither 0; rows times columns of weights, `cols` numbers of both vectors, all rows of both vectors'
+/// results.
 #[unsafe(naked)]
 unsafe extern "C" fn two_vectors(job: &Job) {
     naked_asm!(
@@ -241,6 +246,9 @@ macro_rules! add_bias {
 /// One vector.
 macro_rules! one_vector {
     ($name:ident, $results:expr) => {
+        /// # Safety
+        /// What `job` points to is valid and aligned to its type: `cols` is a multiple of 16 and the rows one of 4, neither 0; rows times
+        /// columns of weights, `cols` numbers of the first vector, all rows of its results, and multipliers and biases where there are any.
         #[unsafe(naked)]
         unsafe extern "C" fn $name(job: &Job) {
             naked_asm!(

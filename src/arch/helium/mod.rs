@@ -21,9 +21,10 @@ mod rescale;
 mod rotary;
 mod softmax;
 
-use super::scalar::Scalar;
+use super::scalar::{Scalar, matrix as definition};
 use super::{
-    Backend, Bias, GROUP, LARGEST_TAIL, MAX_COLUMNS_Q4, Multiplier, Packing, Tail, block_words, plain, signed_bytes,
+    Backend, Bias, GROUP, LARGEST_TAIL, MAX_COLUMNS_Q4, Multiplier, Packing, Tail, block_words, signed_bytes,
+    signed_bytes_mut,
 };
 
 /// The Helium backend.
@@ -34,9 +35,13 @@ impl Backend for Helium {
     const PACKING: Option<Packing> = Some(Packing::M55);
     type Activation = i8;
 
+    fn activations(words: &mut [u32]) -> &mut [i8] {
+        signed_bytes_mut(words)
+    }
+
     fn dots_q8(_packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
         if !matrix::dots(weights, cols, x, out) {
-            plain::dots_q8(Packing::M55, weights, cols, signed_bytes(x), out);
+            definition::dots_q8(Packing::M55, weights, cols, signed_bytes(x), out);
         }
     }
 
@@ -68,7 +73,7 @@ impl Backend for Helium {
 
     fn dots_q4(_packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
         if !int4::dots(weights, cols, signed_bytes(x), out) {
-            super::int4::dots_q4(Packing::M55, weights, cols, signed_bytes(x), out);
+            definition::dots_q4(Packing::M55, weights, cols, signed_bytes(x), out);
         }
     }
 

@@ -9,6 +9,9 @@ use super::{Multiplier, extension};
 use core::arch::naked_asm;
 
 /// The largest number, or the complement of the smallest, and one.
+///
+/// # Safety
+/// `x` is valid for reads of `count` numbers, aligned to 4 bytes.
 #[unsafe(naked)]
 unsafe extern "C" fn largest_of(x: *const i32, count: usize) -> u32 {
     naked_asm!(
@@ -39,6 +42,9 @@ pub(crate) fn abs_max(x: &[i32]) -> u32 {
 }
 
 /// `sum(|x| >> 7)`.
+///
+/// # Safety
+/// `x` is valid for reads of `count` numbers, aligned to 4 bytes.
 #[unsafe(naked)]
 unsafe extern "C" fn sum_of_magnitudes(x: *const i32, count: usize) -> u32 {
     naked_asm!(
@@ -66,6 +72,9 @@ pub(crate) fn magnitudes(x: &[i32]) -> u32 {
 }
 
 /// `sum(x)`, in 64 bits.
+///
+/// # Safety
+/// `x` is valid for reads of `count` numbers, aligned to 4 bytes.
 #[unsafe(naked)]
 unsafe extern "C" fn long_sum(x: *const i32, count: usize) -> i64 {
     naked_asm!(
@@ -93,6 +102,9 @@ pub(crate) fn sum(x: &[i32]) -> i64 {
 }
 
 /// `sum((x >> -shift)^2)`, in 64 bits; the shift is negative.
+///
+/// # Safety
+/// `x` is valid for reads of `count` numbers, aligned to 4 bytes.
 #[unsafe(naked)]
 unsafe extern "C" fn squares_all(x: *const i32, count: usize, shift: i32) -> u64 {
     naked_asm!(
@@ -121,6 +133,9 @@ pub(crate) fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
 }
 
 /// `x[i] -= mean`, and `sum((x >> -shift)^2)`; the shift is negative.
+///
+/// # Safety
+/// `x` is valid for reads and writes of `count` numbers, aligned to 4 bytes.
 #[unsafe(naked)]
 unsafe extern "C" fn center_all(x: *mut i32, count: usize, mean: i32, shift: i32) -> u64 {
     naked_asm!(
@@ -151,6 +166,9 @@ pub(crate) fn subtract_mean(x: &mut [i32], mean: i32, shift: u32) -> u64 {
 }
 
 /// `out[i] = trunc(x[i] * factor)`; the factor's bits are in a core register.
+///
+/// # Safety
+/// `x` is valid for reads and `out` for writes of `count` numbers, both aligned to 4 bytes.
 #[unsafe(naked)]
 unsafe extern "C" fn truncate_all(x: *const f32, count: usize, out: *mut i32, factor: u32) {
     naked_asm!(
@@ -177,6 +195,9 @@ pub(crate) fn truncate(x: &[f32], factor: f32, out: &mut [i32]) {
 }
 
 /// `x[i] = x[i] * multipliers[i] >> 16`.
+///
+/// # Safety
+/// `x` is valid for reads and writes, `multipliers` for reads of `count` numbers, both aligned to their type.
 #[unsafe(naked)]
 unsafe extern "C" fn scale(x: *mut i32, multipliers: *const i16, count: usize) {
     naked_asm!(
@@ -204,6 +225,9 @@ pub(crate) fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
 }
 
 /// `x[i] += other[i] * multiplier >> shift`, rounded; the shift lies on the stack, negative.
+///
+/// # Safety
+/// `x` is valid for reads and writes, `other` for reads of `count` numbers, both aligned to their type.
 #[unsafe(naked)]
 unsafe extern "C" fn add(x: *mut i32, other: *const i16, count: usize, multiplier: i32, shift: i32) {
     naked_asm!(
@@ -228,7 +252,7 @@ unsafe extern "C" fn add(x: *mut i32, other: *const i16, count: usize, multiplie
 /// to the same number.
 #[inline(always)]
 pub(super) fn shift_of_halves(ratio: Multiplier) -> i32 {
-    ratio.left.cast_signed() - 16 - ratio.right.cast_signed()
+    ratio.left_shift.cast_signed() - 16 - ratio.right_shift.cast_signed()
 }
 
 /// [`Backend::add_scaled`].
@@ -255,6 +279,9 @@ struct Affine {
 /// ```text
 /// r0 numbers   r3 multipliers   r4 others   r5 multiplier   r6 shift   r1 largest   r12 smallest
 /// ```
+///
+/// # Safety
+/// `x` is valid for reads and writes, what `by` points to for reads of `count` numbers, all aligned to their type.
 #[unsafe(naked)]
 unsafe extern "C" fn scale_and_add_all(x: *mut i32, count: usize, by: &Affine) -> u32 {
     naked_asm!(

@@ -24,8 +24,8 @@ impl By {
             Some((0, multiplier)) => By { multiplier, left: 0, right: 0 },
             _ => By {
                 multiplier: i32::from(ratio.multiplier) << 16,
-                left: ratio.left.cast_signed(),
-                right: -ratio.right.cast_signed(),
+                left: ratio.left_shift.cast_signed(),
+                right: -ratio.right_shift.cast_signed(),
             },
         }
     }
@@ -38,6 +38,8 @@ impl By {
 /// ```
 macro_rules! rescale {
     ($name:ident, $out:ty, $($store:literal),+) => {
+        /// # Safety
+        /// `x` is valid for reads and `out` for writes of `count` numbers, both aligned to their type; they may be the same.
         #[unsafe(naked)]
         unsafe extern "C" fn $name(x: *const i32, count: usize, out: *mut $out, by: &By) {
             naked_asm!(
@@ -79,6 +81,9 @@ rescale!(to_words, i32, "vstrw.32 q0, [r2], #16");
 /// ```text
 /// r0 numbers   r1 how many   r2 results   r3 by, then 4 * distance   q2 (0, 1, 2, 3) * distance
 /// ```
+///
+/// # Safety
+/// `x` is valid for reads of `count` numbers, aligned to 4 bytes; `out` for writes of the bytes at `0, distance, … (count - 1) * distance`.
 #[unsafe(naked)]
 unsafe extern "C" fn to_distant_bytes(x: *const i32, count: usize, out: *mut i8, by: &By, distance: usize) {
     naked_asm!(

@@ -4,7 +4,7 @@
 //! max - score ── << left, saturated ──► distance ─┬─ low byte ── cubic polynomial ──► 2^-fraction ─┐
 //!                                                 └─ high byte ── negated ── vshl ────────────────┴─► p ── × mantissa ──► weight
 //! ```
-//! The polynomial is the one that [`exp2_negative`](super::super::exp2_negative)'s table is made from, so the bits are the
+//! The polynomial is the one that the table of `shared::exp2` is made from, so the bits are the
 //! table's: `(fraction << 7) * a >> 15` there is the upper half of `(fraction << 8) * a` here.
 
 use super::extension;

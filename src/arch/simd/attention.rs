@@ -19,9 +19,9 @@ pub(super) fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: 
     }
     let keys = signed_bytes(keys).as_chunks::<8>().0;
     let (done, mut max) = match queries.len() {
-        1 => eights(eight_by_8, keys, queries, mantissas, scores),
-        2 => eights(eight_by_16, keys, queries, mantissas, scores),
-        4 => eights(eight_by_32, keys, queries, mantissas, scores),
+        1 => chunks8(eight_by_8, keys, queries, mantissas, scores),
+        2 => chunks8(eight_by_16, keys, queries, mantissas, scores),
+        4 => chunks8(eight_by_32, keys, queries, mantissas, scores),
         _ => (0, i16::MIN),
     };
     let keys = keys.chunks_exact(queries.len()).skip(done);
@@ -39,7 +39,7 @@ pub(super) fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: 
 /// # Shapes
 /// `keys: [tokens * N]`; `queries: [N]`.
 #[inline(always)]
-fn eights<const N: usize>(
+fn chunks8<const N: usize>(
     eight: impl Fn(&[[[i8; 8]; N]; 8], &[[i16; 8]; N], &[i16; 8], &mut [i16; 8]),
     keys: &[[i8; 8]],
     queries: &[[i16; 8]],
@@ -99,9 +99,9 @@ pub(super) fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], 
         return Scalar::weighted_sums(values, stride, weights, sums);
     }
     let (vectors, rest) = weights.as_chunks::<8>();
-    let (fours, last) = sums.as_chunks_mut::<4>();
+    let (chunks, last) = sums.as_chunks_mut::<4>();
     // Four rows of `stride` bytes are `stride` words.
-    for (four, block) in fours.iter_mut().zip(values.chunks_exact(stride.max(1))) {
+    for (four, block) in chunks.iter_mut().zip(values.chunks_exact(stride.max(1))) {
         let block = signed_bytes(block);
         // All of one length, so that one counter does for the loop.
         let row = |index: usize| block.get(index * stride..).and_then(|row| row.get(..tokens));
@@ -125,7 +125,7 @@ pub(super) fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], 
     }
     if !last.is_empty() {
         // Few heads are so odd: what defines the sums does for their last ones.
-        let values = values.get(fours.len() * stride..).unwrap_or(&[]);
+        let values = values.get(chunks.len() * stride..).unwrap_or(&[]);
         Scalar::weighted_sums(values, stride, weights, last);
     }
 }

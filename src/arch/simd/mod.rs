@@ -20,9 +20,11 @@ mod q8;
 mod tests;
 mod vectors;
 
-use super::activation;
-use super::scalar::Scalar;
-use super::{Backend, GROUP, Multiplier, Packing, Tail, block_words, mul_q16 as mul_q16_one, plain, signed_bytes};
+use super::scalar::{Scalar, matrix};
+use super::{
+    ACTIVATION_BITS, Backend, GROUP, MAX_COLUMNS_Q4, Multiplier, Packing, STEP_BITS, Tail, block_words,
+    mul_q16 as mul_q16_one, signed_bytes, signed_bytes_mut,
+};
 use core::simd::cmp::SimdOrd;
 use core::simd::num::{SimdInt, SimdUint};
 use core::simd::{Simd as Lanes, ToBytes, i8x8, i8x16, i16x8, i32x4, u16x8, u32x4};
@@ -81,6 +83,10 @@ impl Backend for Simd {
     const PACKING: Option<Packing> = if cfg!(target_arch = "arm") { Some(Packing::M55) } else { None };
     type Activation = i8;
 
+    fn activations(words: &mut [u32]) -> &mut [i8] {
+        signed_bytes_mut(words)
+    }
+
     fn dots_q8(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
         dots(packing, weights, cols, signed_bytes(x), out);
     }
@@ -93,8 +99,8 @@ impl Backend for Simd {
 
     fn dots_q4(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
         match packing {
-            Packing::M55 if cols <= super::MAX_COLUMNS_Q4 => q4::dots(weights, cols, signed_bytes(x), out),
-            _ => super::int4::dots_q4(packing, weights, cols, signed_bytes(x), out),
+            Packing::M55 if cols <= MAX_COLUMNS_Q4 => q4::dots(weights, cols, signed_bytes(x), out),
+            _ => matrix::dots_q4(packing, weights, cols, signed_bytes(x), out),
         }
     }
 
@@ -196,7 +202,7 @@ fn dots(packing: Packing, weights: &[u32], cols: usize, x: &[i8], out: &mut [i32
             let blocks = weights.chunks_exact(cols.max(1)).zip(out.as_chunks_mut::<4>().0);
             blocks.for_each(|(block, out)| *out = rows(signed_bytes(block).as_chunks::<16>().0, vectors));
         }
-        _ => plain::dots_q8(packing, weights, cols, x, out),
+        _ => matrix::dots_q8(packing, weights, cols, x, out),
     }
 }
 

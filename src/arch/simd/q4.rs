@@ -31,11 +31,11 @@ const FOUR_HALF: usize = 9;
 #[inline(never)] // in another function's registers the sums do not fit
 pub(crate) fn dots(weights: &[u32], cols: usize, x: &[i8], out: &mut [i32]) {
     let words = block_words(cols);
-    let done = eights(weights, cols, x, out);
+    let done = rows8(weights, cols, x, out);
     let rest = weights.get(words * (done / 4)..).unwrap_or(&[]);
     if let Some(out) = out.get_mut(done..).and_then(<[i32]>::first_chunk_mut::<4>) {
         let (half_x, x) = halves_and_groups(cols, x);
-        *out = four(rest.get(..words).unwrap_or(rest), half_x, x);
+        *out = four_rows(rest.get(..words).unwrap_or(rest), half_x, x);
     }
 }
 
@@ -46,18 +46,18 @@ fn halves_and_groups(cols: usize, x: &[i8]) -> (&[[i8; HALF]], &[[i8; GROUP]]) {
     (half_x.as_chunks::<HALF>().0, x.as_chunks::<GROUP>().0)
 }
 
-/// The rows of all whole eights; how many those were.
+/// The rows of all whole blocks; how many those were.
 ///
 /// # Shapes
 /// As of [`dots`].
 #[inline(always)]
-fn eights(weights: &[u32], cols: usize, x: &[i8], out: &mut [i32]) -> usize {
+fn rows8(weights: &[u32], cols: usize, x: &[i8], out: &mut [i32]) -> usize {
     let (half_x, x) = halves_and_groups(cols, x);
-    let eights = out.as_chunks_mut::<8>().0;
-    for (block, out) in weights.chunks_exact((2 * block_words(cols)).max(1)).zip(eights.iter_mut()) {
-        *out = eight(block, half_x, x);
+    let blocks = out.as_chunks_mut::<8>().0;
+    for (block, out) in weights.chunks_exact((2 * block_words(cols)).max(1)).zip(blocks.iter_mut()) {
+        *out = eight_rows(block, half_x, x);
     }
-    8 * eights.len()
+    8 * blocks.len()
 }
 
 /// `(both, 16 * low)` of a pair of rows by sixteen columns.
@@ -90,7 +90,7 @@ macro_rules! add_scaled {
 /// # Shapes
 /// `block`: full groups, then the half one; `half_x: [0 or 1]`; `x: [groups]`.
 #[inline(always)]
-fn eight(block: &[u32], half_x: &[[i8; HALF]], x: &[[i8; GROUP]]) -> [i32; 8] {
+fn eight_rows(block: &[u32], half_x: &[[i8; HALF]], x: &[[i8; GROUP]]) -> [i32; 8] {
     let (mut low, mut high) = (i32x4::splat(0), i32x4::splat(0));
     let (groups, half) = block.as_chunks::<EIGHT>();
     for (group, x) in groups.iter().zip(x) {
@@ -114,9 +114,9 @@ fn eight(block: &[u32], half_x: &[[i8; HALF]], x: &[[i8; GROUP]]) -> [i32; 8] {
 /// The last four rows where there are not eight, row `r` in a byte with row `r + 2`.
 ///
 /// # Shapes
-/// As of [`eight`].
+/// As of [`eight_rows`].
 #[inline(never)] // at most once in a matrix
-fn four(block: &[u32], half_x: &[[i8; HALF]], x: &[[i8; GROUP]]) -> [i32; 4] {
+fn four_rows(block: &[u32], half_x: &[[i8; HALF]], x: &[[i8; GROUP]]) -> [i32; 4] {
     let (mut sum0, mut sum1, mut sum2, mut sum3) = (0, 0, 0, 0);
     macro_rules! add_scaled {
         ($scales:expr, $pair0:expr, $pair1:expr) => {

@@ -27,9 +27,9 @@ proptest! {
 
     #[test]
     fn scores_of_wide_heads_equal_the_scalar_backend(
-        (width, keys, query) in (1..=40_usize, 1..40_usize).prop_flat_map(|(fours, tokens)| {
-            let key = integers(127, 4 * fours * tokens);
-            (Just(4 * fours), key, prop::collection::vec(-100..=100_i16, 4 * fours))
+        (width, keys, query) in (1..=40_usize, 1..40_usize).prop_flat_map(|(chunks, tokens)| {
+            let key = integers(127, 4 * chunks * tokens);
+            (Just(4 * chunks), key, prop::collection::vec(-100..=100_i16, 4 * chunks))
         }),
         seed in any::<u16>(),
     ) {

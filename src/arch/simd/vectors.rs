@@ -5,7 +5,7 @@
 //! x ── reduced ──► the largest, sums
 //! ```
 
-use super::{Backend, Multiplier, Scalar, Tail, activation, mul_q16};
+use super::{ACTIVATION_BITS, Backend, Multiplier, STEP_BITS, Scalar, Tail, mul_q16};
 use core::simd::cmp::SimdOrd;
 use core::simd::num::{SimdInt, SimdUint};
 use core::simd::{Simd, i32x4, simd_swizzle};
@@ -21,12 +21,12 @@ struct Rescale {
 impl Rescale {
     #[inline(always)]
     fn new(ratio: Multiplier) -> Rescale {
-        let half = if ratio.right == 0 { 0 } else { 1 << (ratio.right - 1) };
+        let half = if ratio.right_shift == 0 { 0 } else { 1 << (ratio.right_shift - 1) };
         Rescale {
-            left: Simd::splat(ratio.left.cast_signed()),
+            left: Simd::splat(ratio.left_shift.cast_signed()),
             multiplier: Simd::splat(ratio.multiplier.into()),
             half: Simd::splat(half),
-            right: Simd::splat(ratio.right.cast_signed()),
+            right: Simd::splat(ratio.right_shift.cast_signed()),
         }
     }
 
@@ -73,7 +73,7 @@ impl LongRescale {
 /// `activation` of four numbers.
 #[inline(always)]
 fn activated(x: i32x4, tail: &Tail) -> i32x4 {
-    const STEP: i32 = (activation::ACTIVATION_BITS - activation::STEP_BITS) as i32;
+    const STEP: i32 = (ACTIVATION_BITS - STEP_BITS) as i32;
     let magnitude = x.abs();
     let index = (magnitude >> Simd::splat(STEP)).simd_min(Simd::splat(255));
     let words = Simd::<u32, 4>::gather_or_default(tail, index.cast::<usize>());
@@ -99,7 +99,7 @@ pub(super) fn add_scaled(x: &mut [i32], other: &[i16], ratio: Multiplier) {
     let (vectors, rest) = x.as_chunks_mut::<4>();
     let (other_vectors, other_rest) = other.as_chunks::<4>();
     // Of 15 bits by 29, halves apart: the product of the shifted multiplier is the same.
-    let multiplier = i32::from(ratio.multiplier) << ratio.left;
+    let multiplier = i32::from(ratio.multiplier) << ratio.left_shift;
     let (upper, lower) = (Simd::splat(multiplier >> 16), Simd::splat(multiplier & 0xffff));
     let scale = Rescale::new(ratio);
     for (x, &other) in vectors.iter_mut().zip(other_vectors) {

@@ -106,8 +106,8 @@ fn chosen(target: &str, rustflags: &str) -> Result<String> {
 
 pub fn backend() -> Result<Outcome> {
     let table = [
-        ("thumbv6m-none-eabi", "", "scalar"),
-        ("thumbv7m-none-eabi", "", "scalar"),
+        ("thumbv6m-none-eabi", "", "nosimd"),
+        ("thumbv7m-none-eabi", "", "nosimd"),
         ("thumbv7em-none-eabi", "", "dsp"),
         ("thumbv7em-none-eabihf", "", "dsp"),
         ("thumbv8m.main-none-eabihf", "", "scalar"),

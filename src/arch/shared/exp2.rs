@@ -28,11 +28,11 @@ pub(crate) fn exp2_fraction(x: u8) -> u32 {
 
 /// `32768 * 2^(-x / 256)`, rounded down; 0 from 16 units on.
 #[inline(always)]
-pub(crate) fn exp2_negative(x: u32) -> u32 {
+fn exp2_negative(x: u32) -> u32 {
     let power = exp2_fraction(x as u8);
     // A shift by 15 leaves nothing of 15 bits.
     let shift = (x >> FRACTION_BITS).min(255);
-    #[cfg(thumbformer_small)]
+    #[cfg(thumbformer_backend = "nosimd")]
     {
         let mut power = power;
         // SAFETY: a shift between registers. On these cores it is by 0 to 255, and nothing is left after 31, which the compiler does
@@ -42,10 +42,18 @@ pub(crate) fn exp2_negative(x: u32) -> u32 {
         }
         power
     }
-    #[cfg(not(thumbformer_small))]
+    #[cfg(not(thumbformer_backend = "nosimd"))]
     {
         power >> shift.min(31)
     }
+}
+
+/// `2^((score - max) / 2^(8 - left))` in 15 bits.
+#[inline(always)]
+pub(crate) fn probability(score: i16, max: i16, left: u32) -> u32 {
+    // Below 2^16, as both are of 16 bits; beyond 2^16 the power is zero.
+    let distance = (i32::from(max) - i32::from(score)).cast_unsigned() & 0xffff;
+    exp2_negative((distance << left.min(15)).min(0xffff))
 }
 
 #[cfg(test)]

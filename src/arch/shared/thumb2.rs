@@ -2,35 +2,47 @@
 
 use core::arch::naked_asm;
 
-/// [`Backend::abs_max`](super::Backend::abs_max).
-pub(super) fn abs_max(x: &[i32]) -> u32 {
-    let (fours, rest) = x.as_chunks::<4>();
-    // SAFETY: the loop reads four integers for each of `fours`, and is not called when that is empty.
-    let largest = if fours.is_empty() { 0 } else { unsafe { largest_fours(fours.as_ptr().cast(), fours.len()) } };
+/// `Backend::abs_max`.
+pub(crate) fn abs_max(x: &[i32]) -> u32 {
+    let (chunks, rest) = x.as_chunks::<4>();
+    let mut largest = 0;
+    if !chunks.is_empty() {
+        // SAFETY: the loop reads four integers for each of `chunks`, which is not empty.
+        largest = unsafe { abs_max_chunks(chunks.as_ptr().cast(), chunks.len()) };
+    }
     rest.iter().fold(largest, |max, &x| (x ^ (x >> 31)).cast_unsigned().max(max)) + 1
 }
 
-/// [`Backend::sum`](super::Backend::sum).
-pub(super) fn sum(x: &[i32]) -> i64 {
-    let (fours, rest) = x.as_chunks::<4>();
-    // SAFETY: as in `largest`.
-    let sum = if fours.is_empty() { 0 } else { unsafe { sum_fours(fours.as_ptr().cast(), fours.len()) } };
+/// `Backend::sum`.
+pub(crate) fn sum(x: &[i32]) -> i64 {
+    let (chunks, rest) = x.as_chunks::<4>();
+    let mut sum = 0;
+    if !chunks.is_empty() {
+        // SAFETY: as in `abs_max`.
+        sum = unsafe { sum_chunks(chunks.as_ptr().cast(), chunks.len()) };
+    }
     rest.iter().fold(sum, |sum, &x| sum + i64::from(x))
 }
 
-/// [`Backend::sum_of_squares`](super::Backend::squares).
-pub(super) fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
-    let (fours, rest) = x.as_chunks::<4>();
-    // SAFETY: as in `largest`.
-    let sum = if fours.is_empty() { 0 } else { unsafe { squares_fours(fours.as_ptr().cast(), fours.len(), shift) } };
+/// `Backend::sum_of_squares`.
+pub(crate) fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
+    let (chunks, rest) = x.as_chunks::<4>();
+    let mut sum = 0;
+    if !chunks.is_empty() {
+        // SAFETY: as in `abs_max`; the trait's shift is one of a number of 32 bits.
+        sum = unsafe { squares_chunks(chunks.as_ptr().cast(), chunks.len(), shift) };
+    }
     rest.iter().fold(sum, |sum, &x| sum + u64::from((x >> shift).wrapping_mul(x >> shift).cast_unsigned()))
 }
 
 /// The largest of `x ^ (x >> 31)`, which is the magnitude of a number, or one less.
 ///
 /// 15 instructions for four numbers, and 2 for each that is larger than all before it, which are few.
+///
+/// # Safety
+/// `x` is valid for reads of `4 * chunks` numbers; `chunks` is not 0.
 #[unsafe(naked)]
-unsafe extern "C" fn largest_fours(x: *const i32, fours: usize) -> u32 {
+unsafe extern "C" fn abs_max_chunks(x: *const i32, chunks: usize) -> u32 {
     naked_asm!(
         "push {{r4-r6, lr}}",
         "movs r2, #0",
@@ -72,8 +84,11 @@ unsafe extern "C" fn largest_fours(x: *const i32, fours: usize) -> u32 {
 }
 
 /// The sum: 7 instructions for four numbers.
+///
+/// # Safety
+/// `x` is valid for reads of `4 * chunks` numbers; `chunks` is not 0.
 #[unsafe(naked)]
-unsafe extern "C" fn sum_fours(x: *const i32, fours: usize) -> i64 {
+unsafe extern "C" fn sum_chunks(x: *const i32, chunks: usize) -> i64 {
     naked_asm!(
         "push {{r4-r7, lr}}",
         "mov r2, r0",
@@ -94,8 +109,11 @@ unsafe extern "C" fn sum_fours(x: *const i32, fours: usize) -> i64 {
 }
 
 /// The sum of squares of numbers that are shifted to the right: 11 instructions for four numbers.
+///
+/// # Safety
+/// `x` is valid for reads of `4 * chunks` numbers; `chunks` is not 0; `shift` is at most 31.
 #[unsafe(naked)]
-unsafe extern "C" fn squares_fours(x: *const i32, fours: usize, shift: u32) -> u64 {
+unsafe extern "C" fn squares_chunks(x: *const i32, chunks: usize, shift: u32) -> u64 {
     naked_asm!(
         "push {{r4-r7, lr}}",
         "mov r12, r0",

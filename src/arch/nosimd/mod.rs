@@ -25,7 +25,10 @@ mod int4_armv6m;
 #[cfg(thumbformer_long_multiply)]
 mod int4_armv7m;
 
-use super::{GROUP, MAX_COLUMNS_Q4, PACKED_COLUMNS, block_words, first_group, mul_q16};
+use super::scalar::attention;
+#[cfg(thumbformer_long_multiply)]
+use super::thumb2;
+use super::{Backend, GROUP, MAX_COLUMNS_Q4, PACKED_COLUMNS, Packing, as_i16_mut, block_words, first_group, mul_q16};
 #[cfg(not(thumbformer_long_multiply))]
 use armv6m::{kernel_q8, kernel_rows, prepare_q8};
 #[cfg(thumbformer_long_multiply)]
@@ -35,6 +38,64 @@ use core::mem::MaybeUninit;
 use int4_armv6m::{kernel_q4, prepare_q4};
 #[cfg(thumbformer_long_multiply)]
 use int4_armv7m::{kernel_q4, prepare_q4};
+
+/// The backend of cores without SIMD.
+pub(crate) struct NoSimd;
+
+impl Backend for NoSimd {
+    const NAME: &'static str = "nosimd";
+    const PACKING: Option<Packing> = Some(Packing::M0);
+    type Activation = i16;
+
+    fn activations(words: &mut [u32]) -> &mut [i16] {
+        as_i16_mut(words)
+    }
+
+    fn dots_q8(_packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
+        dots_q8(weights, cols, x, out);
+    }
+
+    fn dots_q4(_packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
+        dots_q4(weights, cols, x, out);
+    }
+
+    #[cfg(thumbformer_long_multiply)]
+    fn abs_max(x: &[i32]) -> u32 {
+        thumb2::abs_max(x)
+    }
+
+    #[cfg(thumbformer_long_multiply)]
+    fn sum(x: &[i32]) -> i64 {
+        thumb2::sum(x)
+    }
+
+    #[cfg(thumbformer_long_multiply)]
+    fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
+        thumb2::sum_of_squares(x, shift)
+    }
+
+    #[inline]
+    fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
+        let done = scaled_dots(keys, width, mantissas, query, scores);
+        attention::scaled_dots(keys, width, mantissas, query, scores, done)
+    }
+
+    #[inline]
+    fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
+        // Nearly always nothing is to be shifted, and then a loop needs neither the shift nor the bound after it.
+        if left == 0 {
+            attention::weigh(scores, max, 0, mantissas)
+        } else {
+            attention::weigh(scores, max, left, mantissas)
+        }
+    }
+
+    #[inline]
+    fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]) {
+        let done = row_dots(values, stride, weights, sums);
+        attention::weighted_sums(values, stride, weights, sums, done);
+    }
+}
 
 /// Columns prepared at a time: 1 KiB of the stack, so that the columns of a matrix are not limited by it.
 const CHUNK: usize = 256;
@@ -60,7 +121,7 @@ struct Shape {
 ///
 /// # Shapes
 /// `out`: padded rows; `weights`: packed, `cols` padded columns; `x`: `[cols]`, `i16` in natural order, each in -127..=127.
-pub(super) fn dots_q8(weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
+fn dots_q8(weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
     out.fill(0);
     let blocks = out.len() / ROWS;
     let fits = cols.is_multiple_of(COLUMNS)
@@ -93,11 +154,11 @@ pub(super) fn dots_q8(weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) 
     }
 }
 
-/// `out[r] = rows[r] · x` for as many fours of rows as there are; returns how many rows that were, 0 where a shape does not fit.
+/// `out[r] = rows[r] · x` for as many chunks of rows as there are; returns how many rows that were, 0 where a shape does not fit.
 ///
 /// # Shapes
 /// `rows`: `[_, stride]` int8, `stride` a multiple of 4; `x`: a multiple of 4, at most `stride`.
-pub(super) fn row_dots(rows: &[u32], stride: usize, x: &[i16], out: &mut [i32]) -> usize {
+fn row_dots(rows: &[u32], stride: usize, x: &[i16], out: &mut [i32]) -> usize {
     let blocks = (rows.len() / stride.max(1)).min(out.len() / ROWS);
     let sound = stride.is_multiple_of(4) && x.len().is_multiple_of(4) && x.len() <= stride;
     if !sound || x.is_empty() || blocks == 0 || !x.as_ptr().cast::<u32>().is_aligned() {
@@ -110,18 +171,12 @@ pub(super) fn row_dots(rows: &[u32], stride: usize, x: &[i16], out: &mut [i32]) 
     ROWS * blocks
 }
 
-/// `scores[t] = (keys[t] · query) * mantissas[t] / 2^16` for as many fours of tokens as there are; returns how many tokens that were,
+/// `scores[t] = (keys[t] · query) * mantissas[t] / 2^16` for as many chunks of tokens as there are; returns how many tokens that were,
 /// and the largest.
 ///
 /// # Shapes
 /// As of `Backend::scaled_dots`.
-pub(super) fn scaled_dots(
-    keys: &[u32],
-    width: usize,
-    mantissas: &[i16],
-    query: &[i16],
-    scores: &mut [i16],
-) -> (usize, i16) {
+fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> (usize, i16) {
     let (mut done, mut max) = (0, i16::MIN);
     let (mantissas, scores) = (mantissas.as_chunks::<ROWS>().0, scores.as_chunks_mut::<ROWS>().0);
     if mantissas.is_empty() {
@@ -154,7 +209,7 @@ const PREPARED_GROUP: usize = GROUP / 2 + 2;
 ///
 /// # Shapes
 /// As of [`dots_q8`], at most 2048 columns.
-pub(super) fn dots_q4(weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
+fn dots_q4(weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
     out.fill(0);
     let blocks = out.len() / ROWS;
     let block = block_words(cols);

@@ -9,7 +9,7 @@
 /// Fraction bits of arguments and results.
 pub(crate) const ACTIVATION_BITS: u32 = 16;
 /// Distance of the table's points: 2^-4.
-pub(super) const STEP_BITS: u32 = 4;
+pub(crate) const STEP_BITS: u32 = 4;
 /// Arguments from here on have no tail.
 const END: usize = 12 << STEP_BITS;
 /// The largest value of any tail, in fixed point.

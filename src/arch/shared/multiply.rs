@@ -10,7 +10,7 @@
 /// compilers turn into `SMULWB` or `SMULL` where there is one.
 #[inline(always)]
 pub(crate) const fn mul_q16(a: i32, b: i16) -> i32 {
-    if cfg!(all(thumbformer_small, thumbformer_long_multiply)) {
+    if cfg!(all(thumbformer_backend = "nosimd", thumbformer_long_multiply)) {
         // `SMULL` has the product in its upper word, which shifting a product of 48 bits down would need two instructions for.
         ((a as i64 * ((b as i32) << 16) as i64) >> 32) as i32
     } else if cfg!(thumbformer_long_multiply) {
@@ -64,14 +64,14 @@ pub(crate) const fn bit_length(magnitude: u32) -> i32 {
 /// `apply(a) = ((a << left) * multiplier / 2^16 + half) >> right`: the number has 15 bits, the integer keeps all of its own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Multiplier {
-    pub(super) left: u32,
-    pub(super) multiplier: i16,
-    pub(super) right: u32,
+    pub(crate) left_shift: u32,
+    pub(crate) multiplier: i16,
+    pub(crate) right_shift: u32,
 }
 
 impl Multiplier {
     /// What makes zeros of all.
-    pub(crate) const ZERO: Multiplier = Multiplier { left: 0, multiplier: 0, right: 0 };
+    pub(crate) const ZERO: Multiplier = Multiplier { left_shift: 0, multiplier: 0, right_shift: 0 };
 
     /// The ratio for integers with `|a| <= bound`; it is never larger than the number that was asked for.
     ///
@@ -91,30 +91,34 @@ impl Multiplier {
         }
         let mantissa = (number.to_bits() & 0x007f_ffff) | 0x0080_0000;
         // Beyond 31 every result is zero, which a shift by 31 of a number below 2^29 and half of 2^31 gives as well.
-        Some(Multiplier { left: left as u32, multiplier: (mantissa >> 9) as i16, right: right.min(31) as u32 })
+        Some(Multiplier {
+            left_shift: left as u32,
+            multiplier: (mantissa >> 9) as i16,
+            right_shift: right.min(31) as u32,
+        })
     }
 
     /// The product, rounded to nearest; halves are rounded up.
     #[inline(always)]
     pub(crate) const fn apply(self, integer: i32) -> i32 {
-        let half = if self.right == 0 { 0 } else { 1 << (self.right - 1) };
-        (mul_q16(integer << self.left, self.multiplier).wrapping_add(half)) >> self.right
+        let half = if self.right_shift == 0 { 0 } else { 1 << (self.right_shift - 1) };
+        (mul_q16(integer << self.left_shift, self.multiplier).wrapping_add(half)) >> self.right_shift
     }
 
     /// The ratio as one product of 32 by 32 bits: `apply(a) = ((a << left) * multiplier + 2^31) >> 32`, left and multiplier.
     ///
     /// `None` for numbers below 2^-18, whose multiplier would have too few bits.
     #[cfg(any(test, thumbformer_backend = "dsp", thumbformer_backend = "helium"))]
-    pub(super) const fn wide(self) -> Option<(u32, i32)> {
+    pub(crate) const fn wide(self) -> Option<(u32, i32)> {
         // Shifts of the numerator, of which the multiplier takes as many as it has room for.
-        let Some(shift) = (self.left + 16).checked_sub(self.right) else { return None };
+        let Some(shift) = (self.left_shift + 16).checked_sub(self.right_shift) else { return None };
         let left = shift.saturating_sub(16);
         Some((left, (self.multiplier as i32) << (shift - left)))
     }
 
     /// The number that is really multiplied with; zero where every result is zero.
     pub(crate) fn value(self) -> f32 {
-        f32::from(self.multiplier) * power_of_two(self.left as i32 - 16 - self.right as i32)
+        f32::from(self.multiplier) * power_of_two(self.left_shift as i32 - 16 - self.right_shift as i32)
     }
 }
 
