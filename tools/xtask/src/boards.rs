@@ -9,6 +9,7 @@
 use crate::emulator::{Extra, Output, RESULT, emulate, emulate_with};
 use crate::firmware::{self, Board};
 use crate::flash;
+use crate::parallel::each;
 use crate::setup;
 use crate::shell::{output, root};
 use anyhow::{Context, Result, ensure};
@@ -204,63 +205,87 @@ fn parse<T: for<'d> Deserialize<'d>>(board: &str, elf: &Path, output: &Output) -
     Ok(results)
 }
 
-/// Builds every program of every board, runs every emulated one, and compares the results of all.
+/// Builds programs of every board, runs the emulated ones, and compares the results of all.
 ///
 /// # Errors
 /// When something cannot be built, does not fit, or computes anything else than the host.
 pub fn check() -> Result<String> {
-    let (mut built, mut ran, mut chips) = (0, 0, 0);
     let mut verified = Verified::new()?;
     let readme = std::fs::read_to_string(root().join("boards/README.md"))?;
     ensure!(readme.contains(&table()?), "boards/README.md: its table is not what `cargo xtask board list` prints");
     let boards = all()?;
-    for board in &boards {
-        let wanted = wanted(board)?;
-        ensure!(
-            board.applications == wanted,
-            "{}: its manifest has the programs {:?}, there is room for {wanted:?}",
-            board.folder.display(),
-            board.applications
-        );
-        let mut elfs = Vec::new();
-        for (application, elf, taken) in build(board)? {
-            elfs.push(elf.clone());
-            built += 1;
-            ensure!(
-                taken.stack >= LEAST_STACK,
-                "{}: {} bytes for the stack of {application:?}",
-                board.name,
-                taken.stack
-            );
-            if !board.is_emulated() {
-                continue;
-            }
-            let results: Vec<Value> = results(&Board::from(board.clone()), &elf, &[])?;
-            ran += 1;
-            for result in &results {
-                ensure!(!is_wrong(result), "{}: {application:?}: {result}", board.name);
-                if application == Application::Verify {
-                    verified.add(board, result)?;
-                }
-            }
+    let checked = each(&boards, check_board)?;
+    for (board, Checked { results, .. }) in boards.iter().zip(&checked) {
+        for result in results {
+            verified.add(board, result)?;
         }
-        chips += usize::from(on_its_chip(board, &elfs)?);
     }
     let verified = verified.summary()?;
     Ok(format!(
-        "{} boards, {built} programs built, those of {chips} chips as probe-rs describes these, {ran} run in emulation; {verified}",
-        boards.len()
+        "{} boards, {} programs built, {} run in emulation; {verified}",
+        boards.len(),
+        checked.iter().map(|checked| checked.built).sum::<usize>(),
+        checked.iter().map(|checked| checked.ran).sum::<usize>()
     ))
 }
 
+/// A board's programs: how many were built and run, and the results of `verify`.
+struct Checked {
+    built: usize,
+    ran: usize,
+    results: Vec<Value>,
+}
+
+/// Builds a board's programs, and runs them if it is emulated.
+fn check_board(board: &board_manifest::Board) -> Result<Checked> {
+    let wanted = wanted(board)?;
+    ensure!(
+        board.applications == wanted,
+        "{}: its manifest has the programs {:?}, there is room for {wanted:?}",
+        board.folder.display(),
+        board.applications
+    );
+    let mut checked = Checked { built: 0, ran: 0, results: Vec::new() };
+    for (application, elf, taken) in build(board)? {
+        checked.built += 1;
+        let left = taken.stack;
+        ensure!(left >= LEAST_STACK, "{}: {left} bytes for the stack of {application:?}", board.name);
+        if !board.is_emulated() {
+            continue;
+        }
+        let results: Vec<Value> = results(&Board::from(board.clone()), &elf, &[])?;
+        checked.ran += 1;
+        for result in results {
+            ensure!(!is_wrong(&result), "{}: {application:?}: {result}", board.name);
+            if application == Application::Verify {
+                checked.results.push(result);
+            }
+        }
+    }
+    Ok(checked)
+}
+
+/// Checks the programs of every real board against its chip as probe-rs describes it.
+///
+/// # Errors
+/// When a program cannot be built or does not fit the chip.
+pub fn check_chips() -> Result<String> {
+    let boards: Vec<_> = all()?.into_iter().filter(|board| board.chip.is_some()).collect();
+    for board in &boards {
+        let elfs: Vec<PathBuf> = build(board)?.into_iter().map(|(_, elf, _)| elf).collect();
+        on_its_chip(board, &elfs)?;
+    }
+    Ok(format!("the programs of {} chips as probe-rs describes these", boards.len()))
+}
+
 /// Checks programs against the memory map and the boot of a board's chip, if it has one.
-fn on_its_chip(board: &board_manifest::Board, elfs: &[PathBuf]) -> Result<bool> {
-    let Some(chip) = &board.chip else { return Ok(false) };
+fn on_its_chip(board: &board_manifest::Board, elfs: &[PathBuf]) -> Result<()> {
+    let Some(chip) = &board.chip else { return Ok(()) };
     let stack = LEAST_STACK.to_string();
     let mut command = flash::probe();
     command.args(["check", "--chip", chip, "--stack", &stack]).args(elfs);
     output(&mut command).with_context(|| format!("{}: its programs do not fit its chip", board.name))?;
-    Ok(true)
+    Ok(())
 }
 
 /// What the boards' `verify` said.

@@ -6,6 +6,7 @@
 
 use crate::bench;
 use crate::cores::Core;
+use crate::parallel::each;
 use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
@@ -55,52 +56,8 @@ const SOUND_CEILINGS: [(Core, u32); 3] = [(Core::M4, 1_000_000), (Core::M55, 900
 /// # Errors
 /// When one is not exact, not repeatable or slower, or when an image for other cores gets into firmware.
 pub fn check() -> Result<String> {
-    let mut count = 0;
-    for &core in Core::value_variants() {
-        let rows = bench::kernels(core)?;
-        count += rows.len();
-        if let Some(wrong) = rows.iter().find(|row| !row.exact) {
-            bail!("{}: {} of {}x{} is not exact", core.name(), wrong.kernel, wrong.rows, wrong.cols);
-        }
-        let encoder = bench::encoder(core)?;
-        ensure!(encoder.exact, "{}: the encoder block has other bits than on the host", core.name());
-        let sound = bench::front_end(core)?;
-        ensure!(sound.exact, "{}: the front end's frames have other bits than on the host", core.name());
-        for (_, ceiling) in SOUND_CEILINGS.iter().filter(|ceiling| ceiling.0 == core) {
-            let found = sound.instructions;
-            ensure!(
-                found <= *ceiling,
-                "{}: a second of sound takes {found} instructions, at most {ceiling}",
-                core.name()
-            );
-        }
-        for (_, ceiling) in ENCODER_CEILINGS.iter().filter(|ceiling| ceiling.0 == core) {
-            let found = encoder.instructions;
-            ensure!(
-                found <= *ceiling,
-                "{}: the encoder block takes {found} instructions, at most {ceiling}",
-                core.name()
-            );
-        }
-        for (_, kernel, quant, rows_, cols, ceiling) in CEILINGS.iter().filter(|ceiling| ceiling.0 == core) {
-            let same = |row: &&bench::Row| row.kernel == *kernel && row.quant == *quant;
-            let row = rows.iter().filter(same).find(|row| (row.rows, row.cols) == (*rows_, *cols));
-            let row = row.with_context(|| format!("{}: {kernel} of {rows_}x{cols} was not measured", core.name()))?;
-            ensure!(
-                row.per_mac <= *ceiling,
-                "{}: {kernel} of {rows_}x{cols} takes {} instructions each, at most {ceiling} before",
-                core.name(),
-                row.per_mac
-            );
-        }
-        if core == Core::M4 {
-            ensure!(
-                bench::kernels(core)? == rows,
-                "two runs on {} took different numbers of instructions",
-                core.name()
-            );
-        }
-    }
+    let cores = Core::value_variants();
+    let count: usize = each(cores, |&core| check_core(core))?.into_iter().sum();
     // An image that is packed for other cores does not get into firmware.
     let (mut wrong, other) = (Core::M4.board()?, Core::M55.emulated()?.pack);
     wrong.build.variables.push(("THUMBFORMER_PACK", other));
@@ -109,10 +66,45 @@ pub fn check() -> Result<String> {
         Err(error) => bail!("a wrong packing must be refused by its name: {error:#}"),
         Ok(_) => bail!("firmware for one core was built with an image for another"),
     }
-    let cores = Core::value_variants().len();
     Ok(format!(
-        "{count} measurements on {cores} cores exact, {} within their ceilings; the encoder block has the host's bits on all of \
+        "{count} measurements on {} cores exact, {} within their ceilings; the encoder block has the host's bits on all of \
          them; a wrong packing is refused",
+        cores.len(),
         CEILINGS.len() + ENCODER_CEILINGS.len()
     ))
+}
+
+/// Measures one core; returns the number of kernels.
+fn check_core(core: Core) -> Result<usize> {
+    let rows = bench::kernels(core)?;
+    if let Some(wrong) = rows.iter().find(|row| !row.exact) {
+        bail!("{}: {} of {}x{} is not exact", core.name(), wrong.kernel, wrong.rows, wrong.cols);
+    }
+    let encoder = bench::encoder(core)?;
+    ensure!(encoder.exact, "{}: the encoder block has other bits than on the host", core.name());
+    let sound = bench::front_end(core)?;
+    ensure!(sound.exact, "{}: the front end's frames have other bits than on the host", core.name());
+    for (_, ceiling) in SOUND_CEILINGS.iter().filter(|ceiling| ceiling.0 == core) {
+        let found = sound.instructions;
+        ensure!(found <= *ceiling, "{}: a second of sound takes {found} instructions, at most {ceiling}", core.name());
+    }
+    for (_, ceiling) in ENCODER_CEILINGS.iter().filter(|ceiling| ceiling.0 == core) {
+        let found = encoder.instructions;
+        ensure!(found <= *ceiling, "{}: the encoder block takes {found} instructions, at most {ceiling}", core.name());
+    }
+    for (_, kernel, quant, rows_, cols, ceiling) in CEILINGS.iter().filter(|ceiling| ceiling.0 == core) {
+        let same = |row: &&bench::Row| row.kernel == *kernel && row.quant == *quant;
+        let row = rows.iter().filter(same).find(|row| (row.rows, row.cols) == (*rows_, *cols));
+        let row = row.with_context(|| format!("{}: {kernel} of {rows_}x{cols} was not measured", core.name()))?;
+        ensure!(
+            row.per_mac <= *ceiling,
+            "{}: {kernel} of {rows_}x{cols} takes {} instructions each, at most {ceiling} before",
+            core.name(),
+            row.per_mac
+        );
+    }
+    if core == Core::M4 {
+        ensure!(bench::kernels(core)? == rows, "two runs on {} took different numbers of instructions", core.name());
+    }
+    Ok(rows.len())
 }

@@ -9,6 +9,7 @@ use crate::bench::or_all;
 use crate::boards::results;
 use crate::cores::Core;
 use crate::firmware::{self, Board, Size};
+use crate::parallel::each;
 use crate::setup;
 use crate::shell::root;
 use anyhow::{Context, Result, ensure};
@@ -150,9 +151,11 @@ const SMALL: &[(&str, &str)] = &[("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s"), ("THU
 pub fn check() -> Result<String> {
     let expected = on_host()?;
     let (mut most, mut streams) = ([0; 2], 0);
-    let runs = or_all(&[]).into_iter().map(|core| (core, &[][..])).chain([(Core::M4, SMALL)]);
-    for (core, variables) in runs {
-        for row in on_core(core, &expected, variables)? {
+    let runs: Vec<(Core, &[(&str, &str)])> =
+        or_all(&[]).into_iter().map(|core| (core, &[][..])).chain([(Core::M4, SMALL)]).collect();
+    let measured = each(&runs, |(core, variables)| on_core(*core, &expected, variables))?;
+    for ((core, variables), rows) in runs.iter().zip(measured) {
+        for row in rows {
             ensure!(
                 row.name.split('_').next() == Some(&row.label) || row.name.starts_with(&digit(&row.label)),
                 "{} on {}: heard {}",
@@ -165,7 +168,7 @@ pub fn check() -> Result<String> {
                 let one = row.network / row.answers;
                 ensure!(3 * one <= row.whole, "{}: streaming saves too little: {row:?}", row.core);
                 streams += 1;
-            } else if core == Core::M4 {
+            } else if *core == Core::M4 {
                 let most = &mut most[usize::from(!variables.is_empty())];
                 *most = (*most).max(row.front_end + row.network);
             }

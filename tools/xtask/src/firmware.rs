@@ -4,8 +4,10 @@ use crate::setup::Toolchain;
 use crate::shell::{output, root};
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSection, SectionFlags, SectionKind};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 /// How a program is built beyond what its folder says.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +47,9 @@ impl From<board_manifest::Board> for Board {
     }
 }
 
+/// Held from the build of a program to its copy, as builds run side by side and boards of one target share a folder.
+static BUILDING: Mutex<()> = Mutex::new(());
+
 impl Board {
     /// The board of a folder.
     ///
@@ -64,6 +69,7 @@ impl Board {
     /// # Errors
     /// What the compiler says.
     pub fn build_example(&self, toolchain: &Toolchain, name: &str) -> Result<PathBuf> {
+        let _guard = BUILDING.lock();
         self.compile(toolchain, &["--example", name])?;
         self.kept(&self.programs().join("examples").join(name))
     }
@@ -82,6 +88,7 @@ impl Board {
     /// # Errors
     /// What the compiler says.
     pub fn build_programs(&self, toolchain: &Toolchain, names: &[&str]) -> Result<Vec<PathBuf>> {
+        let _guard = BUILDING.lock();
         // A failed build must not leave an older program behind that would be measured in its place.
         names.iter().for_each(|name| _ = std::fs::remove_file(self.programs().join(name)));
         let arguments: Vec<&str> = names.iter().flat_map(|name| ["--bin", name]).collect();
@@ -93,9 +100,15 @@ impl Board {
         root().join("boards/target").join(&self.target).join("release")
     }
 
-    /// A copy in a folder of the board's own: boards of one target have programs of one name.
+    /// A copy in a folder of this board and build: boards of one target have programs of one name.
     fn kept(&self, elf: &Path) -> Result<PathBuf> {
-        let folder = root().join("boards/target/boards").join(&self.name);
+        let mut name = self.name.clone();
+        if !self.build.variables.is_empty() {
+            let mut hasher = DefaultHasher::new();
+            (&self.target, &self.machine, &self.build.variables).hash(&mut hasher);
+            name += &format!("-{:016x}", hasher.finish());
+        }
+        let folder = root().join("boards/target/boards").join(name);
         let kept = folder.join(elf.file_name().unwrap_or_default());
         std::fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
         std::fs::copy(elf, &kept).with_context(|| format!("{} to {}", elf.display(), kept.display()))?;

@@ -18,6 +18,7 @@ mod host_bench;
 mod lesson;
 mod on_target;
 mod panics;
+mod parallel;
 mod setup;
 mod shell;
 mod test;

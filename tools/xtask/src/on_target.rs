@@ -7,6 +7,7 @@
 use crate::cores::Core;
 use crate::emulator;
 use crate::firmware::Board;
+use crate::parallel::each;
 use crate::setup;
 use crate::shell::{in_path, root};
 use anyhow::{Context, Result, ensure};
@@ -36,20 +37,27 @@ struct Test {
 /// # Errors
 /// When one failed, with its log.
 pub fn check() -> Result<String> {
+    let cores = Core::value_variants();
+    let results = each(cores, |&core| check_core(core))?;
+    let passed: usize = results.iter().map(|(passed, _)| passed).sum();
+    let failures: Vec<String> = results.into_iter().flat_map(|(_, failures)| failures).collect();
+    ensure!(failures.is_empty(), "{passed} passed, {} failed:\n{}", failures.len(), failures.join("\n"));
+    Ok(format!("{passed} tests on {} cores", cores.len()))
+}
+
+/// Runs all tests on one core: how many passed, and what the others said.
+fn check_core(core: Core) -> Result<(usize, Vec<String>)> {
     let (mut passed, mut failures) = (0, Vec::new());
-    for &core in Core::value_variants() {
-        let board = board(core)?;
-        let elf = board.build_program(&setup::ensure(&board.target)?, "on-target")?;
-        let tests = listed(&std::fs::read(&elf)?).with_context(|| format!("{}", elf.display()))?;
-        for test in tests.iter().filter(|test| !test.ignored) {
-            match run(&board, &elf, test) {
-                Ok(()) => passed += 1,
-                Err(error) => failures.push(format!("{} on {}: {error:#}", test.name, core.name())),
-            }
+    let board = board(core)?;
+    let elf = board.build_program(&setup::ensure(&board.target)?, "on-target")?;
+    let tests = listed(&std::fs::read(&elf)?).with_context(|| format!("{}", elf.display()))?;
+    for test in tests.iter().filter(|test| !test.ignored) {
+        match run(&board, &elf, test) {
+            Ok(()) => passed += 1,
+            Err(error) => failures.push(format!("{} on {}: {error:#}", test.name, core.name())),
         }
     }
-    ensure!(failures.is_empty(), "{passed} passed, {} failed:\n{}", failures.len(), failures.join("\n"));
-    Ok(format!("{passed} tests on {} cores", Core::value_variants().len()))
+    Ok((passed, failures))
 }
 
 /// Runs all tests on one board: in the emulator where the board is one of its machines, else by the debug probe.

@@ -110,6 +110,8 @@ checks! {
     Example: Default, Firmware => |_| example::check().map(Outcome::Passed);
     /// Every program of every board, built; every emulated one, run and compared
     Boards: Default, Firmware => |_| boards::check().map(Outcome::Passed);
+    /// Programs of every real board against its chip as probe-rs describes it; compiles probe-rs
+    Chips: Full, Firmware => |_| boards::check_chips().map(Outcome::Passed);
     /// Tests of boards/on-target on every emulated core, each on a machine that was just reset
     OnTarget: Default, Firmware => |_| on_target::check().map(Outcome::Passed);
     /// Kernels on every emulated core: exact, repeatable, within the limits
