@@ -14,6 +14,7 @@
 
 pub mod accuracy;
 pub mod classify;
+pub mod cmd;
 pub mod convert;
 pub mod explain;
 pub mod features;

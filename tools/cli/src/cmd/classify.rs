@@ -1,11 +1,11 @@
 //! `thumbformer classify`: labels of recordings.
 
+use crate::stdout::Stdout;
+use crate::{classify, model, read_image};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::io::Write;
 use std::path::PathBuf;
-use thumbformer_cli::stdout::Stdout;
-use thumbformer_cli::{classify, model, read_image};
 
 /// Arguments of `thumbformer classify`.
 #[derive(Args)]

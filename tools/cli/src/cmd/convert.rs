@@ -1,14 +1,14 @@
 //! `thumbformer convert`: an image of a float checkpoint.
 
 use super::{bar, int4};
+use crate::stdout::Stdout;
+use crate::{convert, inspect, model, packs, write_file};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use thumbformer::Packing;
 use thumbformer_checkpoint::{Checkpoint, Input};
-use thumbformer_cli::stdout::Stdout;
-use thumbformer_cli::{convert, inspect, model, packs, write_file};
 
 /// Arguments of `thumbformer convert`.
 #[derive(Args)]

@@ -1,12 +1,12 @@
 //! `thumbformer explain`: pages of text and pictures of a computation.
 
+use crate::explain::{Heads, Mix, Stream, heads, mix, stream};
+use crate::stdout::Stdout;
+use crate::write_file;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use thumbformer_cli::explain::{Heads, Mix, Stream, heads, mix, stream};
-use thumbformer_cli::stdout::Stdout;
-use thumbformer_cli::write_file;
 
 /// Arguments of `thumbformer explain`.
 #[derive(Args)]

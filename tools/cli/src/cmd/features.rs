@@ -1,12 +1,12 @@
 //! `thumbformer features`: the front end's frames of recordings, for training scripts.
 
+use crate::stdout::Stdout;
+use crate::{features, write_file};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use thumbformer_cli::stdout::Stdout;
-use thumbformer_cli::{features, write_file};
 
 /// Arguments of `thumbformer features`.
 #[derive(Args)]

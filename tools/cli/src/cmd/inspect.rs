@@ -1,11 +1,11 @@
 //! `thumbformer inspect`: dimensions, sections and sizes of an image.
 
+use crate::stdout::Stdout;
+use crate::{inspect, model, read_image};
 use anyhow::{Result, bail};
 use clap::Args;
 use std::io::Write;
 use std::path::PathBuf;
-use thumbformer_cli::stdout::Stdout;
-use thumbformer_cli::{inspect, model, read_image};
 
 /// Arguments of `thumbformer inspect`.
 #[derive(Args)]

@@ -8,12 +8,12 @@
 
 use super::convert::Cmd;
 use super::{bar, read_text};
+use crate::quantize::{self, Quantized, distill};
+use crate::verify::{self, Selection};
+use crate::{convert, model};
 use anyhow::{Context, Result};
 use std::path::Path;
 use thumbformer_checkpoint::Checkpoint;
-use thumbformer_cli::quantize::{self, Quantized, distill};
-use thumbformer_cli::verify::{self, Selection};
-use thumbformer_cli::{convert, model};
 
 /// Steps that the default model needs.
 pub const STEPS: usize = 300;

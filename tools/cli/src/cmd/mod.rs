@@ -9,11 +9,20 @@ mod int4;
 mod run;
 mod verify;
 
+use crate::stdout::Stdout;
 use anyhow::{Context, Result};
-use clap::Subcommand;
+use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::Path;
-use thumbformer_cli::stdout::Stdout;
+
+/// Quantized transformers for Cortex-M: make, run, measure, verify and explain model images
+#[derive(Parser)]
+#[command(name = "thumbformer", version)]
+pub struct Arguments {
+    /// The verb.
+    #[command(subcommand)]
+    pub command: Command,
+}
 
 /// `Verb(module)`: each module has a `Cmd` with `run`.
 macro_rules! verbs {

@@ -1,15 +1,15 @@
 //! `thumbformer verify`: an image against its float checkpoint.
 
 use super::{bar, read_text};
+use crate::stdout::Stdout;
+use crate::verify::{self, Bounds, Line, Selection};
+use crate::{accuracy, classify, model, read_image};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use std::io::Write;
 use std::path::PathBuf;
 use thumbformer::Model;
 use thumbformer_checkpoint::Checkpoint;
-use thumbformer_cli::stdout::Stdout;
-use thumbformer_cli::verify::{self, Bounds, Line, Selection};
-use thumbformer_cli::{accuracy, classify, model, read_image};
 
 /// Arguments of `thumbformer verify`.
 #[derive(Args)]

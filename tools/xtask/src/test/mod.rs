@@ -6,6 +6,7 @@
 //! firmware lane: firmware, emulated machines ─┴─► passed, FAILED, skipped
 //! ```
 
+mod commands;
 mod emulated;
 mod host;
 mod quality;
@@ -94,6 +95,8 @@ checks! {
     Nightly: Default, Host => |_| host::nightly();
     /// rustdoc, warnings are errors
     Docs: Default, Host => |_| host::docs();
+    /// Commands in the documentation: all parse, those of code blocks run
+    Commands: Quick, Host => |_| commands::check();
     /// docs/lesson.md and its pictures, regenerated and compared byte for byte
     Lesson: Quick, Host => |_| lesson::check().map(Outcome::Passed);
     /// Int8 image of the default model against its float checkpoint, over held-out text

@@ -1,0 +1,207 @@
+//! The commands in the documentation: each parses, and each of a code block is run here or by the check that is named.
+//!
+//! ```text
+//! *.md ──► commands ──► clap: do all verbs and options exist?
+//!            └─ of code blocks ──► a row of ROWS: run in an empty folder, first line compared, or the check that runs it
+//! ```
+
+use super::Outcome;
+use crate::Arguments;
+use crate::shell::{output, root};
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// How a documented command is shown to work.
+enum Proof {
+    /// It is run, with other words in place of those that stand for a user's files, and prints this first.
+    Prints(&'static [(&'static str, &'static str)], &'static str),
+    /// It is refused with this error, as what it needs is not in the repository.
+    Refuses(&'static [(&'static str, &'static str)], &'static str),
+    /// A check runs it, or what it calls.
+    Check(&'static str),
+}
+
+use Proof::{Check, Prints, Refuses};
+
+const DECODER: (&str, &str) = ("CHECKPOINT", "models/stories/checkpoint");
+const ENCODER: (&str, &str) = ("CHECKPOINT", "models/digits/checkpoint");
+const DECODER_IMAGE: (&str, &str) = ("model.tbf", "models/stories/stories.tbf");
+const ENCODER_IMAGE: (&str, &str) = ("model.tbf", "models/digits/digits.tbf");
+const SOUND: &str = "models/digits/fixtures/7_iven2.wav";
+
+/// A command of a code block, without its comment.
+const ROWS: &[(&str, Proof)] = &[
+    ("cargo xtask demo", Check("emulated")),
+    ("cargo xtask classify", Check("encoders")),
+    ("cargo xtask test", Check("commands")),
+    ("cargo xtask board list", Prints(&[], "| board | core |")),
+    ("cargo xtask board run microbit classify", Check("boards")),
+    ("cargo xtask flash raspberry-pi-pico-2 generate", Check("boards")),
+    ("cargo xtask flash nrf52840-dk classify --model model.tbf", Check("boards")),
+    ("cargo xtask uf2 raspberry-pi-pico", Check("boards")),
+    ("cargo xtask on-target qemu-mps2-an386", Check("on-target")),
+    ("cargo xtask on-target nrf52840-dk", Check("on-target")),
+    ("cargo xtask cycles --core m4", Check("cycles")),
+    ("cargo xtask cycles --core m33 --clock-hz 150000000", Check("cycles")),
+    ("cargo xtask cycles --core m4 --elf ANY.elf --start begin_of_it --stop end_of_it", Check("cycles")),
+    ("cargo xtask cycles --core m4 --wait-states 5 --line 16", Check("cycles")),
+    ("cargo xtask cycles stm32f405", Check("cycles")),
+    ("cargo xtask cycles microbit classify", Check("cycles")),
+    ("cargo xtask cycles --compare", Check("cycles")),
+    ("cargo xtask cycles --sequences", Check("cycles")),
+    (
+        "cargo xtask cycles --validate FOLDER",
+        Refuses(&[("FOLDER", ".")], "error: .: none of the published programs is there"),
+    ),
+    ("thumbformer convert CHECKPOINT --pack m4 -o model.tbf", Prints(&[DECODER], "model.tbf: llama packed for m4")),
+    (
+        "thumbformer convert CHECKPOINT --pack m4 --quant q4 --calibrate text.txt -o model.tbf",
+        // Layer by layer: distillation takes minutes and is the check `quality-int4`.
+        Prints(&[DECODER, ("--quant", "--distill 0 --quant")], "model.tbf: llama packed for m4"),
+    ),
+    (
+        "thumbformer run model.tbf --prompt \"Once upon a time, there was\" --temperature 0.7 --top-p 0.9",
+        Prints(&[DECODER_IMAGE], "Once upon a time, there was"),
+    ),
+    ("thumbformer inspect model.tbf", Prints(&[DECODER_IMAGE], "image        version ")),
+    ("thumbformer classify model.tbf sound.wav", Prints(&[ENCODER_IMAGE, ("sound.wav", SOUND)], "7_iven2: seven (")),
+    ("thumbformer explain heads --model model.tbf --text \"…\"", Prints(&[DECODER_IMAGE, ("…", "The dog ran.")], "")),
+    (
+        "thumbformer verify model.tbf --reference CHECKPOINT --text unseen.txt",
+        Prints(&[DECODER_IMAGE, DECODER, ("unseen.txt", "text.txt")], "996 tokens in 12 documents"),
+    ),
+    (
+        "thumbformer verify model.tbf --reference CHECKPOINT --recordings unseen/*.wav",
+        Prints(&[ENCODER_IMAGE, ENCODER, ("unseen/*.wav", SOUND)], "1 outputs of 1 recordings"),
+    ),
+];
+
+/// Files whose commands are run by a check of their own, in the folder that they are written for.
+const ELSEWHERE: [(&str, &str); 2] = [("docs/lesson.md", "lesson"), ("models/", "the model's own training")];
+
+/// A text of a calibration's size: documents of one story each.
+fn text() -> String {
+    let story = "Once upon a time, there was a little dog named Max. Max liked to play with a red ball in the park. One day, the \
+                 ball was gone. Max was sad. A girl saw Max and gave the ball to him. Max was happy and they played all day.";
+    [story; 12].join("\n<|end|>\n")
+}
+
+/// Checks every command of every Markdown file.
+///
+/// # Errors
+/// The file, the line and the command that does not parse, has no row, or prints something else.
+pub fn check() -> Result<Outcome> {
+    let folder = root().join("target/commands");
+    _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+    std::fs::write(folder.join("text.txt"), text())?;
+    output(crate::shell::cargo().args(["build", "--quiet", "--package", "thumbformer-cli"]))?;
+    let (mut parsed, mut ran, mut used) = (0, 0, vec![false; ROWS.len()]);
+    for Documented { place, line, in_block } in documented()? {
+        let words = shlex::split(&line).with_context(|| format!("{place}: `{line}`: a quote is not closed"))?;
+        parse(&words).with_context(|| format!("{place}: `{line}`"))?;
+        parsed += 1;
+        if !in_block || ELSEWHERE.iter().any(|(file, _)| place.starts_with(file)) {
+            continue;
+        }
+        let row = ROWS.iter().position(|(command, _)| *command == line);
+        let index = row.with_context(|| format!("{place}: `{line}` has no row in tools/xtask/src/test/commands.rs"))?;
+        let first_use = !std::mem::replace(&mut used[index], true);
+        match &ROWS[index].1 {
+            Check(name) => ensure!(super::names().split(", ").any(|check| check == *name), "no check {name}"),
+            proof if first_use => {
+                run(&line, proof, &folder).with_context(|| place)?;
+                ran += 1;
+            }
+            _ => {}
+        }
+    }
+    if let Some(row) = used.iter().position(|used| !used) {
+        bail!("`{}` is documented nowhere: remove its row", ROWS[row].0);
+    }
+    Ok(Outcome::Passed(format!("{parsed} commands parse, {ran} ran with the first line that is expected")))
+}
+
+/// A command in a file.
+struct Documented {
+    place: String,
+    line: String,
+    in_block: bool,
+}
+
+fn is_command(text: &str) -> bool {
+    ["cargo xtask ", "thumbformer "].iter().any(|program| text.starts_with(program))
+}
+
+fn documented() -> Result<Vec<Documented>> {
+    let mut found = Vec::new();
+    let listed = output(Command::new("git").args(["ls-files", "*.md"]).current_dir(root()))?;
+    for file in String::from_utf8_lossy(&listed.stdout).lines() {
+        let text = std::fs::read_to_string(root().join(file)).with_context(|| file.to_string())?;
+        let mut fenced = false;
+        for (number, text) in (1..).zip(text.lines()) {
+            fenced ^= text.trim_start().starts_with("```");
+            let place = format!("{file}:{number}");
+            let mut add = |line: &str, in_block| {
+                found.push(Documented { place: place.clone(), line: line.trim().to_string(), in_block });
+            };
+            let command = text.trim_start().trim_start_matches("$ ");
+            if (fenced || text.starts_with("    ")) && is_command(command) {
+                add(command.split_once(" #").map_or(command, |(command, _)| command), true);
+            } else {
+                text.split('`').skip(1).step_by(2).filter(|span| is_command(span)).for_each(|span| add(span, false));
+            }
+        }
+    }
+    ensure!(found.len() > 20, "only {} commands were found", found.len());
+    Ok(found)
+}
+
+/// Whether the verb and the options exist. A verb alone names the command and needs none of its arguments.
+fn parse(words: &[String]) -> Result<()> {
+    let error = match words {
+        [cargo, xtask, rest @ ..] if cargo == "cargo" => {
+            Arguments::try_parse_from([std::slice::from_ref(xtask), rest].concat()).err()
+        }
+        words => thumbformer_cli::cmd::Arguments::try_parse_from(words).err(),
+    };
+    use clap::error::ErrorKind::{
+        DisplayHelpOnMissingArgumentOrSubcommand, MissingRequiredArgument, MissingSubcommand,
+    };
+    match error {
+        Some(error)
+            if ![DisplayHelpOnMissingArgumentOrSubcommand, MissingRequiredArgument, MissingSubcommand]
+                .contains(&error.kind()) =>
+        {
+            bail!("{error}")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn run(line: &str, proof: &Proof, folder: &Path) -> Result<()> {
+    let (Prints(replaced, expected) | Refuses(replaced, expected)) = proof else { return Ok(()) };
+    let line = replaced.iter().fold(line.to_string(), |line, (word, other)| line.replace(word, other));
+    let words = shlex::split(&line).context("a quote is not closed")?;
+    let here = std::env::current_exe()?;
+    let (program, arguments): (PathBuf, &[String]) = match &words[..] {
+        [cargo, _, rest @ ..] if cargo == "cargo" => (here, rest),
+        [_, rest @ ..] => (here.with_file_name("thumbformer"), rest),
+        [] => bail!("an empty command"),
+    };
+    // Words that name files of the repository; what a command writes stays in the folder.
+    let arguments: Vec<String> = arguments
+        .iter()
+        .map(|word| if word.starts_with("models/") { root().join(word).display().to_string() } else { word.clone() })
+        .collect();
+    let ended = Command::new(program).args(arguments).current_dir(folder).output()?;
+    let refused = matches!(proof, Refuses(..));
+    let printed = String::from_utf8_lossy(if refused { &ended.stderr } else { &ended.stdout }).into_owned();
+    let first = printed.lines().next().unwrap_or_default();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    ensure!(ended.status.success() != refused, "`{line}` ended with {}: {}", ended.status, said.trim());
+    ensure!(first.starts_with(expected), "`{line}`: the first line is {first:?}, expected {expected:?}");
+    Ok(())
+}
