@@ -19,6 +19,7 @@ mod generate;
 mod kernels;
 mod line;
 mod numbers;
+mod stack;
 mod test_model;
 mod verify;
 
@@ -27,6 +28,7 @@ pub use classify::classify;
 pub use generate::generate;
 pub use kernels::{Case, Row, Workspace, kernels};
 pub use line::Line;
+pub use stack::Stack;
 pub use test_model::{AudioInput, Input, MELS, Signal, TestModel};
 pub use verify::{FloatCheck, verify};
 
@@ -102,9 +104,10 @@ pub const fn has_backend(expected: &str) -> bool {
     same
 }
 
-/// Says what runs where, and whether the counter moves; every application begins like this.
+/// Says what runs where, and whether the counter moves; paints the stack. Every application begins like this.
 fn begin<B: Board>(board: &mut B, application: &str) -> counter::Meter {
     const { assert!(has_backend(B::BACKEND), "this board is for another backend: look at its target and its target-cpu") }
+    let painted = Stack::paint().is_some();
     let clock = board.clock_hz();
     defmt::info!("{=str}: {=str}, backend {=str}, {=u32} Hz", B::NAME, application, thumbformer::BACKEND, clock);
     let meter = counter::Meter::check(board.counter());
@@ -124,6 +127,9 @@ fn begin<B: Board>(board: &mut B, application: &str) -> counter::Meter {
             defmt::warn!("the cycle counter does not move (an emulator has none): nothing is counted")
         }
     }
+    if !painted {
+        defmt::warn!("the stack does not lie above the variables: its depth is not measured");
+    }
     meter
 }
 
@@ -134,8 +140,11 @@ fn report<B: Board>(board: &mut B, line: &Line) {
     board.print(b"\n");
 }
 
-/// Ends an application.
+/// Ends an application, and reports the most bytes of stack that it had in use, of [`begin`]'s paint.
 fn end<B: Board>(mut board: B, result: Result<bool, Error>) -> ! {
+    if let Some(bytes) = stack::used_by_program() {
+        report(&mut board, &Line::new("stack").text("board", B::NAME).number("bytes", bytes as u64).end());
+    }
     let code = match result {
         Ok(true) => 0,
         Ok(false) => code::WRONG,

@@ -12,6 +12,7 @@ use crate::flash;
 use crate::parallel::each;
 use crate::setup;
 use crate::shell::{output, root};
+use crate::stack::{self, Depths};
 use anyhow::{Context, Result, ensure};
 use board_manifest::Application;
 use serde::Deserialize;
@@ -143,16 +144,25 @@ fn build(board: &board_manifest::Board) -> Result<Vec<(Application, PathBuf, Foo
     measured.collect()
 }
 
-/// Prints what all programs of these boards take.
+/// Prints what all programs of these boards take, and how deep their stacks are on those that are emulated.
 ///
 /// # Errors
 /// When one cannot be built.
 pub fn size(names: &[String]) -> Result<()> {
-    writeln!(stdout(), "| board | program | flash, bytes | static RAM, bytes | left for the stack, bytes |")?;
-    writeln!(stdout(), "|---|---|---|---|---|")?;
+    writeln!(
+        stdout(),
+        "| board | program | flash, bytes | static RAM, bytes | left for the stack, bytes | stack, painted, bytes |"
+    )?;
+    writeln!(stdout(), "|---|---|---|---|---|---|")?;
     for board in named(names)? {
-        for (application, _, Footprint { flash, ram, stack }) in build(&board)? {
-            writeln!(stdout(), "| {} | {} | {flash} | {ram} | {stack} |", board.name, application.name())?;
+        for (application, elf, Footprint { flash, ram, stack }) in build(&board)? {
+            let painted = if board.is_emulated() {
+                let output = emulate(&Board::from(board.clone()), &elf, &[], |_| ())?;
+                stack::painted(&board.name, &output)?.to_string()
+            } else {
+                "not emulated".into()
+            };
+            writeln!(stdout(), "| {} | {} | {flash} | {ram} | {stack} | {painted} |", board.name, application.name())?;
         }
     }
     Ok(())
@@ -197,7 +207,7 @@ fn parse<T: for<'d> Deserialize<'d>>(board: &str, elf: &Path, output: &Output) -
     let text = String::from_utf8_lossy(&output.uart);
     let program = elf.file_name().unwrap_or_default().to_string_lossy();
     ensure!(output.exit == 0, "{program} on {board} ended with exit code {}: {text}", output.exit);
-    let lines = text.lines().filter(|line| line.starts_with(RESULT));
+    let lines = text.lines().filter(|line| line.starts_with(RESULT) && !line.starts_with(stack::LINE));
     let results: Vec<T> = lines
         .map(|line| serde_json::from_str(line).with_context(|| format!("{program} on {board} printed {line:?}")))
         .collect::<Result<_>>()?;
@@ -210,14 +220,24 @@ fn parse<T: for<'d> Deserialize<'d>>(board: &str, elf: &Path, output: &Output) -
 /// # Errors
 /// When something cannot be built, does not fit, or computes anything else than the host.
 pub fn check() -> Result<String> {
-    let mut verified = Verified::new()?;
+    let (mut verified, mut depths) = (Verified::new()?, Depths::default());
     let readme = std::fs::read_to_string(root().join("boards/README.md"))?;
     ensure!(readme.contains(&table()?), "boards/README.md: its table is not what `cargo xtask board list` prints");
     let boards = all()?;
     let checked = each(&boards, check_board)?;
-    for (board, Checked { results, .. }) in boards.iter().zip(&checked) {
+    for (board, Checked { results, stacks, .. }) in boards.iter().zip(&checked) {
         for result in results {
             verified.add(board, result)?;
+        }
+        for &(application, _, painted) in stacks {
+            painted.into_iter().for_each(|bytes| depths.add(board, application, bytes));
+        }
+    }
+    // What emulated boards painted over, every board of their core must leave free.
+    for (board, Checked { stacks, .. }) in boards.iter().zip(&checked) {
+        for &(application, left, _) in stacks {
+            let depth = depths.of(board, application)?;
+            ensure!(left >= depth, "{}: {left} bytes for the stack of {application:?}, it needs {depth}", board.name);
         }
     }
     let verified = verified.summary()?;
@@ -234,6 +254,8 @@ struct Checked {
     built: usize,
     ran: usize,
     results: Vec<Value>,
+    /// RAM left for the stack of each program, and the depth that an emulated one painted over.
+    stacks: Vec<(Application, u64, Option<u64>)>,
 }
 
 /// Builds a board's programs, and runs them if it is emulated.
@@ -245,15 +267,16 @@ fn check_board(board: &board_manifest::Board) -> Result<Checked> {
         board.folder.display(),
         board.applications
     );
-    let mut checked = Checked { built: 0, ran: 0, results: Vec::new() };
+    let mut checked = Checked { built: 0, ran: 0, results: Vec::new(), stacks: Vec::new() };
     for (application, elf, taken) in build(board)? {
         checked.built += 1;
-        let left = taken.stack;
-        ensure!(left >= LEAST_STACK, "{}: {left} bytes for the stack of {application:?}", board.name);
         if !board.is_emulated() {
+            checked.stacks.push((application, taken.stack, None));
             continue;
         }
-        let results: Vec<Value> = results(&Board::from(board.clone()), &elf, &[])?;
+        let output = emulate(&Board::from(board.clone()), &elf, &[], |_| ())?;
+        let results: Vec<Value> = parse(&board.name, &elf, &output)?;
+        checked.stacks.push((application, taken.stack, Some(stack::painted(&board.name, &output)?)));
         checked.ran += 1;
         for result in results {
             ensure!(!is_wrong(&result), "{}: {application:?}: {result}", board.name);
@@ -339,7 +362,7 @@ const LEAST_CORES: usize = 6;
 /// Boards that must compute the float network themselves.
 const LEAST_FLOATS: usize = 3;
 
-/// What every program must leave for the stack.
+/// RAM that a chip must have for the stack at the very least; [`check`] holds boards to the painted depths.
 const LEAST_STACK: u64 = 4 * 1024;
 
 /// Whether a result says of itself that it is not right.

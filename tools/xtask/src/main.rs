@@ -21,6 +21,7 @@ mod panics;
 mod parallel;
 mod setup;
 mod shell;
+mod stack;
 mod test;
 mod thumb;
 
@@ -124,7 +125,7 @@ enum OfBoards {
         #[arg(long)]
         json: bool,
     },
-    /// Print flash, static RAM and the RAM left for the stack, for every program
+    /// Print flash, static RAM, the RAM left for the stack and the stack's painted depth, for every program
     Size {
         /// Boards: folders of boards/ [default: all]
         #[arg(value_name = "BOARD")]
