@@ -134,7 +134,9 @@ fn build(board: &board_manifest::Board) -> Result<Vec<(Application, PathBuf, Foo
     let names: Vec<&str> = board.applications.iter().map(|application| application.name()).collect();
     let elfs = buildable.build_programs(&setup::ensure(&buildable.target)?, &names)?;
     let measured = board.applications.iter().zip(elfs).map(|(&application, elf)| {
-        let size = firmware::size(&std::fs::read(&elf)?)?;
+        let bytes = std::fs::read(&elf)?;
+        firmware::holds_no_path(&bytes).with_context(|| format!("{}: {}", board.name, application.name()))?;
+        let size = firmware::size(&bytes)?;
         let stack = (board.ram.length as u64).checked_sub(size.ram);
         let stack = stack.with_context(|| {
             format!("{}: {} bytes of variables in {} of RAM", board.name, size.ram, board.ram.length)

@@ -118,8 +118,13 @@ impl Board {
     /// Cargo in the board's folder, for its target; the arguments of the subcommand are still to be given.
     pub fn cargo(&self, toolchain: &Toolchain, subcommand: &str) -> Command {
         let mut command = toolchain.cargo(subcommand, &self.target);
-        if !self.build.rustflags.is_empty() {
-            command.env("CARGO_ENCODED_RUSTFLAGS", self.build.rustflags.join("\x1f"));
+        let remap = remap();
+        if self.build.rustflags.is_empty() {
+            // Joined to the flags of the folder's configuration.
+            command.args(["--config", &format!("target.'cfg(target_os = \"none\")'.rustflags = {remap:?}")]);
+        } else {
+            let flags = [self.build.rustflags.as_slice(), &remap].concat();
+            command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
         }
         command.envs(self.build.variables.iter().map(|(name, value)| (name, value)));
         command.current_dir(&self.folder).arg("--target-dir").arg(root().join("boards/target"));
@@ -137,6 +142,30 @@ impl Board {
         }
         Ok(())
     }
+}
+
+/// Flags by which no program holds the path of this clone or of cargo's folder: a clone anywhere gives the same bytes.
+fn remap() -> [String; 2] {
+    let home = std::env::home_dir().unwrap_or_default().join(".cargo");
+    let cargo = std::env::var_os("CARGO_HOME").map_or(home, PathBuf::from);
+    [(root(), "/thumbformer"), (cargo.join("registry/src"), "/registry")]
+        .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
+}
+
+/// Holds a program to what [`remap`] promises.
+///
+/// # Errors
+/// When what is loaded on the board holds the path of this clone.
+pub fn holds_no_path(elf: &[u8]) -> Result<()> {
+    let (file, folder) = (object::File::parse(elf)?, root().display().to_string());
+    for section in file.sections() {
+        let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
+        let loaded = sh_flags.0 & object::elf::SHF_ALLOC.0 != 0;
+        if loaded && section.data()?.windows(folder.len()).any(|bytes| bytes == folder.as_bytes()) {
+            bail!("{} of the program holds the path {folder}: see `remap`", section.name()?);
+        }
+    }
+    Ok(())
 }
 
 /// Bytes that a program takes on the board.
