@@ -1,7 +1,7 @@
 //! Random matrices, canonical and packed, and the memory of the board.
 //!
 //! ```text
-//! THUMBFORMER_BOARD ──┬─► weights packed for its core ──► OUT_DIR/cases.rs, OUT_DIR/model.rs
+//! THUMBFORMER_BOARD ──┬─► weights packed for its core ──► OUT_DIR/cases.rs, OUT_DIR/stories.rs, …
 //!                     └─► its memory, the linker's arguments
 //! THUMBFORMER_PACK ───► another packing, which firmware must refuse
 //! ```
@@ -31,9 +31,13 @@ fn main() {
 
     let name = std::env::var("THUMBFORMER_PACK").unwrap_or(board.pack);
     let packing = Packing::ALL.into_iter().find(|packing| packing.name() == name).expect("THUMBFORMER_PACK: a packing");
-    let image = std::path::absolute(format!("../../models/stories/stories-{name}.tbf")).expect("a folder");
-    let model = format!("thumbformer::model!(mod story = {image:?}, max_seq = 256);\n");
-    std::fs::write(out.join("model.rs"), model).expect("OUT_DIR is writable");
+    for (module, model, limits) in
+        [("story", "stories", ", max_seq = 256"), ("motion", "motion", ""), ("digits", "digits", "")]
+    {
+        let image = std::path::absolute(format!("../../models/{model}/{model}-{name}.tbf")).expect("a folder");
+        let source = format!("thumbformer::model!(mod {module} = {image:?}{limits});\n");
+        std::fs::write(out.join(model).with_extension("rs"), source).expect("OUT_DIR is writable");
+    }
 
     let image = out.join("encoder.tbf");
     std::fs::write(&image, thumbformer::image::bytes(&encoder::image(packing))).expect("OUT_DIR is writable");

@@ -21,9 +21,14 @@ mod panics;
 mod parallel;
 mod setup;
 mod shell;
+mod size;
 mod stack;
 mod test;
 mod thumb;
+
+/// What the minimal programs compute, on the board and here.
+#[path = "../../../boards/bench/minimal.rs"]
+mod minimal;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -152,6 +157,8 @@ enum Measured {
     Device(Cores),
     /// The default language model at positions 0, 64 and 255, by part
     Model(Cores),
+    /// Three minimal programs, for speed and for size: code, constants, state and painted stack, without the image
+    Size(Cores),
     /// The host's backends against plain float loops and candle, on the default language model
     Host(host_bench::Options),
 }
@@ -191,6 +198,7 @@ fn run(command: Command) -> Result<()> {
         Command::OnTarget { name } => on_target::on_board(&name),
         Command::Bench { what: Measured::Device(Cores { cores, json }) } => bench::device(&cores, json),
         Command::Bench { what: Measured::Model(Cores { cores, json }) } => bench::models(&cores, json),
+        Command::Bench { what: Measured::Size(Cores { cores, json }) } => size::print(&cores, json),
         Command::Bench { what: Measured::Host(options) } => host_bench::host(options),
         Command::Cycles(options) => cycles::print(&options),
         Command::Lesson => lesson::write(),
