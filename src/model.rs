@@ -105,7 +105,9 @@ impl<'a> Model<'a> {
             attention: Attention {
                 dims,
                 query: image.linear(Tensor::Query, Tensor::QueryBias, layer),
+                query_norm: image.optional_vector(Tensor::QueryNorm, layer),
                 key: image.linear(Tensor::Key, Tensor::KeyBias, layer),
+                key_norm: image.optional_vector(Tensor::KeyNorm, layer),
                 value: image.linear(Tensor::Value, Tensor::ValueBias, layer),
                 output: image.linear(Tensor::AttentionOutput, Tensor::AttentionOutputBias, layer),
             },

@@ -134,6 +134,8 @@ pub struct Options {
     pub activation: Activation,
     /// Whether the MLP has a gate: `down(f(gate(x)) * up(x))` instead of `down(f(up(x)))` (Shazeer 2020).
     pub gated: bool,
+    /// Whether each head's queries and keys go through an RMSNorm of their own before they are rotated (Henry et al. 2020).
+    pub qk_norm: bool,
     /// What a token sees.
     pub mask: Mask,
     /// How tokens learn where they stand.
@@ -155,6 +157,7 @@ impl Options {
         norm_place: NormPlace::Pre,
         activation: Activation::Silu,
         gated: true,
+        qk_norm: false,
         mask: Mask::Causal,
         positions: Positions::Rotary,
         input: Input::Tokens,
@@ -169,6 +172,7 @@ impl Options {
         norm_place: NormPlace::Pre,
         activation: Activation::Gelu,
         gated: false,
+        qk_norm: false,
         mask: Mask::Bidirectional,
         positions: Positions::None,
         input: Input::Stream,

@@ -187,10 +187,14 @@ tensors! {
         Query = 3, Matrix [QueryWidth, DModel], Always;
         /// Bias of the query projection.
         QueryBias = 21, Vector [One, QueryWidth], Optional;
+        /// Gain of the norm of each head's query, before rotation.
+        QueryNorm = 39, Vector [One, HeadDim], always_if(options.qk_norm);
         /// Key projection; pairs as in the query projection.
         Key = 4, Matrix [KvWidth, DModel], Always;
         /// Bias of the key projection.
         KeyBias = 22, Vector [One, KvWidth], Optional;
+        /// Gain of the norm of each head's key, before rotation.
+        KeyNorm = 40, Vector [One, HeadDim], always_if(options.qk_norm);
         /// Value projection.
         Value = 5, Matrix [KvWidth, DModel], Always;
         /// Bias of the value projection.

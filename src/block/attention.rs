@@ -1,13 +1,14 @@
 //! Attention: the reduce (Vaswani et al. 2017). The only place where tokens meet, so it owns cache, mask and positions.
 //!
 //! ```text
-//!         ┌─► query ─► rotate ─┬─ head 0: softmax(q·K) · V ─┐
-//! int8 ───┼─► key ──► rotate ─► cache ──────►  …            ├─ concatenated ─► quantize ─► output ─► branch
-//!         └─► value ──────────► cache ─► head h-1 ──────────┘
+//!         ┌─► query ─► [norm] ─► rotate ─┬─ head 0: softmax(q·K) · V ─┐
+//! int8 ───┼─► key ──► [norm] ─► rotate ─► cache ──────►  …            ├─ concatenated ─► quantize ─► output ─► branch
+//!         └─► value ────────────────────► cache ─► head h-1 ──────────┘
 //! ```
 //! Heads attend side by side; `n_heads / n_kv_heads` query heads share one key/value head (Ainslie et al. 2023). The mask
 //! is which tokens the cache holds when a token looks: those up to itself (causal), or the whole sequence.
 
+use super::norm::norm_heads;
 use super::step::Step;
 use crate::arch::{self, Backend, MAX_BATCH, Native, PACKED_ROWS};
 use crate::dims::Dims;
@@ -27,8 +28,12 @@ pub(crate) struct Attention<'a> {
     pub(crate) dims: &'a Dims,
     /// `[n_heads * head_dim, d_model]`.
     pub(crate) query: Linear<'a>,
+    /// Gain of the norm of each head's query, `[head_dim]`.
+    pub(crate) query_norm: Option<Vector<'a>>,
     /// `[n_kv_heads * head_dim, d_model]`.
     pub(crate) key: Linear<'a>,
+    /// Gain of the norm of each head's key, `[head_dim]`.
+    pub(crate) key_norm: Option<Vector<'a>>,
     /// `[n_kv_heads * head_dim, d_model]`.
     pub(crate) value: Linear<'a>,
     /// `[d_model, n_heads * head_dim]`.
@@ -83,6 +88,9 @@ impl Attention<'_> {
         let outputs = all_contexts.chunks_exact_mut(width).zip(&mut exponents).take(tokens);
         for (token, (context, exponent)) in outputs.enumerate() {
             let mut query = query.token(token).ok_or(not_finite)?;
+            if let Some(gain) = &self.query_norm {
+                norm_heads(&mut query, gain, self.dims.norm_eps).ok_or(not_finite)?;
+            }
             let rotation = step.rotation(token);
             rotate(&mut query, rotation);
             observer.vector(Point::Query, step.layer, &query.observed());
@@ -147,6 +155,9 @@ impl Attention<'_> {
         observer: &mut impl Observer,
     ) -> Option<i16> {
         let (mut key, value) = (keys.token(token)?, values.token(token)?);
+        if let Some(gain) = &self.key_norm {
+            norm_heads(&mut key, gain, self.dims.norm_eps)?;
+        }
         rotate(&mut key, step.rotation(token));
         observer.vector(Point::Key, step.layer, &key.observed());
         observer.vector(Point::Value, step.layer, &value.observed());

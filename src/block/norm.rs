@@ -4,12 +4,13 @@
 //! stream, f32 ──► block fixed point ─┬─► sum of squares ──────────────► one scale ─┐
 //!                                    └─► × gain ──► largest magnitude ──► int8 ────┴─► what meets the first matrix
 //! ```
-//! The norm itself only changes the scale: integers that are as large as int8 allows are the same with or without it.
+//! The norm itself only changes the scale: integers that are as large as int8 allows are the same with or without it. Where
+//! queries and keys are normed, each head of them is one by itself.
 
 use crate::arch::{Backend, Native};
 use crate::kernels::matrix::Batch;
-use crate::kernels::quantize::{quantize_within, to_block};
-use crate::kernels::scaled::{Scaled, bit_length, power_of_two, sqrt};
+use crate::kernels::quantize::{BLOCK_BITS, quantize_within, to_block};
+use crate::kernels::scaled::{Multiplier, Scaled, TINY, bit_length, power_of_two, sqrt};
 use crate::observe::{Observer, Point};
 use crate::options;
 use crate::state::regions::Scratch;
@@ -72,10 +73,7 @@ impl Norm<'_> {
             options::Norm::Rms => (Native::sum_of_squares(integers, 8), 8, block * 256.0),
             options::Norm::Layer => subtract_mean(integers, block),
         };
-        let mean = squares as f32 / integers.len().max(1) as f32;
-        // In two steps, each of which stays clear of subnormals for every norm that has an effect.
-        let eps = if unit > 0.0 { self.eps / unit / unit } else { 0.0 };
-        let inverse = if mean + eps > 0.0 { 1.0 / sqrt(mean + eps) } else { 0.0 };
+        let inverse = inverse(squares, integers.len(), unit, self.eps);
         // The integers are in units of 2^-shift of those that were squared, and the gain's multiplication divides by 2^16.
         let mut normed = Scaled { integers, scale: self.gain.scale * power_of_two(16 - shift) * inverse };
         let Some(bias) = &self.bias else {
@@ -90,6 +88,43 @@ impl Norm<'_> {
         let largest = Native::scale_and_add(normed.integers, self.gain.integers, bias.integers, ratio);
         Some((normed, largest))
     }
+}
+
+/// Bits behind the point of a head's normed values, in units of the gain's scale: with a gain of 16 bits and the root of the
+/// widest head they stay below 2^24.
+const HEAD_BITS: i32 = 4;
+
+/// Norms each head of a token's queries or keys by itself, in place, as an RMSNorm; `None` when a value is beyond all reason.
+///
+/// # Shapes
+/// `heads`: any number of heads `[head_dim]`; `gain`: `[head_dim]`.
+#[inline(never)] // most models have none
+pub(crate) fn norm_heads(heads: &mut Scaled<'_>, gain: &Vector<'_>, eps: f32) -> Option<()> {
+    if heads.scale < TINY {
+        heads.integers.fill(0);
+    }
+    for head in heads.integers.chunks_exact_mut(gain.integers.len().max(1)) {
+        // As a stream in block fixed point: 15 bits of each value are squared.
+        let shift = BLOCK_BITS - bit_length(Native::abs_max(head));
+        head.iter_mut().for_each(|x| *x = if shift < 0 { *x >> -shift } else { *x << shift });
+        let unit = heads.scale * power_of_two(8 - shift);
+        let inverse = inverse(Native::sum_of_squares(head, 8), head.len(), unit, eps);
+        Native::scale_rows(head, gain.integers);
+        // The gain's multiplication divides by 2^16.
+        let ratio = Multiplier::new(inverse * power_of_two(8 + HEAD_BITS), 1 << (BLOCK_BITS - 1))?;
+        Native::rescale_in_place(head, ratio);
+    }
+    heads.scale = gain.scale * power_of_two(-HEAD_BITS);
+    Some(())
+}
+
+/// `1 / sqrt(mean + eps)` of a sum of squares in units of `unit^2`.
+#[inline(always)]
+fn inverse(squares: u64, count: usize, unit: f32, eps: f32) -> f32 {
+    let mean = squares as f32 / count.max(1) as f32;
+    // In two steps, each of which stays clear of subnormals for every norm that has an effect.
+    let eps = if unit > 0.0 { eps / unit / unit } else { 0.0 };
+    if mean + eps > 0.0 { 1.0 / sqrt(mean + eps) } else { 0.0 }
 }
 
 /// Takes the mean off; returns the sum of squares, by how many bits the integers were shifted for it, and the unit after that.

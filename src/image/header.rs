@@ -79,7 +79,7 @@ pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error
         }
         i += 1;
     }
-    let present = word(words, header::TENSORS) as u64 | (word(words, header::TENSORS_HIGH) as u64) << 32;
+    let present = present(words);
     let tables = present & TOKENIZER;
     if present >> Tensor::COUNT != 0 || present & 1 != 0 || tables != if tokenizer.is_some() { TOKENIZER } else { 0 } {
         return Err(Error::Unsupported { field: "tensors", found: word(words, header::TENSORS) });
@@ -122,6 +122,11 @@ pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error
     })
 }
 
+/// A bit for each tensor that the header names.
+const fn present(words: &[u32]) -> u64 {
+    word(words, header::TENSORS) as u64 | (word(words, header::TENSORS_HIGH) as u64) << 32
+}
+
 /// The options of a header; each that this version lacks is refused by name.
 const fn read_options(words: &[u32]) -> Result<Options, Error> {
     macro_rules! option {
@@ -142,7 +147,8 @@ const fn read_options(words: &[u32]) -> Result<Options, Error> {
         activation: option!(Activation, "activation", ACTIVATION),
         mask: option!(Mask, "mask", MASK),
         positions: option!(Positions, "positions", POSITIONS),
-        gated: word(words, header::TENSORS) as u64 & bit(Tensor::Gate) != 0,
+        gated: present(words) & bit(Tensor::Gate) != 0,
+        qk_norm: present(words) & bit(Tensor::QueryNorm) != 0,
         input: option!(Input, "input", INPUT),
         pooling: option!(Pooling, "pooling", POOLING),
         pooler: option!(Pooler, "pooler", POOLER),

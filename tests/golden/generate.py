@@ -5,7 +5,7 @@
     .venv/bin/python generate.py            # writes the folders beside it
     .venv/bin/python generate.py --check    # makes them again elsewhere and compares
 
-The source of truth is transformers' LlamaForCausalLM in float32 with eager attention. Every named point is taken out
+The source of truth is transformers' LlamaForCausalLM and Qwen3ForCausalLM in float32 with eager attention. Every named point is taken out
 of its own forward pass by hooks; nothing is computed again here. blocks.py makes those of the other architectures.
 
 Licence: MIT OR Apache-2.0, the generated files too (random weights, no foreign data).
@@ -39,6 +39,13 @@ MODELS = {
                    head_dim=12, intermediate_size=40, max_position_embeddings=32, rms_norm_eps=1e-6, rope_theta=500.0,
                    tie_word_embeddings=False, bos_token_id=1, eos_token_id=2),
         tokens=12, bfloat16=True),
+    # Queries and keys are normalised, head by head; two query heads to each key and value head, wider than
+    # hidden_size / heads; Qwen3's rotary base.
+    "qwen3": dict(
+        sizes=dict(vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+                   head_dim=12, intermediate_size=40, max_position_embeddings=32, rms_norm_eps=1e-6,
+                   rope_theta=1000000.0, tie_word_embeddings=True, bos_token_id=1, eos_token_id=2),
+        tokens=14, bfloat16=False),
 }
 
 
@@ -51,15 +58,16 @@ def check_versions():
                 sys.exit(f"{package} is {found}, the vectors need {pinned}: pip install -r {HERE / 'requirements.txt'}")
 
 
-def make_model(sizes, bfloat16, generator):
-    """A random Llama whose every part matters: sharp attention, norm weights that are not 1."""
+def make_model(name, sizes, bfloat16, generator):
+    """A random model whose every part matters: sharp attention, norm weights that are not 1."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
     theta = sizes.pop("rope_theta")
     rope = {"rope_type": "default", "rope_theta": theta}
-    config = LlamaConfig(**sizes, rope_parameters=rope, attn_implementation="eager")
-    model = LlamaForCausalLM(config).float().eval()
+    Config, Model = (Qwen3Config, Qwen3ForCausalLM) if name == "qwen3" else (LlamaConfig, LlamaForCausalLM)
+    config = Config(**sizes, rope_parameters=rope, attn_implementation="eager")
+    model = Model(config).float().eval()
     with torch.no_grad():
         for name, weight in sorted(model.named_parameters()):
             noise = torch.randn(weight.shape, generator=generator)
@@ -77,8 +85,8 @@ def make_model(sizes, bfloat16, generator):
 def activations(model, tokens):
     """Every named point of one forward pass, `[seq, width]`; attention probabilities `[n_heads, seq, seq]`."""
     import torch
-    from transformers.models.llama import modeling_llama
 
+    modeling = sys.modules[type(model).__module__]
     found, rotated = {}, []
 
     def keep(name):
@@ -104,18 +112,18 @@ def activations(model, tokens):
             hooks.append(module.register_forward_pre_hook(keep_input(here + point)))
 
     # Rotated queries and keys are no module's output: listen to the function instead.
-    original = modeling_llama.apply_rotary_pos_emb
+    original = modeling.apply_rotary_pos_emb
 
     def listen(*args, **kwargs):
         rotated.append(original(*args, **kwargs))
         return rotated[-1]
 
-    modeling_llama.apply_rotary_pos_emb = listen
+    modeling.apply_rotary_pos_emb = listen
     try:
         with torch.no_grad():
             output = model(torch.tensor([tokens]), output_attentions=True, use_cache=False)
     finally:
-        modeling_llama.apply_rotary_pos_emb = original
+        modeling.apply_rotary_pos_emb = original
         for hook in hooks:
             hook.remove()
 
@@ -229,7 +237,7 @@ def generate(folder):
     torch.set_num_threads(1)
     for name, recipe in MODELS.items():
         generator = torch.Generator().manual_seed(SEED)
-        model = make_model(dict(recipe["sizes"]), recipe["bfloat16"], generator)
+        model = make_model(name, dict(recipe["sizes"]), recipe["bfloat16"], generator)
         vocab = model.config.vocab_size
         tokens = [1] + torch.randint(3, vocab, (recipe["tokens"] - 1,), generator=generator).tolist()
         tokens[-1] = tokens[1]  # a repeated token, and the last row of the embedding

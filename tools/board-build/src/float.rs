@@ -135,6 +135,7 @@ fn options(options: &Options) -> Vec<(&'static str, String)> {
         ("norm_place", format!("NormPlace::{:?}", options.norm_place)),
         ("activation", format!("Activation::{:?}", options.activation)),
         ("gated", options.gated.to_string()),
+        ("qk_norm", options.qk_norm.to_string()),
         ("mask", format!("Mask::{:?}", options.mask)),
         ("positions", format!("Positions::{:?}", options.positions)),
         ("input", format!("Input::{:?}", options.input)),

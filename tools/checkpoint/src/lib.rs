@@ -3,7 +3,7 @@
 //! A path flows in, a [`Checkpoint`] flows out: every weight as `f32`, row-major, in one fixed convention, with its
 //! tokenizer in tables that a device without Unicode data can use. `Checkpoint::load` recognises the layout:
 //! - a folder of `config.json` and `model.safetensors`: this project's own layout (`native`), which any training
-//!   script can write; PyTorch's `nn.TransformerEncoder` (`pytorch`); Hugging Face's `llama`, `mistral`, `gpt2`,
+//!   script can write; PyTorch's `nn.TransformerEncoder` (`pytorch`); Hugging Face's `llama`, `mistral`, `qwen3`, `gpt2`,
 //!   `bert`, `distilbert` and `vit`; nanoGPT's names as `model_type` = `nanogpt`;
 //! - a file: llama2.c's `.bin`; llama.cpp's GGUF with tensors of F32, F16, BF16, Q8_0 and Q4_0, architecture `llama`.
 //!

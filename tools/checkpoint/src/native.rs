@@ -18,6 +18,7 @@
 //! | `attention_scale` | number; absent: `1 / sqrt(head_dim)` |
 //! | `activation` | `"silu"`, `"gelu_erf"`, `"gelu_tanh"` or `"relu"` |
 //! | `gated_mlp`, `final_norm` | `true` or `false` |
+//! | `qk_norm` | `true`: an RMSNorm of each head's query and key before rotation; absent: `false` |
 //! | `pooling` | `"none"`, `"class"`, `"mean"` or `"last"` |
 //! | `pooler_activation` | `"tanh"` or `"relu"`; absent: no pooler |
 //! | `head` | `"linear"` with `n_outputs`, `"tied"`, or `"none"` |
@@ -36,6 +37,7 @@
 //! | `layers.N.attention_norm.weight` | `[d_model]` | always |
 //! | `layers.N.attention.query.weight` | `[n_heads * head_dim, d_model]` | always |
 //! | `layers.N.attention.key.weight`, `….value.weight` | `[n_kv_heads * head_dim, d_model]` | always |
+//! | `layers.N.attention.query_norm.weight`, `….key_norm.weight` | `[head_dim]` | `qk_norm` |
 //! | `layers.N.attention.output.weight` | `[d_model, n_heads * head_dim]` | always |
 //! | `layers.N.mlp_norm.weight` | `[d_model]` | always |
 //! | `layers.N.mlp.gate.weight` | `[d_ff, d_model]`, `d_ff` that of the layer | `gated_mlp` |
@@ -69,12 +71,14 @@ use crate::{Checkpoint, Config, Error};
 pub(crate) const NAME: &str = "thumbformer";
 
 /// Where the file has each tensor; `class_token` and `positions` are whole names.
-const NAMES: [(Tensor, &str); 15] = [
+const NAMES: [(Tensor, &str); 17] = [
     (Tensor::Embedding, "embedding"),
     (Tensor::EmbeddingNorm, "embedding_norm"),
     (Tensor::AttentionNorm, "layers.#.attention_norm"),
     (Tensor::Query, "layers.#.attention.query"),
+    (Tensor::QueryNorm, "layers.#.attention.query_norm"),
     (Tensor::Key, "layers.#.attention.key"),
+    (Tensor::KeyNorm, "layers.#.attention.key_norm"),
     (Tensor::Value, "layers.#.attention.value"),
     (Tensor::AttentionOutput, "layers.#.attention.output"),
     (Tensor::MlpNorm, "layers.#.mlp_norm"),
@@ -195,6 +199,7 @@ fn options(settings: &Settings, input: Input, head: bool) -> Result<Options, Err
     options.norm_place = settings.choice("norm_place", None, &[("pre", NormPlace::Pre), ("post", NormPlace::Post)])?;
     options.activation = settings.choice("activation", None, &activation)?;
     options.gated = settings.flag("gated_mlp", None)?;
+    options.qk_norm = settings.flag("qk_norm", Some(false))?;
     options.mask =
         settings.choice("mask", None, &[("causal", Mask::Causal), ("bidirectional", Mask::Bidirectional)])?;
     options.positions = settings.choice("positions", None, &positions)?;

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::huggingface::{bert, gpt2, llama, vit};
+use crate::huggingface::{bert, gpt2, llama, qwen3, vit};
 use crate::weights::WeightsFile;
 use crate::{Checkpoint, Error, gguf, llama2c, native, pytorch};
 
@@ -20,9 +20,10 @@ type LoadFolder = fn(folder: &Path, path: &Path, config: Value) -> Result<Checkp
 type LoadFile = fn(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error>;
 
 /// Folders: the name in `config.json`, and where that is missing, how a tensor's name ends.
-const FOLDERS: [(&str, Option<&str>, LoadFolder); 9] = [
+const FOLDERS: [(&str, Option<&str>, LoadFolder); 10] = [
     ("llama", None, llama::load),
     ("mistral", None, llama::load),
+    ("qwen3", None, qwen3::load),
     ("gpt2", None, gpt2::load_gpt2),
     ("nanogpt", None, gpt2::load_nanogpt),
     ("bert", None, bert::load_bert),

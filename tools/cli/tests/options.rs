@@ -67,6 +67,7 @@ fn checkpoint(random: &mut Random, ends: Ends) -> Checkpoint {
     options.norm_place = random.pick(&[NormPlace::Pre, NormPlace::Post]);
     config.norm_eps = random.pick(&[1e-5, 1e-6, 1e-12]);
     options.activation = random.pick(Activation::ALL);
+    options.qk_norm = random.pick(&[true, false]);
     config.sliding_window = if mask == Mask::Causal { random.pick(&[None, Some(1), Some(5)]) } else { None };
     config.attention_scale = Config::usual_scale(head_dim) * random.pick(&[1.0, 0.5]);
     config.n_outputs = n_outputs;

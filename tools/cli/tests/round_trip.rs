@@ -61,9 +61,12 @@ fn images_of_every_packing_compute_the_same_bits() {
 
 #[test]
 fn images_of_every_golden_checkpoint_compute_the_reference_s_logits() {
-    for path in
-        ["tests/golden/llama/checkpoint", "tests/golden/llama_untied/checkpoint", "tests/golden/llama2c/model.bin"]
-    {
+    for path in [
+        "tests/golden/llama/checkpoint",
+        "tests/golden/llama_untied/checkpoint",
+        "tests/golden/llama2c/model.bin",
+        "tests/golden/qwen3/checkpoint",
+    ] {
         let checkpoint = load(path);
         let words = image_of(&checkpoint);
         let model = Model::parse(&words).unwrap_or_else(|error| panic!("{path}: {error}"));

@@ -17,7 +17,10 @@ pub(crate) struct NormWeights {
 pub(crate) struct Block {
     attention_norm: NormWeights,
     query: Linear,
+    /// Of each head's query, before rotation.
+    query_norm: Option<NormWeights>,
     key: Linear,
+    key_norm: Option<NormWeights>,
     value: Linear,
     output: Linear,
     mlp_norm: NormWeights,
@@ -47,6 +50,15 @@ impl NormWeights {
         }
         out
     }
+
+    /// Every head of every row by itself: `x / sqrt(mean(x^2) + eps) * weight` over `head_dim` (Henry et al. 2020,
+    /// "Query-Key Normalization for Transformers", with RMSNorm in place of the L2 norm).
+    fn apply_to_heads(&self, config: &Config, x: &mut Matrix) {
+        for head in x.data.chunks_mut(config.head_dim) {
+            let scale = 1.0 / libm::sqrt(dot(head, head) / head.len() as f64 + f64::from(config.norm_eps));
+            head.iter_mut().zip(&self.weight).for_each(|(x, weight)| *x *= scale * weight);
+        }
+    }
 }
 
 impl Block {
@@ -55,7 +67,9 @@ impl Block {
         Some(Self {
             attention_norm: NormWeights::of(tensors, Tensor::AttentionNorm, layer)?,
             query: Linear::of(tensors, Tensor::Query, layer)?,
+            query_norm: NormWeights::of(tensors, Tensor::QueryNorm, layer),
             key: Linear::of(tensors, Tensor::Key, layer)?,
+            key_norm: NormWeights::of(tensors, Tensor::KeyNorm, layer),
             value: Linear::of(tensors, Tensor::Value, layer)?,
             output: Linear::of(tensors, Tensor::AttentionOutput, layer)?,
             mlp_norm: NormWeights::of(tensors, Tensor::MlpNorm, layer)?,
@@ -89,6 +103,11 @@ impl Block {
     /// The reduce: every position becomes an average of the values that it sees.
     fn attention(&self, config: &Config, x: &Matrix, visible: &[bool], observe: &mut Observe<'_>) -> Matrix {
         let (mut q, mut k, v) = (self.query.apply(x), self.key.apply(x), self.value.apply(x));
+        for (heads, norm) in [(&mut q, &self.query_norm), (&mut k, &self.key_norm)] {
+            if let Some(norm) = norm {
+                norm.apply_to_heads(config, heads);
+            }
+        }
         if config.options.positions == Positions::Rotary {
             rotate(&mut q, config.head_dim, config.rope_theta);
             rotate(&mut k, config.head_dim, config.rope_theta);

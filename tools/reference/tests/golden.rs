@@ -17,7 +17,7 @@ fn compare(checkpoint: &Checkpoint, vectors: &Vectors) -> Result<f64, String> {
 
 #[test]
 fn the_reference_agrees_with_pytorch_at_every_named_point_of_every_layer() {
-    for model in ["llama", "llama_untied"] {
+    for model in ["llama", "llama_untied", "qwen3"] {
         let checkpoint = load(&format!("{model}/checkpoint"));
         let vectors = Vectors::read(&format!("{model}/activations.safetensors"));
         let points = vectors.names().len();
@@ -59,6 +59,23 @@ fn one_changed_weight_is_found_at_the_first_point_that_it_reaches() {
         checkpoint.tensors[(tensor, layer)].data[index] += 0.05;
         let wrong = compare(&checkpoint, &vectors).expect_err(point);
         assert!(wrong.starts_with(&format!("{point}:")), "{point} was changed, found\n{wrong}");
+    }
+}
+
+#[test]
+fn a_changed_norm_of_queries_or_keys_is_found_where_it_is_applied() {
+    let vectors = Vectors::read("qwen3/activations.safetensors");
+    for (point, tensor, layer) in [
+        ("layers.0.attention.q", Tensor::QueryNorm, 0),
+        ("layers.0.attention.k", Tensor::KeyNorm, 0),
+        ("layers.1.attention.q", Tensor::QueryNorm, 1),
+    ] {
+        let mut checkpoint = load("qwen3/checkpoint");
+        checkpoint.tensors[(tensor, layer)].data[11] += 0.05;
+        let wrong = compare(&checkpoint, &vectors).expect_err(point);
+        assert!(wrong.starts_with(&format!("{point}:")), "{point} was changed, found\n{wrong}");
+        checkpoint.tensors.remove(tensor, layer);
+        assert!(compare(&checkpoint, &vectors).is_err(), "{point}: without the norm");
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod bert;
 pub(crate) mod gpt2;
 pub(crate) mod llama;
+pub(crate) mod qwen3;
 mod tokenizer;
 pub(crate) mod vit;
 

@@ -11,6 +11,7 @@ mod hugging_face;
 mod llama2c;
 mod native;
 mod pytorch;
+mod qwen3;
 
 use std::path::Path;
 
@@ -98,6 +99,7 @@ fn random_damage_is_an_error_or_harmless_and_never_a_panic() {
         // The header; behind it every bit pattern is a number.
         ("model.safetensors", "llama/checkpoint", 2800),
         ("model.bin", "llama2c", 40),
+        ("config.json", "qwen3/checkpoint", usize::MAX),
         ("config.json", "bert/checkpoint", usize::MAX),
         ("model.safetensors", "bert/checkpoint", 2400),
         ("config.json", "gpt2/checkpoint", usize::MAX),

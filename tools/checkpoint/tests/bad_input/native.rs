@@ -13,8 +13,9 @@ use thumbformer_checkpoint::{
 use crate::Report;
 use crate::files::{Change, Raw, Spoil, change, copy, find, golden, remove, tensors, write};
 
-const MODELS: [&str; 10] = [
+const MODELS: [&str; 11] = [
     "llama",
+    "qwen3",
     "llama_untied",
     "torch_post_relu",
     "torch_post_gelu",
@@ -46,7 +47,9 @@ fn name(tensor: Tensor, layer: usize) -> String {
         "Head" => "head",
         "AttentionNorm" => "attention_norm",
         "Query" => "attention.query",
+        "QueryNorm" => "attention.query_norm",
         "Key" => "attention.key",
+        "KeyNorm" => "attention.key_norm",
         "Value" => "attention.value",
         "AttentionOutput" => "attention.output",
         "MlpNorm" => "mlp_norm",
@@ -102,7 +105,7 @@ fn native(model: &str) -> TempDir {
         },
         "attention_scale": g.attention_scale,
         "class_token": c.tensors.has(Tensor::ClassToken), "embedding_norm": c.tensors.has(Tensor::EmbeddingNorm),
-        "final_norm": c.tensors.has(Tensor::FinalNorm), "gated_mlp": o.gated,
+        "final_norm": c.tensors.has(Tensor::FinalNorm), "gated_mlp": o.gated, "qk_norm": o.qk_norm,
         "head": if c.has_tied_head() { "tied" } else if o.head { "linear" } else { "none" },
         "n_outputs": g.n_outputs, "bos_token_id": g.bos, "eos_token_id": g.eos,
     });

@@ -33,6 +33,7 @@ pub(super) fn lacking(checkpoint: &Checkpoint) -> Option<&'static str> {
     let table = [
         (options.mask != Mask::Causal, "a bidirectional mask"),
         (options.input != Input::Tokens, "an input of frames"),
+        (options.qk_norm, "normalised queries and keys"),
         (options.pooling != Pooling::None || options.pooler != Pooler::None, "a pooling"),
         (checkpoint.tensors.has(Tensor::ClassToken), "a class token"),
         (!options.head, "no head"),
