@@ -224,3 +224,24 @@ fn features_that_do_not_fit_the_build_are_refused_with_one_sentence() {
         assert!(right, "{target} std {std} portable-simd {portable_simd}: {found:?}");
     }
 }
+
+#[test]
+fn no_firmware_asks_for_more_than_a_stable_compiler() {
+    let boards = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("boards");
+    let (mut found, mut unstable) = (0, Vec::new());
+    for entry in std::fs::read_dir(boards).expect("boards/") {
+        let folder = entry.expect("an entry").path();
+        let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap_or_default();
+        let manifest = read("Cargo.toml");
+        if !manifest.contains("[package.metadata.board]") {
+            continue;
+        }
+        found += 1;
+        let files = [manifest, read(".cargo/config.toml"), read("build.rs")].concat();
+        if ["RUSTC_BOOTSTRAP", "portable-simd", "nightly"].iter().any(|word| files.contains(word)) {
+            unstable.push(folder);
+        }
+    }
+    assert!(found >= 14, "{found} boards");
+    assert!(unstable.is_empty(), "{unstable:?}");
+}

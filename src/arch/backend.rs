@@ -49,12 +49,12 @@ pub(crate) trait Backend {
     /// `keys: [tokens, width]` int8, `width` a multiple of 4; `mantissas`, `scores`: `[tokens]`; `query: [width]`.
     fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16;
 
-    /// Replaces scores by weights: `p = 2^((score - max) / 2^(8 - left))` in 15 bits, `weight = p * mantissa / 2^16`, both
+    /// Replaces scores by weights: `p = 2^((score - max) / 2^(8 - shift))` in 15 bits, `weight = p * mantissa / 2^16`, both
     /// rounded down; returns the sum of all `p`. No score is above `max`.
     ///
     /// # Shapes
     /// `scores`, `mantissas`: `[tokens]`.
-    fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32;
+    fn weigh(scores: &mut [i16], max: i16, shift: u32, mantissas: &[i16]) -> u32;
 
     /// `sums[i] = sum(values[i][t] * weights[t])`.
     ///

@@ -34,7 +34,7 @@ pub(crate) struct Query<'a> {
     /// `[width]`, padded with zeros.
     integers: &'a [i16],
     /// Bits that scores lack to the full resolution: 0 but for enormous queries.
-    left: u32,
+    shift: u32,
 }
 
 impl<'a> Query<'a> {
@@ -57,16 +57,16 @@ impl<'a> Query<'a> {
         let sum = sum as f32 * 128.0;
         let full = query.scale * factor * power_of_two(i32::from(key_exponent) + FRACTION_BITS.cast_signed() + 16);
         // NaN fits nothing and ends in the error.
-        let fits = |left: &u32| sum * full * power_of_two(-left.cast_signed()) <= LARGEST_QUERY - ROUNDING;
-        let left = (0..=16).find(fits)?;
-        let ratio = full * power_of_two(-left.cast_signed());
+        let fits = |shift: &u32| sum * full * power_of_two(-shift.cast_signed()) <= LARGEST_QUERY - ROUNDING;
+        let shift = (0..=16).find(fits)?;
+        let ratio = full * power_of_two(-shift.cast_signed());
         let ratio = Multiplier::new(ratio, bound)?;
         let (used, padding) = integers.split_at_mut_checked(query.integers.len())?;
         Native::rescale_i16(query.integers, ratio, used);
         if !padding.is_empty() {
             padding.fill(0);
         }
-        Some(Query { integers, left })
+        Some(Query { integers, shift })
     }
 
     /// The scores of all tokens, in 16 bits.
@@ -76,7 +76,7 @@ impl<'a> Query<'a> {
     #[inline]
     pub(crate) fn scores<'s>(&self, keys: &[u32], mantissas: &[i16], scores: &'s mut [i16]) -> Scores<'s> {
         let max = Native::scaled_dots(keys, self.integers.len(), mantissas, self.integers, scores);
-        Scores { scores, tokens: mantissas.len(), max, left: self.left }
+        Scores { scores, tokens: mantissas.len(), max, shift: self.shift }
     }
 }
 
@@ -85,13 +85,13 @@ pub(crate) struct Scores<'a> {
     scores: &'a mut [i16],
     tokens: usize,
     max: i16,
-    left: u32,
+    shift: u32,
 }
 
 impl Scores<'_> {
     /// The probabilities, unnormalised, 15 bits.
     pub(crate) fn probabilities(&self) -> impl Iterator<Item = u32> + '_ {
-        self.scores.iter().take(self.tokens).map(|&score| probability(score, self.max, self.left))
+        self.scores.iter().take(self.tokens).map(|&score| probability(score, self.max, self.shift))
     }
 
     /// The weighted sum of the values, `out[i] = sum(p[t] * m_v[t] * v[i][t]) / sum(p)`, divided by `2^spare_exponent`.
@@ -106,7 +106,7 @@ impl Scores<'_> {
         if !padding.is_empty() {
             padding.fill(0);
         }
-        let sum = Native::weigh(scores, self.max, self.left, values.mantissas);
+        let sum = Native::weigh(scores, self.max, self.shift, values.mantissas);
         // |out| <= 127 * sum(w) and w <= p * 2^(bits - 16).
         let bound = (sum >> (15 - values.bits)).saturating_mul(64).saturating_add(64);
         // What is shifted by more leaves nothing.

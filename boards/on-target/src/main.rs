@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_backend_is_the_one_that_the_board_is_built_for() {
-        assert_eq!(thumbformer::BACKEND, env!("BOARD_BACKEND"));
+        assert_eq!(thumbformer::BACKEND, option_env!("THUMBFORMER_BACKEND").unwrap_or(env!("BOARD_BACKEND")));
     }
 
     /// Ticks of a loop of some turns.

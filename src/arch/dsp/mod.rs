@@ -252,10 +252,10 @@ impl Backend for Dsp {
         max.max(odd_scores(last, width, mantissas, query, scores))
     }
 
-    fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
+    fn weigh(scores: &mut [i16], max: i16, shift: u32, mantissas: &[i16]) -> u32 {
         let tokens = mantissas.len().min(scores.len());
-        if left != 0 || tokens < 4 {
-            return odd_weights(scores, max, left, mantissas);
+        if shift != 0 || tokens < 4 {
+            return odd_weights(scores, max, shift, mantissas);
         }
         let whole = tokens & !3;
         let maxima = u32::from(max.cast_unsigned()) * 0x0001_0001;
@@ -266,7 +266,7 @@ impl Backend for Dsp {
             return sum;
         }
         let (scores, mantissas) = (scores.get_mut(whole..).unwrap_or(&mut []), mantissas.get(whole..).unwrap_or(&[]));
-        sum + odd_weights(scores, max, left, mantissas)
+        sum + odd_weights(scores, max, shift, mantissas)
     }
 
     fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]) {
@@ -296,8 +296,8 @@ fn odd_scores(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scor
 
 /// Weights of a few odd tokens.
 #[inline(never)]
-fn odd_weights(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
-    attention::weigh(scores, max, left, mantissas)
+fn odd_weights(scores: &mut [i16], max: i16, shift: u32, mantissas: &[i16]) -> u32 {
+    attention::weigh(scores, max, shift, mantissas)
 }
 
 /// Sums of a few odd rows.

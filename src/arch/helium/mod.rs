@@ -153,8 +153,8 @@ impl Backend for Helium {
         attention::scaled_dots(keys, width, mantissas, query, scores)
     }
 
-    fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
-        softmax::weigh(scores, max, left, mantissas)
+    fn weigh(scores: &mut [i16], max: i16, shift: u32, mantissas: &[i16]) -> u32 {
+        softmax::weigh(scores, max, shift, mantissas)
     }
 
     fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]) {

@@ -1,7 +1,7 @@
 //! Softmax's numerators: scores to weights, eight at a time.
 //!
 //! ```text
-//! max - score ── << left, saturated ──► distance ─┬─ low byte ── cubic polynomial ──► 2^-fraction ─┐
+//! max - score ── << shift, saturated ──► distance ─┬─ low byte ── cubic polynomial ──► 2^-fraction ─┐
 //!                                                 └─ high byte ── negated ── vshl ────────────────┴─► p ── × mantissa ──► weight
 //! ```
 //! The polynomial is the one that the table of `shared::exp2` is made from, so the bits are the
@@ -10,19 +10,19 @@
 use super::extension;
 use core::arch::naked_asm;
 
-/// `p = 2^((max - score) / 2^(8 - left))` in 15 bits; `scores[t] = p * mantissas[t] >> 16`; returns the sum of all `p`.
+/// `p = 2^((max - score) / 2^(8 - shift))` in 15 bits; `scores[t] = p * mantissas[t] >> 16`; returns the sum of all `p`.
 ///
 /// 18 instructions for eight scores. A distance of 2^15 or more is taken for 2^15 - 1, whose power is 0 as well.
 ///
 /// ```text
-/// r0 scores   r1 mantissas   r2 tokens   r4 sum   r12 left   q3 max   q4 to q7 coefficients
+/// r0 scores   r1 mantissas   r2 tokens   r4 sum   r12 shift   q3 max   q4 to q7 coefficients
 /// ```
 ///
 /// # Safety
 /// `scores` and `mantissas` are valid for `tokens` numbers each and do not overlap; no score is above `max`, a number of 16
-/// bits; `left` is at most 15.
+/// bits; `shift` is at most 15.
 #[unsafe(naked)]
-unsafe extern "C" fn weigh_all(scores: *mut i16, mantissas: *const i16, tokens: usize, max: i32, left: u32) -> u32 {
+unsafe extern "C" fn weigh_all(scores: *mut i16, mantissas: *const i16, tokens: usize, max: i32, shift: u32) -> u32 {
     naked_asm!(
         extension!(),
         "push {{r4, lr}}",
@@ -67,8 +67,8 @@ unsafe extern "C" fn weigh_all(scores: *mut i16, mantissas: *const i16, tokens: 
 
 /// [`Backend::weigh`](super::Backend::weigh).
 #[inline]
-pub(super) fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
+pub(super) fn weigh(scores: &mut [i16], max: i16, shift: u32, mantissas: &[i16]) -> u32 {
     let tokens = scores.len().min(mantissas.len());
     // SAFETY: so many of both there are; the trait demands the largest score, and a shift beyond 15 is cut.
-    unsafe { weigh_all(scores.as_mut_ptr(), mantissas.as_ptr(), tokens, max.into(), left.min(15)) }
+    unsafe { weigh_all(scores.as_mut_ptr(), mantissas.as_ptr(), tokens, max.into(), shift.min(15)) }
 }

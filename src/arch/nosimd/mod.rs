@@ -81,12 +81,12 @@ impl Backend for NoSimd {
     }
 
     #[inline]
-    fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
+    fn weigh(scores: &mut [i16], max: i16, shift: u32, mantissas: &[i16]) -> u32 {
         // Nearly always nothing is to be shifted, and then a loop needs neither the shift nor the bound after it.
-        if left == 0 {
+        if shift == 0 {
             attention::weigh(scores, max, 0, mantissas)
         } else {
-            attention::weigh(scores, max, left, mantissas)
+            attention::weigh(scores, max, shift, mantissas)
         }
     }
 

@@ -22,12 +22,12 @@ pub(crate) fn scaled_dots(
 
 /// [`Backend::weigh`](super::Backend::weigh), four at a time.
 #[inline(always)]
-pub(crate) fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
+pub(crate) fn weigh(scores: &mut [i16], max: i16, shift: u32, mantissas: &[i16]) -> u32 {
     let tokens = scores.len().min(mantissas.len());
     let (scores, mantissas) = (scores.get_mut(..tokens).unwrap_or(&mut []), mantissas.get(..tokens).unwrap_or(&[]));
     let mut sum = 0;
     let mut one = |score: &mut i16, mantissa: i16| {
-        let power = probability(*score, max, left);
+        let power = probability(*score, max, shift);
         sum += power;
         *score = ((power * u32::from(mantissa.cast_unsigned())) >> 16) as i16;
     };

@@ -38,8 +38,8 @@ impl Backend for Scalar {
     }
 
     #[inline]
-    fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
-        attention::weigh(scores, max, left, mantissas)
+    fn weigh(scores: &mut [i16], max: i16, shift: u32, mantissas: &[i16]) -> u32 {
+        attention::weigh(scores, max, shift, mantissas)
     }
 
     #[inline]

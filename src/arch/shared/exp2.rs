@@ -48,12 +48,12 @@ fn exp2_negative(x: u32) -> u32 {
     }
 }
 
-/// `2^((score - max) / 2^(8 - left))` in 15 bits.
+/// `2^((score - max) / 2^(8 - shift))` in 15 bits.
 #[inline(always)]
-pub(crate) fn probability(score: i16, max: i16, left: u32) -> u32 {
+pub(crate) fn probability(score: i16, max: i16, shift: u32) -> u32 {
     // Below 2^16, as both are of 16 bits; beyond 2^16 the power is zero.
     let distance = (i32::from(max) - i32::from(score)).cast_unsigned() & 0xffff;
-    exp2_negative((distance << left.min(15)).min(0xffff))
+    exp2_negative((distance << shift.min(15)).min(0xffff))
 }
 
 #[cfg(test)]

@@ -169,11 +169,11 @@ impl Backend for Simd {
         attention::scaled_dots(keys, width, mantissas, query, scores)
     }
 
-    fn weigh(scores: &mut [i16], max: i16, left: u32, mantissas: &[i16]) -> u32 {
+    fn weigh(scores: &mut [i16], max: i16, shift: u32, mantissas: &[i16]) -> u32 {
         let tokens = mantissas.len().min(scores.len());
         let (scores, mantissas) = (scores.get_mut(..tokens).unwrap_or(&mut []), mantissas.get(..tokens).unwrap_or(&[]));
-        if left != 0 {
-            return Scalar::weigh(scores, max, left, mantissas);
+        if shift != 0 {
+            return Scalar::weigh(scores, max, shift, mantissas);
         }
         let (vectors, rest) = scores.as_chunks_mut::<8>();
         let (mantissa_vectors, mantissa_rest) = mantissas.as_chunks::<8>();
@@ -184,7 +184,7 @@ impl Backend for Simd {
             sum += power.cast::<u32>().reduce_sum();
             *scores = high(power, i16x8::from_array(mantissas).cast()).cast().to_array();
         }
-        sum + Scalar::weigh(rest, max, left, mantissa_rest)
+        sum + Scalar::weigh(rest, max, shift, mantissa_rest)
     }
 
     fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]) {

@@ -8,7 +8,7 @@ use crate::cores::Core;
 use crate::emulator;
 use crate::firmware::Board;
 use crate::parallel::each;
-use crate::setup;
+use crate::setup::{self, Toolchain};
 use crate::shell::{in_path, root};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
@@ -38,23 +38,24 @@ struct Test {
 /// When one failed, with its log.
 pub fn check() -> Result<String> {
     let cores = Core::value_variants();
-    let results = each(cores, |&core| check_core(core))?;
+    let mut results = each(cores, |&core| check_board(&core.name(), &board(core)?))?;
+    // After the others: its program has the M55's name.
+    results.push(check_board("m55 by simd", &on_simd()?)?);
     let passed: usize = results.iter().map(|(passed, _)| passed).sum();
     let failures: Vec<String> = results.into_iter().flat_map(|(_, failures)| failures).collect();
     ensure!(failures.is_empty(), "{passed} passed, {} failed:\n{}", failures.len(), failures.join("\n"));
-    Ok(format!("{passed} tests on {} cores", cores.len()))
+    Ok(format!("{passed} tests on {} cores, and on the M55 by `simd`", cores.len()))
 }
 
-/// Runs all tests on one core: how many passed, and what the others said.
-fn check_core(core: Core) -> Result<(usize, Vec<String>)> {
+/// Runs all tests as they are built for one core: how many passed, and what the others said.
+fn check_board(name: &str, board: &Board) -> Result<(usize, Vec<String>)> {
     let (mut passed, mut failures) = (0, Vec::new());
-    let board = board(core)?;
     let elf = board.build_program(&setup::ensure(&board.target)?, "on-target")?;
     let tests = listed(&std::fs::read(&elf)?).with_context(|| format!("{}", elf.display()))?;
     for test in tests.iter().filter(|test| !test.ignored) {
-        match run(&board, &elf, test) {
+        match run(board, &elf, test) {
             Ok(()) => passed += 1,
-            Err(error) => failures.push(format!("{} on {}: {error:#}", test.name, core.name())),
+            Err(error) => failures.push(format!("{} on {}: {error:#}", test.name, name)),
         }
     }
     Ok((passed, failures))
@@ -110,6 +111,18 @@ fn board(core: Core) -> Result<Board> {
     let board = core.board()?;
     // The first word of the command line is the board's name to other firmware, and the command to `embedded-test`.
     Ok(Board { name: "run_addr".into(), folder: root().join("boards/on-target"), ..board })
+}
+
+/// The tests as they are built for the M55 with the backend `simd` forced on it. Unstable features are for the engine alone, whatever
+/// compiler is installed; Debian's route has them for all crates.
+fn on_simd() -> Result<Board> {
+    let mut board = board(Core::M55)?;
+    board.build.features.push("portable-simd");
+    board.build.variables.push(("THUMBFORMER_BACKEND", "simd".into()));
+    if matches!(setup::ensure(&board.target)?, Toolchain::Installed) {
+        board.build.variables.push(("RUSTC_BOOTSTRAP", "thumbformer".into()));
+    }
+    Ok(board)
 }
 
 /// The tests in an ELF.
