@@ -8,71 +8,30 @@
 //! Sections are those of Nordic's nRF51 Series Reference Manual v3.0.
 #![no_std]
 
-use firmware::{Board, LINE};
-use nrf_pac::{CLOCK, GPIO, TIMER0, UART0, timer, uart};
+use chips::nrf::{Port, start_crystal};
+use chips::{Chip, OnChip, Peripherals};
+use nrf_pac::{GPIO, TIMER0, UART0, timer};
 use thumbformer::cycles::CycleCounter;
 
-const CLOCK_HZ: u32 = 16_000_000;
+chips::board!(Microbit, counter: Timer, port: Port, start: start, is_emulated: is_emulated);
+
+fn start(_: Peripherals) -> OnChip<Microbit> {
+    // The internal oscillator may be 5 % off (13.1.1).
+    start_crystal(100_000);
+    let port = Port::open(GPIO, TX_PIN, || {
+        UART0.pseltxd().write_value(TX_PIN.into());
+        UART0.pselrxd().write_value(RX_PIN.into());
+    });
+    OnChip { counter: Timer::start(), port, clock_hz: Microbit::CLOCK_HZ }
+}
+
+fn is_emulated(counter: &Timer) -> bool {
+    counter.emulated
+}
 
 /// P0.24 and P0.25 (micro:bit v1.5 schematic: TGT_TX, TGT_RX).
-const TX_PIN: u32 = 24;
-const RX_PIN: u32 = 25;
-
-/// What a look at the receiver takes at least: nobody is taken to send any more after a second of looking.
-const LOOK_CYCLES: u32 = 8;
-
-/// The board.
-pub type ThisBoard = Microbit;
-
-/// A board whose clocks and serial port are set up.
-pub struct Microbit {
-    counter: Timer,
-}
-
-impl Board for Microbit {
-    const NAME: &'static str = "microbit";
-    const BACKEND: &'static str = "nosimd";
-    type Counter = Timer;
-
-    fn take() -> Microbit {
-        start_crystal();
-        open_serial_port();
-        Microbit { counter: Timer::start() }
-    }
-
-    fn counter(&mut self) -> &mut Timer {
-        &mut self.counter
-    }
-
-    fn clock_hz(&self) -> u32 {
-        CLOCK_HZ
-    }
-
-    fn print(&mut self, text: &[u8]) {
-        for &byte in text {
-            UART0.events_txdrdy().write_value(0);
-            UART0.txd().write(|w| w.set_txd(byte));
-            while UART0.events_txdrdy().read() == 0 {}
-        }
-    }
-
-    fn receive(&mut self) -> Option<u8> {
-        let arrived = (0..CLOCK_HZ / LOOK_CYCLES).any(|_| UART0.events_rxdrdy().read() != 0);
-        arrived.then(|| {
-            // In this order: a byte that arrives in between sets the event again.
-            UART0.events_rxdrdy().write_value(0);
-            UART0.rxd().read().rxd()
-        })
-    }
-
-    fn arguments<'line>(&self, line: &'line mut [u8; LINE]) -> Option<&'line str> {
-        if self.counter.emulated { probe::arguments(line) } else { Some("") }
-    }
-
-    fn exit(&mut self, code: u8) -> ! {
-        probe::exit(code)
-    }
-}
+const TX_PIN: u8 = 24;
+const RX_PIN: u8 = 25;
 
 /// TIMER0 at the core's own 16 MHz, 32 bits wide (18.1): a tick is a cycle.
 ///
@@ -122,25 +81,4 @@ impl CycleCounter for Timer {
     fn units(&self, ticks: u64) -> u64 {
         if self.emulated { (ticks * 1000).div_ceil(1024) } else { ticks }
     }
-}
-
-/// From the internal oscillator, which may be 5 % off, to the crystal (13.1.1); the core's clock stays 16 MHz.
-fn start_crystal() {
-    CLOCK.events_hfclkstarted().write_value(0);
-    CLOCK.tasks_hfclkstart().write_value(1);
-    // A crystal that never starts leaves the internal oscillator running: text may be garbled then, results are not.
-    let _started = (0..100_000).any(|_| CLOCK.events_hfclkstarted().read() != 0);
-}
-
-/// 115200 baud (29.10.8), 8 bits, no parity, one stop bit as after reset (29.10.9).
-fn open_serial_port() {
-    // The pin idles high until the UART takes it over (29.2).
-    GPIO.outset().write(|w| w.0 = 1 << TX_PIN);
-    GPIO.dirset().write(|w| w.0 = 1 << TX_PIN);
-    UART0.pseltxd().write_value(TX_PIN);
-    UART0.pselrxd().write_value(RX_PIN);
-    UART0.baudrate().write(|w| w.set_baudrate(uart::vals::Baudrate::Baud115200));
-    UART0.enable().write(|w| w.set_enable(uart::vals::Enable::Enabled));
-    UART0.tasks_starttx().write_value(1);
-    UART0.tasks_startrx().write_value(1);
 }

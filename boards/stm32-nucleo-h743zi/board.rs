@@ -8,70 +8,26 @@
 //! HSI is within 1 % at room temperature, which serves a serial port. Sections are those of ST's RM0433.
 #![no_std]
 
-use firmware::Board;
+use chips::stm32::{Port, connect};
+use chips::{Chip, OnChip, Peripherals};
 use firmware::counter::Dwt;
-use stm32_metapac::gpio::vals::Moder;
 use stm32_metapac::pwr::vals::Vos;
 use stm32_metapac::rcc::vals::{Hpre, Plldiv, Pllm, Plln, Pllrge, Pllsrc, Pllvcosel, Ppre, Sw, Usart234578sel};
 use stm32_metapac::{DBGMCU, FLASH, GPIOD, PWR, RCC, SYSCFG, USART3};
 
 const HSI_HZ: u32 = 64_000_000;
-const BAUD: u32 = 115_200;
-
-/// What a look at the receiver takes at least: nobody is taken to send any more after a second of looking.
-const LOOK_CYCLES: u32 = 8;
 
 /// DBGMCU_IDC, 60.5.8: the first revision that runs at 480 MHz.
 const REVISION_V: u16 = 0x2003;
 
-/// The board.
-pub type ThisBoard = NucleoH743zi;
+chips::board!(NucleoH743zi, counter: Dwt, port: Port, start: start);
 
-/// A board whose clocks and serial port are set up.
-pub struct NucleoH743zi {
-    counter: Dwt,
-    clock_hz: u32,
-}
-
-impl Board for NucleoH743zi {
-    const NAME: &'static str = "stm32-nucleo-h743zi";
-    const BACKEND: &'static str = "dsp";
-    type Counter = Dwt;
-
-    fn take() -> NucleoH743zi {
-        let Some(mut core) = cortex_m::Peripherals::take() else { panic!("the board was taken before") };
-        core.SCB.enable_icache();
-        core.SCB.enable_dcache(&mut core.CPUID);
-        let full_hz = if DBGMCU.idc().read().rev_id() >= REVISION_V { 480_000_000 } else { 400_000_000 };
-        let clock_hz = if raise_voltage(full_hz) && full_speed(full_hz) { full_hz } else { HSI_HZ };
-        open_serial_port();
-        NucleoH743zi { counter: Dwt::start(&mut core.DCB, &mut core.DWT), clock_hz }
-    }
-
-    fn counter(&mut self) -> &mut Dwt {
-        &mut self.counter
-    }
-
-    fn clock_hz(&self) -> u32 {
-        self.clock_hz
-    }
-
-    fn print(&mut self, text: &[u8]) {
-        for &byte in text {
-            while !USART3.isr().read().txe() {}
-            USART3.tdr().write(|w| w.set_dr(byte.into()));
-        }
-    }
-
-    fn receive(&mut self) -> Option<u8> {
-        let arrived = (0..self.clock_hz / LOOK_CYCLES).any(|_| USART3.isr().read().rxne());
-        arrived.then(|| USART3.rdr().read().dr() as u8)
-    }
-
-    fn exit(&mut self, code: u8) -> ! {
-        while !USART3.isr().read().tc() {}
-        probe::exit(code)
-    }
+fn start(mut core: Peripherals) -> OnChip<NucleoH743zi> {
+    core.SCB.enable_icache();
+    core.SCB.enable_dcache(&mut core.CPUID);
+    let full_hz = if DBGMCU.idc().read().rev_id() >= REVISION_V { NucleoH743zi::CLOCK_HZ } else { 400_000_000 };
+    let clock_hz = if raise_voltage(full_hz) && full_speed(full_hz) { full_hz } else { HSI_HZ };
+    OnChip { counter: Dwt::start(&mut core.DCB, &mut core.DWT), port: open_serial_port(), clock_hz }
 }
 
 /// The regulator's scale 1 for 400 MHz, and scale 0, its overdrive, for 480 MHz (6.6.2); false when it fails.
@@ -138,27 +94,19 @@ fn divide_buses() {
     RCC.d3cfgr().modify(|w| w.set_d3ppre(Ppre::DIV2));
 }
 
-/// Whether a condition comes true within a few milliseconds of the 64 MHz clock: longer than voltage and PLL ever take.
+/// A condition within a few milliseconds of the 64 MHz clock: longer than voltage and PLL ever take.
 fn soon(condition: impl Fn() -> bool) -> bool {
-    (0..100_000).any(|_| condition())
+    chips::soon(100_000, condition)
 }
 
-/// PD8 and PD9 to USART3 (alternate function 7: DS12110, table 12), 8 bits, no parity, one stop bit as after reset
-/// (48.8.1); its clock is HSI, whatever the buses have (8.7.20). UM2407, 6.9: the ST-LINK listens there.
-fn open_serial_port() {
+/// PD8 and PD9 to USART3 (alternate function 7: DS12110, table 12); its clock is HSI, whatever the buses have (8.7.20). UM2407, 6.9: the
+/// ST-LINK listens there.
+fn open_serial_port() -> Port {
     RCC.ahb4enr().modify(|w| w.set_gpioden(true));
     RCC.apb1lenr().modify(|w| w.set_usart3en(true));
     RCC.d2ccip2r().modify(|w| w.set_usart234578sel(Usart234578sel::HSI));
     // A peripheral's clock comes two cycles after its enable bit (8.5.11); reading back takes as long.
     let _ = RCC.apb1lenr().read();
-    for pin in [8, 9] {
-        GPIOD.afr(1).modify(|w| w.set_afr(pin - 8, 7));
-        GPIOD.moder().modify(|w| w.set_moder(pin, Moder::ALTERNATE));
-    }
-    USART3.brr().write(|w| w.set_brr(((HSI_HZ + BAUD / 2) / BAUD) as u16));
-    USART3.cr1().write(|w| {
-        w.set_ue(true);
-        w.set_te(true);
-        w.set_re(true);
-    });
+    connect(GPIOD, [8, 9], 7);
+    Port::open(USART3, HSI_HZ)
 }

@@ -9,20 +9,15 @@
 //! The core is in its secure state, as the boot ROM leaves it. Registers are those of ST's RM0486, chapter 14 (RCC).
 #![no_std]
 
-use firmware::Board;
+use chips::stm32::{Port, connect};
+use chips::{Chip, OnChip, Peripherals};
 use firmware::counter::Dwt;
-use stm32_metapac::gpio::vals::Moder;
 use stm32_metapac::rcc::vals::{
     Cpusw, Cpusws, Hpre, Icint, Icsel, Plldivm, Pllmodssdis, Pllpdiv, Pllsel, Ppre, Syssw, Syssws, Uart16910sel,
 };
 use stm32_metapac::{GPIOE, RCC, USART1};
 
 const HSI_HZ: u32 = 64_000_000;
-const FULL_HZ: u32 = 600_000_000;
-const BAUD: u32 = 115_200;
-
-/// What a look at the receiver takes at least: nobody is taken to send any more after a second of looking.
-const LOOK_CYCLES: u32 = 8;
 
 /// CCR.LOB: loops (`le`) and branches are remembered (Arm DDI 0553B, CCR).
 const LOOP_AND_BRANCH_CACHE: u32 = 1 << 19;
@@ -33,55 +28,15 @@ const PLL1: usize = 0;
 /// Dividers of 1200 MHz by their number: core, buses, NPU and its RAM; the last two must run for the buses to switch.
 const DIVIDERS: [(usize, u8); 4] = [(1, 2), (2, 3), (6, 4), (11, 3)];
 
-/// The board.
-pub type ThisBoard = NucleoN657x0;
+chips::board!(NucleoN657x0, counter: Dwt, port: Port, start: start);
 
-/// A board whose clocks and serial port are set up.
-pub struct NucleoN657x0 {
-    counter: Dwt,
-    clock_hz: u32,
-}
-
-impl Board for NucleoN657x0 {
-    const NAME: &'static str = "stm32-nucleo-n657x0";
-    const BACKEND: &'static str = "helium";
-    type Counter = Dwt;
-
-    fn take() -> NucleoN657x0 {
-        let Some(mut core) = cortex_m::Peripherals::take() else { panic!("the board was taken before") };
-        // SAFETY: this bit changes how fast loops run, not what they do.
-        unsafe { core.SCB.ccr.modify(|ccr| ccr | LOOP_AND_BRANCH_CACHE) };
-        core.SCB.enable_icache();
-        core.SCB.enable_dcache(&mut core.CPUID);
-        let clock_hz = if full_speed() { FULL_HZ } else { HSI_HZ };
-        open_serial_port();
-        NucleoN657x0 { counter: Dwt::start(&mut core.DCB, &mut core.DWT), clock_hz }
-    }
-
-    fn counter(&mut self) -> &mut Dwt {
-        &mut self.counter
-    }
-
-    fn clock_hz(&self) -> u32 {
-        self.clock_hz
-    }
-
-    fn print(&mut self, text: &[u8]) {
-        for &byte in text {
-            while !USART1.isr().read().txe() {}
-            USART1.tdr().write(|w| w.set_dr(byte.into()));
-        }
-    }
-
-    fn receive(&mut self) -> Option<u8> {
-        let arrived = (0..self.clock_hz / LOOK_CYCLES).any(|_| USART1.isr().read().rxne());
-        arrived.then(|| USART1.rdr().read().dr() as u8)
-    }
-
-    fn exit(&mut self, code: u8) -> ! {
-        while !USART1.isr().read().tc() {}
-        probe::exit(code)
-    }
+fn start(mut core: Peripherals) -> OnChip<NucleoN657x0> {
+    // SAFETY: this bit changes how fast loops run, not what they do.
+    unsafe { core.SCB.ccr.modify(|ccr| ccr | LOOP_AND_BRANCH_CACHE) };
+    core.SCB.enable_icache();
+    core.SCB.enable_dcache(&mut core.CPUID);
+    let clock_hz = if full_speed() { NucleoN657x0::CLOCK_HZ } else { HSI_HZ };
+    OnChip { counter: Dwt::start(&mut core.DCB, &mut core.DWT), port: open_serial_port(), clock_hz }
 }
 
 /// 64 MHz / 4 · 75 = 1200 MHz from PLL1, a half of it for the core; false when core and PLL stay at HSI.
@@ -140,27 +95,18 @@ fn start_pll() -> bool {
     soon(|| RCC.sr().read().pllrdy(PLL1))
 }
 
-/// Whether a condition comes true within some milliseconds of the 64 MHz clock: longer than a PLL ever takes.
+/// A condition within some milliseconds of the 64 MHz clock: longer than a PLL ever takes.
 fn soon(condition: impl Fn() -> bool) -> bool {
-    (0..100_000).any(|_| condition())
+    chips::soon(100_000, condition)
 }
 
-/// PE5 and PE6 to USART1 (alternate function 7: DS14791), 8 bits, no parity, one stop bit as after reset; its clock is
-/// HSI, whatever the buses have.
-fn open_serial_port() {
+/// PE5 and PE6 to USART1 (alternate function 7: DS14791); its clock is HSI, whatever the buses have.
+fn open_serial_port() -> Port {
     RCC.ahb4ensr().write(|w| w.set_gpioeens(true));
     RCC.apb2ensr().write(|w| w.set_usart1ens(true));
     RCC.ccipr13().modify(|w| w.set_usart1sel(Uart16910sel::HSI_DIV));
     // A peripheral's clock comes some cycles after its enable bit; reading back takes as long.
     let _ = RCC.apb2enr().read();
-    for pin in [5, 6] {
-        GPIOE.afr(0).modify(|w| w.set_afr(pin, 7));
-        GPIOE.moder().modify(|w| w.set_moder(pin, Moder::ALTERNATE));
-    }
-    USART1.brr().write(|w| w.set_brr(((HSI_HZ + BAUD / 2) / BAUD) as u16));
-    USART1.cr1().write(|w| {
-        w.set_ue(true);
-        w.set_te(true);
-        w.set_re(true);
-    });
+    connect(GPIOE, [5, 6], 7);
+    Port::open(USART1, HSI_HZ)
 }

@@ -84,6 +84,16 @@ mod code {
     pub const WRONG: u8 = 2;
 }
 
+/// `NAME`, `BACKEND` and `CLOCK_HZ` of the calling crate's manifest, as its build script hands them over.
+#[macro_export]
+macro_rules! manifest {
+    () => {
+        const NAME: &'static str = env!("CARGO_PKG_NAME");
+        const BACKEND: &'static str = env!("BOARD_BACKEND");
+        const CLOCK_HZ: u32 = $crate::decimal(env!("BOARD_CLOCK_HZ"));
+    };
+}
+
 /// A number of a board's manifest, which its build script hands over as text.
 pub const fn decimal(text: &str) -> u32 {
     match u32::from_str_radix(text, 10) {

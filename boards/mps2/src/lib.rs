@@ -9,7 +9,7 @@
 use core::marker::PhantomData;
 use cortex_m_rt::{ExceptionFrame, exception};
 use firmware::counter::SysTick;
-pub use firmware::decimal;
+pub use firmware::manifest;
 use firmware::{Board, LINE};
 use volatile_register::{RO, RW};
 use {defmt_semihosting as _, panic_probe as _};
@@ -34,10 +34,8 @@ macro_rules! board {
         pub struct Machine;
 
         impl $crate::Machine for Machine {
-            const NAME: &'static str = env!("CARGO_PKG_NAME");
-            const BACKEND: &'static str = env!("BOARD_BACKEND");
+            $crate::manifest!();
             const UART: usize = $uart;
-            const CLOCK_HZ: u32 = $crate::decimal(env!("BOARD_CLOCK_HZ"));
         }
 
         /// The board.

@@ -35,7 +35,7 @@ fn fits(board: &Board, target: &str, flags: &str) -> Result<()> {
 }
 
 /// Writes `memory.x` where the linker looks, has programs, examples and tests linked by these scripts, and hands the crate
-/// `BOARD_BACKEND` and `BOARD_CLOCK_HZ`.
+/// `BOARD_BACKEND`, `BOARD_CLOCK_HZ` and `BOARD_WAIT_STATES`.
 ///
 /// # Errors
 /// When the script cannot be made or written.
@@ -51,7 +51,8 @@ pub fn arguments(board: &Board, scripts: &[&str]) -> Result<()> {
         println!("cargo:rustc-link-arg=-T{script}");
     }
     println!("cargo:rustc-link-arg=--nmagic");
-    for (name, value) in [("BACKEND", &board.backend), ("CLOCK_HZ", &board.clock_hz.to_string())] {
+    let (clock_hz, wait_states) = (board.clock_hz.to_string(), board.wait_states.to_string());
+    for (name, value) in [("BACKEND", &board.backend), ("CLOCK_HZ", &clock_hz), ("WAIT_STATES", &wait_states)] {
         println!("cargo:rustc-env=BOARD_{name}={value}");
     }
     Ok(())
