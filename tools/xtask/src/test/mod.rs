@@ -8,6 +8,7 @@
 
 mod commands;
 mod emulated;
+mod full;
 mod host;
 mod quality;
 
@@ -107,6 +108,14 @@ checks! {
     HostBench: Full, Host => |_| host_bench::check().map(Outcome::Passed);
     /// Tests of tools/probe: firmware against the chips as probe-rs describes them; compiles probe-rs
     Probe: Full, Host => |_| host::probe();
+    /// Every set of the core's features
+    Powerset: Full, Host => |_| full::powerset();
+    /// Oldest supported compiler, if it is installed
+    Msrv: Full, Host => |_| full::msrv();
+    /// Golden vectors, made anew by PyTorch and transformers and compared; installs these
+    Goldens: Full, Host => |_| full::goldens();
+    /// Book of docs/; installs mdBook
+    Book: Full, Host => |_| full::book();
     /// Firmware in emulation, against the host, bit for bit
     Emulated: Quick, Firmware => emulated::check;
     /// Copy of examples/firmware in another folder, built for an M4 and an M0+ and run, against the host
