@@ -10,8 +10,9 @@ use crate::cores::Core;
 use crate::emulator::emulate;
 use crate::firmware;
 use crate::minimal;
-use crate::setup;
-use crate::shell::root;
+use crate::setup::{self, Toolchain};
+use crate::shell::{root, rustc, text};
+use crate::test::Outcome;
 use anyhow::{Context, Result, ensure};
 use object::{Object, ObjectSection, SectionFlags, SectionKind};
 use serde::{Deserialize, Serialize};
@@ -135,6 +136,70 @@ fn on_host(program: &str, model: &str) -> Result<u32> {
     })
 }
 
+/// The compiler of the figures below: another one makes programs of other sizes.
+const COMPILER: &str = "rustc 1.95.0";
+
+/// Core, `opt-level`, program, and the bytes that were reached: code, constants, state, stack. A program may take 1 % more.
+const LIMITS: [(&str, &str, &str, [u64; 4]); 18] = [
+    ("m0plus", "3", "decoder", [65_668, 6_174, 113_172, 3_872]),
+    ("m0plus", "3", "stream", [64_496, 6_142, 7_724, 3_704]),
+    ("m0plus", "3", "digits", [106_092, 7_246, 16_720, 4_840]),
+    ("m0plus", "s", "decoder", [35_488, 6_430, 113_172, 4_032]),
+    ("m0plus", "s", "stream", [35_216, 6_422, 7_724, 3_984]),
+    ("m0plus", "s", "digits", [40_796, 7_530, 16_720, 4_792]),
+    ("m4", "3", "decoder", [63_432, 6_366, 113_172, 4_840]),
+    ("m4", "3", "stream", [61_940, 6_334, 7_724, 2_692]),
+    ("m4", "3", "digits", [97_716, 7_438, 16_720, 5_848]),
+    ("m4", "s", "decoder", [37_040, 7_246, 113_172, 4_812]),
+    ("m4", "s", "stream", [36_928, 7_238, 7_724, 4_780]),
+    ("m4", "s", "digits", [43_000, 8_346, 16_720, 5_664]),
+    ("m55", "3", "decoder", [57_368, 7_206, 113_172, 2_632]),
+    ("m55", "3", "stream", [55_932, 7_174, 7_724, 2_784]),
+    ("m55", "3", "digits", [85_896, 8_294, 16_720, 3_804]),
+    ("m55", "s", "decoder", [33_160, 7_530, 113_172, 2_644]),
+    ("m55", "s", "stream", [33_032, 7_522, 7_724, 2_828]),
+    ("m55", "s", "digits", [38_980, 8_630, 16_720, 3_436]),
+];
+
+/// Holds the programs to their limits; says that it was skipped where another compiler is in use.
+///
+/// # Errors
+/// As [`on_core`], and with the first figure that is beyond its limit.
+pub fn check() -> Result<Outcome> {
+    let compiler = text(rustc().arg("--version")).unwrap_or_default();
+    if !compiler.starts_with(&format!("{COMPILER} ")) {
+        return Ok(Outcome::Skipped(format!("sizes are those of {COMPILER}, this is {compiler}")));
+    }
+    for core in CORES {
+        if let Toolchain::Debian { .. } = setup::ensure(&core.board()?.target)? {
+            return Ok(Outcome::Skipped(format!("sizes are those of {COMPILER}, Debian's builds the firmware here")));
+        }
+        for row in on_core(core)? {
+            within(&row)?;
+        }
+    }
+    Ok(Outcome::Passed(format!(
+        "{} programs within 1 % of their sizes and stacks, their outputs the host's",
+        LIMITS.len()
+    )))
+}
+
+fn within(row: &Row) -> Result<()> {
+    let limit = LIMITS.iter().find(|limit| (limit.0, limit.1, limit.2) == (&row.core, &row.profile, &row.program));
+    let (.., limits) = limit.with_context(|| format!("{row:?}: no limit"))?;
+    let found = [("code", row.code), ("constants", row.constants), ("state", row.state), ("stack", row.stack)];
+    for ((what, found), reached) in found.into_iter().zip(limits) {
+        let Row { core, profile, program, .. } = row;
+        let most = reached * 101 / 100;
+        ensure!(
+            found <= most,
+            "{program} on {core}, opt-level {profile}: {found} bytes of {what}, at most {most}: put what is new behind a \
+             feature, or raise the limit in tools/xtask/src/size.rs and say why"
+        );
+    }
+    Ok(())
+}
+
 /// Prints the programs on these cores, or on all that are measured.
 ///
 /// # Errors
@@ -154,4 +219,31 @@ pub fn print(cores: &[Core], json: bool) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CORES, LIMITS, PROFILES, PROGRAMS, Row, within};
+
+    #[test]
+    fn every_program_has_a_limit_and_more_than_a_hundredth_above_it_is_found() {
+        assert_eq!(LIMITS.len(), CORES.len() * PROFILES.len() * PROGRAMS.len());
+        for core in CORES {
+            for profile in PROFILES {
+                for (program, _) in PROGRAMS {
+                    let row = |code| {
+                        let (core, profile, program) = (core.name(), profile.into(), program.into());
+                        Row { core, profile, program, code, constants: 0, state: 0, stack: 0 }
+                    };
+                    assert!(within(&row(30_000)).is_ok(), "{core:?} {profile} {program}");
+                    assert!(within(&row(200_000)).is_err(), "{core:?} {profile} {program}");
+                }
+            }
+        }
+        let (core, profile, program, [code, constants, state, stack]) = LIMITS[0];
+        let row =
+            Row { core: core.into(), profile: profile.into(), program: program.into(), code, constants, state, stack };
+        assert!(within(&row).is_ok());
+        assert!(within(&Row { stack: stack * 102 / 100, ..row }).is_err());
+    }
 }
