@@ -1,26 +1,26 @@
-//! The kernels by themselves, for measurements (feature `bench`); no part of the interface.
+//! The kernels one by one, for benchmarks (feature `bench`); not part of the public interface.
 //!
 //! ```text
-//! packed weights, activations ──► matvec ──► one integer per row, scaled        what a matrix costs, whole call
-//! keys, query ──► scores ──► weigh ──► weighted_sums                            what one head costs
-//! sums ──► rescale, add_scaled, gelu, largest, moments                          what comes between matrices
+//! packed weights, activations ──► matvec ──► one integer per row, scaled        cost of a matrix, whole call
+//! keys, query ──► scores ──► weigh ──► weighted_sums                            cost of one head
+//! sums ──► rescale, add_scaled, gelu, abs_max, moments                          steps between matrices
 //! ```
 
 use crate::arch::{self, Backend, Native, Packing};
 #[cfg(feature = "std")]
 pub use crate::arch::{pack_q4, pack_q8};
 
-/// Words that have room for so many activations on every core.
+/// Words that hold `count` activations on every core.
 pub const fn activation_words(count: usize) -> usize {
     arch::activation_words(count)
 }
 
-/// Words of so many activations on this core.
+/// Words of `count` activations on this core.
 pub const fn activation_stride(count: usize) -> usize {
     arch::activation_stride(count)
 }
 
-/// Writes activations as this build's kernels want them.
+/// Writes activations in the layout of this build's kernels.
 #[allow(clippy::useless_conversion)] // 16 bits on some cores
 pub fn activations(x: &[i8], words: &mut [u32]) {
     let slots = arch::activations(words);
@@ -35,7 +35,7 @@ pub fn dots(packing: Packing, weights: &[u32], cols: usize, x: &[u32], out: &mut
     Native::dots_q8(packing, weights, cols, x, out);
 }
 
-/// An int8 matrix times a vector, scaled by row: what the engine calls.
+/// An int8 matrix times a vector, scaled by row, as the engine calls it.
 pub fn matvec(packing: Packing, weights: &[u32], cols: usize, x: &[u32], multipliers: &[i16], out: &mut [i32]) {
     Native::matvec_q8(packing, weights, cols, x, multipliers, out);
 }
@@ -69,17 +69,17 @@ pub const fn group(cols: usize, col: usize) -> usize {
     arch::group(cols, col)
 }
 
-/// What [`matvec`] makes of a dot product.
+/// The scaled dot product of [`matvec`].
 pub const fn scaled(dot: i32, multiplier: i16) -> i32 {
     arch::mul_q16(dot, multiplier)
 }
 
-/// The scores of one query and all keys, scaled, and their maximum.
+/// Scaled scores of one query and all keys; returns their maximum.
 pub fn scores(keys: &[u32], mantissas: &[i16], query: &[i16], scores: &mut [i16]) -> i16 {
     Native::scaled_dots(keys, query.len(), mantissas, query, scores)
 }
 
-/// Scores to weights: the softmax but for the division by the sum, which is returned.
+/// Scores to weights: the softmax without the division by the sum; returns the sum.
 pub fn weigh(scores: &mut [i16], max: i16, mantissas: &[i16]) -> u32 {
     Native::weigh(scores, max, 0, mantissas)
 }
@@ -99,7 +99,7 @@ pub fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &
 pub struct Multiplication(arch::Multiplier);
 
 impl Multiplication {
-    /// `None` when a result has no room.
+    /// `None` when a product would not fit.
     pub fn new(number: f32, bound: u32) -> Option<Multiplication> {
         arch::Multiplier::new(number, bound).map(Multiplication)
     }
@@ -130,7 +130,7 @@ pub fn rescale_column(x: &[i32], by: &Multiplication, out: &mut [i8], stride: us
     Native::rescale_column(x, by.0, out, stride);
 }
 
-/// What a norm does between its sums: the mean off, then a gain and a bias; returns the squares between them.
+/// Steps of a norm between its sums: subtracts the mean, then applies gain and bias; returns the sum of squares in between.
 pub fn center_scale_add(
     x: &mut [i32],
     (mean, shift): (i32, u32),
@@ -152,12 +152,12 @@ pub fn gelu(x: &mut [i32], by: &Multiplication) {
     Native::activate(x, by.0, &arch::GELU_TAIL);
 }
 
-/// A number that no magnitude exceeds: the largest, or one more.
+/// Upper bound of `max(abs(x))`, at most 1 too large.
 pub fn abs_max(x: &[i32]) -> u32 {
     Native::abs_max(x)
 }
 
-/// The sum, and that of the squares of numbers shifted to the right.
+/// Sum of the numbers, and sum of squares of the numbers shifted to the right.
 pub fn moments(x: &[i32], shift: u32) -> (i64, u64) {
     (Native::sum(x), Native::sum_of_squares(x, shift))
 }
@@ -165,7 +165,7 @@ pub fn moments(x: &[i32], shift: u32) -> (i64, u64) {
 /// Tokens of the encoder block that is measured.
 pub const ENCODER_TOKENS: usize = 64;
 
-/// Numbers from -1 to 1 that look random and are the same everywhere (xorshift, Marsaglia 2003).
+/// Pseudorandom numbers from -1 to 1, the same on every machine (xorshift, Marsaglia 2003).
 pub struct Random(pub u32);
 
 impl Random {
@@ -179,7 +179,7 @@ impl Random {
     }
 }
 
-/// The streams that go into the encoder block, `[64, 64]`.
+/// Input streams of the encoder block, `[64, 64]`.
 pub fn encoder_streams(streams: &mut [f32]) {
     let mut random = Random(1);
     for x in streams {
@@ -191,7 +191,7 @@ pub fn encoder_streams(streams: &mut [f32]) {
 #[cfg(feature = "audio")]
 pub static SOUND_BANK: crate::audio::MelBank<256, 20> = crate::mel_bank!(crate::audio::LogMelConfig::SPEECH_8K);
 
-/// Sound for the front end: gliding triangles of full scale and of a few steps, noise, and at last silence.
+/// Sound for the front end: gliding triangle waves at full scale and at a few steps of amplitude, noise, then silence.
 #[cfg(feature = "audio")]
 pub fn sound(samples: &mut [i16]) {
     let mut random = Random(1);

@@ -1,21 +1,21 @@
-//! Counting: what a counter is, and where a model's time goes.
+//! Cycle counters, and a profile of the time that each part of a model takes.
 //!
 //! ```text
 //! hardware or emulator ──► CycleCounter ──► Profile, an observer ──► ticks of embed, norm, qkv, attention, projection, MLP, head
-//!                                           └─ what observing takes itself is measured first, and taken off
+//!                                           └─ the cost of observing is measured first and subtracted
 //! ```
 
 use crate::observe::{Observer, Point, Vector};
 
 /// A counter that runs while code runs: cycles on hardware, executed instructions in an emulator.
 pub trait CycleCounter {
-    /// Ticks since some moment; never fewer than before.
+    /// Ticks since a fixed moment; never decreases.
     fn now(&mut self) -> u64;
 
-    /// What [`units`](CycleCounter::units) are: `"cycles"`, or `"instructions"` in an emulator that counts these.
+    /// Name of a [unit](CycleCounter::units): `"cycles"`, or `"instructions"` in an emulator that counts instructions.
     fn unit(&self) -> &'static str;
 
-    /// Units in so many ticks, where a tick is something else.
+    /// Number of units in `ticks` ticks, for a counter whose tick is not one unit.
     fn units(&self, ticks: u64) -> u64 {
         ticks
     }
@@ -27,12 +27,12 @@ pub trait CycleCounter {
     }
 }
 
-/// A part of a model, as [`Profile`] tells them apart.
+/// A part of a model in a [`Profile`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Part {
     /// Embedding and positions.
     Embed,
-    /// Norms, and what is added to the stream.
+    /// Norms, and additions to the stream.
     Norm,
     /// Projections to queries, keys and values.
     Qkv,
@@ -49,7 +49,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// All of them, in the order of the computation.
+    /// All parts, in the order of the computation.
     pub const ALL: [Part; 8] = [
         Part::Embed,
         Part::Norm,
@@ -61,7 +61,7 @@ impl Part {
         Part::Head,
     ];
 
-    /// The part's name, as reports have it.
+    /// Name of the part in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Part::Embed => "embed",
@@ -75,7 +75,7 @@ impl Part {
         }
     }
 
-    /// The part that ends where an observer sees this point.
+    /// The part that ends at a point of the observer.
     const fn before(point: Point) -> Part {
         match point {
             Point::Embedding | Point::EmbeddingNorm => Part::Embed,
@@ -90,7 +90,7 @@ impl Part {
     }
 }
 
-/// Ticks of one part, and how often it was seen.
+/// Ticks of one part, and the number of times it was observed.
 #[derive(Clone, Copy, Default)]
 struct Sum {
     ticks: u64,
@@ -116,15 +116,15 @@ pub struct Profile<'c, C> {
     counter: &'c mut C,
     last: u64,
     sums: [Sum; Part::ALL.len()],
-    /// Ticks that a point takes by itself.
+    /// Ticks that observing one point takes.
     overhead: u64,
 }
 
-/// How often nothing is observed, to learn what observing takes.
+/// Number of empty observations that measure the cost of observing.
 const TRIALS: usize = 16;
 
 impl<'c, C: CycleCounter> Profile<'c, C> {
-    /// Measures what observing takes by itself, with nothing between two points.
+    /// An empty profile; measures the cost of observing, with nothing between two points.
     pub fn new(counter: &'c mut C) -> Self {
         let mut profile = Profile { counter, last: 0, sums: [Sum::default(); Part::ALL.len()], overhead: 0 };
         let mut least = u64::MAX;
@@ -138,19 +138,19 @@ impl<'c, C: CycleCounter> Profile<'c, C> {
         profile
     }
 
-    /// Begins anew: to be called right before the computation.
+    /// Clears the profile and starts the clock; call it right before the computation.
     pub fn start(&mut self) {
         self.sums = [Sum::default(); Part::ALL.len()];
         self.last = self.counter.now();
     }
 
-    /// What a part took, without what observing it took.
+    /// Units of a part, without the cost of observing it.
     pub fn units(&self, part: Part) -> u64 {
         let Sum { ticks, points } = self.sum(part);
         self.counter.units(ticks.saturating_sub(points * self.overhead))
     }
 
-    /// What observing one point takes by itself.
+    /// Units that observing one point takes.
     pub fn overhead(&self) -> u64 {
         self.counter.units(self.overhead)
     }
@@ -168,7 +168,7 @@ impl<C: CycleCounter> Observer for Profile<'_, C> {
             sum.ticks += now.saturating_sub(self.last);
             sum.points += 1;
         }
-        // What happens until here is not counted.
+        // The time up to here, spent on observing, is not counted.
         self.last = self.counter.now();
     }
 }
@@ -178,7 +178,7 @@ mod tests {
     use super::{CycleCounter, Part, Profile};
     use crate::observe::{Observer, Point, Vector};
 
-    /// Every look at it takes a tick, and two ticks are a unit.
+    /// A clock that advances one tick with each reading; two ticks are a unit.
     struct Clock(u64);
 
     impl CycleCounter for Clock {

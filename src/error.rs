@@ -1,10 +1,10 @@
-//! The one error type of the core. Variants carry facts; [`Error::message`] ends with the next step.
+//! The error type of the core. Variants carry the facts; [`Error::message`] ends with the next step.
 
 use crate::arch::Packing;
 use crate::tensors::Tensor;
 use core::fmt;
 
-/// Everything that can go wrong in the core, with the facts that say where.
+/// Every error of the core, with the facts that tell where it occurred.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -14,21 +14,21 @@ pub enum Error {
         /// The first word that was found.
         found: u32,
     },
-    /// The image has another format version than this crate reads.
+    /// The image's format version is not the one that this crate reads.
     Version {
         /// The version that this crate reads.
         expected: u32,
         /// The version in the image.
         found: u32,
     },
-    /// The image's length is not what its header says; fewer bytes mean that it was cut off.
+    /// The image's length differs from its header's; with fewer bytes it was cut off.
     Length {
         /// Bytes that the header promises.
         expected: u32,
         /// Bytes that are there.
         found: u32,
     },
-    /// The CRC-32 over the image is wrong: at least one bit was changed.
+    /// The CRC-32 of the image is wrong: at least one bit has changed.
     Checksum {
         /// The CRC-32 stored in the image.
         expected: u32,
@@ -51,22 +51,22 @@ pub enum Error {
         /// Its value.
         found: u32,
     },
-    /// The section table lacks this tensor where it should stand.
+    /// The section table lacks a tensor in its place.
     MissingTensor {
         /// The tensor.
         tensor: Tensor,
         /// Its layer (0 for tensors outside the layers).
         layer: u32,
     },
-    /// A tensor has another shape than the dimensions demand.
+    /// A tensor's shape does not match the dimensions.
     ShapeMismatch {
         /// The tensor.
         tensor: Tensor,
         /// Its layer (0 for tensors outside the layers).
         layer: u32,
-        /// Rows and columns that the dimensions demand.
+        /// Rows and columns from the dimensions.
         expected: (u32, u32),
-        /// Rows and columns that were found.
+        /// Rows and columns in the image.
         found: (u32, u32),
     },
     /// A section lies outside the image or within its header and section table, or is not aligned.
@@ -76,8 +76,7 @@ pub enum Error {
         /// Its layer (0 for tensors outside the layers).
         layer: u32,
     },
-    /// A weight, a scale or a table value is NaN or infinite, a scale is negative or subnormal, or a table entry is out of
-    /// range.
+    /// A weight, a scale or a table value is NaN or infinite, a scale is negative or subnormal, or a table entry is out of range.
     BadValue {
         /// The tensor.
         tensor: Tensor,
@@ -86,37 +85,37 @@ pub enum Error {
         /// The index of the first bad value.
         index: u32,
     },
-    /// The state for the model's whole context has more words than this machine can count.
+    /// The state for the model's whole context has more words than a `usize` of this machine can count.
     StateTooLarge {
         /// The model's longest context.
         max_seq: usize,
         /// Its number of layers.
         n_layers: usize,
     },
-    /// The state has another size than the model needs.
+    /// The size of the state is not the size that the model needs.
     StateTooSmall {
         /// Words that are needed.
         expected: usize,
         /// Words that are there.
         found: usize,
     },
-    /// The weights are packed for other cores than this build's kernels are for.
+    /// The weights are packed for cores that this build's kernels are not made for.
     Packing {
-        /// The packing that the kernels read.
+        /// The packing of this build's kernels.
         expected: Packing,
         /// The image's.
         found: Packing,
     },
-    /// A token id is not below the vocabulary's size.
+    /// A token id is outside the vocabulary.
     TokenOutOfVocabulary {
         /// The token.
         token: u32,
         /// The size of the vocabulary.
         vocab: u32,
     },
-    /// The model takes another kind of input than the function that was called.
+    /// The function that was called is not for this model's kind of input.
     WrongInput {
-        /// What it takes.
+        /// The model's input, and the functions for it.
         expected: &'static str,
     },
     /// A buffer of frames does not consist of whole frames.
@@ -128,12 +127,12 @@ pub enum Error {
     },
     /// A frame holds NaN, infinity or a number beyond 1e30.
     BadFrame {
-        /// Which frame of those that were given.
+        /// Index of the frame in the call.
         frame: usize,
     },
     /// The sequence is empty.
     EmptySequence,
-    /// A mask has another length than the sequence.
+    /// The length of a mask differs from the sequence's.
     MaskLength {
         /// Tokens or frames of the sequence.
         expected: usize,
@@ -154,22 +153,22 @@ pub enum Error {
         /// Tokens that the cache holds.
         max_seq: usize,
     },
-    /// A value became NaN or infinite in this layer, so that no result can be trusted.
+    /// A value became NaN or infinite in this layer; the result is invalid.
     NotFinite {
         /// The layer; the number of layers stands for the head.
         layer: usize,
     },
-    /// Queries and keys are so large that the softmax cannot represent their product.
+    /// Queries and keys are so large that their product is out of the softmax's range.
     ScoresTooLarge {
         /// The layer.
         layer: usize,
     },
-    /// The text has more symbols than the token buffer has room for.
+    /// The text has more symbols than the token buffer holds.
     PromptTooLong {
         /// Symbols that fit.
         max: usize,
     },
-    /// `prefill` was called without any token.
+    /// `prefill` was called without a token.
     EmptyPrompt,
     /// The image holds no tokenizer.
     NoTokenizer,
@@ -183,7 +182,7 @@ pub enum Error {
         /// The rate, in hertz.
         found: u32,
     },
-    /// A setting of the audio front end is out of range or does not fit the others.
+    /// A setting of the audio front end is out of range or does not match the others.
     FrontEnd {
         /// The setting's name.
         name: &'static str,
@@ -205,29 +204,29 @@ pub enum Error {
 }
 
 impl Error {
-    /// What happened and what helps, in one sentence without the numbers.
+    /// One sentence without the numbers: the error, then the next step.
     ///
     /// A `const fn`, so that [`model!`](crate::model) can stop a build with it.
     pub const fn message(&self) -> &'static str {
         match self {
             Error::NotAnImage { .. } => "this is not a thumbformer image; make one with `thumbformer convert`",
             Error::Version { .. } => {
-                "the image has another format version; convert the checkpoint again with this version's `thumbformer convert`"
+                "the image's format version is not supported; convert the checkpoint again with this version's `thumbformer convert`"
             }
             Error::Length { .. } => {
-                "the image's length is not what its header says; copy or convert it again, it was cut off or has bytes added"
+                "the image's length differs from its header's, it was cut off or has extra bytes; copy it again or convert it again"
             }
             Error::Checksum { .. } => "the image's CRC-32 is wrong, it was damaged; copy it again or convert it again",
             Error::Misaligned => "the image must start at a multiple of 4 bytes; align it",
             Error::Unsupported { .. } => {
-                "the image declares an option that this version lacks; use a newer version or convert the checkpoint again"
+                "the image uses an option that this version does not support; use a newer version or convert the checkpoint again"
             }
             Error::Dimension { .. } => {
-                "a dimension of the model is zero, too large or does not fit the others; check the checkpoint's config"
+                "a dimension of the model is zero, too large or does not match the others; check the checkpoint's config"
             }
             Error::MissingTensor { .. } => "the image lacks a tensor; convert the checkpoint again",
             Error::ShapeMismatch { .. } => {
-                "a tensor's shape does not fit the model's dimensions; check the checkpoint's config"
+                "a tensor's shape does not match the model's dimensions; check the checkpoint's config"
             }
             Error::BadSection { .. } => "a section lies outside the image; convert the checkpoint again",
             Error::BadValue { .. } => {
@@ -237,30 +236,32 @@ impl Error {
                 "the state for the model's whole context is larger than this chip's address space; lower max_seq in the checkpoint's config and convert again"
             }
             Error::StateTooSmall { .. } => {
-                "the state has the wrong size for this model; take the state type that `model!` made for this very image"
+                "the state has the wrong size for this model; use the `State` type that `model!` made from this image"
             }
             Error::Packing { expected, .. } => expected.remedy(),
             Error::TokenOutOfVocabulary { .. } => "the token is not in the vocabulary; use this image's own tokenizer",
-            Error::WrongInput { .. } => "the model takes another kind of input; call the function for it",
+            Error::WrongInput { .. } => "the function does not match this model's input; call one for that input",
             Error::FrameLength { .. } => {
-                "the buffer does not consist of whole frames; make it [seq, n_features], as this model's front end does"
+                "the buffer does not consist of whole frames; pass [seq, n_features], as this model's front end makes them"
             }
-            Error::BadFrame { .. } => "a frame holds NaN, infinity or a number beyond 1e30; look at the front end",
-            Error::EmptySequence => "the sequence is empty; give at least one token or frame",
-            Error::MaskLength { .. } => "the mask has another length than the sequence; give one entry for each token",
+            Error::BadFrame { .. } => "a frame holds NaN, infinity or a number beyond 1e30; check the front end",
+            Error::EmptySequence => "the sequence is empty; pass at least one token or frame",
+            Error::MaskLength { .. } => {
+                "the mask's length differs from the sequence's; pass one entry for each token or frame"
+            }
             Error::NothingVisible => "the mask hides the whole sequence; leave at least one token or frame visible",
-            Error::StreamLength { .. } => "the buffer does not consist of whole tokens; make it [seq, d_model]",
+            Error::StreamLength { .. } => "the buffer does not consist of whole tokens; pass [seq, d_model]",
             Error::CacheFull { .. } => {
-                "the context is full; end here, reset the session, or build with a larger max_seq"
+                "the context is full; stop here, reset the session, or build with a larger max_seq"
             }
             Error::NotFinite { .. } => "a value became NaN or infinite; check the checkpoint with `thumbformer verify`",
             Error::ScoresTooLarge { .. } => {
                 "attention scores are out of range; check the checkpoint with `thumbformer verify`"
             }
             Error::PromptTooLong { .. } => {
-                "the prompt has more symbols than the token buffer; shorten it or enlarge the buffer"
+                "the prompt has more symbols than the token buffer holds; shorten it or enlarge the buffer"
             }
-            Error::EmptyPrompt => "the prompt holds no token; begin with the BOS token at least",
+            Error::EmptyPrompt => "the prompt holds no token; pass at least the BOS token",
             Error::NoTokenizer => "the image holds no tokenizer; convert with the tokenizer file beside the checkpoint",
             Error::UnknownByte { .. } => {
                 "the vocabulary has no token for a byte of the text; remove the character from the text"
@@ -269,13 +270,13 @@ impl Error {
                 "the front end takes 8000 or 16000 samples per second; resample the recording or set the microphone's rate"
             }
             Error::FrontEnd { .. } => {
-                "a setting of the audio front end is out of range or does not fit the others; see `LogMelConfig` for its range"
+                "a setting of the audio front end is out of range or does not match the others; see `LogMelConfig` for its range"
             }
             Error::RecordingTooShort { .. } => {
-                "the recording is shorter than one window of the front end; record at least that many samples"
+                "the recording is shorter than one window of the front end; record at least as many samples as expected"
             }
             Error::BadSampling { .. } => {
-                "a sampling parameter is out of range: temperature >= 0, 0 < top_p <= 1, both finite"
+                "a sampling parameter is out of range; choose a finite temperature >= 0 and a top_p with 0 < top_p <= 1"
             }
         }
     }
@@ -310,7 +311,7 @@ impl fmt::Display for Error {
             Error::TokenOutOfVocabulary { token, vocab } => {
                 write!(f, "token {token}, vocabulary of {vocab}: ")?;
             }
-            Error::WrongInput { expected } => write!(f, "it takes {expected}: ")?,
+            Error::WrongInput { expected } => write!(f, "the model takes {expected}: ")?,
             Error::FrameLength { n_features, found } => write!(f, "n_features {n_features}, found {found} numbers: ")?,
             Error::BadFrame { frame } => write!(f, "frame {frame}: ")?,
             Error::MaskLength { expected, found } => write!(f, "expected {expected}, found {found}: ")?,

@@ -1,4 +1,4 @@
-//! From the streams to the outputs: pooling, the final norm and one matrix, which may be the embedding again (Press & Wolf 2017).
+//! The head, from the streams to the outputs: final norm, pooling and one matrix, which may be the embedding (Press & Wolf 2017).
 //!
 //! ```text
 //! streams ─► norm ─► class token | mean | last ─► [pooler: f(w · x + bias)] ─► [matrix] ─► outputs
@@ -21,7 +21,7 @@ pub(crate) struct Head<'a> {
     /// `[d_model, d_model]`.
     pub(crate) pooler: Option<Linear<'a>>,
     pub(crate) pooler_activation: Pooler,
-    /// `[n_outputs, d_model]`; without it what was pooled comes out.
+    /// `[n_outputs, d_model]`; without it the pooled stream is the output.
     pub(crate) matrix: Option<Linear<'a>>,
     pub(crate) n_layers: usize,
 }
@@ -53,7 +53,7 @@ impl Head<'_> {
             return Ok(());
         };
         let input = input(norm, x, scratch, observer).ok_or(not_finite)?;
-        // The logits are computed as integers where they will lie as floats.
+        // The logits are computed as integers, in the memory of the floats that they become.
         let integers = arch::integers_mut(arch::float_words(logits));
         let mut products = linear(integers, matrix, scratch.activations, &input).ok_or(not_finite)?;
         let scale = products.token(0).ok_or(not_finite)?.scale;
@@ -78,7 +78,7 @@ impl Head<'_> {
         let products = products.token(0)?;
         for (x, &integer) in x.iter_mut().zip(products.integers.iter()) {
             let value = integer as f32 * products.scale;
-            // Once for a sequence: `libm`, the same software on every core, is fast enough.
+            // Once per sequence: `libm`, the same software on every core, is fast enough.
             *x = if self.pooler_activation == Pooler::Tanh { libm::tanhf(value) } else { value.max(0.0) };
         }
         observer.vector(Point::Pooler, 0, &Vector::Floats(x));
@@ -94,14 +94,14 @@ fn input(norm: Option<&Norm<'_>>, x: &[f32], scratch: &mut Scratch<'_>, observer
     }
 }
 
-/// The mean of normed streams, left in the first.
+/// Mean of the normed streams, written over the first one.
 ///
 /// # Shapes
 /// `streams: [seq, d_model]`.
 pub(crate) fn mean(streams: &mut [f32], width: usize) {
     let count = streams.len() / width.max(1);
     let Some((mean, rest)) = streams.split_at_mut_checked(width) else { return };
-    // One stream after the other: the same order on every core.
+    // Stream after stream: the same order of additions on every core.
     for x in rest.chunks_exact(width.max(1)) {
         mean.iter_mut().zip(x).for_each(|(mean, x)| *mean += x);
     }

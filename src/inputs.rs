@@ -4,7 +4,7 @@ use crate::dims::Dims;
 use crate::error::Error;
 use crate::kernels::scaled::HUGE;
 
-/// A sequence of what a model reads.
+/// The input sequence of a model.
 #[derive(Clone, Copy, Debug)]
 pub enum Inputs<'i> {
     /// Token ids, `[seq]`.
@@ -30,7 +30,7 @@ impl<'i> Inputs<'i> {
     ///
     /// # Errors
     /// [`Error::WrongInput`], [`Error::EmptySequence`], [`Error::FrameLength`], [`Error::BadFrame`] and
-    /// [`Error::TokenOutOfVocabulary`]: what this model cannot read.
+    /// [`Error::TokenOutOfVocabulary`] for inputs that this model cannot read.
     pub(crate) fn check(&self, dims: &Dims) -> Result<usize, Error> {
         let length = match *self {
             Inputs::Tokens(tokens) if dims.has_tokens() => {
@@ -45,7 +45,7 @@ impl<'i> Inputs<'i> {
                 if !found.is_multiple_of(n_features) {
                     return Err(Error::FrameLength { n_features, found });
                 }
-                // NaN is not in order with anything.
+                // NaN compares false with everything.
                 let usable = |value: &f32| value.abs() <= HUGE;
                 if let Some(index) = frames.iter().position(|value| !usable(value)) {
                     return Err(Error::BadFrame { frame: index / n_features });
@@ -57,7 +57,7 @@ impl<'i> Inputs<'i> {
         if length == 0 { Err(Error::EmptySequence) } else { Ok(length) }
     }
 
-    /// Some neighbours of the sequence; none beyond its end.
+    /// `count` neighbours of the sequence from `start` on; empty beyond its end.
     pub(crate) fn part(&self, start: usize, count: usize, dims: &Dims) -> Inputs<'i> {
         match self {
             Inputs::Tokens(tokens) => Inputs::Tokens(tokens.get(start..start + count).unwrap_or(&[])),
@@ -69,7 +69,7 @@ impl<'i> Inputs<'i> {
     }
 }
 
-/// Which tokens of a sequence are seen; hidden ones are as if they were not there, but that those after them keep their positions.
+/// The visible tokens of a sequence. Hidden ones have no effect, except that those after them keep their positions.
 #[derive(Clone, Copy)]
 pub(crate) struct Visible<'v> {
     /// One entry for each token or frame; `None`: all.
@@ -90,13 +90,13 @@ impl<'v> Visible<'v> {
         }
     }
 
-    /// Indices of the tokens that are seen, in order.
+    /// Indices of the visible tokens, in order.
     pub(crate) fn indices(&self) -> impl Iterator<Item = usize> + 'v {
         let mask = self.mask;
         (0..self.length).filter(move |&index| mask.is_none_or(|mask| mask.get(index).copied().unwrap_or(false)))
     }
 
-    /// The same as runs of neighbours, at most so many at a time: the first and their number.
+    /// The same as runs of at most `most` neighbours: the first index and the number.
     pub(crate) fn runs(&self, most: usize) -> impl Iterator<Item = (usize, usize)> + 'v {
         let mut indices = self.indices().peekable();
         core::iter::from_fn(move || {
@@ -108,7 +108,7 @@ impl<'v> Visible<'v> {
         })
     }
 
-    /// Their positions, that of a learned vector before them included.
+    /// Positions of the visible tokens and of the learned vector before them.
     pub(crate) fn positions(&self) -> impl Iterator<Item = usize> + 'v {
         let before = self.before;
         (0..before).chain(self.indices().map(move |index| index + before))

@@ -1,4 +1,4 @@
-//! CRC-32 of logits: the on-target check that a chip computes what the host computed.
+//! CRC-32 of logits: shows on the target that a chip computes the same bits as the host.
 
 use crate::image::CRC;
 
@@ -10,12 +10,12 @@ pub struct LogitsCrc {
 }
 
 impl LogitsCrc {
-    /// Nothing so far.
+    /// A CRC before the first step.
     pub const fn new() -> Self {
         LogitsCrc { total: 0, steps: 0 }
     }
 
-    /// The CRC-32 of one step's logits, as little-endian bytes.
+    /// Adds one step; returns the CRC-32 of its logits as little-endian bytes.
     pub fn update(&mut self, logits: &[f32]) -> u32 {
         let mut digest = CRC.digest();
         for logit in logits {
@@ -31,7 +31,7 @@ impl LogitsCrc {
         step
     }
 
-    /// One number for all steps so far: each step's CRC-32 chained to the total before it.
+    /// CRC-32 of all steps so far: each step's CRC-32 is chained to the total before it.
     pub const fn total(&self) -> u32 {
         self.total
     }

@@ -1,18 +1,20 @@
-//! `model!`: the compiler checks the model. `mel_bank!`: the compiler makes the front end's tables.
+//! Macros that work at compile time: `model!` checks a model, `constant_model!` makes one of constants, `mel_bank!` makes the
+//! tables of the audio front end.
 
-/// Includes an image, checks it at compile time and makes a module with its model and the type of its state.
+/// Includes an image, checks it at compile time, and makes a module with its model and the type of its state.
 ///
 /// ```text
 /// thumbformer::model!(pub mod story = "story.tbf", max_seq = 256, batch = 4, ram <= 160 * 1024);
 /// ```
-/// gives `story::MODEL` ([`Model`](crate::Model)), `story::State` (all memory of a session; `size_of` is what it costs),
-/// `story::MAX_SEQ` and `story::IMAGE_BYTES`. The path is relative to the file that the macro stands in. Without `max_seq` the
+/// makes `story::MODEL` ([`Model`](crate::Model)), `story::State` (all memory of a session; `size_of` is its cost),
+/// `story::MAX_SEQ` and `story::IMAGE_BYTES`. The path is relative to the file that contains the macro. Without `max_seq` the
 /// state has room for the model's whole context; without `batch` the tokens of a prompt go through the network
-/// [`MAX_BATCH`](crate::MAX_BATCH) at a time (fewer take less memory); without `ram` any size will do. A damaged image, an unsupported version, a
-/// context longer than the model's and a state beyond the RAM budget each stop the build with a sentence that says so.
+/// [`MAX_BATCH`](crate::MAX_BATCH) at a time (fewer take less memory); without `ram` the size is not limited. The build stops
+/// with a message for a damaged image, an unsupported version, a context longer than the model's and a state beyond the RAM
+/// budget.
 ///
-/// Attributes before `mod` are those of the `static` that holds the image: `#[unsafe(link_section = ".data.weights")]` has
-/// cortex-m-rt copy it into RAM before `main`, which pays where flash is slow.
+/// Attributes before `mod` apply to the `static` that holds the image: with `#[unsafe(link_section = ".data.weights")]`
+/// cortex-m-rt copies it into RAM before `main`, which pays off where flash is slow.
 #[macro_export]
 macro_rules! model {
     ($(#[$place:meta])* $vis:vis mod $name:ident = $path:literal $(, max_seq = $max_seq:expr)? $(, batch = $batch:expr)? $(, ram <= $ram:expr)? $(,)?) => {
@@ -32,15 +34,15 @@ macro_rules! model {
     };
 }
 
-/// Has the compiler make the tables of a front end: a [`MelBank`](crate::audio::MelBank) of a
-/// [`LogMelConfig`](crate::audio::LogMelConfig) that is a constant; the type says the sizes.
+/// Makes the tables of an audio front end at compile time: a [`MelBank`](crate::audio::MelBank) from a constant
+/// [`LogMelConfig`](crate::audio::LogMelConfig). The sizes are those of the type.
 ///
 /// ```
 /// use thumbformer::audio::{LogMelConfig, MelBank};
 ///
 /// static BANK: MelBank<256, 20> = thumbformer::mel_bank!(LogMelConfig::SPEECH_8K);
 /// ```
-/// What is out of range stops the build with a sentence that says so.
+/// A setting that is out of range stops the build with a message.
 #[cfg(feature = "audio")]
 #[macro_export]
 macro_rules! mel_bank {
@@ -54,14 +56,14 @@ macro_rules! mel_bank {
     };
 }
 
-/// Makes a model of constants, at compile time: for a block whose weights stand in the program itself.
+/// Makes a model of constants at compile time, for a block whose weights are part of the program's source.
 ///
 /// ```text
 /// thumbformer::constant_model!(pub mod block = DIMS, &[(Tensor::Query, 0, &QUERY), …], max_seq = 16, batch = 4, ram <= 4096);
 /// ```
-/// `DIMS` is a constant [`Dims`](crate::Dims), see [`Dims::block`](crate::Dims::block); each tensor has its layer and its values
-/// `&[f32]`, a matrix row-major. The module is that of [`model!`](crate::model); weights that do not fit the dimensions stop the
-/// build.
+/// `DIMS` is a constant [`Dims`](crate::Dims), see [`Dims::block`](crate::Dims::block). Each tensor comes with its layer and its
+/// values, `&[f32]`, a matrix row-major. The module is that of [`model!`](crate::model). Weights that do not match the
+/// dimensions stop the build.
 #[macro_export]
 macro_rules! constant_model {
     ($vis:vis mod $name:ident = $dims:expr, $tensors:expr $(, max_seq = $max_seq:expr)? $(, batch = $batch:expr)? $(, ram <= $ram:expr)? $(,)?) => {
@@ -85,7 +87,7 @@ macro_rules! constant_model {
     };
 }
 
-/// What `model!` and `constant_model!` make of an image in `WORDS`: the model, the state's type and its limits.
+/// The common part of `model!` and `constant_model!`, for an image in `WORDS`: the model, the type of its state, and its limits.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! checked {
@@ -107,12 +109,12 @@ macro_rules! checked {
             $(batch = $batch;)?
             $(ram = $ram;)?
             assert!(max_seq > 0, "max_seq must be at least 1");
-            assert!(max_seq <= MODEL.dims().max_seq, "max_seq is longer than the model's own context");
+            assert!(max_seq <= MODEL.dims().max_seq, "max_seq is longer than the model's context: lower it");
             assert!(batch > 0 && batch <= $crate::MAX_BATCH, "batch must be 1 to MAX_BATCH");
             (max_seq, batch, ram)
         };
 
-        /// Longest sequence that the state has room for, in tokens.
+        /// Longest sequence that fits the state, in tokens.
         pub const MAX_SEQ: usize = LIMITS.0;
 
         /// All memory that a session of this model needs.

@@ -1,7 +1,7 @@
 //! The whole network: embedding, blocks, head.
 //!
 //! ```text
-//! causal:        batch of tokens ─► embed ─► block 0 ─► … ─► block n-1 ─► head     the KV caches of all layers remember
+//! causal:        batch of tokens ─► embed ─► block 0 ─► … ─► block n-1 ─► head     one KV cache for each layer
 //! bidirectional: whole sequence  ─► embed ─► block 0, all tokens ─► … ─► pool ─► head     one KV cache, layer by layer
 //! ```
 
@@ -22,14 +22,14 @@ use crate::state::take::take;
 use crate::tensors::Tensor;
 use crate::text::Tokenizer;
 
-/// A model in an image that was checked: nothing is copied, the weights stay in flash.
+/// A model in a checked image. Nothing is copied: the weights stay in flash.
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'a> {
     image: Image<'a>,
 }
 
 impl<'a> Model<'a> {
-    /// Checks an image and makes a model of it; a `const fn`, so that firmware does it at compile time.
+    /// Checks an image and makes a model of it; a `const fn`, so that firmware is checked at compile time.
     ///
     /// # Errors
     /// Those of [`Image::parse`]; [`Error::Packing`] when its weights are packed for other cores.
@@ -51,7 +51,7 @@ impl<'a> Model<'a> {
         &self.image.dims
     }
 
-    /// The image, for tools that look at its sections.
+    /// The image, for tools that read its sections.
     pub const fn image(&self) -> &Image<'a> {
         &self.image
     }
@@ -139,7 +139,8 @@ impl<'a> Model<'a> {
     /// Sends a batch of tokens or frames, neighbours in the sequence, through the network:
     /// `x = embedding; x = block(x) …; logits = head(x)`.
     ///
-    /// The head, the widest matrix of a small model, sees the last token only, and none of a prompt whose logits nobody reads.
+    /// The head, the widest matrix of a small model, is computed for the last token only, and not at all where the logits of a
+    /// batch are not wanted.
     ///
     /// # Shapes
     /// The result: `[n_outputs]`, padded.
@@ -186,8 +187,8 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Sends a sequence whose tokens all see each other through the network, the hidden ones left out; the outputs lie in the
-    /// memory then. Without a pooling there are outputs for each token, which `each` sees one after the other.
+    /// Sends a sequence whose tokens all see each other through the network, hidden tokens left out, and leaves the outputs in
+    /// the memory. Without a pooling every token has outputs, and `each` is called with them one after the other.
     #[inline(never)]
     pub(crate) fn infer(
         &self,
@@ -239,7 +240,7 @@ impl<'a> Model<'a> {
 
     /// Sends a sequence whose tokens all see each other through the blocks, in place.
     ///
-    /// In each block first every token leaves its key and value, then each looks at all of them.
+    /// In each block every token first stores its key and value, then each attends to all of them.
     ///
     /// # Shapes
     /// `x: [seq, d_model]`.

@@ -1,6 +1,6 @@
-//! What makes one transformer differ from another beside its dimensions; the image declares it, one block computes all of it.
+//! The options of a model: its architecture apart from its dimensions. The image declares them; one block computes all of them.
 
-/// An option as the image's header holds it.
+/// An option with its values, numbered as in the image's header.
 macro_rules! option {
     ($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $number:literal,)* }) => {
         $(#[$doc])*
@@ -13,10 +13,10 @@ macro_rules! option {
         }
 
         impl $name {
-            /// All there are.
+            /// All values.
             pub const ALL: &[$name] = &[$($name::$value,)*];
 
-            /// The option of a number in the header.
+            /// The value of a number in the header.
             pub const fn from_id(id: u32) -> Option<$name> {
                 match id {
                     $($number => Some($name::$value),)*
@@ -28,7 +28,7 @@ macro_rules! option {
 }
 
 option! {
-    /// What a norm computes.
+    /// The norm.
     Norm {
         /// `gain * x / sqrt(mean(x^2) + eps)` (Zhang & Sennrich 2019).
         Rms = 1,
@@ -38,23 +38,23 @@ option! {
 }
 
 option! {
-    /// Where the norms of a block stand (Xiong et al. 2020).
+    /// The place of a block's norms (Xiong et al. 2020).
     NormPlace {
-        /// At the beginning of a branch: `x + f(norm(x))`. Nothing but addition touches the stream.
+        /// Pre-LN, at the beginning of a branch: `x + f(norm(x))`. The stream is only added to.
         Pre = 1,
-        /// On the stream, after the branch was added: `norm(x + f(x))`.
+        /// Post-LN, on the stream after the branch was added: `norm(x + f(x))`.
         Post = 2,
     }
 }
 
 option! {
-    /// What the MLP does to each number between its matrices.
+    /// The activation of the MLP, between its matrices.
     Activation {
         /// `x / (1 + e^-x)` (Elfwing et al. 2017).
         Silu = 1,
-        /// `x * Phi(x)` with the error function (Hendrycks & Gimpel 2016).
+        /// `x * Phi(x)`, `Phi` by the error function (Hendrycks & Gimpel 2016).
         Gelu = 2,
-        /// The same with their approximation by `tanh`.
+        /// GELU in its approximation by `tanh` (Hendrycks & Gimpel 2016).
         GeluTanh = 3,
         /// `max(x, 0)`.
         Relu = 4,
@@ -62,7 +62,7 @@ option! {
 }
 
 option! {
-    /// What a token sees.
+    /// The attention mask: the tokens that a token sees.
     Mask {
         /// Itself and the tokens before it.
         Causal = 1,
@@ -72,40 +72,40 @@ option! {
 }
 
 option! {
-    /// How tokens learn where they stand.
+    /// The encoding of positions.
     Positions {
-        /// Queries and keys are rotated, pairs `(i, i + head_dim / 2)` (Su et al. 2021).
+        /// Rotary: queries and keys are rotated in pairs `(i, i + head_dim / 2)` (Su et al. 2021).
         Rotary = 1,
-        /// Not at all, or by what the stream already holds.
+        /// None, or one that the stream already contains.
         None = 2,
-        /// A row of a table, learned or sinusoidal, is added to the embedding (Vaswani et al. 2017, section 3.5).
+        /// A table, learned or sinusoidal, of which a row is added to the embedding (Vaswani et al. 2017, section 3.5).
         Table = 3,
     }
 }
 
 option! {
-    /// What goes into the network and comes out.
+    /// The input of the network, and its output.
     Input {
-        /// Tokens; logits over the vocabulary come out.
+        /// Tokens; the outputs are logits over the vocabulary.
         Tokens = 1,
-        /// The residual stream itself, which comes out as well: blocks without an embedding and a head.
+        /// The residual stream itself, which is also the output: blocks without an embedding and a head.
         Stream = 2,
-        /// Vectors of numbers: sensor samples, spectra or patches, embedded by a matrix (Dosovitskiy et al. 2020, eq. 1);
-        /// outputs come out.
+        /// Frames, vectors of numbers: sensor samples, spectra or patches, embedded by a matrix (Dosovitskiy et al. 2020, eq. 1);
+        /// the outputs are those of the head.
         Frames = 3,
     }
 }
 
 option! {
-    /// Which of the streams after the last block the outputs are made of.
+    /// The pooling: the streams after the last block that the outputs are computed from.
     Pooling {
-        /// Each token's own: a language model's.
+        /// Each token's own stream: a language model's.
         None = 0,
-        /// The first one's: a learned vector before the sequence, or the sequence's own first token (Devlin et al. 2018).
+        /// The first stream: of a learned vector before the sequence, or of the sequence's own first token (Devlin et al. 2018).
         Class = 1,
-        /// Their mean.
+        /// The mean of the streams.
         Mean = 2,
-        /// The last one's.
+        /// The last stream.
         Last = 3,
     }
 }
@@ -113,7 +113,7 @@ option! {
 option! {
     /// A layer between pooling and head: `f(w · x + bias)`.
     Pooler {
-        /// There is none.
+        /// No layer.
         None = 0,
         /// `tanh` (Devlin et al. 2018).
         Tanh = 1,
@@ -126,27 +126,27 @@ option! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
-    /// What a norm computes.
+    /// The norm.
     pub norm: Norm,
-    /// Where the norms of a block stand.
+    /// The place of a block's norms.
     pub norm_place: NormPlace,
-    /// What the MLP does between its matrices.
+    /// The activation of the MLP.
     pub activation: Activation,
-    /// Whether the MLP has a gate: `down(f(gate(x)) * up(x))` instead of `down(f(up(x)))` (Shazeer 2020).
+    /// True if the MLP has a gate: `down(f(gate(x)) * up(x))` instead of `down(f(up(x)))` (Shazeer 2020).
     pub gated: bool,
-    /// Whether each head's queries and keys go through an RMSNorm of their own before they are rotated (Henry et al. 2020).
+    /// True if each head's queries and keys go through an RMSNorm of their own before they are rotated (Henry et al. 2020).
     pub qk_norm: bool,
-    /// What a token sees.
+    /// The attention mask.
     pub mask: Mask,
-    /// How tokens learn where they stand.
+    /// The encoding of positions.
     pub positions: Positions,
-    /// What goes in and comes out.
+    /// The input of the network.
     pub input: Input,
-    /// Which streams the outputs are made of.
+    /// The pooling of the streams.
     pub pooling: Pooling,
-    /// What stands between pooling and head.
+    /// The layer between pooling and head.
     pub pooler: Pooler,
-    /// Whether a matrix makes the outputs; without, they are what was pooled.
+    /// True if a matrix computes the outputs; without it they are the pooled stream.
     pub head: bool,
 }
 
@@ -166,7 +166,7 @@ impl Options {
         head: true,
     };
 
-    /// Blocks of an encoder as most frameworks make them: `torch.nn.TransformerEncoder(norm_first=True, activation="gelu")`.
+    /// An encoder's blocks as in most frameworks: `torch.nn.TransformerEncoder(norm_first=True, activation="gelu")`.
     pub const ENCODER: Options = Options {
         norm: Norm::Layer,
         norm_place: NormPlace::Pre,

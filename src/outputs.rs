@@ -1,12 +1,12 @@
-//! What to make of a classifier's outputs.
+//! Softmax of a classifier's outputs.
 
 /// Turns outputs into probabilities, in place: `e^x / sum(e^x)` (Bridle 1990).
 ///
 /// # Shapes
-/// `outputs: [n_outputs]`; nothing is done to none.
+/// `outputs: [n_outputs]`; an empty slice stays empty.
 pub fn softmax(outputs: &mut [f32]) {
     let max = outputs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    // Once for a sequence: `libm`, the same software on every core, is fast enough.
+    // Once per sequence: `libm`, the same software on every core, is fast enough.
     outputs.iter_mut().for_each(|output| *output = libm::expf(*output - max));
     let sum: f32 = outputs.iter().sum();
     outputs.iter_mut().for_each(|output| *output /= sum);

@@ -50,10 +50,10 @@ fn the_compiler_accepts_a_sound_model_and_says_what_is_wrong_with_another() {
         ("sound_with_limits", &sound, ", max_seq = 8, ram <= 4096", None),
         ("damaged", &changed(500, 7, false), "", Some("CRC-32 is wrong")),
         ("cut", &cut, "", Some("it was cut off")),
-        ("version", &changed(1, 1, false), "", Some("another format version")),
-        ("unsupported", &changed(5, 9, true), "", Some("an option that this version lacks")),
+        ("version", &changed(1, 1, false), "", Some("format version is not supported")),
+        ("unsupported", &changed(5, 9, true), "", Some("an option that this version does not support")),
         ("not_an_image", &changed(0, 2, true), "", Some("not a thumbformer image")),
-        ("context", &sound, ", max_seq = 25", Some("longer than the model's own context")),
+        ("context", &sound, ", max_seq = 25", Some("longer than the model's context")),
         ("ram", &sound, ", ram <= 1000", Some("does not fit the RAM budget")),
     ];
     for (name, words, arguments, expected) in table {

@@ -4,10 +4,10 @@ use super::config::LogMelConfig;
 use super::design::{hertz, mel, sin_squared};
 use crate::error::Error;
 
-/// What 1 is as a filter's weight.
+/// Integer of a filter weight of 1.
 const ONE: f64 = 32_768.0;
 
-/// The largest integer of the window, all but 1; times a sample it fits 31 bits.
+/// Largest integer of the window, for just below 1; its product with a sample fits 31 bits.
 const PEAK: f64 = 65_535.0;
 
 /// log2 of the factor of the energies: samples of 15 bits and a window of 16 bits, squared, and filters of 15 bits.
@@ -15,11 +15,12 @@ const ENERGY_BITS: i32 = 2 * (15 + 16) + 15;
 
 /// The tables of a front end: the size of its FFT (a power of two, 64 to 1024) and the number of its mel filters.
 ///
-/// Window and weights have 16 bits: what a filter hears of a sound that is 80 dB louder and elsewhere in the spectrum is theirs.
+/// Window and weights have 16 bits. Their rounding is all that a filter picks up of a sound elsewhere in the spectrum that is
+/// 80 dB louder.
 ///
 /// Filters are triangles in the spectrum, spaced evenly in mels (Davis and Mermelstein 1980): each rises from the centre of
-/// the one before to its own and falls to that of the next. So a bin between two centres feeds two filters with weights that
-/// add up to one, and one number a bin describes all of them.
+/// the one before to its own and falls to that of the next. A bin between two centres therefore feeds two filters, with weights
+/// that add up to one, and one number per bin is enough.
 #[derive(Clone, Debug)]
 pub struct MelBank<const FFT: usize, const MELS: usize> {
     config: LogMelConfig,
@@ -40,11 +41,11 @@ pub struct MelBank<const FFT: usize, const MELS: usize> {
 }
 
 impl<const FFT: usize, const MELS: usize> MelBank<FFT, MELS> {
-    /// Makes the tables. In a `static` or `const` the compiler does it; it takes no libm.
+    /// Makes the tables; in a `static` or `const` at compile time. Needs no libm.
     ///
     /// # Errors
-    /// [`Error::SampleRate`] for another rate than 8000 and 16,000; [`Error::FrontEnd`] names the first other value that is
-    /// out of range: with `MELS`, a filter so narrow that it lies between two bins of the FFT.
+    /// [`Error::SampleRate`] for a rate other than 8000 and 16,000; [`Error::FrontEnd`] names the first other value that is
+    /// out of range: `MELS` for a filter so narrow that it lies between two bins of the FFT.
     pub const fn new(config: LogMelConfig) -> Result<Self, Error> {
         if let Err(error) = config.check(FFT) {
             return Err(error);
@@ -68,7 +69,7 @@ impl<const FFT: usize, const MELS: usize> MelBank<FFT, MELS> {
         while (first as f64) * hz < config.low_hz as f64 {
             first += 1;
         }
-        // From the centre of one filter to the next; the first and the last stretch have an end of the range instead.
+        // A stretch reaches from one filter's centre to the next; the first begins and the last ends at a limit of the range.
         let (mut bin, mut stretch, mut up) = (first, 0, 0);
         while stretch <= MELS {
             let (left, right) = (hertz(low + stretch as f64 * step), hertz(low + (stretch + 1) as f64 * step));
@@ -85,7 +86,7 @@ impl<const FFT: usize, const MELS: usize> MelBank<FFT, MELS> {
                 rising = (bin - start) as u16;
             } else {
                 falling[stretch - 1] = (bin - start) as u16;
-                // A filter that weighs no bin would be silent for ever.
+                // A filter without a bin would give silence for ever.
                 if up_before + down == 0 {
                     return empty;
                 }
@@ -98,12 +99,12 @@ impl<const FFT: usize, const MELS: usize> MelBank<FFT, MELS> {
         Ok(MelBank { config, table, first: first as u16, rising, falling, floor, centre, scale })
     }
 
-    /// What the tables were made of.
+    /// The settings of the tables.
     pub const fn config(&self) -> &LogMelConfig {
         &self.config
     }
 
-    /// Frames of a recording of so many samples.
+    /// Number of frames of a recording of `samples` samples.
     pub const fn frames(&self, samples: usize) -> usize {
         if samples < self.config.window { 0 } else { (samples - self.config.window) / self.config.hop + 1 }
     }
@@ -123,12 +124,12 @@ impl<const FFT: usize, const MELS: usize> MelBank<FFT, MELS> {
         usize::from(self.first)
     }
 
-    /// Bins that only the lowest filter weighs, then of each filter the bins from its centre to the next one's.
+    /// Number of bins below the lowest filter's centre, then for each filter the number from its centre to the next one's.
     pub(super) fn stretches(&self) -> (usize, &[u16; MELS]) {
         (usize::from(self.rising), &self.falling)
     }
 
-    /// Samples that so many frames are made of; none for no frame.
+    /// Number of samples that `frames` frames cover; 0 for 0 frames.
     pub const fn samples(&self, frames: usize) -> usize {
         if frames == 0 { 0 } else { self.config.window + (frames - 1) * self.config.hop }
     }

@@ -1,8 +1,8 @@
-//! What the front end computes: rates, lengths, range and scale.
+//! Settings of the front end: rate, lengths, frequency range and scale.
 
 use crate::error::Error;
 
-/// How recordings become frames.
+/// Settings of the front end, from samples to frames.
 ///
 /// A frame is `(log2(energy + 2^floor) - centre) * scale` for each mel filter. Energies are those of a signal from -1 to 1
 /// under a Hann window: a sine of full scale gives `window^2 / 16`.
@@ -10,19 +10,19 @@ use crate::error::Error;
 pub struct LogMelConfig {
     /// Samples per second: 8000 or 16,000.
     pub sample_rate: u32,
-    /// Samples that a frame is made of; even, at most the size of the FFT.
+    /// Samples in a frame's window; even, at most the size of the FFT.
     pub window: usize,
     /// Samples from one frame to the next.
     pub hop: usize,
-    /// Where the lowest filter begins, in hertz.
+    /// Lower edge of the lowest filter, in hertz.
     pub low_hz: u32,
-    /// Where the highest filter ends, in hertz; at most half the sample rate.
+    /// Upper edge of the highest filter, in hertz; at most half the sample rate.
     pub high_hz: u32,
-    /// log2 of what is added to each energy: quieter sounds are silence. -40 to 10.
+    /// log2 of the constant added to each energy, below which a sound counts as silence; -40 to 10.
     pub floor: i32,
-    /// log2 of the energy that becomes zero, so that frames are quantized about their middle.
+    /// log2 of the energy that maps to 0, so that frames are quantized about their middle.
     pub centre: f32,
-    /// Of a doubling of the energy.
+    /// Step of a frame's value when the energy doubles.
     pub scale: f32,
 }
 
@@ -39,7 +39,7 @@ impl LogMelConfig {
         scale: 0.25,
     };
 
-    /// Checks everything but what depends on the number of filters.
+    /// Checks all settings; the number of filters is checked as the tables are made.
     pub(super) const fn check(&self, fft: usize) -> Result<(), Error> {
         if self.sample_rate != 8000 && self.sample_rate != 16_000 {
             return Err(Error::SampleRate { found: self.sample_rate });

@@ -1,12 +1,12 @@
-//! Functions for the tables, in f64 and `const`: the compiler evaluates them, no core does.
+//! Mathematical functions for the tables, in f64 and `const`: evaluated at compile time, on no core.
 //!
-//! Each is good to 1e-12 and better in the range that is stated; tables keep 16 bits.
+//! Each has an error below 1e-12 in its stated range; the tables keep 16 bits.
 
 use core::f64::consts::{LN_2, PI};
 
 /// `sin(x)^2` for `0 <= x <= PI`.
 pub(super) const fn sin_squared(x: f64) -> f64 {
-    // The series of the sine about 0, for at most a quarter of a circle.
+    // Taylor series of the sine about 0, up to a quarter of a circle.
     let x = if x > PI / 2.0 { PI - x } else { x };
     let (mut term, mut sum, mut n) = (x, x, 1.0);
     while n < 25.0 {
@@ -38,7 +38,7 @@ const fn ln(x: f64) -> f64 {
 /// `e^x` for `0 <= x <= 10`.
 const fn exp(x: f64) -> f64 {
     let (mut term, mut sum, mut n) = (1.0, 1.0, 1.0);
-    // The series of a small part of x, then squared as often as it was halved.
+    // Series of x / 2^8, then eight squarings.
     let x = x / 256.0;
     while n < 12.0 {
         term *= x / n;
@@ -53,12 +53,12 @@ const fn exp(x: f64) -> f64 {
     sum
 }
 
-/// Mels of a frequency: `ln(1 + hz / 700)`, without the customary factor, which would cancel (O'Shaughnessy 1987).
+/// Mel scale of a frequency: `ln(1 + hz / 700)`, without the customary factor, which would cancel (O'Shaughnessy 1987).
 pub(super) const fn mel(hz: f64) -> f64 {
     ln(1.0 + hz / 700.0)
 }
 
-/// The frequency of [`mel`].
+/// Frequency of a mel value, the inverse of [`mel`].
 pub(super) const fn hertz(mel: f64) -> f64 {
     700.0 * (exp(mel) - 1.0)
 }

@@ -3,13 +3,13 @@
 use microfft::Complex32;
 use microfft::real::{rfft_64, rfft_128, rfft_256, rfft_512, rfft_1024};
 
-/// The lower half of the spectrum, in the samples' memory; nothing for a size that [`MelBank`](super::MelBank) refuses.
+/// The lower half of the spectrum, in the samples' memory; empty for a size that [`MelBank`](super::MelBank) refuses.
 ///
-/// Of bin 0 the imaginary part is the bin at half the sample rate; no filter reads either.
+/// The imaginary part of bin 0 holds the bin at half the sample rate; no filter reads either.
 #[inline]
 pub(super) fn spectrum<const FFT: usize>(samples: &mut [f32; FFT]) -> &[Complex32] {
     let samples = samples.as_mut_slice();
-    // One of these is left of a build: the size is known to the compiler.
+    // The compiler knows the size and keeps one arm.
     match FFT {
         64 => samples.try_into().map_or(&[], |samples| rfft_64(samples)),
         128 => samples.try_into().map_or(&[], |samples| rfft_128(samples)),

@@ -1,9 +1,9 @@
-//! log2 of a float by its exponent and an integer polynomial of its mantissa.
+//! log2 of a float, from its exponent and an integer polynomial of its mantissa.
 
 /// `log2(x) * 32768` for a positive normal `x`; absolute error of the logarithm below 2.5e-4.
 ///
-/// With `t` the mantissa less one, `log2(1 + t) = t + t (1 - t) q(t)`: exact at both ends, so that octaves meet. `q` is the
-/// quadratic with the least maximum error, 1.14e-4; the rest is rounding of 15-bit products.
+/// With `t` the mantissa minus one, `log2(1 + t) = t + t (1 - t) q(t)`: exact at both ends, so that octaves meet. `q` is the
+/// quadratic with the least maximum error, 1.14e-4; the remaining error is rounding of 15-bit products.
 #[inline]
 pub(super) fn log2_q15(x: f32) -> i32 {
     let bits = x.to_bits();

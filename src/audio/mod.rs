@@ -1,18 +1,17 @@
-//! The audio front end: recorded samples become the frames that a speech network reads.
+//! The audio front end: turns samples into log-mel frames, the input of a speech network.
 //!
 //! ```text
 //! samples ──► ring ──► Hann window ──► FFT ──► power ──► mel filters ──► log2 ──► frame [MELS]
 //!  i16, any   the last  integers      f32, by             triangles      integers  one every `hop` samples
 //!  portions   window                  `microfft`
 //! ```
-//! [`LogMelConfig`] says how, [`MelBank`] holds the tables, made by the compiler, and [`LogMel`] the samples that the next
-//! frame needs. Recordings come in portions of any length, and the frames are the same bits
-//! whatever the portions were.
+//! [`LogMelConfig`] holds the settings, [`MelBank`] the tables, made at compile time, and [`LogMel`] the samples that the next
+//! frame needs. A recording comes in portions of any length; the frames are bit-identical for every division into portions.
 //!
 //! ```
 //! use thumbformer::audio::{LogMel, LogMelConfig, MelBank};
 //!
-//! // The size of the FFT and the number of filters are types: what does not fit stops the build.
+//! // The size of the FFT and the number of filters are part of the type: sizes that do not fit stop the build.
 //! static BANK: MelBank<256, 20> = thumbformer::mel_bank!(LogMelConfig::SPEECH_8K);
 //!
 //! let mut front_end = LogMel::new(&BANK);
@@ -25,8 +24,8 @@
 //!
 //! # The same bits everywhere
 //! The windowed samples and the logarithm are integers; the FFT, the powers and their sums are `f32` additions and
-//! multiplications in a fixed order, without contraction. A core that flushes subnormal numbers to zero may differ from
-//! another in what is below 2^-100: a larger term of a sum does not notice, and in the end the floor, 2^37 at least, is larger.
+//! multiplications in a fixed order, without contraction. A core that flushes subnormal numbers to zero may differ from another
+//! core in values below 2^-100. No frame depends on them: each energy is added to the floor, at least 2^37.
 //!
 //! # Cost
 //! For `MelBank<256, 20>` on a Cortex-M4F: 19,700 instructions a frame (`cargo xtask bench model`), 1.6 KB of state, 600 bytes of

@@ -1,15 +1,15 @@
-//! The state: the samples that the next frame needs, and the frame's own memory.
+//! The state of the front end: the samples that the next frame needs, and the frame's memory.
 
 use super::bank::MelBank;
 use super::fft::spectrum;
 use super::log2::log2_q15;
 use crate::error::Error;
 
-/// Makes frames of a stream of samples; all memory is its own, `6 * FFT + 4 * MELS` bytes and a few words.
+/// A front end for a stream of samples. It owns all its memory: `6 * FFT + 4 * MELS` bytes and a few words.
 #[derive(Clone, Debug)]
 pub struct LogMel<'a, const FFT: usize, const MELS: usize> {
     bank: &'a MelBank<FFT, MELS>,
-    /// The last samples; a ring, of which `next` is the oldest.
+    /// Ring of the last samples; the one at `next` is the oldest.
     ring: [i16; FFT],
     next: usize,
     /// Samples until the next frame.
@@ -31,7 +31,7 @@ impl<'a, const FFT: usize, const MELS: usize> LogMel<'a, FFT, MELS> {
         self.missing = self.bank.config().window;
     }
 
-    /// Takes a portion of the recording and hands over every frame that it completes.
+    /// Appends samples and calls `each` with every frame that they complete.
     ///
     /// # Shapes
     /// A frame: `[MELS]`.
@@ -48,10 +48,10 @@ impl<'a, const FFT: usize, const MELS: usize> LogMel<'a, FFT, MELS> {
         }
     }
 
-    /// A whole recording at once, as a network for clips of one length wants it: from its first sample on, cut off where
-    /// `frames` is full, filled up with silence where it is not.
+    /// Frames of a whole recording, for a network that reads clips of one length: from the first sample on, cut off where
+    /// `frames` is full, padded with silence where it is not.
     ///
-    /// Returns the number of frames that hold samples of the recording only.
+    /// Returns the number of frames without padding.
     ///
     /// # Shapes
     /// `frames: [n, MELS]`.
@@ -91,12 +91,12 @@ impl<'a, const FFT: usize, const MELS: usize> LogMel<'a, FFT, MELS> {
         self.work.fill(0.0);
         for (i, (slot, weight)) in self.work.iter_mut().zip(half.iter().chain(half.iter().rev())).enumerate() {
             let sample = self.ring[(end - window + i) % FFT];
-            // Exact in 31 bits, rounded once.
+            // The product is exact in 31 bits and rounded once.
             *slot = (i32::from(sample) * i32::from(*weight)) as f32;
         }
         let bins = spectrum(&mut self.work).get(self.bank.first()..).unwrap_or_default();
         let mut bins = bins.iter().zip(self.bank.weights());
-        // Energies of a stretch between two centres: what the filter above it takes, and the one below.
+        // Energies of a stretch between two centres: its share in the filter above and in the filter below.
         let mut stretch = |count: usize| {
             let (mut above, mut below) = (0.0, 0.0);
             for (bin, &weight) in bins.by_ref().take(count) {

@@ -1,4 +1,4 @@
-//! Text in, text out: the tokenizer whose tables live in the image, and the sampler.
+//! The tokenizer, whose tables are part of the image, and the sampler: text in, text out.
 //!
 //! ```text
 //! "Once upon" ──► Tokenizer::encode ──► tokens ──► Session ──► logits ──► Sampler::sample ──► token ──► Tokenizer::piece

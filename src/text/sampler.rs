@@ -1,32 +1,33 @@
-//! Choosing the next token: greedy, or drawn with temperature, top-k and top-p from a seedable generator.
+//! The sampler: picks the next token, greedy, or at random from a seed with temperature, top-k and top-p.
 //!
 //! ```text
-//! logits ──► distance below the largest, in 2^-8 log2 units ──► 2^-x by table: integers of 30 bits ──► cut ──► draw
+//! logits ──► distance below the maximum, in 2^-8 log2 units ──► 2^-x by table: integers of 30 bits ──► cut-off ──► draw
 //! ```
-//! No sorting: a cut-off is a probability below which tokens are dropped, found digit by digit from the highest, with one
-//! histogram of 32 bins for each. Integers after the first step, so that a core without an FPU draws in less time than it
-//! computes the logits. The same logits and seed give the same token on every core.
+//! Nothing is sorted. Tokens with a probability below the cut-off are dropped; the cut-off is found digit by digit, from the
+//! highest digit down, with one histogram of 32 bins per digit. All arithmetic after the first step is in integers, so that a
+//! core without an FPU takes less time to draw than to compute the logits. The same logits and seed give the same token on
+//! every core.
 
 use crate::arch;
 use crate::error::Error;
 
-/// How tokens are drawn.
+/// Sampling parameters: temperature, top-k and top-p.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// Divides the logits; 0 is greedy.
+    /// Divisor of the logits; 0 is greedy.
     pub temperature: f32,
-    /// Keeps the `top_k` likeliest tokens; 0 keeps all.
+    /// Number of tokens that stay in the draw, the likeliest ones; 0 keeps all.
     pub top_k: usize,
-    /// Keeps the likeliest tokens whose probabilities reach this sum (Holtzman et al. 2020); 1 keeps all.
+    /// Sum of probabilities that the kept tokens, the likeliest ones, must reach (Holtzman et al. 2020); 1 keeps all.
     pub top_p: f32,
 }
 
 impl Sampling {
-    /// Always the likeliest token.
+    /// Greedy: always the likeliest token.
     pub const GREEDY: Sampling = Sampling { temperature: 0.0, top_k: 0, top_p: 1.0 };
 }
 
-/// Draws tokens; its state is 8 bytes.
+/// A source of tokens, drawn from logits; its state is 8 bytes.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     sampling: Sampling,
@@ -37,7 +38,7 @@ impl Sampler {
     /// A sampler whose draws are determined by `seed`.
     ///
     /// # Errors
-    /// [`Error::BadSampling`] for a temperature that is negative or not finite and a `top_p` outside `0 < top_p <= 1`.
+    /// [`Error::BadSampling`] for a temperature that is negative or not finite, and for a `top_p` outside `0 < top_p <= 1`.
     pub fn new(sampling: Sampling, seed: u64) -> Result<Sampler, Error> {
         if !(sampling.temperature.is_finite() && sampling.temperature >= 0.0) {
             return Err(Error::BadSampling { parameter: "temperature" });
@@ -52,20 +53,20 @@ impl Sampler {
         Ok(Sampler { sampling, state: (state ^ (state >> 31)) | 1 })
     }
 
-    /// Draws the next token. The logits are used up. One that is NaN is never drawn.
+    /// Draws the next token and overwrites the logits. A token whose logit is NaN is never drawn.
     ///
     /// # Shapes
     /// `logits: [vocab]`; an empty slice gives token 0.
     pub fn sample(&mut self, logits: &mut [f32]) -> u16 {
         let max = logits.iter().copied().fold(f32::MIN, f32::max);
-        // Below this temperature the second-likeliest token has no chance that could be told from 0.
+        // Below this temperature the probability of the second-likeliest token cannot be told from 0.
         if self.sampling.temperature < 1e-4 || max == f32::INFINITY {
             return argmax(logits);
         }
         let units = UNITS / self.sampling.temperature;
         for logit in logits.iter_mut() {
             let distance = (max - *logit) * units + 0.5;
-            // NaN is not above zero; what is too far for an integer becomes the largest one.
+            // NaN is not above zero; a distance that is too large for an integer becomes the largest integer.
             let probability = if distance > 0.0 { probability(distance as u32) } else { 0 };
             *logit = f32::from_bits(probability);
         }
@@ -75,7 +76,7 @@ impl Sampler {
             cut = largest_cut(probabilities, 0, self.sampling.top_k as u64, |_| 1);
         }
         if self.sampling.top_p < 1.0 {
-            // 24 bits, as many as the float has.
+            // 24 bits, as many as a float's mantissa.
             let wanted = scaled(mass(probabilities, cut), (self.sampling.top_p * 16_777_216.0) as u32);
             cut = largest_cut(probabilities, cut, wanted, u64::from);
         }
@@ -94,7 +95,7 @@ impl Sampler {
         last as u16
     }
 
-    /// Uniform in `0..2^24` (Marsaglia 2003, xorshift64*, as Vigna 2016 scrambles it).
+    /// A uniform random number in `0..2^24` (xorshift64*: Marsaglia 2003, scrambled as in Vigna 2016).
     fn uniform(&mut self) -> u32 {
         self.state ^= self.state >> 12;
         self.state ^= self.state << 25;
@@ -103,14 +104,14 @@ impl Sampler {
     }
 }
 
-/// 2^-8 log2 units in a natural one.
+/// Number of 2^-8 log2 units in one unit of the natural logarithm.
 const UNITS: f32 = 256.0 * core::f32::consts::LOG2_E;
 
-/// Bits of a digit of a probability, and of all six.
+/// Bits of one digit of a probability, and of all six digits.
 const DIGIT: u32 = 5;
 const BITS: u32 = 6 * DIGIT;
 
-/// `2^30 * 2^(-distance / 256)`, within 0.2 %: half a unit of the distance and the table's own error.
+/// `2^30 * 2^(-distance / 256)`, within 0.2 %: half a unit of the distance plus the error of the table.
 fn probability(distance: u32) -> u32 {
     let whole = distance >> arch::FRACTION_BITS;
     let power = arch::exp2_fraction(distance as u8) << (BITS - 15);
@@ -123,14 +124,14 @@ fn scaled(value: u64, fraction: u32) -> u64 {
     (value >> 24) * fraction + (((value & 0xff_ffff) * fraction) >> 24)
 }
 
-/// Sum of the probabilities that are not below the cut.
+/// Sum of the probabilities that are not below the cut-off.
 fn mass(probabilities: &[u32], cut: u32) -> u64 {
     probabilities.iter().filter(|&&p| p >= cut).map(|&p| u64::from(p)).sum()
 }
 
-/// A cut, not below `least`, that keeps the fewest of the likeliest tokens whose weights sum to `wanted`.
+/// A cut-off, not below `least`, that keeps as few of the likeliest tokens as it takes for their weights to sum to `wanted`.
 fn largest_cut(probabilities: &[u32], least: u32, mut wanted: u64, weight: impl Fn(u32) -> u64) -> u32 {
-    // The digits of the cut that are known, as the number that they are.
+    // The digits of the cut-off found so far, as one number.
     let mut known = 0;
     for shift in (0..BITS).step_by(DIGIT as usize).rev() {
         let mut weights = [0_u64; 1 << DIGIT];
@@ -142,7 +143,7 @@ fn largest_cut(probabilities: &[u32], least: u32, mut wanted: u64, weight: impl 
                 counts[digit] = counts[digit].saturating_add(1);
             }
         }
-        // From the highest digit down; where all of them are not enough, all are kept.
+        // From the highest digit down; where the sum of all is below `wanted`, all are kept.
         let mut digit = (1 << DIGIT) - 1;
         while digit > 0 && weights[digit % (1 << DIGIT)] < wanted {
             wanted -= weights[digit % (1 << DIGIT)];
@@ -150,7 +151,7 @@ fn largest_cut(probabilities: &[u32], least: u32, mut wanted: u64, weight: impl 
         }
         known = known << DIGIT | digit as u32;
         if counts[digit % (1 << DIGIT)] <= 1 {
-            // The one token in question is above every cut with these digits.
+            // At most one token has these digits, and it is above every cut-off that begins with them.
             return (known << shift).max(least);
         }
     }
@@ -174,7 +175,7 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    /// How often each token is drawn.
+    /// Number of draws of each token.
     fn histogram(sampling: Sampling, logits: &[f32], draws: u32) -> Vec<u32> {
         let mut sampler = Sampler::new(sampling, 7).unwrap();
         let mut counts = std::vec![0; logits.len()];

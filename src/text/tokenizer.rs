@@ -1,4 +1,4 @@
-//! Byte-pair encoding (Sennrich et al. 2016) with bytes as fallback, on tables in flash, without a heap.
+//! The tokenizer: byte-pair encoding (Sennrich et al. 2016) with byte fallback, on tables in flash, without a heap.
 
 use crate::error::Error;
 use crate::image::layout::NO_TOKEN;
@@ -35,29 +35,29 @@ impl<'a> Tokenizer<'a> {
         })
     }
 
-    /// The token that begins a text.
+    /// The BOS token, which begins a text.
     pub const fn bos(&self) -> Option<u16> {
         if self.bos < NO_TOKEN { Some(self.bos as u16) } else { None }
     }
 
-    /// The token that ends a text; the first, where there are two.
+    /// The EOS token, which ends a text; the first, where there are two.
     pub fn end(&self) -> Option<u16> {
         self.ends.iter().find(|&&end| end < NO_TOKEN).map(|&end| end as u16)
     }
 
-    /// Whether this token ends a text (EOS, or BOS, which begins another one).
+    /// True if this token ends a text: EOS, or BOS, which begins another one.
     pub fn is_end(&self, token: u16) -> bool {
         let token = u32::from(token);
         self.ends.contains(&token) || token == self.bos
     }
 
-    /// Writes the tokens of a text into `out` and returns their number; `bos` puts the BOS token first.
+    /// Encodes a text into `out` and returns the number of tokens; `bos` puts the BOS token first.
     ///
-    /// The names of special tokens (`<s>`) are plain text: what a user types cannot end a text or begin another one.
+    /// The names of special tokens (`<s>`) are plain text, so that a user's input cannot end a text or begin another one.
     ///
     /// # Errors
-    /// [`Error::PromptTooLong`] when `out` has not room for every symbol (character or byte) of the text, of which merging
-    /// leaves fewer; [`Error::UnknownByte`] when the vocabulary cannot express the text.
+    /// [`Error::PromptTooLong`] when `out` has no room for every symbol (character or byte) of the text before symbols are
+    /// merged; [`Error::UnknownByte`] when the vocabulary has no token for a byte of the text.
     pub fn encode(&self, text: &str, bos: bool, out: &mut [u16]) -> Result<usize, Error> {
         let max = out.len();
         let mut symbols = Symbols { out, len: 0, max };
@@ -93,7 +93,7 @@ impl<'a> Tokenizer<'a> {
         Ok(())
     }
 
-    /// Merges neighbours, the pair of lowest rank first, the leftmost among equals, until none is left.
+    /// Merges neighbours until no pair is left: the pair of lowest rank first, the leftmost among equals. Returns the number left.
     fn merge(&self, tokens: &mut [u16]) -> usize {
         let mut len = tokens.len();
         loop {
@@ -112,7 +112,7 @@ impl<'a> Tokenizer<'a> {
                 && let [left, rest @ ..] = tail
             {
                 *left = merged;
-                // Close the gap: the right half of the pair leaves, everything after it moves down by one.
+                // The right half of the pair is dropped; everything after it moves down by one.
                 if !rest.is_empty() {
                     rest.rotate_left(1);
                 }
@@ -121,10 +121,10 @@ impl<'a> Tokenizer<'a> {
         }
     }
 
-    /// The bytes that a token prints after the token before it.
+    /// Text of a token after the token before it, as bytes.
     ///
-    /// A vocabulary that puts a space before the text takes it away again after BOS. A character that was split into
-    /// byte tokens comes in parts: only their concatenation is UTF-8. A token beyond the vocabulary prints nothing.
+    /// A vocabulary that puts a space before the text removes it again after BOS. A character that was split into byte tokens
+    /// comes in parts: only their concatenation is UTF-8. A token beyond the vocabulary gives no bytes.
     pub fn piece(&self, previous: u16, token: u16) -> &'a [u8] {
         let offset = |index: usize| self.piece_offsets.get(index).map(|&offset| offset as usize);
         let (Some(start), Some(end)) = (offset(token.into()), offset(usize::from(token) + 1)) else {
@@ -138,7 +138,7 @@ impl<'a> Tokenizer<'a> {
     }
 }
 
-/// Tokens that are being collected.
+/// A token buffer that is being filled.
 struct Symbols<'o> {
     out: &'o mut [u16],
     len: usize,
