@@ -131,14 +131,14 @@ macro_rules! tensors {
                 Tensor::ALL.iter().find(name).copied()
             }
 
-            /// Where in a model it stands.
+            /// Its place in a model.
             pub const fn part(self) -> Part {
                 match self {
                     $($(Tensor::$name)|* => Part::$part,)*
                 }
             }
 
-            /// How an image stores its values.
+            /// Encoding of its values in an image.
             pub const fn encoding(self) -> Encoding {
                 match self {
                     $($(Tensor::$name => Encoding::$encoding,)*)*
@@ -152,7 +152,7 @@ macro_rules! tensors {
                 }
             }
 
-            /// Whether models with these options have it.
+            /// Its presence in models with these options.
             pub const fn presence(self, $options: &Options) -> Presence {
                 match self {
                     $($(Tensor::$name => $presence,)*)*

@@ -1,10 +1,10 @@
-//! An image of constants: what the compiler makes of the weights that stand in a program's own source.
+//! An image of constants: made at compile time from the weights in a program's source.
 //!
 //! ```text
 //! Dims, &[(Tensor, layer, &[f32])] ──► constant_words ──► N ──► constant::<N> (const fn) ──► [u32; N] ──► Model::parse
 //! ```
-//! The same bytes that [`ImageWriter`](super::ImageWriter) makes on the host, int8 throughout. Rotary tables and tokenizers need
-//! functions that the compiler does not have, so a model with them cannot be made this way.
+//! The bytes are those that [`ImageWriter`](super::ImageWriter) makes on the host, int8 throughout. Rotary tables and tokenizers
+//! need functions that do not exist at compile time; a model with them cannot be made this way.
 
 use super::contents::{Contents, bit};
 use super::header::CRC;
@@ -16,7 +16,7 @@ use crate::dims::Dims;
 use crate::error::Error;
 use crate::tensors::Tensor;
 
-/// A tensor in the source: which, of which layer, and its values, a matrix row-major.
+/// A tensor in the source: the tensor, its layer, and its values, a matrix row-major.
 pub type Constant<'a> = (Tensor, usize, &'a [f32]);
 
 /// `?` for const functions.
@@ -38,7 +38,7 @@ const fn contents(tensors: &[Constant<'_>]) -> Contents {
     Contents::new(present)
 }
 
-/// The values of a tensor; none where it is missing.
+/// Values of a tensor; `None` where it is missing.
 const fn find<'a>(tensors: &[Constant<'a>], tensor: Tensor, layer: usize) -> Option<&'a [f32]> {
     let mut i = 0;
     while i < tensors.len() {
@@ -52,13 +52,13 @@ const fn find<'a>(tensors: &[Constant<'a>], tensor: Tensor, layer: usize) -> Opt
 
 const ALIGNMENT: usize = layout::ALIGNMENT / 4;
 
-/// Words of the values and of the scales of a tensor.
+/// Number of words of a tensor's values and of its scales.
 const fn section_words(dims: &Dims, tensor: Tensor) -> (usize, usize) {
     let (encoding, rows, cols) = demand(dims, 0, tensor);
     (layout::value_bytes(encoding, rows, cols) as usize / 4, layout::scale_bytes(encoding, rows) / 4)
 }
 
-/// Words of the image of these tensors.
+/// Number of words of the image of these tensors.
 pub const fn constant_words(dims: &Dims, tensors: &[Constant<'_>]) -> usize {
     let contents = contents(tensors);
     let count = contents.sections(dims.n_layers);
@@ -72,12 +72,12 @@ pub const fn constant_words(dims: &Dims, tensors: &[Constant<'_>]) -> usize {
     (words + 1).next_multiple_of(ALIGNMENT)
 }
 
-/// The image of these tensors, packed for this build's kernels, in [`constant_words`] words.
+/// Image of these tensors, packed for this build's kernels, in [`constant_words`] words.
 ///
 /// # Errors
-/// [`Error::MissingTensor`] for one that is not in every layer; [`Error::ShapeMismatch`] when a tensor has another number of values
-/// than the dimensions demand; [`Error::BadValue`] for NaN and infinity; [`Error::Length`] for another number of words. What the
-/// dimensions and options lack is found when the image is parsed.
+/// [`Error::MissingTensor`] for a tensor that is not in every layer; [`Error::ShapeMismatch`] when the number of a tensor's values
+/// does not match the dimensions; [`Error::BadValue`] for NaN and infinity; [`Error::Length`] when `N` is not that number of
+/// words. Errors in dimensions and options are found when the image is parsed.
 pub const fn constant<const N: usize>(dims: &Dims, tensors: &[Constant<'_>]) -> Result<[u32; N], Error> {
     check!(dims.check());
     let expected = constant_words(dims, tensors);

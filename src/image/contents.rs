@@ -1,5 +1,4 @@
-//! Which tensors an image holds and where each stands in the section table: one order for all models, from which some are left
-//! out.
+//! The tensors of an image and their places in the section table: one order for all models; absent tensors are left out.
 //!
 //! ```text
 //! header: a bit for each tensor ──► Contents ──► index of a tensor's section, and the tensor of an index
@@ -22,25 +21,25 @@ const fn bits(tensors: &[Tensor]) -> u64 {
     set
 }
 
-/// A tokenizer's tables.
+/// Bits of a tokenizer's tables.
 pub(crate) const TOKENIZER: u64 =
     bits(&[Tensor::PieceOffsets, Tensor::PieceBytes, Tensor::ByteTokens, Tensor::Characters, Tensor::Merges]);
 const BEFORE: u64 = bits(Tensor::PARTS[0]);
 const LAYER: u64 = bits(Tensor::PARTS[1]);
 
-/// The place of a tensor that is not there.
+/// Place of an absent tensor.
 const ABSENT: u8 = u8::MAX;
 
-/// Index of a section that is in no image, though its words have indices.
+/// Index of a section beyond every image; the indices of its words do not overflow.
 pub(super) const NOWHERE: usize = usize::MAX / 64;
 
 /// The tensors of an image.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Contents {
     present: u64,
-    /// The place of each tensor, by its number, among those of its part of the order.
+    /// Place of each tensor, by its number, within its part of the order.
     places: [u8; Tensor::COUNT],
-    /// Tensors before the layers, of a layer, after the layers.
+    /// Number of tensors before the layers, of a layer, after the layers.
     counts: [usize; 3],
 }
 
@@ -63,7 +62,7 @@ impl Contents {
         contents
     }
 
-    /// A bit for each tensor that is there.
+    /// The tensors of the image, a bit for each.
     pub(super) const fn present(&self) -> u64 {
         self.present
     }
@@ -77,7 +76,7 @@ impl Contents {
         self.counts[0] + self.counts[1] * n_layers + self.counts[2]
     }
 
-    /// Index of a tensor's section; beyond all of them when it is absent.
+    /// Index of a tensor's section; beyond all sections when it is absent.
     #[inline]
     pub(crate) const fn index_of(&self, tensor: Tensor, layer: usize, n_layers: usize) -> usize {
         let number = tensor as usize;
@@ -119,7 +118,7 @@ impl Contents {
         (Tensor::Embedding, 0)
     }
 
-    /// The first tensor that these options need and that is not there.
+    /// First absent tensor that these options need.
     pub(crate) const fn missing(&self, options: &Options) -> Option<Tensor> {
         let mut i = 0;
         while i < Tensor::ALL.len() {
@@ -132,7 +131,7 @@ impl Contents {
         None
     }
 
-    /// Whether there is a tensor that means nothing with these options.
+    /// True if the image holds a tensor that has no meaning with these options.
     pub(crate) const fn superfluous(&self, options: &Options) -> bool {
         let mut i = 0;
         while i < Tensor::ALL.len() {

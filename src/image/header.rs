@@ -1,4 +1,5 @@
-//! The image's first words: the envelope, then dimensions and options, each refused by name when this version lacks it.
+//! The header, an image's first words: the envelope, then dimensions and options. An option that this version does not support
+//! is refused by name.
 
 use super::contents::{Contents, TOKENIZER, bit};
 use super::layout::{self, header};
@@ -10,13 +11,13 @@ use crate::options::{Activation, Input, Mask, Norm, NormPlace, Options, Pooler, 
 use crate::tensors::Tensor;
 use crc::{CRC_32_ISO_HDLC, Crc};
 
-/// Offsets are 32 bits of bytes.
+/// Largest number of words of an image: offsets are 32-bit numbers of bytes.
 const MAX_WORDS: usize = u32::MAX as usize / 4;
 
-/// CRC-32 as zlib and PNG compute it.
+/// The CRC-32 of zlib and PNG.
 pub(crate) const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
-/// Magic, version, length and CRC: what must hold before any other word means anything.
+/// Checks magic, version, length and CRC, before any other word is read.
 pub(super) const fn envelope(words: &[u32]) -> Result<(), Error> {
     let found = if words.len() > MAX_WORDS { u32::MAX } else { 4 * words.len() as u32 };
     if word(words, header::MAGIC) != layout::MAGIC {
@@ -41,7 +42,7 @@ pub(super) const fn envelope(words: &[u32]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Dimensions and options; every option that this version lacks is refused by name.
+/// Reads dimensions and options; an option that this version does not support is refused by name.
 pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error> {
     let options = match read_options(words) {
         Ok(options) => options,
@@ -61,7 +62,7 @@ pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error
     if flags > 1 {
         return Err(Error::Unsupported { field: "tokenizer flags", found: flags });
     }
-    // Words without a name are zero: a later option must not be overlooked.
+    // Words without a name must be zero, so that no option of a later version is ignored.
     let mut i = header::HEADLESS + 1;
     while i < header::WORDS {
         if word(words, i) != 0 {
@@ -122,12 +123,12 @@ pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error
     })
 }
 
-/// A bit for each tensor that the header names.
+/// The tensors that the header names, a bit for each.
 const fn present(words: &[u32]) -> u64 {
     word(words, header::TENSORS) as u64 | (word(words, header::TENSORS_HIGH) as u64) << 32
 }
 
-/// The options of a header; each that this version lacks is refused by name.
+/// Reads the options of a header; one that this version does not support is refused by name.
 const fn read_options(words: &[u32]) -> Result<Options, Error> {
     macro_rules! option {
         ($type:ident, $field:literal, $index:ident) => {
@@ -157,7 +158,7 @@ const fn read_options(words: &[u32]) -> Result<Options, Error> {
 }
 
 impl Dims {
-    /// The header of an int8 image without tokenizer and rotary tables.
+    /// Header of an int8 image without tokenizer and rotary tables.
     pub(super) const fn header_words(
         &self,
         packing: Packing,

@@ -17,7 +17,7 @@ pub mod header {
     pub const BYTES: usize = 2;
     /// Number of entries in the section table.
     pub const SECTIONS: usize = 3;
-    /// Layout id: how weights are packed; [`crate::Packing::id`].
+    /// Layout id, the packing of the weights: [`crate::Packing::id`].
     pub const LAYOUT: usize = 4;
     /// Quantization of the matrices: [`super::QUANTIZATION_Q8`] or [`super::QUANTIZATION_Q4`].
     pub const QUANTIZATION: usize = 5;
@@ -65,9 +65,9 @@ pub mod header {
     pub const END: usize = 26;
     /// Second token that ends a text, or [`super::NO_TOKEN`].
     pub const END_2: usize = 27;
-    /// Which tensors there are: bit `n` for the tensor of number `n`, the low half of 64.
+    /// Tensors of the image: bit `n` for the tensor of number `n`, the low half of 64 bits.
     pub const TENSORS: usize = 28;
-    /// The high half.
+    /// Tensors of the image, the high half.
     pub const TENSORS_HIGH: usize = 29;
     /// [`crate::Pooling`].
     pub const POOLING: usize = 30;
@@ -79,9 +79,9 @@ pub mod header {
     pub const N_FEATURES: usize = 33;
     /// [`crate::Dims::sliding_window`].
     pub const SLIDING_WINDOW: usize = 34;
-    /// 1 where no matrix makes the outputs: [`crate::Options::head`].
+    /// 1 where no matrix computes the outputs: the opposite of [`crate::Options::head`].
     pub const HEADLESS: usize = 35;
-    /// Number of header words; the words up to here that have no name are zero.
+    /// Number of header words; those without a name are zero.
     pub const WORDS: usize = 40;
 }
 
@@ -91,7 +91,7 @@ pub mod section {
     pub const TENSOR: usize = 0;
     /// The layer; 0 for tensors outside the layers.
     pub const LAYER: usize = 1;
-    /// How the values are stored: [`super::ENCODING_Q8`], [`super::ENCODING_I16`], [`super::ENCODING_RAW`] or
+    /// Encoding of the values: [`super::ENCODING_Q8`], [`super::ENCODING_I16`], [`super::ENCODING_RAW`] or
     /// [`super::ENCODING_Q4`].
     pub const ENCODING: usize = 2;
     /// Rows of the tensor; 1 for a vector.
@@ -102,8 +102,8 @@ pub mod section {
     pub const OFFSET: usize = 5;
     /// Bytes of the values.
     pub const BYTES: usize = 6;
-    /// First byte of the scales: one `f32`, and for an int8 matrix an `i16` multiplier for each padded row; a multiple of 16; 0 where
-    /// there are none.
+    /// First byte of the scales, a multiple of 16: one `f32`, and for an int8 matrix an `i16` multiplier for each padded row; 0
+    /// where there are none.
     pub const SCALES: usize = 7;
     /// Number of words of an entry.
     pub const WORDS: usize = 8;
@@ -121,7 +121,7 @@ pub const ENCODING_I16: u32 = 2;
 pub const ENCODING_RAW: u32 = 3;
 /// Values are int4 in the image's packing, the scales of groups among them; the scale is one `f32`.
 pub const ENCODING_Q4: u32 = 4;
-/// No such token.
+/// Token id of a special token that does not exist.
 pub const NO_TOKEN: u32 = u32::MAX;
 /// Sections start at multiples of this many bytes.
 pub const ALIGNMENT: usize = 16;

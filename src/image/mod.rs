@@ -1,4 +1,4 @@
-//! The model image (`.tbf`): everything a model is, in one file that is read in place from flash.
+//! The model image (`.tbf`): a whole model in one file, read in place from flash.
 //!
 //! ```text
 //!   .tbf bytes ──► words(): &[u32] ──► Image::parse (const fn: firmware at compile time, tools at run time)
@@ -8,9 +8,9 @@
 //! ```
 //!
 //! # Format, version 3
-//! Little-endian. The unit is the 32-bit word, so that an image that is stored as `[u32; N]` is aligned by its type.
+//! Little-endian. The unit is the 32-bit word: an image stored as `[u32; N]` is aligned by its type.
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! |---|---|
 //! | `0..160` | header, 40 words: [`layout::header`] |
 //! | `160..160 + 32 n` | section table, 8 words for each of `n` sections: [`layout::section`] |
@@ -18,24 +18,24 @@
 //! | last 4 | CRC-32 (ISO-HDLC, as zlib and PNG) of all bytes before it |
 //!
 //! Header, word by word: 0 magic `TBFM` · 1 version · 2 length in bytes (a multiple of 16, CRC included) · 3 number of
-//! sections · 4 layout id (how matrices are packed: 1 host, 2 M4, 3 M55, 4 M0; see
+//! sections · 4 layout id (packing of the matrices: 1 host, 2 M4, 3 M55, 4 M0; see
 //! [`Packing`](crate::Packing)) · 5 quantization (1: int8, 2: int8 and int4) ·
 //! 6 `d_model` · 7 `n_layers` · 8 `n_heads` · 9 `n_kv_heads` · 10 `head_dim` · 11 `d_ff` · 12 `vocab` · 13 `max_seq` ·
 //! 14 `norm_eps` (f32 bits) · 15 attention scale (f32 bits) · 16 [`Norm`](crate::Norm) · 17 [`NormPlace`](crate::NormPlace) ·
 //! 18 [`Activation`](crate::Activation) · 19 [`Mask`](crate::Mask) · 20 [`Positions`](crate::Positions) ·
 //! 21 [`Input`](crate::Input) · 22 rows of the fine rotary table or 0 · 23 tokenizer (0 none, 1 bytes, 2 characters) ·
-//! 24 tokenizer flags (bit 0: space before the text) · 25 BOS token · 26, 27 end tokens (`u32::MAX`: none) · 28, 29 which
-//! tensors there are, a bit for each number of [`Tensor`](crate::Tensor) · 30 [`Pooling`](crate::Pooling) ·
+//! 24 tokenizer flags (bit 0: space before the text) · 25 BOS token · 26, 27 end tokens (`u32::MAX`: none) · 28, 29 tensors of
+//! the image, a bit for each number of [`Tensor`](crate::Tensor) · 30 [`Pooling`](crate::Pooling) ·
 //! 31 [`Pooler`](crate::Pooler) · 32 `n_outputs`, 0 where it is `vocab` · 33 `n_features` · 34 `sliding_window` · 35 1 where no
-//! matrix makes the outputs · 36–39 zero.
+//! matrix computes the outputs · 36–39 zero.
 //!
 //! Section entry, word by word: 0 tensor (the numbers of [`Tensor`](crate::Tensor)) · 1 layer · 2 encoding (1 int8
 //! matrix, 2 `i16` vector, 3 table, 4 int4 matrix) · 3 rows · 4 columns · 5 byte offset · 6 bytes · 7 byte offset of the scales or 0.
 //!
-//! Sections come in the order of [`Tensor::ALL`](crate::Tensor::ALL), those that are absent left out: what stands before the
-//! layers, all tensors of the first layer, of the second …, what stands after the layers. Shapes are those of
-//! [`Tensor`](crate::Tensor). Without a head a language model's embedding is the head; without a gate the MLP is a plain one.
-//! Layers may have narrower MLPs than `d_ff`, as the shapes of their matrices say.
+//! Sections come in the order of [`Tensor::ALL`](crate::Tensor::ALL), absent tensors left out: tensors before the layers, all
+//! tensors of the first layer, of the second …, tensors after the layers. Shapes are those of [`Tensor`](crate::Tensor). Without
+//! a head section a language model's embedding is the head; without a gate section the MLP has no gate. A layer's MLP may be
+//! narrower than `d_ff`: the shapes of its matrices tell its width.
 //!
 //! * **int8 matrix** `[rows, cols]`: integers in -127..=127, rows padded with zeros to a multiple of 4, columns to a multiple
 //!   of 16, in the image's packing. Its scales are one `f32` and an `i16` multiplier in 0..=32767 for each padded row:
@@ -74,10 +74,10 @@ pub use write::{ImageWriter, Int4, MAX_INT4_COLUMNS, TokenizerTables, bytes};
 use crate::arch;
 use crate::error::Error;
 
-/// The words of an image that arrived as bytes at run time.
+/// Words of an image that is loaded as bytes at run time.
 ///
 /// # Errors
-/// [`Error::Misaligned`] when the bytes do not start at a multiple of 4; [`Error::Length`] when their number is not one.
+/// [`Error::Misaligned`] when the bytes do not start at a multiple of 4; [`Error::Length`] when their number is no multiple of 4.
 pub fn words(bytes: &[u8]) -> Result<&[u32], Error> {
     if !bytes.len().is_multiple_of(4) {
         let expected = bytes.len().next_multiple_of(4) as u32;
@@ -86,9 +86,9 @@ pub fn words(bytes: &[u8]) -> Result<&[u32], Error> {
     arch::words(bytes).ok_or(Error::Misaligned)
 }
 
-/// The words of an image that is included at compile time; used by [`model!`](crate::model).
+/// Words of an image that is included at compile time; used by [`model!`](crate::model).
 ///
-/// `N` is the number of words; bytes that do not fill a word are dropped and found by the length check.
+/// `N` is the number of words. Bytes that do not fill a word are dropped; the length check then refuses the image.
 pub const fn words_from_bytes<const N: usize>(bytes: &[u8]) -> [u32; N] {
     let mut words = [0; N];
     let mut i = 0;

@@ -1,6 +1,6 @@
-//! The checks of an image's bytes, made once, before any view of them is lent.
+//! The checks of an image's bytes, made once, before any view of them exists.
 //!
-//! Everything here is `const fn`: the compiler runs it on an included image, the host tools at run time.
+//! Everything here is `const fn`: it runs at compile time for an included image, at run time in the host's tools.
 
 use super::header::{envelope, read_header};
 use super::layout::{self, header, section};
@@ -22,15 +22,15 @@ macro_rules! check {
 }
 
 impl<'a> Image<'a> {
-    /// Checks an image and lends its views.
+    /// Checks an image, whose views can then be taken.
     ///
     /// # Errors
-    /// The first thing that is wrong: see [`Error`], whose variants up to [`Error::BadValue`] come from here.
+    /// The first error of the image: one of the variants of [`Error`] up to [`Error::BadValue`].
     pub const fn parse(words: &'a [u32]) -> Result<Image<'a>, Error> {
         Image::parse_within(words, usize::MAX)
     }
 
-    /// [`parse`](Image::parse) for a machine on which a state has fewer than so many words.
+    /// [`parse`](Image::parse) for a machine on which a state has fewer than `limit` words.
     const fn parse_within(words: &'a [u32], limit: usize) -> Result<Image<'a>, Error> {
         check!(envelope(words));
         let image = check!(read_header(words));
@@ -54,7 +54,7 @@ impl<'a> Image<'a> {
         Ok(image)
     }
 
-    /// The dimensions of a layer, which may have a narrower MLP than the widest.
+    /// Dimensions of a layer, whose MLP may be narrower than the widest.
     const fn layer_dims(&self, layer: usize) -> Dims {
         let mut dims = self.dims;
         let entry = header::WORDS + self.index_of(Tensor::Up, layer) * section::WORDS;
@@ -66,7 +66,7 @@ impl<'a> Image<'a> {
         dims
     }
 
-    /// Checks that some layer's MLP is as wide as the dimensions say.
+    /// Checks that at least one layer's MLP has the full width of the dimensions.
     const fn check_widest(&self) -> Result<(), Error> {
         let mut layer = 0;
         while layer < self.dims.n_layers {
@@ -118,7 +118,7 @@ impl<'a> Image<'a> {
         if found.bytes as u64 != bytes || !self.holds(found.offset, found.bytes) || !scales_fit {
             return Err(Error::BadSection { tensor, layer: layer_number });
         }
-        // Offsets are held against the length of all pieces, so that entry must be right first.
+        // Offsets are compared with the length of all pieces, so that entry is checked first.
         if matches!(tensor, Tensor::PieceOffsets) {
             check!(self.check_section(index + 1));
         }
@@ -128,14 +128,14 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// Whether these bytes lie in the image, aligned, behind the section table and before the CRC.
+    /// True if these bytes lie in the image, aligned, after the section table and before the CRC.
     const fn holds(&self, offset: usize, bytes: usize) -> bool {
         let first = 4 * (header::WORDS as u64 + section::WORDS as u64 * word(self.words, header::SECTIONS) as u64);
         let end = offset as u64 + bytes as u64;
         offset as u64 >= first && offset.is_multiple_of(layout::ALIGNMENT) && end <= 4 * self.words.len() as u64 - 4
     }
 
-    /// Index of the first value that cannot be computed with.
+    /// Index of the first invalid value.
     const fn first_bad_value(&self, found: &Section) -> Option<usize> {
         let vocab = self.dims.vocab as u32;
         let table = self.table_at(found.offset, found.bytes);
@@ -197,7 +197,7 @@ mod tests {
     use crate::options::{Norm, Options, Positions};
     use std::vec;
 
-    /// A causal model with many narrow heads, whose cache is the largest for its weights.
+    /// A causal model with many narrow heads: the largest cache for the size of its weights.
     fn many_heads(n_layers: usize) -> vec::Vec<u32> {
         let mut dims = Dims::new(1, n_layers, 1024, 1024, 2, 1, 1, 32_768, 1e-5).expect("dims");
         dims.head_dim = 1;
@@ -229,7 +229,7 @@ mod tests {
         let refused = Some(Error::StateTooLarge { max_seq: 32_768, n_layers: 57 });
         assert_eq!(Image::parse_within(&large, most).err(), refused);
         let words = Image::parse(&large).expect("64 bits").dims.state_words(32_768, 4);
-        // A chip that wraps would take it for a hundredth and skip layers.
+        // With wrapping arithmetic a 32-bit chip would compute a hundredth of it and skip layers.
         assert!(words > most && (words as u32) < 1 << 24, "{words}");
         assert!(Image::parse_within(&many_heads(56), most).is_ok());
     }

@@ -1,12 +1,12 @@
-//! From float weights to integers: what an image is made by, on the host and by the compiler.
+//! Rounding of float weights to integers, for images made on the host and at compile time.
 
-/// The scale of an int8 matrix whose largest magnitude this is; 0 for one so small that the scale would be subnormal.
+/// Scale of an int8 matrix with this largest magnitude; 0 where the scale would be subnormal.
 pub(super) const fn matrix_scale(largest: f32) -> f32 {
     // The largest row has the largest multiplier.
     normal(largest / 127.0 / i16::MAX as f32)
 }
 
-/// The multiplier of a row whose largest magnitude this is: rounded up, so that the integers stay within ±127.
+/// Multiplier of a row with this largest magnitude, rounded up, so that the integers stay within ±127.
 pub(super) const fn multiplier(largest: f32, scale: f32) -> i16 {
     if scale == 0.0 {
         return 0;
@@ -17,7 +17,7 @@ pub(super) const fn multiplier(largest: f32, scale: f32) -> i16 {
     if up > i16::MAX as i32 { i16::MAX } else { up as i16 }
 }
 
-/// A weight of a row; ties to even.
+/// Integer of a weight in a row; ties to even.
 pub(super) const fn int8(weight: f32, multiplier: i16, scale: f32) -> i8 {
     if multiplier == 0 {
         return 0;
@@ -32,17 +32,17 @@ pub(super) const fn int8(weight: f32, multiplier: i16, scale: f32) -> i8 {
     }
 }
 
-/// The scale of a vector whose largest magnitude this is.
+/// Scale of a vector with this largest magnitude.
 pub(super) const fn vector_scale(largest: f32) -> f32 {
     normal(largest / i16::MAX as f32)
 }
 
-/// A value of a vector; ties to even.
+/// Integer of a value in a vector; ties to even.
 pub(super) const fn int16(value: f32, scale: f32) -> i16 {
     if scale == 0.0 { 0 } else { round(value / scale) as i16 }
 }
 
-/// The largest magnitude.
+/// Largest magnitude, `max(abs(x))`.
 pub(super) const fn abs_max(values: &[f32]) -> f32 {
     let (mut largest, mut i) = (0.0, 0);
     while i < values.len() {
@@ -59,7 +59,8 @@ const fn normal(scale: f32) -> f32 {
     if scale >= f32::MIN_POSITIVE { scale } else { 0.0 }
 }
 
-/// Ties to even, for magnitudes below 2^22: added to this, a number has no room for bits behind the point.
+/// Rounds to the nearest integer, ties to even, for magnitudes below 2^22: the sum with the constant has no bits left for a
+/// fraction.
 const fn round(x: f32) -> i32 {
     const NO_FRACTION: f32 = 12_582_912.0;
     ((x + NO_FRACTION) - NO_FRACTION) as i32

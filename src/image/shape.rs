@@ -5,14 +5,14 @@ use crate::dims::Dims;
 use crate::tensors::{Encoding, Size, Tensor};
 
 impl Dims {
-    /// Rows and columns of a tensor, a vector being one row; 0 where any number will do, and for rotary tables.
+    /// Rows and columns of a tensor; a vector is one row. 0 where any number is allowed, and for rotary tables.
     pub const fn shape(&self, tensor: Tensor) -> (usize, usize) {
         let (_, rows, cols) = demand(self, 0, tensor);
         (rows, cols)
     }
 }
 
-/// Encoding, rows and columns (0: any number) that the dimensions demand of a tensor.
+/// Encoding, rows and columns (0: any number) that the dimensions require of a tensor.
 pub(super) const fn demand(dims: &Dims, rotary_fine: usize, tensor: Tensor) -> (u32, usize, usize) {
     let encoding = match tensor.encoding() {
         Encoding::Matrix => layout::ENCODING_Q8,
@@ -43,7 +43,7 @@ const fn number(dims: &Dims, rotary_fine: usize, size: Size) -> usize {
         Size::EmbeddingColumns if dims.has_frames() => dims.n_features,
         Size::EmbeddingColumns => dims.d_model,
         Size::Fine => rotary_fine,
-        // Parsing refused a table of no rows; `if` tells the compiler, which else would keep a panic.
+        // Parsing has refused a table without rows; `if` tells the compiler, which would keep a panic otherwise.
         Size::Coarse if rotary_fine > 0 => dims.max_seq.div_ceil(rotary_fine),
         Size::Coarse => 0,
     }

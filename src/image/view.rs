@@ -1,4 +1,4 @@
-//! The views that a checked image lends: its sections, and the matrices, vectors and tables in them.
+//! Views of a checked image: its sections, and the matrices, vectors and tables in them.
 //!
 //! ```text
 //! tensor, layer ──► index in the section table ──► Section: shape and offsets ──► Matrix, Vector or table in place
@@ -12,7 +12,7 @@ use crate::dims::Dims;
 use crate::tensors::Tensor;
 use crate::weights::{Kind, Linear, Matrix, Vector};
 
-/// How a tokenizer splits a text before it merges.
+/// The symbols that a tokenizer splits a text into before it merges them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenizerKind {
     /// Every byte is a symbol.
@@ -25,11 +25,11 @@ pub enum TokenizerKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Section {
-    /// Which tensor.
+    /// The tensor.
     pub tensor: Tensor,
     /// The layer; 0 for tensors outside the layers.
     pub layer: usize,
-    /// How the values are stored: one of the `ENCODING_*` values of [`layout`].
+    /// Encoding of the values: one of the `ENCODING_*` values of [`layout`].
     pub encoding: u32,
     /// Rows; 1 for a vector.
     pub rows: usize,
@@ -58,23 +58,23 @@ pub struct Image<'a> {
     pub(crate) ends: [u32; 2],
 }
 
-/// The word at `index`, or 0 beyond the end (which no check lets pass).
+/// Word at `index`; 0 beyond the end, which no check accepts.
 pub(super) const fn word(words: &[u32], index: usize) -> u32 {
     if index < words.len() { words[index] } else { 0 }
 }
 
 impl<'a> Image<'a> {
-    /// Number of sections that the header announces.
+    /// Number of sections, from the header.
     pub const fn sections(&self) -> usize {
         self.contents.sections(self.dims.n_layers)
     }
 
-    /// Bytes of the whole image.
+    /// Length of the whole image in bytes.
     pub const fn bytes(&self) -> usize {
         4 * self.words.len()
     }
 
-    /// The CRC-32 that the image carries.
+    /// The CRC-32 stored in the image.
     pub const fn crc32(&self) -> u32 {
         word(self.words, self.words.len() - 1)
     }
@@ -84,13 +84,13 @@ impl<'a> Image<'a> {
         self.contents.index_of(tensor, layer, self.dims.n_layers)
     }
 
-    /// The entry at `index` of the section table.
+    /// Entry at `index` of the section table.
     pub const fn section(&self, index: usize) -> Section {
         let (tensor, layer) = self.contents.at(index, self.dims.n_layers);
         self.entry(index, tensor, layer)
     }
 
-    /// The entry of a tensor; one of zeros when it is absent.
+    /// Entry of a tensor; all zeros when it is absent.
     #[inline]
     pub(super) const fn find(&self, tensor: Tensor, layer: usize) -> Section {
         self.entry(self.index_of(tensor, layer), tensor, layer)
@@ -98,7 +98,7 @@ impl<'a> Image<'a> {
 
     #[inline]
     const fn entry(&self, index: usize, tensor: Tensor, layer: usize) -> Section {
-        // Of an absent tensor this is beyond the image, where all words are zero.
+        // For an absent tensor this is beyond the image, where all words are zero.
         let entry = header::WORDS + index * section::WORDS;
         Section {
             tensor,
@@ -112,7 +112,7 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// The words that hold these bytes; empty when they are not in the image, which `check_section` has ruled out.
+    /// Words that hold these bytes; empty when they are not in the image, which `check_section` has ruled out.
     pub(super) const fn table_at(&self, offset: usize, bytes: usize) -> &'a [u32] {
         if let Some((_, from_offset)) = self.words.split_at_checked(offset / 4)
             && let Some((table, _)) = from_offset.split_at_checked(bytes.div_ceil(4))
@@ -128,7 +128,7 @@ impl<'a> Image<'a> {
         self.table_at(found.offset, found.bytes)
     }
 
-    /// A table of bytes: what all tokens print, one after the other, or the labels.
+    /// A table of bytes: the texts of all tokens, one after the other, or the labels.
     pub(crate) const fn byte_table(&self, tensor: Tensor) -> &'a [u8] {
         let cols = self.find(tensor, 0).cols;
         match arch::bytes(self.table(tensor)).split_at_checked(cols) {
@@ -152,7 +152,7 @@ impl<'a> Image<'a> {
     pub(crate) const fn vector(&self, tensor: Tensor, layer: usize) -> Vector<'a> {
         let found = self.find(tensor, layer);
         let integers = arch::as_i16(self.table_at(found.offset, found.bytes));
-        // An odd number of them is padded to whole words.
+        // An odd number of integers is padded to whole words.
         let integers = match integers.split_at_checked(found.rows * found.cols) {
             Some((integers, _)) => integers,
             None => integers,
@@ -170,12 +170,12 @@ impl<'a> Image<'a> {
         Linear { matrix: self.matrix(tensor, layer), bias: self.optional_vector(bias, layer) }
     }
 
-    /// Whether the image holds a tensor.
+    /// True if the image holds a tensor.
     pub(crate) const fn has(&self, tensor: Tensor) -> bool {
         self.contents.has(tensor)
     }
 
-    /// The output matrix, which may be the embedding again (Press & Wolf 2017).
+    /// The output matrix, which may be the embedding (Press & Wolf 2017).
     pub(crate) const fn head(&self) -> Linear<'a> {
         let tensor = if self.contents.has(Tensor::Head) { Tensor::Head } else { Tensor::Embedding };
         self.linear(tensor, Tensor::HeadBias, 0)
@@ -199,12 +199,12 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// Whether there may be int4 matrices.
+    /// True if some matrices may be int4.
     pub const fn has_int4(&self) -> bool {
         self.quantization == layout::QUANTIZATION_Q4
     }
 
-    /// How the weights are packed.
+    /// Packing of the weights.
     pub const fn packing(&self) -> Packing {
         self.packing
     }

@@ -1,4 +1,5 @@
-//! Making an image on the host: rounds float weights to int8, takes int4 matrices as they are, lays the sections out, and parses what it made.
+//! The image writer of the host: rounds float weights to int8, takes int4 matrices as they are, lays out the sections, and parses
+//! the result.
 
 use super::contents::{Contents, bit};
 use super::header::CRC;
@@ -13,14 +14,14 @@ use std::collections::BTreeMap;
 use std::vec;
 use std::vec::Vec;
 
-/// A tokenizer's tables, as the image stores them.
+/// Tables of a tokenizer, as the image stores them.
 #[derive(Clone, Debug)]
 pub struct TokenizerTables<'a> {
-    /// How a text is split before merging.
+    /// The symbols that a text is split into before merging.
     pub kind: TokenizerKind,
-    /// Whether a space is put before the text.
+    /// True if a space is put before the text.
     pub prefix_space: bool,
-    /// The bytes that each token prints, `[vocab]`.
+    /// Text of each token, as bytes, `[vocab]`.
     pub pieces: &'a [Vec<u8>],
     /// The token of each byte; `u32::MAX` where there is none.
     pub byte_tokens: &'a [u32; 256],
@@ -44,15 +45,15 @@ pub struct Int4 {
     pub integers: Vec<i8>,
     /// `[rows, groups]`.
     pub group_scales: Vec<u8>,
-    /// Of the whole matrix: zero or a normal positive number.
+    /// Scale of the whole matrix: zero or a normal positive number.
     pub scale: f32,
 }
 
-/// Most columns of an int4 matrix.
+/// Maximum number of columns of an int4 matrix.
 pub const MAX_INT4_COLUMNS: usize = arch::MAX_COLUMNS_Q4;
 
 impl Int4 {
-    /// Groups of a row.
+    /// Number of groups of a row.
     pub const fn groups(cols: usize) -> usize {
         cols.next_multiple_of(arch::PACKED_COLUMNS).div_ceil(arch::GROUP)
     }
@@ -63,7 +64,7 @@ impl Int4 {
     }
 }
 
-/// One section's content before it has a place.
+/// Content of a section that has no place yet.
 struct Content {
     encoding: u32,
     rows: usize,
@@ -72,7 +73,7 @@ struct Content {
     scales: Vec<u8>,
 }
 
-/// Collects a model's tensors in any order and makes the image.
+/// A writer that collects a model's tensors in any order and makes the image.
 pub struct ImageWriter {
     dims: Dims,
     packing: Packing,
@@ -86,7 +87,7 @@ pub struct ImageWriter {
 }
 
 impl ImageWriter {
-    /// Begins an image of a model with these dimensions and options, with weights packed for some cores.
+    /// A writer for a model with these dimensions and options, with weights in this packing.
     pub fn new(dims: Dims, packing: Packing) -> ImageWriter {
         // Two tables of about the square root of the context each.
         let rotary_fine = 1 << (usize::BITS - dims.max_seq.leading_zeros()).div_ceil(2).saturating_sub(1);
@@ -102,7 +103,7 @@ impl ImageWriter {
         }
     }
 
-    /// Adds a tensor of floats as its kind is stored: a matrix rounded to int8, or a vector to 16 bits.
+    /// Adds a tensor of floats in the encoding of its kind: a matrix rounded to int8, a vector to 16 bits.
     ///
     /// # Shapes
     /// `values: [rows, cols]`, row-major; a vector is one row.
@@ -116,7 +117,7 @@ impl ImageWriter {
         }
     }
 
-    /// Adds a matrix, rounded to int8 with one scale per row, the smallest that covers it; ties to even.
+    /// Adds a matrix, rounded to int8 with one scale per row, the smallest that covers the row; ties to even.
     ///
     /// # Shapes
     /// `weights: [rows, cols]`, row-major.
@@ -151,8 +152,8 @@ impl ImageWriter {
     /// Adds an int4 matrix.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] when integers or scales are not as many as the shape says; [`Error::BadValue`] for integers and
-    /// scales out of range.
+    /// [`Error::ShapeMismatch`] when the number of integers or scales does not match the shape; [`Error::BadValue`] for integers
+    /// and scales out of range.
     pub fn int4(&mut self, tensor: Tensor, layer: usize, matrix: &Int4) -> Result<(), Error> {
         let Int4 { rows, cols, ref integers, ref group_scales, scale } = *matrix;
         let groups = Int4::groups(cols);
@@ -256,7 +257,8 @@ impl ImageWriter {
     /// Adds the names of the outputs.
     ///
     /// # Errors
-    /// [`Error::ShapeMismatch`] when there is not one for each; [`Error::BadValue`] for a name with a line break.
+    /// [`Error::ShapeMismatch`] when the number of names is not that of the outputs; [`Error::BadValue`] for a name with a line
+    /// break.
     pub fn labels(&mut self, names: &[impl AsRef<str>]) -> Result<(), Error> {
         let (tensor, layer, expected) = (Tensor::Labels, 0, (1, self.dims.n_outputs as u32));
         if names.len() != self.dims.n_outputs {
@@ -297,10 +299,10 @@ impl ImageWriter {
         self.contents.insert((tensor, layer), Content { encoding: layout::ENCODING_I16, rows, cols, values, scales });
     }
 
-    /// Lays the sections out and returns the image's words, which were parsed again.
+    /// Lays out the sections and returns the image's words, after parsing them.
     ///
     /// # Errors
-    /// What [`Image::parse`] finds: a missing tensor, a wrong shape.
+    /// Those of [`Image::parse`]: a missing tensor, a wrong shape.
     pub fn finish(self) -> Result<Vec<u32>, Error> {
         let order = Contents::new(self.present());
         let mut contents: Vec<(&(Tensor, usize), &Content)> = self.contents.iter().collect();
@@ -331,7 +333,7 @@ impl ImageWriter {
         Ok(words)
     }
 
-    /// The tensors that were added.
+    /// The tensors that were added, a bit for each.
     fn present(&self) -> u64 {
         self.contents.keys().map(|(tensor, _)| bit(*tensor)).fold(0, |set, bit| set | bit)
     }
@@ -353,7 +355,7 @@ impl ImageWriter {
     }
 }
 
-/// The bytes of an image, as they are written to a file.
+/// Bytes of an image, as they are written to a file.
 pub fn bytes(words: &[u32]) -> &[u8] {
     arch::bytes(words)
 }
@@ -364,7 +366,7 @@ fn put_words(bytes: &mut [u8], at: usize, words: &[u32]) {
     }
 }
 
-/// Appends a section at the next multiple of the alignment and returns where it starts.
+/// Appends a section at the next multiple of the alignment and returns its first byte's offset.
 fn append(bytes: &mut Vec<u8>, section: &[u8]) -> usize {
     bytes.resize(bytes.len().next_multiple_of(layout::ALIGNMENT), 0);
     let offset = bytes.len();
