@@ -1,4 +1,4 @@
-//! The table of `--pack`'s names: boards and cores with their packing, from the boards' manifests.
+//! Table of names for `--pack`: boards and cores with their packing, from the boards' manifests.
 //!
 //! ```text
 //! boards/*/Cargo.toml ──► names ──► OUT_DIR/packs.rs
@@ -23,7 +23,7 @@ fn main() {
     std::fs::write(out, text).expect("OUT_DIR is writable");
 }
 
-/// An expression: pairs of a name and its packing, by name.
+/// A Rust expression: pairs of a name and its packing, sorted by name.
 fn table(boards: &Path) -> String {
     let mut packs = BTreeMap::new();
     let folders = std::fs::read_dir(boards).expect("boards/").map(|entry| entry.expect("a folder").path());
@@ -37,7 +37,7 @@ fn table(boards: &Path) -> String {
         let (Some(cpu), Some(target), Some(pack)) = (fact("cpu"), fact("target"), fact("pack")) else { continue };
         let core = cpu.trim_start_matches("cortex-");
         let mut names = vec![folder.file_name().unwrap_or_default().to_string_lossy().into_owned(), core.into()];
-        // As the manuals name a core with a floating-point unit.
+        // The manuals' name of a core with a floating-point unit.
         names.extend(target.ends_with("hf").then(|| format!("{core}f")));
         packs.extend(names.into_iter().map(|name| (name, pack.to_string())));
     }

@@ -1,10 +1,10 @@
-//! How far an image that reads frames is from its float checkpoint, over recordings.
+//! Accuracy of an image that reads frames: its outputs against the float checkpoint's, over recordings.
 //!
 //! ```text
 //! recording ──► frames ──┬─► Session::infer, push        ──► outputs ──┐
 //!                        └─► Reference::forward_frames   ──► outputs ──┴─► right answers of both, agreement, SQNR
 //! ```
-//! A model of whole sequences has one answer for a recording, a stream one after every frame.
+//! A model of whole sequences gives one answer per recording, a streaming model one after every frame.
 
 use crate::classify::Recording;
 use crate::verify::{Line, likeliest, same_shape};
@@ -16,50 +16,50 @@ use thumbformer_checkpoint::Checkpoint;
 use thumbformer_reference::Reference;
 use thumbformer_reference::metrics::Sqnr;
 
-/// What an image must reach.
+/// Accuracy bounds of an image.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Bounds {
-    /// Most points of accuracy that it may lose, as a part.
+    /// Maximum loss of accuracy, as a fraction of all answers.
     pub loss: f64,
-    /// Least part of the answers that are the float model's.
+    /// Minimum fraction of the answers that agree with the float model's.
     pub agreement: f64,
-    /// Least ratio of signal to noise of the outputs, in decibels.
+    /// Minimum signal-to-quantization-noise ratio of the outputs, in decibels.
     pub sqnr: f64,
 }
 
 impl Bounds {
-    /// What an image of int8 matrices must reach.
+    /// Bounds of an image with int8 matrices only.
     pub const INT8: Bounds = Bounds { loss: 0.005, agreement: 0.98, sqnr: 28.0 };
-    /// What an image with int4 matrices must reach.
+    /// Bounds of an image with int4 matrices.
     pub const INT4: Bounds = Bounds { loss: 0.03, agreement: 0.93, sqnr: 16.0 };
 
-    /// The bounds for the integers of an image.
+    /// The bounds for an image, by its quantization.
     pub const fn of(model: &Model<'_>) -> Bounds {
         if model.image().has_int4() { Bounds::INT4 } else { Bounds::INT8 }
     }
 }
 
-/// What was found.
+/// The result of a comparison.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct Report {
-    /// Recordings.
+    /// Number of recordings.
     pub recordings: usize,
-    /// Answers that were compared.
+    /// Number of answers that were compared.
     pub outputs: usize,
-    /// Answers of recordings whose name says what is right.
+    /// Number of answers of labelled recordings: those whose name gives the right answer.
     pub labelled: usize,
-    /// Part of them that the float model has right.
+    /// Accuracy of the float model: the fraction of the labelled answers that are right.
     pub float_accuracy: f64,
-    /// Part of them that the image has right.
+    /// Accuracy of the image.
     pub accuracy: f64,
-    /// Part of all answers that are the same.
+    /// Agreement: the fraction of all answers that are the same in both.
     pub agreement: f64,
-    /// Ratio of signal to noise of the outputs, in decibels.
+    /// Signal-to-quantization-noise ratio of the outputs, in decibels.
     pub sqnr: f64,
 }
 
 impl Report {
-    /// Every metric with its bound. A value that is not a number keeps no bound.
+    /// Every metric with its bound. NaN is within no bound.
     pub fn lines(&self, bounds: &Bounds) -> Vec<Line> {
         let loss = self.float_accuracy - self.accuracy;
         let mut lines = vec![
@@ -87,10 +87,10 @@ impl Report {
     }
 }
 
-/// Compares an image with the checkpoint that it came from; `progress` is called for every recording.
+/// Compares an image with its checkpoint; `progress` is called for every recording.
 ///
 /// # Errors
-/// When image and checkpoint are of different models, or an engine refuses a recording.
+/// When image and checkpoint are of different models, or the engine or the reference refuses a recording.
 pub fn compare(
     model: &Model<'_>,
     checkpoint: &Checkpoint,

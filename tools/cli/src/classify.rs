@@ -1,4 +1,4 @@
-//! `thumbformer classify`: recordings through an image that reads frames.
+//! Classification of recordings with an image that reads frames: `thumbformer classify`.
 //!
 //! ```text
 //! .wav ──► front end, log-mel ──┐
@@ -14,27 +14,27 @@ use thumbformer::state::HostState;
 use thumbformer::text::argmax;
 use thumbformer::{Error, Input, LogitsCrc, Mask, Model, Pooling, softmax};
 
-/// A recording as a model reads it.
+/// A recording as input of a model.
 #[derive(Clone, Debug)]
 pub struct Recording {
-    /// The file's name without its extension.
+    /// Name of the file without its extension.
     pub name: String,
-    /// The output that it should be: its name up to the first `_` is a label of the image or the number of an output.
+    /// The right output, if known: the name up to the first `_` is a label of the image or the number of an output.
     pub truth: Option<usize>,
     /// `[seq, n_features]`.
     pub frames: Vec<f32>,
 }
 
-/// What a model made of a recording.
+/// The prediction of a model for a recording.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Prediction {
     /// The recording.
     pub name: String,
     /// The likeliest output.
     pub output: usize,
-    /// Its name, or its number.
+    /// Label of that output, or its number.
     pub label: String,
-    /// Its probability.
+    /// Probability of that output.
     pub probability: f32,
     /// CRC-32 of the outputs.
     pub crc32: u32,
@@ -49,18 +49,18 @@ impl fmt::Display for Prediction {
 /// Reads a recording for a model.
 ///
 /// # Errors
-/// When the model reads no frames, or the file is not what its frames can be made of.
+/// When the model reads no frames, or the file cannot be turned into its frames.
 pub fn read(model: &Model<'_>, file: &Path) -> Result<Recording> {
     let dims = model.dims();
     ensure!(
         dims.options.input == Input::Frames,
-        "the image reads {:?}, no frames: `run` is the command for a language model",
+        "the image reads {:?}, not frames: use `run` for a language model",
         dims.options.input
     );
     let frames = match file.extension().and_then(|extension| extension.to_str()) {
         Some("wav") => sound(model, file)?,
         Some("csv") => numbers(dims.n_features, file)?,
-        _ => bail!("{}: expected a .wav or a .csv file", file.display()),
+        _ => bail!("{}: expected a .wav or .csv file: convert the recording", file.display()),
     };
     let name = file.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let truth = truth(model, name.split('_').next().unwrap_or(""));
@@ -73,8 +73,8 @@ fn truth(model: &Model<'_>, name: &str) -> Option<usize> {
     outputs.clone().find(|&output| model.label(output) == Some(name)).or(number)
 }
 
-/// Frames of sound: several of the front end's make one of the model's. A model of whole clips gets one of its length, cut off or
-/// filled up with silence.
+/// Frames of sound; several of the front end's make one of the model's. For a model of whole clips the sound is cut off or padded
+/// with silence to its length.
 fn sound(model: &Model<'_>, file: &Path) -> Result<Vec<f32>> {
     let dims = model.dims();
     ensure!(
@@ -92,7 +92,8 @@ fn sound(model: &Model<'_>, file: &Path) -> Result<Vec<f32>> {
     Ok(frames)
 }
 
-/// The numbers of a CSV file, line after line; a first line of words is skipped, samples that do not fill a frame are left out.
+/// Numbers of a CSV file, line after line. A first line of words is skipped; samples at the end that do not fill a frame are left
+/// out.
 fn numbers(n_features: usize, file: &Path) -> Result<Vec<f32>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{}: cannot be read", file.display()))?;
     let (mut numbers, mut columns) = (Vec::new(), None);
@@ -101,7 +102,9 @@ fn numbers(n_features: usize, file: &Path) -> Result<Vec<f32>> {
         let row = match row {
             Ok(row) => row,
             Err(_) if index == 0 => continue,
-            Err(error) => bail!("{}, line {}: {error}: expected numbers between commas", file.display(), index + 1),
+            Err(error) => {
+                bail!("{}, line {}: {error}: expected numbers separated by commas", file.display(), index + 1)
+            }
         };
         let expected = *columns.get_or_insert(row.len());
         ensure!(
@@ -113,20 +116,24 @@ fn numbers(n_features: usize, file: &Path) -> Result<Vec<f32>> {
         );
         ensure!(
             n_features.is_multiple_of(expected),
-            "{}: {expected} columns do not divide the model's frames of {n_features} numbers: give a recording of its sensor",
+            "{}: the model's frames of {n_features} numbers are not a multiple of {expected} columns: give a recording of its sensor",
             file.display()
         );
         numbers.extend(row);
     }
     numbers.truncate(numbers.len() - numbers.len() % n_features.max(1));
-    ensure!(!numbers.is_empty(), "{}: no frame of {n_features} numbers in it: record for longer", file.display());
+    ensure!(
+        !numbers.is_empty(),
+        "{}: too short for a frame of {n_features} numbers: record for longer",
+        file.display()
+    );
     Ok(numbers)
 }
 
-/// What a model makes of a recording; of one without a pooling, of its last frame.
+/// Classifies a recording; without a pooling, the outputs of the last frame count.
 ///
 /// # Errors
-/// What the engine refuses, a recording that is too long among it.
+/// Those of the engine, for example for a recording that is too long.
 pub fn classify(model: &Model<'_>, recording: &Recording) -> Result<Prediction, Error> {
     let mut state = HostState::new(model.dims(), model.dims().max_seq);
     let mut session = model.session(state.memory());

@@ -1,4 +1,4 @@
-//! Checkpoint to image: every tensor goes to the writer under the core's name.
+//! Conversion of a checkpoint to an image: every tensor goes to the writer under the core's name.
 
 use anyhow::{Context, Result, bail};
 use thumbformer::image::{ImageWriter, Int4, TokenizerKind, TokenizerTables};
@@ -6,12 +6,12 @@ use thumbformer::{Dims, Input, Mask, Options, Packing, Pooler, Pooling, Position
 use thumbformer_checkpoint as checkpoint;
 use thumbformer_checkpoint::Checkpoint;
 
-/// What an image is made for.
+/// Settings of a conversion.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// The context in tokens; `None`: the checkpoint's own.
+    /// Context in tokens; `None`: the checkpoint's.
     pub max_seq: Option<usize>,
-    /// The cores that its weights are packed for.
+    /// Packing of the weights.
     pub packing: Packing,
 }
 
@@ -21,20 +21,20 @@ impl Default for Settings {
     }
 }
 
-/// Which matrices of the layers become int4; those that it has no answer for become int8.
+/// The int4 matrix of a layer's tensor; `None` where the matrix becomes int8.
 pub type Int4Of<'a> = &'a dyn Fn(usize, Tensor) -> Option<&'a Int4>;
 
-/// Makes an image of a checkpoint, all matrices int8.
+/// Converts a checkpoint to an image with int8 matrices only.
 ///
 /// `progress` is called for each tensor.
 ///
 /// # Errors
-/// What the image cannot express, by name.
+/// For an option that an image cannot express, by name.
 pub fn convert(checkpoint: &Checkpoint, settings: Settings, progress: &mut dyn FnMut(&str)) -> Result<Vec<u32>> {
     convert_with(checkpoint, settings, &|_, _| None, progress)
 }
 
-/// Makes an image of a checkpoint, some matrices int4.
+/// Converts a checkpoint to an image with some int4 matrices.
 ///
 /// # Errors
 /// As [`convert`].
@@ -54,7 +54,7 @@ pub fn convert_with(
     }
     if config.eos.len() > 2 {
         bail!(
-            "{}: eos_token_id has {} tokens, an image holds 2; keep those that end a text in config.json",
+            "{}: eos_token_id has {} tokens, but an image holds 2; keep those that end a text in config.json",
             source(checkpoint),
             config.eos.len()
         );
@@ -78,7 +78,7 @@ pub fn convert_with(
     writer.finish().with_context(|| source(checkpoint))
 }
 
-/// Makes an image of a checkpoint's blocks and final norm alone, without embedding and head: the stream goes in and comes out.
+/// Converts the blocks and the final norm of a checkpoint, without embedding and head: the stream is input and output.
 ///
 /// # Errors
 /// As [`convert`].
@@ -99,7 +99,7 @@ fn dims(checkpoint: &Checkpoint, max_seq: Option<usize>, input: Input) -> Result
     let config = &checkpoint.config;
     let max_seq = max_seq.unwrap_or(config.max_seq);
     if max_seq > config.max_seq {
-        bail!("--max-seq {max_seq}: the checkpoint was trained for a context of {}; give no more", config.max_seq);
+        bail!("--max-seq {max_seq}: the checkpoint was trained for a context of {}; give at most that", config.max_seq);
     }
     let mut dims = config.dims();
     dims.max_seq = max_seq;
@@ -114,7 +114,7 @@ fn dims(checkpoint: &Checkpoint, max_seq: Option<usize>, input: Input) -> Result
     Ok(dims)
 }
 
-/// The options of an image: the checkpoint's, or of its blocks alone.
+/// Options of an image of the whole checkpoint, or of its blocks alone.
 pub fn options(checkpoint: &Checkpoint, input: Input) -> Options {
     let mut options = checkpoint.config.options;
     options.input = input;
@@ -127,7 +127,7 @@ pub fn options(checkpoint: &Checkpoint, input: Input) -> Options {
     options
 }
 
-/// Adds the tensors of a checkpoint that are wanted, and the rotary tables.
+/// Adds the wanted tensors of a checkpoint, and the rotary tables.
 fn add(
     writer: &mut ImageWriter,
     checkpoint: &Checkpoint,
@@ -144,7 +144,7 @@ fn add(
         };
         let mut values = &float.data[..];
         if tensor == Tensor::PositionTable {
-            // A shorter context needs the first rows only.
+            // A shorter context needs only the first rows.
             rows = rows.min(dims.max_seq);
             values = &values[..rows * cols];
         }
@@ -161,14 +161,14 @@ fn add(
     Ok(())
 }
 
-/// Whether the engine computes a checkpoint's network.
+/// Refuses a checkpoint whose network the engine does not compute.
 ///
 /// # Errors
-/// The first option that it lacks, by name.
+/// For the first option that the engine does not support, by name.
 pub fn computed(checkpoint: &Checkpoint) -> Result<()> {
     let options = &checkpoint.config.options;
     let (mask, pooling) = (options.mask, options.pooling);
-    // Of a sequence that comes token by token, the last is at hand.
+    // In a sequence that comes token by token, only the last stream is available.
     if mask == Mask::Causal && matches!(pooling, Pooling::Class | Pooling::Mean) {
         bail!(
             "{}: pooling = {pooling:?} with mask = {mask:?} is not computed by the engine; train with last, or with a \
@@ -179,7 +179,7 @@ pub fn computed(checkpoint: &Checkpoint) -> Result<()> {
     let gates = (0..checkpoint.config.n_layers).filter(|&layer| checkpoint.tensors.get(Tensor::Gate, layer).is_some());
     if gates.count() != if options.gated { checkpoint.config.n_layers } else { 0 } {
         bail!(
-            "{}: layers with and without a gate are not computed by the engine; train all layers alike",
+            "{}: the engine does not support a mix of layers with and without a gate; train all layers alike",
             source(checkpoint)
         );
     }

@@ -1,20 +1,20 @@
-//! `thumbformer features`: the frames of recordings, by the front end that the chip runs; for training scripts.
+//! Frames of recordings, for training scripts, by the on-device front end: `thumbformer features`.
 
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use thumbformer::Error;
 use thumbformer::audio::{LogMel, LogMelConfig, MelBank};
 
-/// Mel filters of the front end for speech.
+/// Number of mel filters of the front end for speech.
 pub const MELS: usize = 20;
 
-/// The front end for speech: what the digits model was trained with.
+/// The front end for speech, with which the digits model was trained.
 pub static SPEECH: MelBank<256, MELS> = thumbformer::mel_bank!(LogMelConfig::SPEECH_8K);
 
-/// The samples of a WAV file: one channel, 16 bits, at the front end's rate.
+/// Samples of a WAV file: one channel, 16 bits, at the front end's rate.
 ///
 /// # Errors
-/// For another kind of file, which the error names.
+/// For any other kind of file; the error names its format.
 pub fn read_wav(file: &Path) -> Result<Vec<i16>> {
     let mut reader = hound::WavReader::open(file).with_context(|| format!("{}: not a WAV file", file.display()))?;
     let spec = reader.spec();
@@ -30,13 +30,13 @@ pub fn read_wav(file: &Path) -> Result<Vec<i16>> {
     let expected = SPEECH.config().sample_rate;
     if spec.sample_rate != expected {
         return Err(Error::SampleRate { found: spec.sample_rate })
-            .with_context(|| format!("{}: the front end for speech is for {expected} Hz", file.display()));
+            .with_context(|| format!("{}: the front end for speech takes {expected} Hz", file.display()));
     }
     let samples: Result<Vec<i16>, _> = reader.samples::<i16>().collect();
-    samples.with_context(|| format!("{}: cut off or damaged", file.display()))
+    samples.with_context(|| format!("{}: cut off or damaged; record or copy it again", file.display()))
 }
 
-/// The frames of a recording, `[frames, MELS]`: as many as are wanted, else as many as it has.
+/// Frames of a recording, `[frames, MELS]`; `None` for as many as the recording has.
 ///
 /// # Errors
 /// When the recording is too short for one frame.

@@ -4,17 +4,17 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Writes a file beside its name first, so that a failure leaves what was there.
+/// Writes a file under a temporary name first, so that a failure leaves the old file in place.
 ///
-/// `inputs`: the files that the bytes were made of.
+/// `inputs`: the files that the bytes were made from.
 ///
 /// # Errors
-/// A file that cannot be written; one that is an input.
+/// For a file that cannot be written, and for one that is an input.
 pub fn write_file(file: &Path, bytes: &[u8], inputs: &[&Path]) -> Result<()> {
-    // A link's target is what gets replaced; a device or a pipe is written to, as a new file in its place would destroy it.
+    // A link stays, its target is replaced. A device or a pipe is written to: a new file in its place would destroy it.
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.into());
     if inputs.iter().any(|input| fs::canonicalize(input).is_ok_and(|input| input == target)) {
-        bail!("{}: is an input of this command; give another file to write to", file.display());
+        bail!("{}: this file is an input of the command; give another output file", file.display());
     }
     let is_special = fs::metadata(&target).is_ok_and(|found| !found.is_file());
     let written = if is_special { fs::write(&target, bytes) } else { replace(&target, bytes) };
@@ -27,7 +27,7 @@ fn replace(target: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let part: PathBuf = target.with_file_name(name);
     let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, target));
     if written.is_err() {
-        // It may not exist.
+        // The file may not exist.
         _ = fs::remove_file(&part);
     }
     written

@@ -1,33 +1,33 @@
-//! What an image is and what it costs.
+//! Contents of an image, and its cost in flash, RAM and multiply-accumulates.
 
 use serde::{Serialize, Serializer};
 use std::fmt;
 use thumbformer::image::layout::{ENCODING_I16, ENCODING_Q4, ENCODING_Q8, VERSION, scale_bytes};
 use thumbformer::{Dims, MAX_BATCH, Model};
 
-/// All numbers of an image; bytes unless a name says otherwise.
+/// A report on an image; sizes are in bytes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Format version.
     pub version: u32,
-    /// How the weights are packed.
+    /// Packing of the weights.
     pub packing: &'static str,
-    /// Kind of the matrices' integers.
+    /// Integer types of the matrices.
     pub quantization: &'static str,
-    /// The dimensions by name.
+    /// Dimensions by name.
     #[serde(serialize_with = "as_map")]
     pub dims: Vec<(&'static str, usize)>,
-    /// Every section.
+    /// All sections.
     pub sections: Vec<Section>,
-    /// Weights, norms included, without tables.
+    /// Number of weights, norms included, without tables.
     pub parameters: usize,
-    /// The image's length: what it takes of the flash.
+    /// Flash that the image takes: its length.
     pub flash: usize,
     /// CRC-32 over the image.
     pub crc32: u32,
-    /// Context that the state is for.
+    /// Context of the state.
     pub max_seq: usize,
-    /// What the state takes of the RAM.
+    /// RAM that the state takes.
     pub ram: Ram,
     /// Multiply-accumulates for one token.
     pub macs: Macs,
@@ -38,7 +38,7 @@ pub struct Report {
 pub struct Section {
     /// The tensor's name.
     pub tensor: String,
-    /// Its layer.
+    /// The tensor's layer.
     pub layer: usize,
     /// `int8`, `int4`, `int16` or `table`.
     pub encoding: &'static str,
@@ -50,7 +50,7 @@ pub struct Section {
     pub bytes: usize,
 }
 
-/// The state's parts.
+/// RAM of the state, by part.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ram {
     /// Keys and values of all layers with their scales.
@@ -59,7 +59,7 @@ pub struct Ram {
     pub activations: usize,
     /// Attention's row of scores, and the logits.
     pub rest: usize,
-    /// All of it: `size_of::<State>()`.
+    /// The whole state: `size_of::<State>()`.
     pub total: usize,
 }
 
@@ -74,7 +74,7 @@ pub struct Macs {
     pub attention_last: usize,
 }
 
-/// Looks at an image with a state for `max_seq` tokens.
+/// Reports on an image with a state for `max_seq` tokens.
 pub fn inspect(model: &Model<'_>, max_seq: usize) -> Report {
     let (dims, image) = (model.dims(), model.image());
     let (mut parameters, mut some_int4) = (0, false);
@@ -120,7 +120,7 @@ pub fn inspect(model: &Model<'_>, max_seq: usize) -> Report {
     }
 }
 
-/// The parts of a state for `max_seq` tokens.
+/// RAM of a state for `max_seq` tokens.
 pub fn ram(dims: &Dims, max_seq: usize) -> Ram {
     let kv_cache = 4 * dims.cache_words(max_seq);
     let rest = 4 * (dims.score_words(max_seq) + dims.logit_words());

@@ -1,13 +1,13 @@
-//! The `thumbformer` command's parts, as functions: what the tests and `cargo xtask` call too.
+//! Parts of the `thumbformer` command as functions, which tests and `cargo xtask` call, too.
 //!
 //! ```text
 //! checkpoint ──► convert ──► image ──┬─► run      text, on the host's engine, which is the chip's
-//!      │                             ├─► inspect  what it costs in flash, RAM and multiply-accumulates
-//!      │                             ├─► explain  what happens inside while it computes
-//!      └─────────── reference ───────┴─► verify   how far the image's logits are from the float model's
+//!      │                             ├─► inspect  cost in flash, RAM and multiply-accumulates
+//!      │                             ├─► explain  intermediate values, shown
+//!      └─────────── reference ───────┴─► verify   distance of the image's logits from the float model's
 //!
 //! recordings ──► classify ──► frames ──► labels; and against the float model: accuracy
-//! WAV files ──► features ──► frames, by the front end that the chip runs: what speech models are trained with
+//! WAV files ──► features ──► frames, by the on-device front end, for the training of speech models
 //! ```
 
 #![deny(clippy::print_stdout)]
@@ -32,14 +32,14 @@ use std::path::Path;
 use thumbformer::text::Tokenizer;
 use thumbformer::{Error, Input, Model};
 
-/// Reads an image's words from a file; [`model`] checks them.
+/// Reads the words of an image from a file; [`model`] checks them.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub fn read_image(file: &Path) -> Result<Vec<u32>> {
     let bytes = std::fs::read(file)
         .with_context(|| format!("{}: cannot be read; make an image with `thumbformer convert`", file.display()))?;
-    // Bytes that do not fill a word become one, so that the length check sees them.
+    // Bytes that do not fill a word are padded to one, so that the length check finds them.
     let (whole, rest) = bytes.as_chunks::<4>();
     let mut words: Vec<u32> = whole.iter().map(|&word| u32::from_le_bytes(word)).collect();
     if !rest.is_empty() {
@@ -50,35 +50,35 @@ pub fn read_image(file: &Path) -> Result<Vec<u32>> {
     Ok(words)
 }
 
-/// Checks an image that came from a file.
+/// Checks an image from a file.
 ///
 /// # Errors
-/// What is wrong with it, with the file's name.
+/// For an invalid image, with the file's name.
 pub fn model<'a>(words: &'a [u32], file: &Path) -> Result<Model<'a>> {
     Model::parse(words).with_context(|| format!("{}", file.display()))
 }
 
-/// The tokens of a text, BOS first.
+/// Tokens of a text, BOS first.
 ///
 /// # Errors
-/// When the vocabulary cannot express the text.
+/// When the vocabulary has no token for a byte of the text.
 pub fn tokens(tokenizer: &Tokenizer<'_>, text: &str) -> Result<Vec<u16>, Error> {
-    // Before merging there is a symbol for each byte at most, and one each for BOS and the space before the text.
+    // Before merging there is at most one symbol for each byte, and one each for BOS and the space before the text.
     let mut tokens = vec![0; text.len() + 2];
     let length = tokenizer.encode(text, true, &mut tokens)?;
     tokens.truncate(length);
     Ok(tokens)
 }
 
-/// Refuses a model that reads frames or streams where a text is given.
+/// Refuses a model that reads no text.
 ///
 /// # Errors
-/// With the commands that are for it.
+/// For a model of frames or streams; the error names the commands for it.
 pub fn reads_text(model: &Model<'_>) -> Result<()> {
     let input = model.dims().options.input;
     ensure!(
         input == Input::Tokens,
-        "the model reads {input:?}, no text: `classify` and `verify --recordings` are for it, and int4 goes without --calibrate"
+        "the model reads {input:?}, not text: use `classify` or `verify --recordings`, and int4 without --calibrate"
     );
     Ok(())
 }

@@ -1,18 +1,18 @@
-//! The names that `--pack` takes: packings, cores, and the boards of this project.
+//! Names for `--pack`: packings, cores, and the boards of this project.
 
 use anyhow::{Result, bail};
 use thumbformer::Packing;
 
-/// Boards and cores with their packing, by name.
+/// Boards and cores with their packing, sorted by name.
 const BOARDS: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/packs.rs"));
 
-/// Cores that none of the boards has.
+/// Cores that are on none of the boards.
 const OTHERS: [(&str, Packing); 3] = [("m23", Packing::M0), ("m35p", Packing::M4), ("m85", Packing::M55)];
 
-/// The packing of a name: `host` or another packing's, a core's (`cortex-m4f`, `m0+`), or a board's.
+/// Packing of a name: of a packing (`host`, …), a core (`cortex-m4f`, `m0+`), or a board.
 ///
 /// # Errors
-/// When there is no such name, with those that are near.
+/// For an unknown name; the error lists similar names.
 pub fn packing(name: &str) -> Result<Packing> {
     let wanted = name.to_lowercase().replace('+', "plus");
     let wanted = wanted.strip_prefix("cortex-").unwrap_or(&wanted);
@@ -28,7 +28,7 @@ fn find(name: &str) -> Option<Packing> {
     packing.or_else(|| OTHERS.iter().find(|(other, _)| *other == name).map(|(_, packing)| *packing))
 }
 
-/// Names that may have been meant, or else those of all packings.
+/// Similar names, or else the names of all packings.
 fn near(wanted: &str) -> String {
     let packings = Packing::ALL.map(Packing::name).join(", ");
     let names =
@@ -45,7 +45,7 @@ fn near(wanted: &str) -> String {
     let near: Vec<&str> = near.into_iter().map(|(_, name)| name).collect();
     match near[..] {
         [] => format!("give {packings}, a core (as cortex-m4f), or a folder of boards/ (`cargo xtask board list`)"),
-        _ => format!("near it are {}; the packings are {packings}", near.join(", ")),
+        _ => format!("similar names are {}; the packings are {packings}", near.join(", ")),
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
     use std::path::Path;
     use thumbformer::Packing;
 
-    /// The names of the folders of boards/ that hold a board, with the packing of their manifest.
+    /// Names of the folders in boards/ that hold a board, with the packing of their manifest.
     fn folders() -> Vec<(String, String)> {
         let boards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards");
         let entries = std::fs::read_dir(boards).expect("boards/").map(|entry| entry.expect("an entry").path());
@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    /// A package is built without the repository: it carries the table.
+    /// The package carries the table, as it is built without the repository.
     #[test]
     fn the_committed_table_is_what_the_manifests_give() {
         let generated = include_str!(concat!(env!("OUT_DIR"), "/packs.rs"));

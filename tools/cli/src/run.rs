@@ -1,4 +1,4 @@
-//! Text from an image, by the engine that the chip runs; step by step what the firmware's demonstration does.
+//! Text generation from an image, with the on-device engine and in the same steps as the firmware's demonstration.
 
 use crate::{reads_text, tokens};
 use anyhow::{Context, Result, bail};
@@ -6,27 +6,27 @@ use thumbformer::state::HostState;
 use thumbformer::text::{Sampler, Sampling};
 use thumbformer::{Error, LogitsCrc, Model};
 
-/// What to generate.
+/// Settings of a generation.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How the text begins.
+    /// The beginning of the text.
     pub prompt: String,
-    /// How tokens are drawn.
+    /// Sampling parameters.
     pub sampling: Sampling,
-    /// What determines the draws.
+    /// Seed of the sampler.
     pub seed: u64,
-    /// Most tokens to draw.
+    /// Maximum number of tokens to draw.
     pub steps: usize,
     /// Context of the state; no more than the model's.
     pub max_seq: usize,
-    /// Whether to go on after an end token.
+    /// True to continue after an end token.
     pub ignore_end: bool,
 }
 
-/// One computed vector of logits and the token that was drawn from it.
+/// One step: a vector of logits, and the token drawn from it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Step {
-    /// From 1.
+    /// Number of the step, from 1.
     pub number: u32,
     /// The token.
     pub token: u16,
@@ -34,34 +34,34 @@ pub struct Step {
     pub crc32: u32,
 }
 
-/// Why a text ended.
+/// The reason that a text ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
     /// The model drew an end token.
     EndToken,
-    /// As many steps as were asked for.
+    /// The requested number of steps was reached.
     Steps,
     /// The context is full.
     ContextFull,
 }
 
-/// What came of it.
+/// The result of a generation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Summary {
-    /// Tokens of the prompt, BOS included.
+    /// Number of tokens of the prompt, BOS included.
     pub prompt_tokens: usize,
-    /// The CRC over the logits of all steps.
+    /// CRC-32 of the logits of all steps.
     pub crc32: u32,
     /// Number of steps.
     pub steps: u32,
-    /// Why it ended.
+    /// The reason that the text ended.
     pub end: End,
 }
 
-/// Generates text: `on_piece` gets the prompt's and the text's bytes as they come, `on_step` every step.
+/// Generates text; `on_piece` is called with the bytes of prompt and text as they come, `on_step` with every step.
 ///
 /// # Errors
-/// When the image has no tokenizer, the prompt does not fit the context, or the engine refuses something.
+/// When the image has no tokenizer, the prompt does not fit the context, or the engine returns an error.
 pub fn generate(
     model: &Model<'_>,
     options: &Options,
@@ -72,7 +72,7 @@ pub fn generate(
     let tokenizer = model.tokenizer().ok_or(Error::NoTokenizer)?;
     let max_seq = options.max_seq;
     if max_seq == 0 || max_seq > model.dims().max_seq {
-        bail!("a context of {max_seq} tokens: the model's is {}; give 1 to that many", model.dims().max_seq);
+        bail!("--max-seq {max_seq}: the model's context is {} tokens; give 1 to that many", model.dims().max_seq);
     }
     let prompt = tokens(&tokenizer, &options.prompt).context("the prompt")?;
     let length = prompt.len();
@@ -81,7 +81,7 @@ pub fn generate(
         let largest = model.dims().max_seq;
         let larger =
             if max_seq < largest { format!(", or give a --max-seq of up to {largest}") } else { String::new() };
-        bail!("the prompt has {length} tokens, the context {max_seq}: shorten the prompt{larger}");
+        bail!("the prompt has {length} tokens, but the context holds {max_seq}: shorten the prompt{larger}");
     }
     let mut sampler = Sampler::new(options.sampling, options.seed)?;
     let mut state = HostState::new(model.dims(), max_seq);

@@ -1,4 +1,4 @@
-//! Standard output that never panics: a closed pipe ends the command quietly, a full disk is an error.
+//! Standard output without panics: a closed pipe ends the command quietly, a full disk is an error.
 //!
 //! ```text
 //! writeln!(stdout(), …)? ──► error ──► exit(result) ──► closed pipe: nothing is said, status 141; else `error: …`, status 1
@@ -8,11 +8,11 @@ use anyhow::Result;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-/// Status of a command whose reader has gone: what a shell reports of a program that SIGPIPE ended. It is no success, as the rest of
-/// the work was not done.
+/// Exit status of a command whose reader has gone, as a shell reports for a program that SIGPIPE ended. It is not a success: the
+/// rest of the work was not done.
 const CLOSED: u8 = 141;
 
-/// Standard output; an error names it.
+/// Standard output whose errors name it.
 pub struct Stdout(io::Stdout);
 
 /// Standard output of this process.
@@ -34,14 +34,14 @@ fn named(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("standard output cannot be written: {error}"))
 }
 
-/// The exit status of a command, whose error is printed; what is still buffered is written first, as the runtime would ignore its errors.
+/// Exit status of a command; prints its error. Buffered output is written first, as the runtime would ignore its errors.
 pub fn exit(result: Result<()>) -> ExitCode {
     let result = result.and_then(|()| Ok(stdout().flush()?));
     let Err(error) = result else { return ExitCode::SUCCESS };
     if error.chain().any(|cause| cause.downcast_ref().is_some_and(is_closed)) {
         return ExitCode::from(CLOSED);
     }
-    // Nobody is left to be told when standard error is closed too.
+    // When standard error is closed too, there is nowhere to report to.
     _ = writeln!(io::stderr(), "error: {error:#}");
     ExitCode::FAILURE
 }

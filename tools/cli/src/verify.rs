@@ -1,4 +1,4 @@
-//! How far an image's logits are from the float model's, over a text.
+//! Accuracy of a language model's image: its logits against the float model's, over a text.
 //!
 //! ```text
 //! text ──► documents ──► tokens ──┬─► Session::decode     ──► logits ──┐
@@ -16,79 +16,79 @@ use thumbformer_checkpoint::Checkpoint;
 use thumbformer_reference::Reference;
 use thumbformer_reference::metrics::{Sqnr, kl_divergence, log_softmax};
 
-/// A line that ends a document.
+/// The line that ends a document.
 pub const SEPARATOR: &str = "<|end|>";
 
-/// What an image must reach.
+/// Accuracy bounds of an image.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Bounds {
-    /// Least part of the positions where both find the same token the likeliest.
+    /// Minimum top-1 agreement: the fraction of positions where both models find the same token the likeliest.
     pub top1: f64,
-    /// Largest mean divergence, in nats.
+    /// Maximum mean KL divergence, in nats.
     pub kl: f64,
-    /// Largest difference of the perplexities, as a part of the float model's.
+    /// Maximum difference of the perplexities, as a fraction of the float model's.
     pub perplexity: f64,
-    /// Least ratio of signal to noise of the logits, in decibels.
+    /// Minimum signal-to-quantization-noise ratio of the logits, in decibels.
     pub sqnr: f64,
 }
 
 impl Bounds {
-    /// What an image of int8 matrices must reach.
+    /// Bounds of an image with int8 matrices only.
     pub const INT8: Bounds = Bounds { top1: 0.97, kl: 0.005, perplexity: 0.01, sqnr: 30.0 };
-    /// What an image with int4 matrices must reach.
+    /// Bounds of an image with int4 matrices.
     pub const INT4: Bounds = Bounds { top1: 0.93, kl: 0.03, perplexity: 0.03, sqnr: 21.0 };
 
-    /// The bounds for the integers of an image.
+    /// The bounds for an image, by its quantization.
     pub const fn of(model: &Model<'_>) -> Bounds {
         if model.image().has_int4() { Bounds::INT4 } else { Bounds::INT8 }
     }
 }
 
-/// What part of a text is used.
+/// The part of a text that is used.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Selection {
-    /// Only the last so many documents.
+    /// Number of documents, counted from the end; `None`: all.
     pub last: Option<usize>,
-    /// Stop after the document that reaches so many tokens.
+    /// Number of tokens after which no further document is taken; `None`: no limit.
     pub max_tokens: Option<usize>,
 }
 
-/// What was found.
+/// The result of a comparison.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct Report {
-    /// Documents.
+    /// Number of documents.
     pub documents: usize,
-    /// Positions at which logits were compared.
+    /// Number of positions at which logits were compared.
     pub tokens: usize,
-    /// Part of them where both find the same token the likeliest.
+    /// Top-1 agreement: the fraction of positions where both models find the same token the likeliest.
     pub top1: f64,
-    /// Mean divergence of the float model's distribution from the image's, in nats.
+    /// Mean KL divergence of the float model's distribution from the image's, in nats.
     pub kl: f64,
     /// Perplexity of the float model over the next tokens.
     pub reference_perplexity: f64,
-    /// Perplexity of the image.
+    /// Perplexity of the image over the next tokens.
     pub perplexity: f64,
-    /// Ratio of signal to noise of the logits, in decibels.
+    /// Signal-to-quantization-noise ratio of the logits, in decibels.
     pub sqnr: f64,
 }
 
-/// A measured value beside its bound.
+/// A metric with its bound.
 pub struct Line {
-    /// What was measured.
+    /// Name of the metric.
     pub name: &'static str,
-    /// What came out, and what was demanded.
+    /// The measured value and its bound.
     pub text: String,
-    /// Whether the bound is kept.
+    /// True if the value is within its bound.
     pub ok: bool,
 }
 
 impl Report {
-    /// Difference of the perplexities as a part of the float model's.
+    /// Difference of the perplexities, as a fraction of the float model's.
     pub fn perplexity_change(&self) -> f64 {
         self.perplexity / self.reference_perplexity - 1.0
     }
 
-    /// Every metric with its bound. A value that is not a number keeps no bound.
+    /// Every metric with its bound. NaN is within no bound.
     pub fn lines(&self, bounds: &Bounds) -> Vec<Line> {
         let change = self.perplexity_change();
         vec![
@@ -121,7 +121,7 @@ impl Report {
         ]
     }
 
-    /// Whether every bound is kept.
+    /// True if every metric is within its bound.
     pub fn keeps(&self, bounds: &Bounds) -> bool {
         self.lines(bounds).iter().all(|line| line.ok)
     }
@@ -133,10 +133,10 @@ impl fmt::Display for Line {
     }
 }
 
-/// The documents of a text as tokens: BOS, text, end token; cut at the model's context.
+/// Documents of a text as tokens: BOS, text, end token; cut at the model's context.
 ///
 /// # Errors
-/// When the image has no tokenizer, or nothing is left to compare.
+/// When the image has no tokenizer, or no document is left to compare.
 pub fn documents(model: &Model<'_>, text: &str, selection: Selection) -> Result<Vec<Vec<u16>>> {
     reads_text(model)?;
     let tokenizer = model.tokenizer().ok_or(Error::NoTokenizer)?;
@@ -148,7 +148,7 @@ pub fn documents(model: &Model<'_>, text: &str, selection: Selection) -> Result<
             break;
         }
         let mut tokens = tokens(&tokenizer, text)?;
-        // The document's end is part of what a model predicts.
+        // The model predicts the end of a document, too.
         tokens.extend(tokenizer.end());
         tokens.truncate(model.dims().max_seq + 1);
         if tokens.len() > 1 {
@@ -156,7 +156,7 @@ pub fn documents(model: &Model<'_>, text: &str, selection: Selection) -> Result<
             documents.push(tokens);
         }
     }
-    ensure!(!documents.is_empty(), "the text has no document of at least two tokens: give a longer one");
+    ensure!(!documents.is_empty(), "the text has no document of at least two tokens: give a longer text");
     Ok(documents)
 }
 
@@ -171,10 +171,10 @@ struct Sums {
     sqnr: Sqnr,
 }
 
-/// Compares an image with the checkpoint that it came from; `progress` is told the tokens of every finished document.
+/// Compares an image with its checkpoint; `progress` is called with the number of tokens of every finished document.
 ///
 /// # Errors
-/// When image and checkpoint are of different models, or an engine refuses a document.
+/// When image and checkpoint are of different models, or the engine or the reference refuses a document.
 pub fn verify(
     model: &Model<'_>,
     checkpoint: &Checkpoint,
@@ -203,7 +203,7 @@ pub fn verify(
     for result in results {
         done.extend(result?);
     }
-    // In the documents' order, so that a sum of floats does not depend on which thread was faster.
+    // In the documents' order, so that a sum of floats does not depend on the threads' speed.
     done.sort_by_key(|(index, _)| *index);
     let mut all = Sums::default();
     for (_, sums) in &done {
@@ -255,7 +255,7 @@ pub(crate) fn likeliest(logits: &[f64]) -> usize {
     best
 }
 
-/// Image and checkpoint must be the same model; the context may be shorter in the image.
+/// Refuses an image and a checkpoint of different models; the image's context may be shorter.
 pub(crate) fn same_shape(model: &Model<'_>, checkpoint: &Checkpoint) -> Result<()> {
     convert::computed(checkpoint)?;
     let (dims, config) = (model.dims(), &checkpoint.config);

@@ -1,4 +1,4 @@
-//! `convert --calibrate` says which method made the integers of an image, and falls back where the better one has too little text.
+//! `convert --calibrate` prints the method that made an image's integers, and falls back where the better one has too little text.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ const STORY: &str = "Once upon a time, there was a little girl named Lily. She l
     ball.\" Lily wanted to help. They looked for the ball all day. At last, they found it under a tree. The dog was happy. \
     Lily and the dog were best friends. They went home and told her mom about the ball. Her mom was proud of Lily.\n<|end|>\n";
 
-/// What the command says of a text.
+/// Output of the command for a text.
 fn said(folder: &Path, stories: usize, steps: &str) -> String {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     let (text, image) = (folder.join("text.txt"), folder.join("image.tbf"));

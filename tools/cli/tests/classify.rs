@@ -109,7 +109,7 @@ fn what_cannot_be_classified_is_refused_by_name() {
         (&image, file("words.csv", "1,2\n3,x\n"), &["words.csv, line 2"]),
         (&image, file("ragged.csv", "1,2\n3\n"), &["ragged.csv, line 2", "expected 2", "found 1"]),
         (&image, file("seven.csv", "1,2,3,4,5,6,7\n"), &["seven.csv", "7 columns", "40"]),
-        (&image, file("empty.csv", "a,b\n1,2\n"), &["empty.csv", "no frame of 40"]),
+        (&image, file("empty.csv", "a,b\n1,2\n"), &["empty.csv", "too short for a frame of 40"]),
         (&stories, wav("ok.wav", 8000, 8000), &["Tokens", "run"]),
     ];
     for (image, recording, words) in table {
@@ -165,7 +165,7 @@ fn a_text_is_refused_by_a_model_of_frames_with_the_commands_that_are_for_it() {
         let output =
             Command::new(env!("CARGO_BIN_EXE_thumbformer")).args(&arguments).output().expect("the command starts");
         let message = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && message.contains("reads Frames, no text"), "{arguments:?}: {message}");
+        assert!(!output.status.success() && message.contains("reads Frames, not text"), "{arguments:?}: {message}");
         assert!(message.contains("verify --recordings"), "{message}");
     }
 }

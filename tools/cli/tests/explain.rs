@@ -1,4 +1,4 @@
-//! What `thumbformer explain` shows is what the engine computes, and what it cannot show it refuses by name.
+//! `thumbformer explain` shows the values that the engine computes, and refuses by name what it cannot show.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@ use thumbformer_cli::convert::{Settings, convert, convert_blocks};
 use thumbformer_reference::Reference;
 use thumbformer_reference::metrics::Sqnr;
 
-/// What goes in and comes out of a random checkpoint.
+/// Input and output of a random checkpoint.
 #[derive(Clone, Copy, PartialEq)]
 enum Ends {
     /// Frames that are the stream already, which comes out: blocks alone.
@@ -156,7 +156,7 @@ impl Sequence {
         }
     }
 
-    /// What the float reference computes: an output for each part, or one for all.
+    /// Outputs of the float reference: one for each part, or one for all.
     fn expected(&self, checkpoint: &Checkpoint) -> Vec<Vec<f64>> {
         self.expected_masked(checkpoint, &[true; MAX_SEQ])
     }
@@ -178,7 +178,7 @@ impl Sequence {
         .expect("a sequence")
     }
 
-    /// What the engine computes, as the reference has it.
+    /// Outputs of the engine, in the form of the reference's.
     fn found(&self, model: &Model<'_>, checkpoint: &Checkpoint, batch: usize) -> Vec<Vec<f32>> {
         let mut state = HostState::with_batch(model.dims(), MAX_SEQ, batch);
         let mut session = model.session(state.memory());
@@ -206,7 +206,7 @@ impl Sequence {
 /// The least ratio of signal to noise that int8 gives, in decibels.
 const FLOOR: f64 = 28.0;
 
-/// Where the largest of several numbers stands, and by how much it is larger than the next.
+/// Index of the largest of several numbers, and by how much it is larger than the next.
 fn winner(values: &[f64]) -> (usize, f64) {
     let (mut best, mut second) = (0, f64::NEG_INFINITY);
     for (index, &value) in values.iter().enumerate().skip(1) {

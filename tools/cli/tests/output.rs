@@ -62,7 +62,7 @@ fn convert_never_writes_over_what_it_reads() {
         let output = checkpoint.join(output);
         let ended = thumbformer(&["convert", &path(&checkpoint), "-o", &path(&output)]).output().expect("it starts");
         let said = String::from_utf8_lossy(&ended.stderr);
-        assert!(!ended.status.success() && said.contains("is an input of this command"), "{output:?}: {said}");
+        assert!(!ended.status.success() && said.contains("is an input of the command"), "{output:?}: {said}");
     }
     assert_eq!(std::fs::read(&weights).expect("weights"), before);
     // Beside the checkpoint, and again over the older image.

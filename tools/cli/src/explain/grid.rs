@@ -1,23 +1,23 @@
-//! A grid of tokens, as letters and as cells.
+//! A grid of tokens, printed as letters or drawn as cells.
 
 use super::svg::Svg;
 use std::fmt::Write;
 
-/// Rows of cells, one for each token; each cell in tenths, from 0 to 10.
+/// A grid with a column for each token; each cell in tenths, from 0 to 10.
 pub struct Grid {
-    /// What stands above it.
+    /// Title above the grid.
     pub title: String,
-    /// The tokens' names.
+    /// Names of the tokens.
     pub columns: Vec<String>,
-    /// Names of the rows, and their cells.
+    /// Rows: name and cells.
     pub rows: Vec<(String, Vec<u8>)>,
 }
 
-/// Pixels of a cell with names around it.
+/// Side of a cell in a grid with names, in pixels.
 const CELL: f64 = 16.0;
 
 impl Grid {
-    /// The grid in letters: `·` for 0, `#` for 10. The columns have numbers, as names are too wide.
+    /// The grid as text: `·` for 0, `#` for 10. Columns are numbered, as names are too wide.
     pub fn text(&self) -> String {
         let mut text = format!("{}\n", self.title);
         let width = self.rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
@@ -39,7 +39,7 @@ impl Grid {
         text
     }
 
-    /// Draws it with its names, the corner of the cells at `x`, `y`; returns where its right and lower edges are.
+    /// Draws the grid with its names, the corner of the cells at `x`, `y`; returns its right and lower edges.
     pub fn draw(&self, svg: &mut Svg, colour: &str, (x, y): (f64, f64)) -> (f64, f64) {
         let (columns, rows) = (self.columns.len(), self.rows.len());
         for (index, name) in self.columns.iter().enumerate() {
@@ -50,7 +50,7 @@ impl Grid {
         }
         self.cells(svg, colour, (x, y), CELL);
         let (width, height) = (CELL * columns as f64, CELL * rows as f64);
-        // Lines of the background part the cells.
+        // Lines in the background's colour separate the cells.
         for column in 1..columns {
             let x = x + CELL * column as f64;
             svg.line("gap", [(x, y), (x, y + height)]);
@@ -63,7 +63,7 @@ impl Grid {
         (x + width, y + height)
     }
 
-    /// Draws the cells alone.
+    /// Draws only the cells.
     pub fn cells(&self, svg: &mut Svg, colour: &str, corner: (f64, f64), size: f64) {
         for strength in 1..=10_u8 {
             let cells = self.rows.iter().enumerate().flat_map(|(row, (_, cells))| {

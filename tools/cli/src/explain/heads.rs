@@ -1,4 +1,4 @@
-//! Where heads look: the probabilities that each head of each layer gives the tokens it sees.
+//! Attention of the heads: the probabilities that each head of each layer gives the tokens it sees.
 
 use super::grid::Grid;
 use super::recording::{Recording, Sequence};
@@ -9,10 +9,10 @@ use std::fmt::Write;
 use thumbformer::observe::Point;
 use thumbformer::{Dims, Model};
 
-/// Shows where heads look.
+/// Shows the attention of the heads.
 ///
 /// # Errors
-/// What the arguments name and is not there.
+/// For an image, token, layer or head that does not exist.
 pub fn heads(arguments: &Heads) -> Result<Page> {
     let reads = (arguments.text.as_deref(), arguments.recording.as_deref());
     with_model(arguments.model.as_deref(), reads, |model, sequence| page(model, sequence, arguments))
@@ -66,8 +66,8 @@ fn page(model: &Model<'_>, sequence: &Sequence, arguments: &Heads) -> Result<Pag
     Ok(Page { text, svg: overview(&recording, sequence.len(), &layers, &heads) })
 }
 
-/// What a head gives the first token, the token before and the token itself, in the mean over all tokens for which these are
-/// three; `None` without such a token.
+/// Mean probability that a head gives the first token, the previous token and the token itself, over all tokens for which these are
+/// three different ones; `None` without such a token.
 fn habits(rows: &[Vec<f32>]) -> Option<[f64; 3]> {
     let mut sums = [0.0; 3];
     let mut count = 0_usize;
@@ -80,15 +80,16 @@ fn habits(rows: &[Vec<f32>]) -> Option<[f64; 3]> {
     (count > 0).then(|| sums.map(|sum| sum / count as f64))
 }
 
-/// The three tokens that are looked at most, and how much.
+/// The three tokens with the highest probabilities, and these.
 fn most(row: &[f32]) -> impl Iterator<Item = (usize, f32)> {
     let mut seen: Vec<(usize, f32)> = row.iter().copied().enumerate().collect();
-    // Stable: of equals the first.
+    // Stable: among equals the first.
     seen.sort_by(|(_, x), (_, y)| y.total_cmp(x));
     seen.into_iter().take(3)
 }
 
-/// How far the sums of observed values by observed probabilities are from what was observed to be gathered, as a part of it.
+/// Distance of the context computed here, observed probabilities times observed values, from the observed context, as a fraction
+/// of it.
 fn gathered_otherwise(recording: &Recording, dims: &Dims) -> f64 {
     let (width, group) = (dims.head_dim, dims.n_heads / dims.n_kv_heads);
     let (mut far, mut all) = (0.0, 0.0);
@@ -110,7 +111,7 @@ fn gathered_otherwise(recording: &Recording, dims: &Dims) -> f64 {
     (far / all.max(f64::MIN_POSITIVE)).sqrt()
 }
 
-/// Probabilities as a square in tenths, a row for each token that looks; what it does not see is 0.
+/// Probabilities as a square in tenths, a row for each query token; tokens that it does not see have 0.
 fn square(rows: &[Vec<f32>], name: impl Fn(usize) -> String) -> Grid {
     let tenths = |p: f32| (10.0 * p).round() as u8;
     let cells = |row: &Vec<f32>| (0..rows.len()).map(|seen| row.get(seen).map_or(0, |&p| tenths(p))).collect();
@@ -121,7 +122,7 @@ fn square(rows: &[Vec<f32>], name: impl Fn(usize) -> String) -> Grid {
     }
 }
 
-/// All that one head looks at.
+/// Attention of one head.
 fn one(recording: &Recording, sequence: &Sequence, layer: usize, head: usize) -> Page {
     let mut grid = square(recording.attention(layer, head), |token| sequence.name(token));
     grid.title = format!("layer {layer}, head {head}: each row looks at the columns; tenths, · below 5 %, # from 95 %");
@@ -137,7 +138,7 @@ fn one(recording: &Recording, sequence: &Sequence, layer: usize, head: usize) ->
 
 /// A small square for every head.
 fn overview(recording: &Recording, tokens: usize, layers: &[usize], heads: &[usize]) -> String {
-    // All of them fit a page.
+    // All heads fit a page.
     let cell = (90.0 / tokens as f64).clamp(1.0, 8.0);
     let side = cell * tokens as f64;
     let mut svg = Svg::new(

@@ -1,4 +1,4 @@
-//! Reduce and map: one token is changed, and every number that is another one after it is found.
+//! Reduce and map: changes one token and finds every value that differs after it.
 //!
 //! ```text
 //! sequence ────────────► engine ─► recording ─┐
@@ -14,10 +14,10 @@ use anyhow::Result;
 use thumbformer::observe::Point;
 use thumbformer::{Mask, Model, NormPlace};
 
-/// Shows how far a change of one token gets.
+/// Shows how far a change of one token spreads.
 ///
 /// # Errors
-/// What the arguments name and is not there.
+/// For an image, token or layer that does not exist.
 pub fn mix(arguments: &Mix) -> Result<Page> {
     let image = arguments.model.as_deref();
     let reads = (arguments.text.as_deref(), arguments.recording.as_deref());
@@ -35,7 +35,7 @@ pub fn mix(arguments: &Mix) -> Result<Page> {
     Ok(Page { text: texts.join("\n") + legend, svg: picture(&grids) })
 }
 
-/// Which tokens differ at each point of a layer and after the others.
+/// Tokens that differ at each point of a layer, and in the stream after each later layer.
 fn grid(name: &str, model: &Model<'_>, sequence: &Sequence, token: Option<&str>, layer: usize) -> Result<Grid> {
     let dims = model.dims();
     in_range("layer", layer, dims.n_layers)?;
@@ -47,7 +47,7 @@ fn grid(name: &str, model: &Model<'_>, sequence: &Sequence, token: Option<&str>,
         let [before, after] = [vectors(&recordings[0]), vectors(&recordings[1])];
         let cells = before.iter().zip(&after).map(|(before, after)| if same(before, after) { 0 } else { 10 });
         let cells: Vec<u8> = cells.collect();
-        // A model does not have every point.
+        // Some models lack some points.
         if !cells.is_empty() {
             rows.push((name.to_string(), cells));
         }

@@ -1,11 +1,11 @@
-//! What happens inside of a transformer, shown by the engine of the chip while it computes: `docs/lesson.md` is built on it.
+//! Intermediate values of a transformer, shown by the on-device engine while it computes; `docs/lesson.md` is built on them.
 //!
 //! ```text
-//! text or random streams ──► Session, with a Recording that looks on ──┬─► stream  what the norms leave of the input
-//!                                                                      ├─► mix     how far a change of one token gets
-//!                                                                      └─► heads   where every head looks
+//! text or random streams ──► Session, observed by a Recording ──┬─► stream  the part of the input that each norm keeps
+//!                                                                ├─► mix     spread of a change of one token
+//!                                                                └─► heads   attention of every head
 //! ```
-//! Each gives a page of text and a picture; the same input gives the same bytes of both on every machine.
+//! Each makes a page of text and a picture; the same input gives the same bytes of both on every machine.
 
 mod grid;
 mod heads;
@@ -26,16 +26,16 @@ use std::path::{Path, PathBuf};
 pub use stream::stream;
 use thumbformer::Model;
 
-/// The default language model, seen from the project's folder.
+/// Path of the default language model, from the repository's folder.
 const MODEL: &str = "models/stories/stories.tbf";
 
-/// What the default language model reads.
+/// Text for the default language model.
 pub const SENTENCE: &str = "The animal didn't cross the street because it was too wide.";
 
-/// What one lesson shows.
+/// A page of the lesson.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Page {
-    /// For a terminal.
+    /// Text for a terminal.
     pub text: String,
     /// The picture, as SVG.
     pub svg: String,
@@ -44,16 +44,16 @@ pub struct Page {
 /// The arguments of `stream`.
 #[derive(Args, Default)]
 pub struct Stream {
-    /// A language model's image; by default random weights, with the norms in both places
+    /// Language model's image [default: random weights, once with each place of the norms]
     #[arg(long, value_name = "IMAGE")]
     pub model: Option<PathBuf>,
-    /// What the language model reads
+    /// Text for the language model
     #[arg(long, requires = "model")]
     pub text: Option<String>,
-    /// What a model of frames reads: a WAV or CSV file, as `classify` takes it
+    /// Recording for a model of frames: a WAV or CSV file, as for `classify`
     #[arg(long, requires = "model", conflicts_with = "text", value_name = "FILE")]
     pub recording: Option<PathBuf>,
-    /// The layer whose steps are shown in numbers
+    /// Layer whose steps are shown in numbers
     #[arg(long, default_value_t = 0)]
     pub layer: usize,
     /// Writes the picture
@@ -64,19 +64,19 @@ pub struct Stream {
 /// The arguments of `mix`.
 #[derive(Args, Default)]
 pub struct Mix {
-    /// An image; by default the stories' model, then random blocks that see the whole sequence
+    /// Image [default: the stories model, then random blocks that see the whole sequence]
     #[arg(long, value_name = "IMAGE")]
     pub model: Option<PathBuf>,
-    /// What a language model reads
+    /// Text for a language model
     #[arg(long)]
     pub text: Option<String>,
-    /// What a model of frames reads: a WAV or CSV file, as `classify` takes it
+    /// Recording for a model of frames: a WAV or CSV file, as for `classify`
     #[arg(long, requires = "model", conflicts_with = "text", value_name = "FILE")]
     pub recording: Option<PathBuf>,
-    /// The token that is changed, by its number or its text; by default one a third into the sequence
+    /// Token to change, by its number or its text [default: one a third into the sequence]
     #[arg(long)]
     pub token: Option<String>,
-    /// The layer whose points are shown
+    /// Layer whose points are shown
     #[arg(long, default_value_t = 0)]
     pub layer: usize,
     /// Writes the picture
@@ -87,22 +87,22 @@ pub struct Mix {
 /// The arguments of `heads`.
 #[derive(Args, Default)]
 pub struct Heads {
-    /// An image; by default the stories' model
+    /// Image [default: the stories model]
     #[arg(long, value_name = "IMAGE")]
     pub model: Option<PathBuf>,
-    /// What a language model reads
+    /// Text for a language model
     #[arg(long)]
     pub text: Option<String>,
-    /// What a model of frames reads: a WAV or CSV file, as `classify` takes it
+    /// Recording for a model of frames: a WAV or CSV file, as for `classify`
     #[arg(long, requires = "model", conflicts_with = "text", value_name = "FILE")]
     pub recording: Option<PathBuf>,
-    /// The token that looks, by its number or its text; by default the last one
+    /// Query token, by its number or its text [default: the last one]
     #[arg(long)]
     pub token: Option<String>,
-    /// Only this layer
+    /// Layer to show [default: all]
     #[arg(long)]
     pub layer: Option<usize>,
-    /// Only this head; together with --layer: all that it looks at
+    /// Head to show [default: all]; with --layer: its attention from every token
     #[arg(long)]
     pub head: Option<usize>,
     /// Writes the picture
@@ -110,7 +110,7 @@ pub struct Heads {
     pub svg: Option<PathBuf>,
 }
 
-/// An image, or the default one, and the function's result for its model and what it reads.
+/// Loads an image, or the default one, and calls the function with its model and its input.
 fn with_model<T>(
     image: Option<&Path>,
     (text, recording): (Option<&str>, Option<&Path>),
@@ -119,7 +119,9 @@ fn with_model<T>(
     let file = image.unwrap_or(Path::new(MODEL));
     let words = match image {
         Some(_) => read_image(file),
-        None => read_image(file).context("the default model; run this in the project's folder, or give --model IMAGE"),
+        None => {
+            read_image(file).context("the default model; run this in the repository's folder, or give --model IMAGE")
+        }
     }?;
     let model = model(&words, file)?;
     let name = || file.display().to_string();

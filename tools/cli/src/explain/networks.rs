@@ -1,4 +1,4 @@
-//! The lesson's own networks: random weights, so that nothing but their construction shows.
+//! Networks of the lesson, with random weights, so that only their structure shows.
 
 use crate::convert::{Settings, convert_blocks};
 use anyhow::Result;
@@ -7,14 +7,14 @@ use thumbformer_checkpoint::{Checkpoint, Config, Input, Options, Tensor, Tensors
 
 pub use thumbformer_checkpoint::NormPlace as Place;
 
-/// What the networks differ in; weights and input are the same.
+/// Structure of a network; all have the same weights and input.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// Blocks.
+    /// Number of blocks.
     pub n_layers: usize,
-    /// Where the norms stand.
+    /// Place of the norms.
     pub place: Place,
-    /// Whether attention adds anything: without, its output matrix is zero.
+    /// True if attention adds to the stream; otherwise its output matrix is zero.
     pub attention: bool,
 }
 
@@ -49,7 +49,7 @@ impl Shape {
                 tensors[(Tensor::AttentionOutput, layer)].data.fill(0.0);
             }
         }
-        // The stream goes in as it is.
+        // The stream is the input, unchanged.
         let mut identity = random.tensor("identity", &[D_MODEL, D_MODEL], 0.0, 0.0);
         identity.data.iter_mut().step_by(D_MODEL + 1).for_each(|x| *x = 1.0);
         tensors.insert(Tensor::Embedding, 0, identity);

@@ -1,4 +1,4 @@
-//! A sequence goes through the engine, and all that an observer sees of it is kept.
+//! A recording of all values that an observer sees while a sequence goes through the engine.
 
 use crate::explain::SENTENCE;
 use crate::explain::networks::streams;
@@ -10,31 +10,31 @@ use thumbformer::observe::{AttentionRow, Observer, Point, Vector};
 use thumbformer::state::HostState;
 use thumbformer::{Error, Input, Mask, Model, NormPlace};
 
-/// What a model reads.
+/// Input sequence of a model.
 #[derive(Clone, Debug)]
 pub enum Sequence {
-    /// Tokens, and the text of each.
+    /// Tokens, and the text of each token.
     Tokens(Vec<u16>, Vec<String>),
     /// Streams, `[seq][d_model]`.
     Streams(Vec<Vec<f32>>),
-    /// Frames, `[seq][n_features]`, and whether a class token stands before them.
+    /// Frames, `[seq][n_features]`; true if a class token stands before them.
     Frames(Vec<Vec<f32>>, bool),
 }
 
-/// How long a random sequence is, if the context has room for it.
+/// Length of a random sequence, if the context has room for it.
 const LENGTH: usize = 12;
 
 impl Sequence {
-    /// A text for a language model, by default [`SENTENCE`]; for a model of streams, random numbers; for a model of frames, a
-    /// recording.
+    /// A sequence for a model: for a language model a text, by default [`SENTENCE`]; for a model of streams random numbers; for a
+    /// model of frames a recording.
     ///
     /// # Errors
-    /// When the text is empty, does not fit the context, or the model reads none.
+    /// When the text is empty or does not fit the context, or the model reads another kind of input.
     pub fn of(model: &Model<'_>, text: Option<&str>, recording: Option<&Path>) -> Result<Sequence> {
         let (dims, max_seq) = (model.dims(), model.dims().max_seq);
         match dims.options.input {
             Input::Tokens | Input::Stream if recording.is_some() => {
-                bail!("the model reads no frames; leave --recording out")
+                bail!("the model reads no frames; leave out --recording")
             }
             Input::Tokens => {
                 let text = text.unwrap_or(SENTENCE);
@@ -42,8 +42,11 @@ impl Sequence {
                 let tokenizer = model.tokenizer().ok_or(Error::NoTokenizer)?;
                 let tokens = tokens(&tokenizer, text).context("--text")?;
                 let length = tokens.len();
-                ensure!(length <= max_seq, "--text has {length} tokens, the context {max_seq}; give a shorter text");
-                // Without the token before, which would take the space off the first word.
+                ensure!(
+                    length <= max_seq,
+                    "--text has {length} tokens, but the context holds {max_seq}; give a shorter text"
+                );
+                // Without the token before, which would remove the first word's space.
                 let shown = |&token: &u16| match tokenizer.bos() {
                     Some(bos) if bos == token => "<bos>".into(),
                     _ => shown(tokenizer.piece(token, token)),
@@ -51,9 +54,9 @@ impl Sequence {
                 let pieces = tokens.iter().map(shown);
                 Ok(Sequence::Tokens(tokens.clone(), pieces.collect()))
             }
-            Input::Stream if text.is_some() => bail!("the model reads streams, no tokens; leave --text out"),
+            Input::Stream if text.is_some() => bail!("the model reads streams, not tokens; leave out --text"),
             Input::Stream => Ok(Sequence::Streams(streams(dims.d_model, LENGTH.min(max_seq)))),
-            _ if text.is_some() => bail!("the model reads frames, no tokens; give a --recording"),
+            _ if text.is_some() => bail!("the model reads frames, not tokens; give a --recording"),
             _ => {
                 let file = recording.context("the model reads frames; give a --recording")?;
                 let frames = classify::read(model, file)?.frames;
@@ -63,7 +66,7 @@ impl Sequence {
         }
     }
 
-    /// Tokens.
+    /// Number of tokens.
     pub fn len(&self) -> usize {
         match self {
             Sequence::Tokens(tokens, _) => tokens.len(),
@@ -72,12 +75,12 @@ impl Sequence {
         }
     }
 
-    /// Whether there is none; [`of`](Sequence::of) makes none of this kind.
+    /// True if the sequence has no tokens, which [`of`](Sequence::of) rules out.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What a token is called: its text with its number, or the number alone.
+    /// Name of a token: its text with its number, or the number alone.
     pub fn name(&self, token: usize) -> String {
         match self {
             Sequence::Tokens(_, pieces) => pieces.get(token).map_or(String::new(), String::clone),
@@ -86,10 +89,10 @@ impl Sequence {
         }
     }
 
-    /// A token by its number or its text; the last one of several.
+    /// Finds a token by its number or its text; the last of several.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is no such token.
     pub fn find(&self, wanted: &str) -> Result<usize> {
         let last = self.len() - 1;
         if let Ok(number) = wanted.parse::<usize>() {
@@ -102,8 +105,7 @@ impl Sequence {
         found.with_context(|| format!("--token {wanted:?}: the tokens are {}, or 0 to {last}", names.join(" ")))
     }
 
-    /// The same sequence with another token in one place: the next one of the vocabulary, or the frame or stream with its
-    /// sign turned.
+    /// The same sequence with one token changed: to the next one of the vocabulary; a frame or stream is negated.
     pub fn changed(&self, token: usize, vocab: usize) -> Sequence {
         let mut changed = self.clone();
         match &mut changed {
@@ -119,20 +121,20 @@ impl Sequence {
     }
 }
 
-/// Turns the sign of one vector.
+/// Negates one vector.
 fn negate(vectors: &mut [Vec<f32>], which: Option<usize>) {
     if let Some(vector) = which.and_then(|which| vectors.get_mut(which)) {
         vector.iter_mut().for_each(|x| *x = -*x);
     }
 }
 
-/// A token's bytes as one word; `▁` stands for a space.
+/// Text of a token as one word; `▁` stands for a space.
 fn shown(piece: &[u8]) -> String {
     let text = String::from_utf8_lossy(piece).replace(' ', "▁");
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() }).collect()
 }
 
-/// All that an observer saw of a sequence.
+/// All values that an observer saw of a sequence.
 #[derive(Default)]
 pub struct Recording {
     input: Vec<Vec<f32>>,
@@ -142,7 +144,7 @@ pub struct Recording {
 
 impl Observer for Recording {
     fn vector(&mut self, point: Point, layer: usize, vector: &Vector<'_>) {
-        // A point sees the tokens in their order, whether one or several go through the network at a time.
+        // A point sees the tokens in order, also when several go through the network at a time.
         self.vectors.entry((point, layer)).or_default().push(vector.values().collect());
     }
 
@@ -152,7 +154,7 @@ impl Observer for Recording {
     }
 }
 
-/// A row in the order of positions: a sliding window's cache is a ring, and what has left it is not looked at.
+/// A row of probabilities in the order of positions: a sliding window's cache is a ring, and tokens that have left it are not seen.
 fn by_position(row: Vec<f32>, token: usize) -> Vec<f32> {
     let window = row.len();
     if window > token {
@@ -162,10 +164,10 @@ fn by_position(row: Vec<f32>, token: usize) -> Vec<f32> {
 }
 
 impl Recording {
-    /// Sends a sequence through a model: the only place that knows how each kind of input goes in.
+    /// Records a sequence on its way through a model; the only place that depends on the kind of input.
     ///
     /// # Errors
-    /// What the engine refuses.
+    /// Those of the engine.
     pub fn of(model: &Model<'_>, sequence: &Sequence) -> Result<Recording> {
         let mut recording = Recording::default();
         let mut state = HostState::new(model.dims(), sequence.len());
@@ -200,12 +202,12 @@ impl Recording {
         Ok(recording)
     }
 
-    /// The vectors of all tokens at a point, `[seq]`; none where the model has no such point.
+    /// Vectors of all tokens at a point, `[seq]`; empty where the model has no such point.
     pub fn at(&self, point: Point, layer: usize) -> &[Vec<f32>] {
         self.vectors.get(&(point, layer)).map_or(&[], Vec::as_slice)
     }
 
-    /// The residual stream in front of a layer, `[seq][d_model]`; in front of one more than there are, what comes out.
+    /// The residual stream before a layer, `[seq][d_model]`; for `n_layers`, the stream after the last one.
     pub fn stream(&self, layer: usize) -> &[Vec<f32>] {
         match layer.checked_sub(1) {
             None => &self.input,
@@ -213,7 +215,7 @@ impl Recording {
         }
     }
 
-    /// The stream in front of the MLP, `[seq][d_model]`.
+    /// The stream before the MLP, `[seq][d_model]`.
     pub fn between(&self, layer: usize, place: NormPlace) -> Vec<Vec<f32>> {
         match place {
             NormPlace::Post => self.at(Point::AttentionNorm, layer).to_vec(),
@@ -221,7 +223,7 @@ impl Recording {
         }
     }
 
-    /// Where a head looks: for each token the probabilities of those that it sees, the first ones of the sequence.
+    /// Attention of a head: for each token the probabilities of those that it sees, from the first of the sequence on.
     pub fn attention(&self, layer: usize, head: usize) -> &[Vec<f32>] {
         self.attention.get(&(layer, head)).map_or(&[], Vec::as_slice)
     }

@@ -1,11 +1,11 @@
-//! Clean against dirty stream: what a block does to the numbers that it is given, and how much of the input is left.
+//! The residual stream with norms in either place: the numbers at every step of a block, and how much of the input is left.
 //!
-//! With `x_l` the stream in front of layer `l`, all tokens of the sequence side by side, so that `x_0` is the input:
-//! - `carried = x_l · x_0 / x_0 · x_0`: how many times `x_0` is in `x_l` (its projection);
+//! With `x_l` the stream before layer `l`, all tokens of the sequence concatenated, so that `x_0` is the input:
+//! - `carried = x_l · x_0 / x_0 · x_0`: factor of `x_0` in the projection of `x_l` on `x_0`;
 //! - `length = |x_l| / |x_0|`;
-//! - `cosine = carried / length`: which part of what the stream holds is the input.
+//! - `cosine = carried / length`: the fraction of the stream's length that is the input.
 //!
-//! The norms are those of Xiong et al. 2020, "On Layer Normalization in the Transformer Architecture", whose point it is
+//! The places of the norms are those of Xiong et al. 2020, "On Layer Normalization in the Transformer Architecture", which shows
 //! that gradients flow well where `carried` stays 1.
 
 use super::networks::{Place, Shape, streams};
@@ -19,12 +19,12 @@ use thumbformer::{Model, NormPlace};
 
 /// Layers of the networks with random weights.
 const LAYERS: usize = 12;
-/// Tokens that they read.
+/// Tokens of their input.
 const SEQ: usize = 16;
 /// Numbers of a stream that are shown.
 const SHOWN: usize = 6;
 
-/// A network that was observed.
+/// An observed network.
 struct Observed {
     name: &'static str,
     place: NormPlace,
@@ -32,20 +32,20 @@ struct Observed {
     recording: Recording,
 }
 
-/// What a panel of the picture shows.
+/// A panel of the picture: its title and its quantity.
 type Panel = (&'static str, fn(&Left) -> f64);
 
-/// What is left of the input in front of a layer.
+/// The part of the input that is left before a layer.
 struct Left {
     carried: f64,
     length: f64,
     cosine: f64,
 }
 
-/// Shows the stream of a model, or of random networks with the norms in either place.
+/// Shows the stream of a model, or of random networks with pre-LN and post-LN.
 ///
 /// # Errors
-/// What the arguments name and is not there.
+/// For an image or layer that does not exist.
 pub fn stream(arguments: &Stream) -> Result<Page> {
     let observed = match &arguments.model {
         None => {
@@ -125,7 +125,7 @@ impl Observed {
         Left { carried, length, cosine: carried / length }
     }
 
-    /// How far the last stream without all that branches added is from the input, as a part of the input.
+    /// Distance from the input of the last stream without the branches, as a fraction of the input.
     fn without_branches(&self) -> f64 {
         let mut rest: Vec<f64> = self.recording.stream(self.n_layers).iter().flatten().map(|&x| x.into()).collect();
         for layer in 0..self.n_layers {
@@ -168,7 +168,7 @@ fn table(observed: &[Observed]) -> String {
     text
 }
 
-/// A part of something: percent, or the digits that a rounding error has.
+/// A fraction as text: in percent, or in the digits of a rounding error.
 fn part(x: f64) -> String {
     if x < 1e-4 { format!("{x:.0e}") } else { format!("{:.1} %", 100.0 * x) }
 }
@@ -185,7 +185,7 @@ fn picture(observed: &[Observed]) -> String {
         let series: Vec<Vec<f64>> =
             observed.iter().map(|network| (0..=n_layers).map(|layer| value(&network.left(layer))).collect()).collect();
         let all = || series.iter().flatten().copied();
-        // Whole halves around all values.
+        // The axis ends at multiples of 0.5 around all values.
         let top = (2.0 * all().fold(1.0, f64::max)).ceil() / 2.0;
         let bottom = (2.0 * all().fold(0.0, f64::min)).floor() / 2.0;
         let (left, below) = (50.0 + index as f64 * (WIDTH + 60.0), 50.0 + HEIGHT);
@@ -203,7 +203,7 @@ fn picture(observed: &[Observed]) -> String {
         svg.text("muted middle", left + WIDTH / 2.0, below + 38.0, "layers passed");
         for ((network, values), colour) in observed.iter().zip(&series).zip(["blue", "red"]) {
             svg.line(&format!("{colour} line"), values.iter().enumerate().map(|(layer, &value)| (x(layer), y(value))));
-            // In the middle of the line, where there is room beside it.
+            // At the middle of the line, which has room beside it.
             let middle = n_layers / 2;
             svg.text("", x(middle) + 6.0, y(values[middle]) - 8.0, network.name);
         }

@@ -1,4 +1,4 @@
-//! Pictures: a few shapes and text, readable on light and dark pages.
+//! SVG pictures of a few shapes and text, readable on light and dark pages.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ pub struct Svg {
     body: String,
 }
 
-/// Fewer digits than a float has: a tenth of a pixel, without zeros at the end.
+/// A number with one decimal, a tenth of a pixel, without trailing zeros.
 fn number(x: f64) -> String {
     let text = format!("{x:.1}");
     let text = text.strip_suffix(".0").unwrap_or(&text);
@@ -27,7 +27,7 @@ fn escaped(text: &str) -> String {
 }
 
 impl Svg {
-    /// An empty picture; `title` is what a screen reader says.
+    /// An empty picture; `title` is for screen readers.
     pub fn new(title: &str) -> Svg {
         let title = escaped(title);
         Svg {
@@ -63,12 +63,12 @@ impl Svg {
         self.line("grid", [(x, y), (right, y), (right, y + height), (x, y + height), (x, y)]);
     }
 
-    /// Cells of `size` pixels at columns and rows of a grid with its corner at `x`, `y`, in a strength from 0 to 1.
+    /// Cells of `size` pixels at columns and rows of a grid with its corner at `x`, `y`; `strength` is from 0 to 1.
     pub fn cells(&mut self, class: &str, strength: f64, (x, y): (f64, f64), size: f64, cells: &[(usize, usize)]) {
         if cells.is_empty() {
             return;
         }
-        // A cell is a stroke as wide as it is long: a third of the bytes of a rectangle.
+        // A cell is a stroke as wide as it is long, which takes a third of a rectangle's bytes.
         let path: String = cells.iter().map(|(column, row)| format!("M{column} {row}h1")).collect();
         let place = format!("translate({} {})scale({})", number(x), number(y + size / 2.0), number(size));
         let _ = writeln!(
@@ -77,7 +77,7 @@ impl Svg {
         );
     }
 
-    /// The file's text.
+    /// Text of the SVG file.
     pub fn finish(self, width: f64, height: f64) -> String {
         let (width, height) = (number(width), number(height));
         format!(

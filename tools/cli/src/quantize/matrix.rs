@@ -1,9 +1,9 @@
-//! One matrix to int4, given what its inputs look like.
+//! Quantization of one matrix to int4, given the statistics of its inputs.
 
 use anyhow::{Result, ensure};
 use thumbformer::image::Int4;
 
-/// `H = sum(x x^T)` over the inputs of a matrix: how much an error in each pair of columns counts.
+/// Hessian `H = sum(x x^T)` over the inputs of a matrix: the weight of an error in each pair of columns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hessian {
     width: usize,
@@ -12,12 +12,12 @@ pub struct Hessian {
 }
 
 impl Hessian {
-    /// Of no inputs.
+    /// The Hessian of no inputs.
     pub fn zeros(width: usize) -> Hessian {
         Hessian { width, data: vec![0.0; width * width] }
     }
 
-    /// Every column counts alike: plain rounding.
+    /// The identity, under which all columns count alike: plain rounding.
     pub fn identity(width: usize) -> Hessian {
         let mut hessian = Hessian::zeros(width);
         hessian.data.iter_mut().step_by(width + 1).for_each(|x| *x = 1.0);
@@ -31,7 +31,7 @@ impl Hessian {
         }
     }
 
-    /// Adds the inputs of another one.
+    /// Adds the inputs of another Hessian.
     pub fn merge(&mut self, other: &Hessian) {
         self.data.iter_mut().zip(&other.data).for_each(|(sum, other)| *sum += other);
     }
@@ -40,13 +40,13 @@ impl Hessian {
         self.data[row * self.width + col]
     }
 
-    /// `e^T H e`: the error that a change of a row's weights makes in its outputs.
+    /// `e^T H e`: the squared error in a row's outputs when its weights change by `e`.
     pub fn error(&self, e: &[f64]) -> f64 {
         let rows = self.data.chunks_exact(self.width.max(1)).zip(e);
         rows.map(|(row, e_row)| e_row * row.iter().zip(e).map(|(h, e)| h * e).sum::<f64>()).sum()
     }
 
-    /// With a little of its mean on the diagonal, so that columns which no input uses do no harm.
+    /// A damped copy: a small part of the diagonal's mean is added to it, so that columns which no input uses do no harm.
     fn damped(&self) -> Hessian {
         let mean = (0..self.width).map(|i| self.at(i, i)).sum::<f64>() / self.width.max(1) as f64;
         let mut damped = self.clone();
@@ -74,7 +74,7 @@ impl Hessian {
         Some(factor)
     }
 
-    /// Solves `H x = b`, a little damped; `None` when the inputs are not finite.
+    /// A solver of `H x = b`, damped; `None` when the inputs are not finite.
     pub(super) fn solver(&self) -> Option<Solver> {
         Some(Solver { lower: self.damped().cholesky()? })
     }
@@ -83,7 +83,7 @@ impl Hessian {
     fn inverse_factor(&self) -> Option<Hessian> {
         let lower = self.cholesky()?;
         let width = self.width;
-        // The inverse of a triangle, column by column, then the inverse of the whole.
+        // The inverse of the triangular factor, column by column, then the inverse of the whole.
         let mut inverse = Hessian::zeros(width);
         for col in 0..width {
             for row in col..width {
@@ -110,13 +110,13 @@ impl Hessian {
     }
 }
 
-/// A Cholesky factor, for equations.
+/// A solver by a Cholesky factor.
 pub(super) struct Solver {
     lower: Hessian,
 }
 
 impl Solver {
-    /// `x` of `H x = b`.
+    /// Solves `H x = b` for `x`.
     pub(super) fn solve(&self, mut x: Vec<f64>) -> Vec<f64> {
         let (lower, width) = (&self.lower, self.lower.width);
         for i in 0..width {
@@ -131,12 +131,12 @@ impl Solver {
     }
 }
 
-/// Part of the mean of the diagonal that is added to it (Frantar et al. 2022 use as much).
+/// Fraction of the diagonal's mean that is added to it, as in Frantar et al. 2022.
 const DAMPING: f64 = 0.01;
 /// Largest integer.
 const LARGEST: f64 = 7.0;
 
-/// Rounds a matrix so that `sum((w x - q x)^2)` over the inputs is small.
+/// Rounds a matrix to int4 so that `sum((w x - q x)^2)` over the inputs is small.
 ///
 /// # Shapes
 /// `weights: [rows, cols]`.
@@ -147,13 +147,13 @@ pub(super) fn quantize(rows: usize, cols: usize, weights: &[f32], hessian: &Hess
     ensure!(hessian.width == cols, "inputs of {} columns for a matrix of {cols}", hessian.width);
     let hessian = hessian.damped();
     let factor = hessian.inverse_factor();
-    let Some(factor) = factor else { anyhow::bail!("its inputs cannot be computed with; check the training run") };
+    let Some(factor) = factor else { anyhow::bail!("its inputs are not finite; check the training run") };
     let groups = Int4::groups(cols);
     let weights: Vec<Vec<f64>> =
         weights.chunks_exact(cols.max(1)).map(|row| row.iter().map(|&w| w.into()).collect()).collect();
     let first: Vec<Vec<f64>> = weights.iter().map(|row| best_scales(row, &hessian, groups)).collect();
     let largest = first.iter().flatten().fold(0.0_f64, |max, &scale| max.max(scale));
-    // Room for scales that grow when they are fitted to the integers.
+    // Room for scales that become larger when they are fitted to the integers.
     let scale = (largest * ROOM / 255.0) as f32;
     let mut int4 = Int4 { rows, cols, integers: Vec::new(), group_scales: Vec::new(), scale };
     if !scale.is_normal() {
@@ -165,7 +165,7 @@ pub(super) fn quantize(rows: usize, cols: usize, weights: &[f32], hessian: &Hess
     let unit = f64::from(scale);
     for (row, scales) in weights.iter().zip(&first) {
         let mut best: Option<(f64, Vec<i8>, Vec<u8>)> = None;
-        // The best scales for single columns are not the best for all of them together: larger and smaller ones get their chance.
+        // The best scales for single columns are not the best for all columns together: larger and smaller ones are tried, too.
         for factor_of_scales in STARTS {
             let mut scales: Vec<u8> = scales.iter().map(|&scale| to_grid(scale * factor_of_scales, unit)).collect();
             for _ in 0..ROUNDS {
@@ -191,11 +191,11 @@ pub(super) fn quantize(rows: usize, cols: usize, weights: &[f32], hessian: &Hess
     Ok(int4)
 }
 
-/// How much larger than the first guess a scale may become.
+/// Maximum factor by which a scale may exceed the first guess.
 const ROOM: f64 = 1.1;
-/// What the first guess of the scales is multiplied with.
+/// Factors of the first guess of the scales that are tried.
 const STARTS: [f64; 4] = [1.0, 0.9, 0.8, 1.08];
-/// Most times that integers and scales are fitted to each other.
+/// Maximum number of times that integers and scales are fitted to each other.
 const ROUNDS: usize = 6;
 
 fn to_grid(scale: f64, unit: f64) -> u8 {
@@ -206,7 +206,7 @@ fn to_integer(weight: f64, scale: f64) -> i8 {
     (weight / scale).round_ties_even().clamp(-LARGEST, LARGEST) as i8
 }
 
-/// For each group the scale with the least error of its own, each column weighed by its inputs.
+/// The scale of each group with the least error of the group alone, each column weighted by its inputs.
 fn best_scales(row: &[f64], hessian: &Hessian, groups: usize) -> Vec<f64> {
     let cols = row.len();
     let scales = (0..groups).map(|group| {
@@ -234,7 +234,7 @@ fn best_scales(row: &[f64], hessian: &Hessian, groups: usize) -> Vec<f64> {
     scales.collect()
 }
 
-/// Integers, column after column; what each loses the later ones make up for.
+/// Rounds column after column; the later columns compensate each one's error.
 fn round(row: &[f64], factor: &Hessian, scales: &[u8], unit: f64) -> Vec<i8> {
     let cols = row.len();
     let mut row = row.to_vec();
@@ -277,7 +277,7 @@ fn descend(row: &[f64], hessian: &Hessian, scales: &[u8], unit: f64, integers: &
     }
 }
 
-/// Most times that all columns are looked at.
+/// Maximum number of passes over all columns.
 const SWEEPS: usize = 20;
 
 fn difference(row: &[f64], integers: &[i8], scales: &[u8], unit: f64) -> Vec<f64> {
@@ -286,10 +286,10 @@ fn difference(row: &[f64], integers: &[i8], scales: &[u8], unit: f64) -> Vec<f64
     row.iter().enumerate().map(|(col, weight)| weight - value(col)).collect()
 }
 
-/// The scales with the least error for these integers, by least squares over all groups; `None` where there is no answer.
+/// The scales with the least error for these integers, by least squares over all groups; `None` without a solution.
 fn fit(row: &[f64], hessian: &Hessian, integers: &[i8], groups: usize, unit: f64) -> Option<Vec<u8>> {
     let cols = row.len();
-    // (Q^T H Q) s = Q^T H w, Q having the integers of each group in a column of its own.
+    // (Q^T H Q) s = Q^T H w; Q holds the integers of each group in a column of its own.
     let mut normal = Hessian::zeros(groups);
     let mut right = vec![0.0; groups];
     for a in 0..cols {

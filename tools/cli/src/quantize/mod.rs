@@ -1,15 +1,15 @@
-//! int4 that keeps its accuracy. Decoders are trained for it as a whole: [`distill`]. For all else a matrix is quantized after the
-//! other: every rounding error is made up for by the weights that are not rounded yet, as a calibration text says what counts
-//! (GPTQ: Frantar et al. 2022; Optimal Brain Surgeon: Hassibi & Stork 1993).
+//! Quantization to int4. Decoders are trained for it as a whole: [`distill`]. Matrices of other models are quantized one after the
+//! other, with calibration text: the weights that are not rounded yet compensate every rounding error (GPTQ: Frantar et al. 2022;
+//! Optimal Brain Surgeon: Hassibi & Stork 1993).
 //!
 //! ```text
 //! documents ─┬─► float model ─────────────────────────────────► inputs x, streams s ──┐
-//!            └─► the same, what comes before quantized already ─► inputs x', streams s' ┴─► H = sum(x' x'^T), what was lost
-//! weights ──► those that make up for what was lost ──► integers, column after column, errors passed on ──► single steps
-//!         ──► scales of groups by least squares ──► again, from several first scales; the best is kept
+//!            └─► the same, earlier matrices already quantized ─► inputs x', streams s' ──┴─► H = sum(x' x'^T), losses
+//! weights ──► weights that compensate the losses ──► integers, column after column, errors passed on ──► single steps
+//!         ──► scales of groups by least squares ──► again, from several first scales; the best result is kept
 //! ```
-//! Making up for what earlier layers have lost halves the divergence on the default model; its matrices are small, and each has
-//! a share in the error of all later ones.
+//! Compensating the losses of earlier layers halves the divergence on the default model: its matrices are small, and each
+//! contributes to the error of all later ones.
 
 pub mod distill;
 mod matrix;
@@ -31,13 +31,13 @@ pub struct Quantized {
 }
 
 impl Quantized {
-    /// The matrix of a layer; `None` where it is to become int8.
+    /// The matrix of a layer; `None` where it becomes int8.
     pub fn get(&self, layer: usize, tensor: Tensor) -> Option<&Int4> {
         self.matrices.get(&(layer, tensor))
     }
 }
 
-/// What flows into the matrices of a layer: the reference's point, and the matrices that it meets.
+/// Inputs of the matrices of a layer: the reference's point, and the matrices that read it.
 const STAGES: [(&str, &[Tensor]); 4] = [
     ("attention", &[Tensor::Query, Tensor::Key, Tensor::Value]),
     ("attention.gathered", &[Tensor::AttentionOutput]),
@@ -61,9 +61,9 @@ pub fn rounded(checkpoint: &Checkpoint) -> Result<Quantized> {
     Ok(quantized)
 }
 
-/// Rounds the matrices of all layers so that their outputs over the documents change least.
+/// Rounds the matrices of all layers so that their outputs for the documents change least.
 ///
-/// `progress` is told the layers that are done.
+/// `progress` is called with the number of finished layers.
 ///
 /// # Shapes
 /// `documents`: sequences of tokens, each cut at the context.
@@ -78,7 +78,7 @@ pub fn calibrated(
     let tokens: usize = documents.iter().map(Vec::len).sum();
     ensure!(tokens >= LEAST_TOKENS, "the calibration text has {tokens} tokens; give at least {LEAST_TOKENS}");
     let mut quantized = Quantized::default();
-    // Its layers become what the image will compute, one matrix after the other.
+    // Its matrices are replaced by the image's, one after the other.
     let mut so_far = checkpoint.clone();
     for index in 0..checkpoint.config.n_layers {
         for (stage, tensors) in STAGES {
@@ -97,10 +97,10 @@ pub fn calibrated(
     Ok(quantized)
 }
 
-/// Fewer tokens than this say nothing about a matrix.
+/// Minimum number of tokens; fewer give no useful statistics of a matrix.
 const LEAST_TOKENS: usize = 256;
 
-/// Rounds one matrix, notes it, and puts what it stands for in the float one's place. One that is too wide stays int8.
+/// Rounds one matrix, stores it, and replaces the float matrix by its values. A matrix that is too wide for int4 stays int8.
 fn quantize(
     quantized: &mut Quantized,
     layer: usize,
@@ -132,13 +132,13 @@ fn quantize(
     Ok(())
 }
 
-/// What a calibration knows about the inputs of a stage: those of the float model, and those that the layers quantized so far give.
+/// Statistics of the inputs of a stage: those of the float model, and those that the layers quantized so far give.
 pub struct Statistics {
     /// `sum(x' x'^T)` over the inputs `x'` of the quantized model.
     hessian: Hessian,
-    /// `sum((x - x') x'^T)`: what the inputs have lost, `[cols, cols]`.
+    /// `sum((x - x') x'^T)`: losses of the inputs, `[cols, cols]`.
     lost: Outer,
-    /// `sum((s - s') x'^T)`: what the stream has lost that the stage's output is added to, `[d_model, cols]`.
+    /// `sum((s - s') x'^T)`: losses of the stream that the stage's output is added to, `[d_model, cols]`.
     stream_lost: Outer,
 }
 
@@ -185,8 +185,8 @@ impl Statistics {
         self.stream_lost.merge(&other.stream_lost);
     }
 
-    /// The weights whose outputs for the quantized model's inputs are nearest to what the float model has there: they make up for
-    /// what the layers before have lost. With `on_stream`, for what the stream has lost as well.
+    /// The weights whose outputs for the quantized model's inputs are nearest to the float model's outputs: they compensate the
+    /// losses of the layers before. With `on_stream`, those of the stream as well.
     ///
     /// # Shapes
     /// `weights: [rows, cols]`.
@@ -205,7 +205,7 @@ impl Statistics {
     }
 }
 
-/// Where a stage of a layer reads, and the stream that its branch is added to, in the reference's names.
+/// Input of a stage of a layer, and the stream that its branch is added to, by the reference's names.
 struct Points {
     input: String,
     /// Their sum is the stream.
@@ -216,7 +216,7 @@ impl Points {
     fn of(checkpoint: &Checkpoint, layer: usize, stage: &str) -> Points {
         let pre = checkpoint.config.options.norm_place == NormPlace::Pre;
         let here = |point: &str| format!("layers.{layer}.{point}");
-        // With norms after the branches, a branch reads the stream as the part before it left it.
+        // With norms after the branches, a branch reads the stream after the part before it.
         let before = match layer {
             0 if checkpoint.tensors.has(Tensor::EmbeddingNorm) => "embedding_norm".to_string(),
             0 => "embedding".into(),
@@ -254,7 +254,7 @@ impl Points {
     }
 }
 
-/// The statistics of a stage of a layer over all documents.
+/// Statistics of a stage of a layer over all documents.
 fn observe(
     float: &Checkpoint,
     so_far: &Checkpoint,
@@ -262,7 +262,7 @@ fn observe(
     layer: usize,
     stage: &str,
 ) -> Result<Statistics> {
-    // Later layers have no say.
+    // Later layers have no influence.
     let cut = |checkpoint: &Checkpoint| {
         let mut cut = checkpoint.clone();
         cut.tensors.truncate(layer + 1);
@@ -277,7 +277,7 @@ fn observe(
         "mlp.hidden" => float.tensors[(Tensor::Up, layer)].shape[0],
         _ => config.d_model,
     };
-    // Documents are dealt to threads by their number and added up in order: the same sum in every run.
+    // Documents are assigned to threads by their number and added up in order: the same sum in every run.
     let work = |part: usize| -> Result<Statistics> {
         let mut sum = Statistics::zeros(config.d_model, width);
         for document in documents.iter().skip(part).step_by(PARTS) {
@@ -308,5 +308,5 @@ fn observe(
     Ok(all)
 }
 
-/// Threads; a constant, as the order of the sums depends on it.
+/// Number of threads; a constant, as the order of the sums depends on it.
 const PARTS: usize = 4;

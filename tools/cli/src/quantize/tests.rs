@@ -1,9 +1,9 @@
-//! Calibrated rounding loses less than plain rounding, on inputs that it never saw, and stays on its grid.
+//! Calibrated rounding loses less than plain rounding, on inputs that it was not calibrated with, and stays on its grid.
 
 use super::matrix::{Hessian, quantize};
 use thumbformer::image::Int4;
 
-/// Numbers that look random and are the same in every run (xorshift, Marsaglia 2003).
+/// Pseudorandom numbers, the same in every run (xorshift, Marsaglia 2003).
 struct Random(u64);
 
 impl Random {
@@ -14,7 +14,7 @@ impl Random {
         (self.0 >> 40) as f64 / 8_388_608.0 - 1.0
     }
 
-    /// Inputs whose columns go together, as those of a network do.
+    /// Inputs with correlated columns, like those of a network.
     fn inputs(&mut self, count: usize, mix: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let one = |random: &mut Random| {
             let hidden: Vec<f64> = (0..mix[0].len()).map(|_| random.float()).collect();

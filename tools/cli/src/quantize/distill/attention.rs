@@ -1,9 +1,9 @@
-//! Attention and its pass back: the reduce, the only place where positions meet.
+//! Attention and its backward pass: the reduce, the only place where positions meet.
 //!
 //! ```text
 //! x ─┬─► query ─► rotate ─┐
 //!    ├─► key ───► rotate ─┴─► scores ─► softmax ─► weights ─┐
-//!    └─► value ─────────────────────────────────────────────┴─► gathered ─► output
+//!    └─► value ─────────────────────────────────────────────┴─► context ─► output
 //! ```
 
 use super::math::softmax;
@@ -21,7 +21,7 @@ pub(super) struct Attention {
     pub(super) output: Linear,
 }
 
-/// What its backward pass needs.
+/// Values for the backward pass.
 pub(super) struct AttentionTape {
     x: Rows,
     q: Rows,
@@ -105,7 +105,7 @@ impl Attention {
         self.config.sliding_window.map_or(0, |window| (position + 1).saturating_sub(window))..position + 1
     }
 
-    /// Turns pairs by their positions; the pass back turns them the other way.
+    /// Rotates pairs by their positions; the backward pass rotates them the other way.
     fn rotate(&self, x: &mut Rows, direction: f64) {
         if self.config.options.positions != Positions::Rotary {
             return;
@@ -126,7 +126,7 @@ impl Attention {
     }
 }
 
-/// From the gradient of the softmax's outputs to that of the scores before their scale.
+/// Backward pass of the softmax: from the gradient of its outputs to that of the scores before their scale.
 fn through_softmax(weights: &[f32], gradient: &mut [f32], seq: usize, scale: f32) {
     for (weights, row) in weights.chunks_exact(seq).zip(gradient.chunks_exact_mut(seq)) {
         let mean: f32 = weights.iter().zip(row.iter()).map(|(weight, d)| weight * d).sum();

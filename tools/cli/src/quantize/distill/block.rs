@@ -1,9 +1,9 @@
-//! A block: what flows forward, and what flows back.
+//! A block, with its forward and backward pass.
 //!
 //! ```text
 //! x ─┬─► norm ─► attention ─► + ─┬─► norm ─► mlp ─► + ─► x          with norms before the branches
 //!    └────────────────────────┘  └─────────────────┘
-//! dx ◄ what flows back takes the same ways, and leaves a gradient at every matrix
+//! dx ◄ gradients flow back along the same paths, and every matrix collects its own
 //! ```
 
 use super::attention::{Attention, AttentionTape};
@@ -22,7 +22,7 @@ pub(super) struct Block {
     mlp: Mlp,
 }
 
-/// What a block's backward pass needs.
+/// Values for the backward pass.
 pub(super) struct BlockTape {
     attention_norm: Normed,
     attention: AttentionTape,

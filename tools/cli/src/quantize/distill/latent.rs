@@ -1,9 +1,9 @@
-//! A trained int4 matrix: floats that are rounded in every step, and the scales of their groups.
+//! An int4 matrix in training: floats that are rounded in every step, and the scales of their groups.
 //!
 //! ```text
-//! weights ─► / scale ─► round, -7..=7 ─► * scale ─► what the network computes with
-//!     ▲                      │ gradient passes as if nothing had been rounded (straight-through: Bengio et al. 2013)
-//!     └── Adam ◄─────────────┴──► of the scale: what was rounded away (LSQ: Esser et al. 2020)
+//! weights ─► / scale ─► round, -7..=7 ─► * scale ─► weights of the network
+//!     ▲                      │ the gradient ignores the rounding (straight-through: Bengio et al. 2013)
+//!     └── Adam ◄─────────────┴──► gradient of the scale: the rounding error (LSQ: Esser et al. 2020)
 //! ```
 
 use thumbformer::image::Int4;
@@ -17,24 +17,24 @@ pub(super) struct Latent {
     weights: Vec<f32>,
     /// Logarithms of the groups' scales: `[rows, groups]`.
     scales: Vec<f32>,
-    /// What the bytes of the scales count.
+    /// Unit of the scales' bytes.
     unit: f32,
-    /// Mean of the scales, the length of one integer: what steps of the weights are measured by.
+    /// Mean of the scales, the size of one integer: the unit of the weights' steps.
     step: f32,
     weight_moments: Moments,
     scale_moments: Moments,
 }
 
-/// What one weight is at the moment.
+/// Current value of one weight.
 struct Value {
     integer: f32,
     scale: f32,
-    /// How the weight changes with the float behind it and with its scale's logarithm.
+    /// Derivatives of the weight by the float behind it and by the logarithm of its scale.
     slopes: (f32, f32),
 }
 
 impl Latent {
-    /// Begins with the scales of a rounded matrix, and the float weights themselves.
+    /// A matrix with the float weights and the scales of a rounded matrix.
     pub(super) fn new(weights: &[f32], rounded: &Int4) -> Latent {
         let groups = Int4::groups(rounded.cols);
         let scale = |&byte: &u8| f32::from(byte.max(1)) * rounded.scale.max(f32::MIN_POSITIVE);
@@ -67,13 +67,13 @@ impl Latent {
             let scale = scales[self.group(index)];
             let exact = weight / scale;
             let integer = exact.round_ties_even().clamp(-LARGEST, LARGEST);
-            // A weight beyond the largest integer moves with its scale alone.
+            // A weight beyond the largest integer depends on its scale alone.
             let slopes = if exact.abs() <= LARGEST { (1.0, (integer - exact) * scale) } else { (0.0, integer * scale) };
             Value { integer, scale, slopes }
         })
     }
 
-    /// The weights that the image will have: `[rows, cols]`.
+    /// The rounded weights, as the image will have them: `[rows, cols]`.
     pub(super) fn rounded(&self) -> Vec<f32> {
         self.values().map(|value| value.integer * value.scale).collect()
     }
@@ -99,12 +99,12 @@ impl Latent {
 
 /// Largest integer.
 const LARGEST: f32 = 7.0;
-/// How far a weight moves in a step at first, in integers.
+/// Learning rate of the weights at the start, in integers.
 const WEIGHT_RATE: f32 = 0.01;
-/// How far the logarithm of a scale moves.
+/// Learning rate of the logarithms of the scales.
 const SCALE_RATE: f32 = 0.001;
 
-/// What Adam (Kingma and Ba 2014, algorithm 1) remembers of the gradients.
+/// Moments of the gradients in Adam (Kingma and Ba 2014, algorithm 1).
 struct Moments {
     first: Vec<f32>,
     second: Vec<f32>,

@@ -2,11 +2,11 @@
 
 use thumbformer_checkpoint::Activation;
 
-/// `e^x` within `3e-7 + 1.2e-7 |x|` of itself; as it has no branches, compilers make vectors of it.
+/// `e^x` with a relative error of at most `3e-7 + 1.2e-7 |x|`. It has no branches, so that compilers vectorize it.
 pub(super) fn exp(x: f32) -> f32 {
-    // 2^n times a polynomial of the rest in [-0.5, 0.5] (Taylor's, below 2e-7); the constant and the product are rounded, hence `|x|`.
+    // 2^n times a Taylor polynomial of the rest in [-0.5, 0.5] (error below 2e-7); constant and product are rounded, hence `|x|`.
     let scaled = (x * std::f32::consts::LOG2_E).clamp(-126.0, 126.0);
-    // Adding it rounds to a whole number, which is in the low bits then.
+    // Adding it rounds to a whole number, which is then in the low bits.
     const ROUND: f32 = 12_582_912.0;
     let whole = scaled + ROUND;
     let rest = (scaled - (whole - ROUND)) * std::f32::consts::LN_2;
@@ -15,7 +15,7 @@ pub(super) fn exp(x: f32) -> f32 {
     power * f32::from_bits(whole.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23)
 }
 
-/// The logits of a position to probabilities.
+/// Softmax of the logits of a position, in place.
 pub(super) fn softmax(x: &mut [f32]) {
     let largest = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     x.iter_mut().for_each(|x| *x = exp(*x - largest));
@@ -23,7 +23,7 @@ pub(super) fn softmax(x: &mut [f32]) {
     x.iter_mut().for_each(|x| *x /= sum);
 }
 
-/// The activation at a point, and its slope there.
+/// Value and derivative of an activation.
 pub(super) fn activate(activation: Activation, x: f32) -> (f32, f32) {
     match activation {
         Activation::Silu => {
@@ -43,7 +43,7 @@ pub(super) fn activate(activation: Activation, x: f32) -> (f32, f32) {
             (0.5 * x * (1.0 + tanh), 0.5 * (1.0 + tanh) + 0.5 * x * (1.0 - tanh * tanh) * inner)
         }
         Activation::Relu => (x.max(0.0), if x > 0.0 { 1.0 } else { 0.0 }),
-        // The tests look at all: nothing agrees with one that is not among these.
+        // NaN for an unknown activation: the tests compare all, and NaN agrees with nothing.
         _ => (f32::NAN, f32::NAN),
     }
 }

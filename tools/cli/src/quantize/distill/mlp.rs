@@ -1,4 +1,4 @@
-//! The MLP and its pass back: the map, every position alone.
+//! The MLP and its backward pass: the map, every position alone.
 
 use super::math::activate;
 use super::rows::{Gradients, Linear, Rows};
@@ -13,7 +13,7 @@ pub(super) struct Mlp {
     pub(super) down: Linear,
 }
 
-/// What its backward pass needs.
+/// Values for the backward pass.
 pub(super) struct MlpTape {
     x: Rows,
     gate: Option<Rows>,

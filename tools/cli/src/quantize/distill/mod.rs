@@ -1,11 +1,11 @@
-//! int4 by distillation: all matrices are trained together, so that the rounded network says what the float one says.
+//! int4 by distillation: trains all matrices together, so that the rounded network predicts what the float network predicts.
 //!
 //! ```text
 //! windows of text ──┬─► float network ─────────────────────────────► probabilities ──┐
-//!                   └─► rounded network, with its pass back ──────► probabilities ──┴─► divergence (Hinton et al. 2015)
+//!                   └─► rounded network, with backward pass ──────► probabilities ──┴─► divergence (Hinton et al. 2015)
 //! weights, scales ◄── Adam ◄── gradients, summed in the windows' order ◄───────────────┘
 //! ```
-//! Rounding is done anew in every step. The same steps are taken in every run, on every machine, with any number of cores.
+//! The weights are rounded anew in every step. The steps are the same in every run, on every machine, with any number of cores.
 
 mod attention;
 mod block;
@@ -26,36 +26,36 @@ use student::Student;
 use thumbformer_checkpoint::Checkpoint;
 use thumbformer_checkpoint::random::Random;
 
-/// A network whose matrices were trained as int4.
+/// The result of a distillation.
 pub struct Distilled {
-    /// Its matrices.
+    /// The trained int4 matrices.
     pub quantized: Quantized,
-    /// Mean divergence of plain rounding from the float model over text that was kept aside, in nats.
+    /// Mean KL divergence of plain rounding from the float model over held-out text, in nats.
     pub before: f64,
-    /// That of the trained matrices.
+    /// Mean KL divergence of the trained matrices, likewise.
     pub after: f64,
 }
 
-/// What of a checkpoint's network cannot be distilled; `None`: it can.
+/// The first property of a checkpoint's network that prevents distillation, if any.
 pub fn lacking(checkpoint: &Checkpoint) -> Option<&'static str> {
     network::lacking(checkpoint)
 }
 
-/// Most tokens of a window: positions beyond are learned from those before them.
+/// Maximum number of tokens of a window; nothing is trained on positions beyond it.
 const WINDOW: usize = 128;
-/// Windows of a step.
+/// Number of windows in a step.
 const BATCH: usize = 8;
-/// Every so many-th window is kept aside.
+/// Interval of the held-out windows: one of so many is held out.
 const ASIDE: usize = 20;
-/// Most of those that are looked at.
+/// Maximum number of held-out windows that are evaluated.
 const MOST_ASIDE: usize = 64;
 
-/// Tokens that so many steps read.
+/// Number of tokens in `steps` steps.
 pub const fn tokens(steps: usize) -> usize {
     steps * BATCH * WINDOW
 }
 
-/// Why a network cannot be distilled with a text, as a sentence; `None`: it can.
+/// The reason that a network cannot be distilled with a text, as a sentence; `None` if it can.
 pub fn refusal(checkpoint: &Checkpoint, documents: &[Vec<u16>]) -> Option<String> {
     if let Some(what) = lacking(checkpoint) {
         return Some(format!("only decoders of text are distilled, this network has {what}"));
@@ -66,11 +66,11 @@ pub fn refusal(checkpoint: &Checkpoint, documents: &[Vec<u16>]) -> Option<String
     (!enough).then(|| format!("the text has {count} windows of {WINDOW} tokens; give at least {ASIDE}"))
 }
 
-/// Documents in pieces.
+/// Documents, cut into windows.
 struct Windows<'a> {
-    /// Those to learn from.
+    /// Windows for training.
     seen: Vec<&'a [u16]>,
-    /// Those to judge by.
+    /// Held-out windows.
     aside: Vec<&'a [u16]>,
 }
 
@@ -88,7 +88,7 @@ impl Windows<'_> {
 
 /// Trains the int4 matrices of all layers against the float network.
 ///
-/// `progress` is told the steps that are done.
+/// `progress` is called with the number of finished steps.
 ///
 /// # Errors
 /// With the [`refusal`] if there is one, and for weights that are not finite, by name.
@@ -116,14 +116,14 @@ pub fn distilled(
     Ok(Distilled { quantized: student.quantized(), before, after })
 }
 
-/// How large a step is, as a part of the largest: rises over a few steps, then falls along a cosine.
+/// Learning rate of a step, as a fraction of the largest: a short warm-up, then a cosine decay.
 fn rate(step: usize, steps: usize) -> f32 {
     const WARM: f32 = 10.0;
     let done = step as f32 / steps.max(1) as f32;
     ((step as f32 + 1.0) / WARM).min(1.0) * (0.01 + 0.495 * (1.0 + libm::cosf(std::f32::consts::PI * done)))
 }
 
-/// Windows in a random order, each once before any comes again.
+/// A random order of windows, in which each comes once before any comes again.
 struct Order {
     left: Vec<usize>,
     count: usize,

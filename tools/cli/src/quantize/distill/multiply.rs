@@ -1,7 +1,7 @@
-//! The one matrix product that forward and backward passes consist of, in plain Rust: sums in a fixed order, so that a result is the
-//! same on every machine.
+//! The matrix product of all forward and backward passes, in plain Rust, with sums in a fixed order: the same result on every
+//! machine.
 
-/// Rows and columns of numbers, somewhere in a slice.
+/// A view of a slice as rows and columns.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     data: &'a [f32],
@@ -12,7 +12,7 @@ pub(super) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Rows that follow each other at a distance.
+    /// A view of rows that begin `stride` numbers apart.
     pub(super) fn new(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> View<'a> {
         View { data, rows, cols, row_stride: stride, col_stride: 1 }
     }
@@ -21,17 +21,17 @@ impl<'a> View<'a> {
         self.data[row * self.row_stride + col * self.col_stride]
     }
 
-    /// Rows for columns.
+    /// The transposed view.
     pub(super) fn transposed(self) -> View<'a> {
         let View { data, rows, cols, row_stride, col_stride } = self;
         View { data, rows: cols, cols: rows, row_stride: col_stride, col_stride: row_stride }
     }
 }
 
-/// Rows and columns of a tile: its sums stay in registers.
+/// Rows and columns of a tile, whose sums stay in registers.
 const TILE: (usize, usize) = (4, 8);
 
-/// `c += a b`; rows of `c` follow each other at `stride`, rows of `b` have no gaps between their columns.
+/// `c += a b`; rows of `c` begin `stride` numbers apart, rows of `b` are contiguous.
 ///
 /// # Shapes
 /// `a: [m, k]`, `b: [k, n]`, `c: [m, n]`.
@@ -56,7 +56,7 @@ pub(super) fn multiply(a: View<'_>, b: View<'_>, c: &mut [f32], stride: usize) {
     }
 }
 
-/// Four rows of `a` by eight columns of `b`, whose rows begin with them.
+/// The product of four rows of `a` and the first eight columns of `b`.
 fn tile(panel: &[[f32; TILE.0]], b: &[f32], stride: usize, width: usize) -> [[f32; TILE.1]; TILE.0] {
     let mut sums = [[0.0; TILE.1]; TILE.0];
     for (column, row) in panel.iter().zip(b.chunks(stride.max(1))) {

@@ -1,4 +1,4 @@
-//! A decoder with a pass back that finds the gradient of every trained matrix.
+//! A decoder with a backward pass that computes the gradient of every trained matrix.
 //!
 //! ```text
 //! tokens ─► embedding (+ positions) ─► [norm] ─► blocks ─► [norm] ─► head ─► logits
@@ -21,13 +21,13 @@ pub(super) struct Network {
     head: Linear,
 }
 
-/// What the backward pass needs.
+/// Values for the backward pass.
 pub(super) struct Tape {
     blocks: Vec<BlockTape>,
     final_norm: Option<Normed>,
 }
 
-/// What of a checkpoint this network does not compute; `None`: it is one that it computes.
+/// The first property of a checkpoint that this network does not support, if any.
 pub(super) fn lacking(checkpoint: &Checkpoint) -> Option<&'static str> {
     let options = &checkpoint.config.options;
     let table = [
@@ -42,7 +42,7 @@ pub(super) fn lacking(checkpoint: &Checkpoint) -> Option<&'static str> {
 }
 
 impl Network {
-    /// The network of a checkpoint of which nothing is [`lacking`].
+    /// The network of a checkpoint in which nothing is [`lacking`].
     pub(super) fn new(checkpoint: &Checkpoint) -> Network {
         let (config, tensors) = (&checkpoint.config, &checkpoint.tensors);
         let norm = |gain| tensors.has(gain).then(|| Norm::new(config, tensors, gain, 0));
@@ -82,7 +82,7 @@ impl Network {
         (self.head.forward(&x), Tape { blocks, final_norm })
     }
 
-    /// Adds the gradients of the trained matrices; what lies before the blocks is not trained.
+    /// Adds the gradients of the trained matrices; layers before the blocks are not trained.
     pub(super) fn backward(&self, tape: &Tape, d_logits: &Rows, gradients: &mut Gradients) {
         let mut dx = self.head.backward_input(d_logits);
         if let (Some(norm), Some(tape)) = (&self.final_norm, &tape.final_norm) {

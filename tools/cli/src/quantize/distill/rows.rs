@@ -1,4 +1,4 @@
-//! A sequence of vectors, and the layers that treat each of them alone: matrix and norm.
+//! A sequence of vectors, and the layers that work on each vector alone: matrix and norm.
 
 use super::multiply::{View, multiply};
 use thumbformer_checkpoint::{Config, Norm as Kind, Tensor, Tensors, Weights};
@@ -41,7 +41,7 @@ impl Rows {
     }
 }
 
-/// What the loss has against each weight of the trained matrices, by [`Linear::slot`].
+/// Gradients of the loss by each weight of the trained matrices, by [`Linear::slot`].
 pub(super) type Gradients = Vec<Vec<f32>>;
 
 /// `y = weight x + bias`.
@@ -54,12 +54,12 @@ pub(super) struct Linear {
     /// `[inputs, outputs]`.
     transposed: Vec<f32>,
     bias: Option<Vec<f32>>,
-    /// Where its gradient goes; `None` where it is not trained.
+    /// Index of its gradient; `None` where the matrix is not trained.
     pub(super) slot: Option<usize>,
 }
 
 impl Linear {
-    /// A projection that is there, with its bias.
+    /// A projection of the checkpoint, with its bias.
     pub(super) fn of(tensors: &Tensors, tensor: Tensor, layer: usize) -> Linear {
         Linear::new(&tensors[(tensor, layer)], tensor.bias().and_then(|bias| tensors.get(bias, layer)))
     }
@@ -72,7 +72,7 @@ impl Linear {
         linear
     }
 
-    /// Other weights of the same shape.
+    /// Replaces the weights by others of the same shape.
     pub(super) fn set(&mut self, weight: Vec<f32>) {
         let column = |col| weight.iter().skip(col).step_by(self.inputs).copied();
         self.transposed = (0..self.inputs).flat_map(column).collect();
@@ -98,7 +98,7 @@ impl Linear {
         y
     }
 
-    /// The gradient of `x`; that of the weights is added to its slot.
+    /// Gradient of `x`; the gradient of the weights is added to its slot.
     pub(super) fn backward(&self, x: &Rows, dy: &Rows, gradients: &mut Gradients) -> Rows {
         if let Some(slot) = self.slot {
             multiply(dy.view().transposed(), x.view(), &mut gradients[slot], self.inputs);
@@ -106,7 +106,7 @@ impl Linear {
         self.backward_input(dy)
     }
 
-    /// The gradient of `x` alone.
+    /// Gradient of `x` alone.
     pub(super) fn backward_input(&self, dy: &Rows) -> Rows {
         let mut dx = Rows::zeros(dy.len(), self.inputs);
         multiply(dy.view(), View::new(&self.weight, self.outputs, self.inputs, self.inputs), &mut dx.data, self.inputs);
@@ -123,16 +123,16 @@ pub(super) struct Norm {
     bias: Option<Vec<f32>>,
 }
 
-/// What a norm's backward pass needs.
+/// Values for the backward pass of a norm.
 pub(super) struct Normed {
     /// The rows before gain and bias.
     unit: Rows,
-    /// What each row was multiplied with.
+    /// Factor of each row.
     scales: Vec<f32>,
 }
 
 impl Norm {
-    /// A norm that is there, with its bias.
+    /// A norm of the checkpoint, with its bias.
     pub(super) fn new(config: &Config, tensors: &Tensors, gain: Tensor, layer: usize) -> Norm {
         let bias = gain.bias().and_then(|bias| tensors.get(bias, layer));
         Norm {
@@ -162,7 +162,7 @@ impl Norm {
         (y, Normed { unit, scales })
     }
 
-    /// `dx = scale * (g - mean(g) - unit * mean(g * unit))` with `g = dy * gain`; RMS norm takes no mean off.
+    /// `dx = scale * (g - mean(g) - unit * mean(g * unit))` with `g = dy * gain`; RMSNorm subtracts no mean.
     pub(super) fn backward(&self, normed: &Normed, dy: &Rows) -> Rows {
         let mut dx = dy.clone();
         for ((row, unit), scale) in dx.iter_mut().zip(normed.unit.iter()).zip(&normed.scales) {

@@ -1,4 +1,4 @@
-//! The network in training: its matrices are rounded from floats, which move.
+//! The network in training: its matrices are rounded from floats, which are trained.
 
 use super::latent::Latent;
 use super::math::softmax;
@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use thumbformer::Tensor;
 use thumbformer_checkpoint::{Checkpoint, Weights};
 
-/// The network that is trained, and what its matrices are rounded from.
+/// The network in training, and the floats that its matrices are rounded from.
 pub(super) struct Student {
     network: Network,
     latents: Vec<(usize, Tensor, Latent)>,
-    /// What it began with; a matrix of zeros stays so.
+    /// The plainly rounded matrices at the start; a matrix of zeros is not trained.
     plain: Quantized,
-    /// Weights of each.
+    /// Number of weights of each trained matrix.
     sizes: Vec<usize>,
     threads: usize,
 }
@@ -29,7 +29,7 @@ impl Student {
         let mut student = Student { network: Network::new(checkpoint), latents, plain, sizes, threads };
         for index in 0..checkpoint.config.n_layers {
             for &tensor in STAGES.iter().flat_map(|(_, tensors)| *tensors) {
-                // A matrix that has no int4, or is zero, stays as it is.
+                // A matrix that has no int4 form, or is zero, is not trained.
                 let Some(int4) = student.plain.get(index, tensor).filter(|int4| int4.scale > 0.0) else { continue };
                 let (Some(linear), Some(Weights { data, .. })) =
                     (student.network.linear_mut(index, tensor), checkpoint.tensors.get(tensor, index))
@@ -45,7 +45,7 @@ impl Student {
         Ok(student)
     }
 
-    /// Gives the network the rounded weights.
+    /// Copies the rounded weights into the network.
     fn round(&mut self) {
         for (layer, tensor, latent) in &self.latents {
             if let Some(linear) = self.network.linear_mut(*layer, *tensor) {
@@ -64,14 +64,14 @@ impl Student {
         Ok(())
     }
 
-    /// Those of the mean divergence over the windows.
+    /// Gradients of the mean divergence over the windows.
     pub(super) fn gradients(&self, teacher: &Network, windows: &[&[u16]]) -> Result<Gradients> {
         let tokens: usize = windows.iter().map(|window| window.len()).sum();
         let parts = in_order(self.threads, windows, |window| {
             let mut gradients: Gradients = self.sizes.iter().map(|&size| vec![0.0; size]).collect();
             let (logits, tape) = self.network.forward(window);
             let (wanted, mut found) = (probabilities(teacher.forward(window).0), probabilities(logits));
-            // The gradient of the divergence, of the logits.
+            // The gradient of the divergence by the logits.
             for (found, wanted) in found.data.iter_mut().zip(&wanted.data) {
                 *found = (*found - wanted) / tokens as f32;
             }
@@ -107,7 +107,7 @@ fn probabilities(mut logits: Rows) -> Rows {
     logits
 }
 
-/// Sum over positions of the divergence of what was found from what was wanted.
+/// Sum over positions of the divergence of the found logits from the wanted ones.
 fn divergence(wanted: &Rows, found: &Rows) -> f64 {
     let smallest = f64::from(f32::MIN_POSITIVE);
     let term = |(&wanted, &found): (&f32, &f32)| {
@@ -117,7 +117,7 @@ fn divergence(wanted: &Rows, found: &Rows) -> f64 {
     wanted.data.iter().zip(&found.data).map(term).sum()
 }
 
-/// Something of every window, computed by some threads, in the windows' order.
+/// A result for every window, computed by `threads` threads, in the windows' order.
 fn in_order<T: Send>(threads: usize, windows: &[&[u16]], of: impl Fn(&[u16]) -> T + Sync) -> Result<Vec<T>> {
     let next = AtomicUsize::new(0);
     let work = || {

@@ -1,4 +1,4 @@
-//! The passes forward and back are right, and what is trained is better on text that it never saw, the same in every run.
+//! Forward and backward pass are right; a trained network is better on text that it was not trained on, and the same in every run.
 
 use super::latent::Latent;
 use super::math::{activate, exp};
@@ -20,7 +20,7 @@ use thumbformer_reference::Reference;
 const VOCAB: usize = 23;
 const MAX_SEQ: usize = 40;
 
-/// A small decoder, its options drawn by lot.
+/// A small decoder with random options.
 fn decoder(random: &mut Random) -> Checkpoint {
     let mut options = Options::LLAMA;
     options.norm = random.pick(Norm::ALL);
@@ -100,7 +100,7 @@ fn gradients_are_finite_differences_for_every_option_and_matrix() {
     for case in 0..24 {
         let mut checkpoint = decoder(&mut random);
         if checkpoint.config.options.activation == Activation::Relu {
-            // Finite differences do not see its corner: the passes back are the same for all functions but for their slopes.
+            // Finite differences miss the corner of ReLU. The backward passes of all activations differ only in their derivatives.
             checkpoint.config.options.activation =
                 random.pick(&[Activation::Silu, Activation::Gelu, Activation::GeluTanh]);
         }
@@ -185,7 +185,7 @@ fn products_are_those_of_plain_loops() {
     }
 }
 
-/// What an int4 matrix stands for.
+/// Values of an int4 matrix.
 fn values(int4: &Int4) -> Vec<f32> {
     let groups = Int4::groups(int4.cols);
     let value = |(index, &integer): (usize, &i8)| {
@@ -259,7 +259,7 @@ fn the_result_is_the_same_in_every_run_and_with_any_number_of_threads() {
     let documents: Vec<Vec<u16>> = (0..30).map(|_| text(&mut random, MAX_SEQ)).collect();
     let windows: Vec<&[u16]> = documents.iter().map(Vec::as_slice).collect();
     let teacher = Network::new(&checkpoint);
-    // Rounding would hide a sum in another order: the gradients must be the same to the bit.
+    // Rounding would hide a sum in a different order: the gradients must be bit-identical.
     let gradients = |threads| {
         let student = Student::new(&checkpoint, threads).expect("a student");
         let gradients = student.gradients(&teacher, &windows).expect("gradients").concat();
@@ -306,7 +306,7 @@ fn a_matrix_of_zeros_stays_one() {
     let mut student = Student::new(&checkpoint, 1).expect("a student");
     let teacher = Network::new(&checkpoint);
     student.step(&teacher, &windows, 0, 1.0).expect("a step");
-    // Numbers that are none would count as tens of nats.
+    // NaN would count as tens of nats.
     assert!(student.divergence(&teacher, &windows).expect("a divergence") < 1.0);
     let quantized = student.quantized();
     let int4 = quantized.get(1, Tensor::AttentionOutput).expect("int4");
