@@ -1,4 +1,4 @@
-//! A plugin of QEMU that counts what a Cortex-M executes: `cargo xtask cycles` loads it and reads what it writes.
+//! A QEMU plugin that counts the instructions a Cortex-M executes; `cargo xtask cycles` loads it and reads its output.
 //!
 //! ```text
 //! QEMU ─┬─ block translated ──► Record                       -plugin file=…,out=FILE[,mark=ADDRESS:PART]…
@@ -6,8 +6,8 @@
 //!       └─ exit ──────────────► FILE
 //! ```
 //!
-//! It knows no cycles: all costs are computed by the reader. It is under the GPL as QEMU's headers are, and for that reason neither
-//! linked into nor linked with anything else of this project.
+//! It computes no cycles: the reader does. It is under the GPL, as QEMU's headers are, and for that reason neither linked into nor
+//! linked with anything else of this project.
 
 mod record;
 
@@ -23,15 +23,15 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-/// The version of the interface that this was written for.
+/// Version of QEMU's plugin interface.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
 pub static qemu_plugin_version: c_int = 1;
 
-/// What is counted, and the file for it. QEMU calls from the one thread that runs the processor.
+/// The counts and the output file. QEMU calls from the one thread that runs the processor.
 static STATE: Mutex<Option<(Record, PathBuf)>> = Mutex::new(None);
 
-/// More instructions than any block has.
+/// Upper bound of the number of instructions in a block.
 const BLOCK: usize = 1 << 12;
 
 fn with_record(act: impl FnOnce(&mut Record)) {
@@ -63,7 +63,7 @@ pub unsafe extern "C" fn qemu_plugin_install(
             return 1;
         }
     }
-    // SAFETY: `id` is what QEMU gave us, and the functions have the types that QEMU calls.
+    // SAFETY: `id` is from QEMU, and the functions have the types that QEMU calls.
     unsafe {
         qemu_plugin_register_vcpu_tb_trans_cb(id, Some(translated));
         qemu_plugin_register_atexit_cb(id, Some(exit), std::ptr::null_mut());
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn qemu_plugin_install(
     0
 }
 
-/// `out=FILE` and any number of `mark=ADDRESS:PART`.
+/// Reads the options: `out=FILE` and any number of `mark=ADDRESS:PART`.
 fn options(words: impl Iterator<Item = String>) -> Result<(HashMap<u32, usize>, PathBuf), String> {
     let (mut marks, mut file) = (HashMap::new(), None);
     for word in words {
@@ -81,7 +81,7 @@ fn options(words: impl Iterator<Item = String>) -> Result<(HashMap<u32, usize>, 
                 let (address, part) =
                     mark.split_once(':').ok_or(format!("expected mark=ADDRESS:PART, found {word}"))?;
                 let address = u32::from_str_radix(address, 16).map_err(|error| format!("{word}: {error}"))?;
-                // The lowest bit of a function's address says "Thumb".
+                // The lowest bit of a function's address marks Thumb code.
                 marks.insert(address & !1, part.parse().map_err(|error| format!("{word}: {error}"))?);
             }
             _ => return Err(format!("expected out=FILE or mark=ADDRESS:PART, found {word}")),

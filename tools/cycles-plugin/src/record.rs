@@ -1,34 +1,34 @@
-//! What was executed, kept by translation block until it is written.
+//! Counts of executed instructions, by translation block, until they are written.
 //!
 //! ```text
 //! block translated ──► Block: addresses and opcodes, once
-//! block executed   ──► its count + 1; where the one before did not fall through to it, that one's edge + 1
+//! block executed   ──► its count + 1; if the block before did not fall through to it, that one's edge + 1
 //! marked address   ──► all counts since the last mark become those of the mark's part
 //! end              ──► counts of blocks summed by instruction ──► text
 //! ```
 //!
-//! One block may be translated several times, whole or cut; instructions are the sum of all blocks that hold them.
+//! A block may be translated several times, whole or in part; an instruction's count is the sum over all blocks that contain it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 
-/// The first line of what is written.
+/// First line of the output.
 const HEADER: &str = "thumbformer-cycles 1";
 
-/// What lies between marks of this part is thrown away.
+/// The part whose counts are discarded.
 const NOTHING: usize = 0;
 
 /// An instruction of a block.
 pub struct Instruction {
-    /// Where it is.
+    /// Address of the instruction.
     pub address: u32,
-    /// Its halfwords, the first one on top where there are two.
+    /// Halfwords of the instruction; of two, the first is the upper one.
     pub code: u32,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u32,
 }
 
-/// Counts of one interval, and those that marks gave to parts.
+/// Counts since the last mark, and counts of the parts.
 #[derive(Default)]
 struct Counts {
     now: u64,
@@ -50,9 +50,9 @@ impl Counts {
 struct Block {
     instructions: Vec<Instruction>,
     counts: Counts,
-    /// Where control went from its end, when it did not fall through.
+    /// Jumps from its end: target and count.
     edges: Vec<(u32, Counts)>,
-    /// Data accesses, for the instructions of which they are counted.
+    /// Data accesses of the instructions for which they are counted.
     accesses: BTreeMap<usize, Counts>,
 }
 
@@ -66,7 +66,7 @@ impl Block {
     }
 }
 
-/// Everything that is counted.
+/// All counts.
 #[derive(Default)]
 pub struct Record {
     /// Part by address.
@@ -79,13 +79,13 @@ pub struct Record {
 }
 
 impl Record {
-    /// Counts for parts: each is what was executed before its address is reached and since the mark before that; part 0 is thrown
-    /// away. Without marks all is part 1.
+    /// An empty record. The counts of a part are those from the previous mark up to the part's address; part 0 is discarded.
+    /// Without marks everything is part 1.
     pub fn new(marks: HashMap<u32, usize>) -> Record {
         Record { marks, ..Record::default() }
     }
 
-    /// The number of a block with these instructions, of which some have their data accesses counted.
+    /// Index of a block with these instructions; data accesses are counted for those in `counted`.
     pub fn block(&mut self, instructions: Vec<Instruction>, counted: &[usize]) -> usize {
         let start = instructions.first().map_or(0, |first| first.address);
         let same = |&&index: &&usize| {
@@ -103,7 +103,7 @@ impl Record {
         index
     }
 
-    /// A block is about to be executed.
+    /// Counts a block that is about to be executed.
     pub fn execute(&mut self, index: usize) {
         let start = self.blocks[index].start();
         if let Some(last) = self.last.replace(index) {
@@ -114,7 +114,7 @@ impl Record {
                     last.edges.len() - 1
                 });
                 last.edges[position].1.now += 1;
-                // The next search most likely wants this one again.
+                // The next search most likely looks for this one again.
                 last.edges.swap(0, position);
             }
         }
@@ -128,7 +128,7 @@ impl Record {
         block.counts.now += 1;
     }
 
-    /// An instruction of a block accesses data.
+    /// Counts a data access of an instruction in a block.
     pub fn access(&mut self, index: usize, instruction: usize) {
         if let Some(counts) = self.blocks[index].accesses.get_mut(&instruction) {
             counts.now += 1;
@@ -144,8 +144,8 @@ impl Record {
         }
     }
 
-    /// What was counted, as text: `i part address opcode count accesses` and `e part from to count`, numbers but for parts and
-    /// counts hexadecimal; accesses are `-` where they were not counted.
+    /// All counts as text: `i part address opcode count accesses` and `e part from to count`. Addresses and opcodes are
+    /// hexadecimal, parts and counts decimal; accesses are `-` where they were not counted.
     pub fn text(&mut self) -> String {
         self.give(if self.marks.is_empty() { 1 } else { NOTHING });
         let mut instructions = BTreeMap::new();
@@ -215,7 +215,7 @@ mod tests {
         for executed in [before, start, inside, inside, stop, before] {
             record.execute(executed);
         }
-        // The edge to the mark belongs to what comes before, that from it to what follows.
+        // The edge to the mark belongs to the part before it, the edge from it to the part after it.
         assert_eq!(
             record.text(),
             "thumbformer-cycles 1\ni 2 00000200 4770 1 -\ni 2 00000400 4770 2 -\n\

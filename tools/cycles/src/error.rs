@@ -1,33 +1,33 @@
-//! What can go wrong with a program's file or the plugin's.
+//! Errors in a program's file or in the plugin's.
 
 use std::fmt;
 
-/// Why there is no estimate.
+/// The reason that there is no estimate.
 #[derive(Debug)]
 pub enum Error {
-    /// The plugin wrote another version of its text, or something else.
+    /// The plugin's text has another version, or is something else.
     Header {
         /// The first line that this version reads.
         expected: &'static str,
-        /// The first line that there is.
+        /// The first line of the file.
         found: String,
     },
-    /// A line of the plugin's text makes no sense.
+    /// A line of the plugin's text is invalid.
     Line {
-        /// Counted from 1.
+        /// Number of the line, from 1.
         number: usize,
         /// The line.
         line: String,
     },
-    /// The program is no ELF file that can be read.
+    /// The program is not a readable ELF file.
     Elf(object::Error),
-    /// The ELF file has no functions' symbols.
+    /// The ELF file has no symbols of functions.
     NoSymbols,
     /// The ELF file has no symbol of this name.
     NoSymbol {
         /// The name.
         name: String,
-        /// Names that look like it.
+        /// Similar names.
         near: Vec<String>,
     },
 }
@@ -58,7 +58,7 @@ impl fmt::Display for Error {
                 write!(f, "no function {name:?} in the ELF file: mark it `#[inline(never)]`, or name another")
             }
             Error::NoSymbol { name, near } => {
-                write!(f, "no function {name:?} in the ELF file; near are {}", near.join(", "))
+                write!(f, "no function {name:?} in the ELF file: name one; similar names are {}", near.join(", "))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Instructions, exact, and cycles, estimated, of a Cortex-M program that ran in QEMU.
+//! Instruction counts, exact, and cycles, estimated, of a Cortex-M program that ran in QEMU.
 //!
 //! ```text
 //! the plugin's text ──► Trace ──┐
@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Instructions are counted. Cycles are not measured: they follow from published tables of each core's timings, and every figure
-//! has a band. docs/cycles.md says how far they were off where measurements are published.
+//! has a range. docs/cycles.md gives their error where measurements are published.
 
 pub mod cores;
 pub mod decode;

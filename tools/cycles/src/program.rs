@@ -1,4 +1,4 @@
-//! A program's functions, from its ELF file.
+//! The functions of a program, from its ELF file.
 //!
 //! ```text
 //! ELF ──► symbols ──► name of an address, address of a name
@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 /// A function.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Function {
-    /// Its demangled name, without the hash.
+    /// Demangled name, without the hash.
     pub name: String,
-    /// Behind its last byte.
+    /// Address after its last byte.
     pub end: u32,
 }
 
-/// A program's functions by address.
+/// The functions of a program, by address.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Program {
     functions: BTreeMap<u32, Function>,
@@ -27,7 +27,7 @@ impl Program {
     /// Reads an ELF file.
     ///
     /// # Errors
-    /// [`Error::Elf`] when it is none, [`Error::NoSymbols`] when it names no function.
+    /// [`Error::Elf`] when it is not an ELF file, [`Error::NoSymbols`] when it names no function.
     pub fn parse(elf: &[u8]) -> Result<Program, Error> {
         let file = object::File::parse(elf)?;
         let mut functions = BTreeMap::new();
@@ -48,7 +48,7 @@ impl Program {
                 _ => {}
             }
         }
-        // A function in assembly may have no size: it goes up to the next one.
+        // A function in assembly may have no size: it extends to the next one.
         for (address, name) in labels {
             let next = functions.range(address + 1..).next().map(|(next, _)| *next);
             let covered = functions.range(..=address).next_back().is_some_and(|(_, function)| function.end > address);
@@ -59,16 +59,16 @@ impl Program {
         if functions.is_empty() { Err(Error::NoSymbols) } else { Ok(Program { functions }) }
     }
 
-    /// The function that holds an address.
+    /// The function that contains an address.
     pub fn function(&self, address: u32) -> Option<&Function> {
         let (_, function) = self.functions.range(..=address).next_back()?;
         (address < function.end).then_some(function)
     }
 
-    /// Where a function begins, by its name or the last parts of it (`module::name`).
+    /// Start address of a function, by its name or the last parts of it (`module::name`).
     ///
     /// # Errors
-    /// [`Error::NoSymbol`] with names that look like it.
+    /// [`Error::NoSymbol`] with similar names.
     pub fn find(&self, name: &str) -> Result<u32, Error> {
         let suffix = format!("::{name}");
         let found = self.functions.iter().find(|(_, function)| function.name == name);

@@ -1,4 +1,4 @@
-//! Sums of an estimate that a person can read: the whole, symbols, kinds of instructions.
+//! Report of an estimate: totals, and sums by symbol and by kind of instruction.
 
 use crate::cores::{Cost, Table};
 use crate::decode::Class;
@@ -7,32 +7,32 @@ use crate::program::Program;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What a symbol or a kind of instruction took.
+/// Instructions and cycles of a symbol or a kind of instruction.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Share {
     /// The symbol, or the kind.
     pub name: String,
-    /// Executed: exact.
+    /// Executed instructions, exact.
     pub instructions: u64,
-    /// Estimated.
+    /// Cycles, estimated.
     pub cycles: Cost,
 }
 
-/// What a part of a program took.
+/// Instructions and cycles of a part of a program.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Report {
-    /// Executed: exact.
+    /// Executed instructions, exact.
     pub instructions: u64,
-    /// Estimated: the ends of the band are those of costs that depend on operands, or of the model's known error, whichever are
+    /// Cycles, estimated. The range is that of costs that depend on operands or that of the model's known error, whichever is
     /// wider.
     pub cycles: Cost,
-    /// By symbol, the most cycles first.
+    /// Sums by symbol, the most cycles first.
     pub symbols: Vec<Share>,
-    /// By kind of instruction, the most cycles first.
+    /// Sums by kind of instruction, the most cycles first.
     pub classes: Vec<Share>,
 }
 
-/// What belongs to no symbol.
+/// Name for addresses without a symbol.
 const UNKNOWN: &str = "(no symbol)";
 
 impl Report {
@@ -58,7 +58,7 @@ impl Report {
     }
 }
 
-/// Widens a band to the model's known error.
+/// Widens a range to the model's known error.
 fn band(cycles: Cost, table: &Table) -> Cost {
     let error = cycles.est as f64 * table.error.0 / 100.0;
     let (low, high) = ((cycles.est as f64 - error) as i64, (cycles.est as f64 + error) as i64);
@@ -68,7 +68,7 @@ fn band(cycles: Cost, table: &Table) -> Cost {
 fn sorted(sums: impl Iterator<Item = (String, (u64, Cost))>, table: &Table) -> Vec<Share> {
     let share = |(name, (instructions, cycles))| Share { name, instructions, cycles: band(cycles, table) };
     let mut shares: Vec<Share> = sums.map(share).collect();
-    // Equal ones by name, so that two runs print the same.
+    // Ties by name, so that two runs print the same.
     shares.sort_by(|a, b| b.cycles.est.cmp(&a.cycles.est).then_with(|| a.name.cmp(&b.name)));
     shares
 }

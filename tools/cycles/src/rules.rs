@@ -1,22 +1,22 @@
-//! What the instructions before one change about its cycles.
+//! Effects of the preceding instructions on an instruction's cycles.
 //!
 //! ```text
-//! (the two before, this one) ──► Change: cycles more or less
+//! (the two before, this one) ──► Change: difference in cycles
 //! ```
 //!
-//! "Silicon" are the measurements that docs/cycles.md names, where they go beyond the manuals.
+//! "Silicon" marks the measurements named in docs/cycles.md, where they go beyond the manuals.
 
 use crate::cores::{Cost, Rules};
 use crate::decode::{Class, FLAGS, Op};
 
-/// Cycles more or less than the table's row.
+/// Difference in cycles from the table's row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Change {
-    /// Always.
+    /// Always added.
     pub always: Cost,
-    /// When a branch is not taken.
+    /// Added when a branch is not taken.
     pub stays: Cost,
-    /// When it is.
+    /// Added when a branch is taken.
     pub jumps: Cost,
 }
 
@@ -26,19 +26,19 @@ impl From<Cost> for Change {
     }
 }
 
-/// What was executed before an instruction, straight ahead.
+/// The instructions executed directly before an instruction, without a jump.
 #[derive(Clone, Copy, Default)]
 pub struct Before<'a> {
     /// The one directly before.
     pub last: Option<&'a Op>,
     /// The one before that.
     pub second: Option<&'a Op>,
-    /// Whether the one directly before was issued alone, on a core that can issue two.
+    /// True if the one directly before was issued alone, on a core that can issue two.
     pub alone: bool,
 }
 
 impl Rules {
-    /// What the ones before change about an instruction, and whether it is issued alone.
+    /// Effect of the preceding instructions on one; true if it is issued alone.
     pub fn change(self, before: Before<'_>, op: &Op) -> (Change, bool) {
         let Some(last) = before.last else {
             return (own(self, op).into(), true);
@@ -61,13 +61,13 @@ impl Rules {
     }
 }
 
-/// What an instruction's operands change about it.
+/// Effect of an instruction's own operands.
 fn own(rules: Rules, op: &Op) -> Cost {
     let both = op.class == Class::ShiftedConstant && op.writes & FLAGS != 0;
     Cost::exactly(i64::from(both && matches!(rules, Rules::Latencies | Rules::Beats)))
 }
 
-/// Cortex-M3 and M4.
+/// Effects on Cortex-M3 and M4.
 fn three_stages(last: &Op, op: &Op, writeback_chains: bool) -> Cost {
     let feeds_address = (last.writes | last.base) & op.address != 0;
     match op.class {
@@ -86,17 +86,17 @@ fn three_stages(last: &Op, op: &Op, writeback_chains: bool) -> Cost {
             // Silicon: literals and other data do not chain; the M3 does not chain what writes back.
             Class::Load => Cost::range(-1, 0, 0),
             Class::StoreRegisterOffset | Class::StoreExclusive => Cost::exactly(-1),
-            // Silicon: it takes the load's second cycle; the manual's example has none of that.
+            // Silicon: it saves the load's second cycle; the manual's example does not show that.
             Class::Store => Cost::range(-1, -1, 0),
             _ => Cost::default(),
         };
     }
-    // Silicon: a store does not pipeline with the load behind it.
+    // Silicon: a store does not pipeline with the load after it.
     let load_after_store = op.is_load() && last.is_store();
     if load_after_store { Cost::range(0, 1, 1) } else { Cost::default() }
 }
 
-/// Whether a result takes the second of the two stages of execution, on the M33.
+/// True if a result is ready only after the second of the M33's two execution stages.
 fn is_late(op: &Op) -> bool {
     use Class::*;
     let extends_and_adds = op.class == Extend && op.reads.count_ones() > 1;
@@ -105,7 +105,7 @@ fn is_late(op: &Op) -> bool {
     extends_and_adds || multiplies || shifted || op.class == Simd || op.class == FpToCore
 }
 
-/// Cortex-M33 and M55: results that come a cycle late, or more.
+/// Cortex-M33 and M55: results that are one or more cycles late.
 fn latencies(last: &Op, second: Option<&Op>, op: &Op) -> Cost {
     let is_fused = |op: &Op| op.class == Class::FpMultiplyAccumulate;
     if op.is_float() && is_fused(last) {
@@ -113,7 +113,7 @@ fn latencies(last: &Op, second: Option<&Op>, op: &Op) -> Cost {
     }
     let float = op.is_float() && !last.is_float() && second.is_some_and(is_fused);
     let late = if last.is_load() || is_late(last) {
-        // What is stored, and what a product is added to, is needed a cycle later than other operands.
+        // A stored value and the addend of a product are needed a cycle later than other operands.
         let late_use = op.is_store() || op.class == Class::StorePair;
         let early = if late_use { op.address } else { op.reads | op.address };
         last.writes & early != 0
@@ -124,15 +124,15 @@ fn latencies(last: &Op, second: Option<&Op>, op: &Op) -> Cost {
     Cost::exactly(i64::from(float || late))
 }
 
-/// Cortex-M33: branches and NOPs of 16 bits are issued along with an instruction of 16 bits before them; what that changes when
-/// they do not jump, and when they do.
+/// Cortex-M33: branches and NOPs of 16 bits are issued along with an instruction of 16 bits before them. The effect when they do
+/// not jump, and when they do.
 fn along_with(last: &Op, op: &Op) -> (Cost, Cost) {
     let narrow = last.size == 2 && op.size == 2 && !last.is_branch();
     let saved = Cost::exactly(-1);
     match op.class {
         Class::Nop if narrow => (saved, Cost::default()),
         _ if narrow && op.is_branch() && op.class != Class::PopPc => {
-            // It jumps without delay where it does not wait for the flags.
+            // The branch jumps without delay where it does not wait for the flags.
             (saved, if last.writes & FLAGS == 0 { saved } else { Cost::default() })
         }
         _ => (Cost::default(), Cost::default()),
@@ -173,7 +173,7 @@ fn late(last: &Op, op: &Op) -> Cost {
     }
 }
 
-/// Cortex-M7: whether an instruction is issued along with the one before it.
+/// Cortex-M7: true if an instruction is issued along with the one before it.
 fn pairs(last: &Op, op: &Op) -> bool {
     use Class::*;
     let depends = last.writes & op.inputs() & !FLAGS != 0;

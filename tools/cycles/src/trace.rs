@@ -1,4 +1,4 @@
-//! What the plugin wrote, read back.
+//! Reader of the plugin's output.
 //!
 //! ```text
 //! i part address opcode count accesses ─┐
@@ -8,38 +8,38 @@
 use crate::error::Error;
 use std::collections::BTreeMap;
 
-/// The first line of a file that this reads.
+/// First line of a file that this version reads.
 const HEADER: &str = "thumbformer-cycles 1";
 
-/// An instruction that was executed.
+/// An executed instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Executed {
-    /// Its halfwords, the first one on top where there are two.
+    /// Halfwords of the instruction; of two, the first is the upper one.
     pub code: u32,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u32,
-    /// How often; under an IT also when its condition failed.
+    /// Number of executions; under an IT those whose condition failed included.
     pub count: u64,
-    /// Its data accesses, where they were counted: under an IT.
+    /// Number of data accesses, where they were counted: under an IT.
     pub accesses: Option<u64>,
 }
 
-/// What was executed of one part of a program.
+/// Executed instructions of one part of a program.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Part {
-    /// By address.
+    /// Executed instructions by address.
     pub instructions: BTreeMap<u32, Executed>,
-    /// How often control went from one address to another that is not behind it.
+    /// Number of jumps from one address to another that does not follow it.
     pub jumps: BTreeMap<(u32, u32), u64>,
 }
 
 impl Part {
-    /// Instructions in all.
+    /// Total number of executed instructions.
     pub fn count(&self) -> u64 {
         self.instructions.values().map(|executed| executed.count).sum()
     }
 
-    /// Adds another part's counts to these.
+    /// Adds the counts of another part.
     pub fn add(&mut self, other: &Part) {
         for (address, executed) in &other.instructions {
             let sum = self.instructions.entry(*address).or_insert(Executed { count: 0, accesses: None, ..*executed });
@@ -54,7 +54,7 @@ impl Part {
     }
 }
 
-/// All parts, by the numbers that the marks gave them.
+/// All parts, by the numbers of their marks.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Trace {
     /// The parts.
@@ -65,7 +65,7 @@ impl Trace {
     /// Reads the plugin's text.
     ///
     /// # Errors
-    /// With the line that it cannot read.
+    /// With the first invalid line.
     pub fn parse(text: &str) -> Result<Trace, Error> {
         let mut lines = text.lines().enumerate();
         if lines.next().is_none_or(|(_, line)| line != HEADER) {

@@ -36,7 +36,7 @@ impl NormWeights {
         Some(Self { weight: vector(tensors.get(gain, layer)?), bias: bias.map(vector) })
     }
 
-    /// Every row normalised, as [`Norm`] has it.
+    /// Norms every row by the formula of [`Norm`].
     pub(crate) fn apply(&self, config: &Config, x: &Matrix) -> Matrix {
         let mut out = Matrix::rows(x.data.chunks(x.width).map(|row| {
             let width = row.len() as f64;
@@ -62,7 +62,7 @@ impl NormWeights {
 }
 
 impl Block {
-    /// The block of a layer; `None` where a tensor is missing that every block has.
+    /// The block of a layer; `None` where a tensor that every block has is missing.
     pub(crate) fn of(tensors: &Tensors, layer: usize) -> Option<Self> {
         Some(Self {
             attention_norm: NormWeights::of(tensors, Tensor::AttentionNorm, layer)?,
@@ -160,7 +160,7 @@ fn scores(config: &Config, q: &Matrix, k: &Matrix, visible: &[bool]) -> Vec<f64>
     for (index, row) in scores.chunks_mut(seq).enumerate() {
         let (head, position) = (index / seq, index % seq);
         let query = &q.row(position)[head * dim..(head + 1) * dim];
-        // What is not seen stays 0.
+        // Positions that are not seen keep probability 0.
         let first = config.sliding_window.map_or(0, |window| (position + 1).saturating_sub(window));
         let seen = if config.options.mask == Mask::Causal { &mut row[first..=position] } else { row };
         for (index, score) in seen.iter_mut().enumerate() {
@@ -175,13 +175,13 @@ fn scores(config: &Config, q: &Matrix, k: &Matrix, visible: &[bool]) -> Vec<f64>
     scores
 }
 
-/// Where a query head finds its keys and values: consecutive query heads share one.
+/// Columns of a query head's keys and values: consecutive query heads share one head of them.
 fn kv_columns(config: &Config, head: usize) -> core::ops::Range<usize> {
     let kv_head = head / (config.n_heads / config.n_kv_heads);
     kv_head * config.head_dim..(kv_head + 1) * config.head_dim
 }
 
-/// Turns each pair `(i, i + half)` of each head by `position * theta^(-2 i / head_dim)`.
+/// Rotates each pair `(i, i + half)` of each head by `position * theta^(-2 i / head_dim)`.
 fn rotate(x: &mut Matrix, dim: usize, theta: f64) {
     let half = dim / 2;
     for position in 0..x.len() {
@@ -196,7 +196,7 @@ fn rotate(x: &mut Matrix, dim: usize, theta: f64) {
     }
 }
 
-/// The formulas of [`Activation`]; nothing agrees with one that is not among them.
+/// The formulas of [`Activation`]; NaN for one without a formula, so that nothing agrees with it.
 fn activate(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::Silu => x / (1.0 + libm::exp(-x)),

@@ -1,16 +1,16 @@
-//! The float reference: what a checkpoint computes, plainly, slowly and in `f64`.
+//! The float reference: computes a checkpoint's network in `f64`, in plain, slow code.
 //!
-//! Token ids or frames flow in; logits for every position, or one output of the pooled sequence, flow out. A whole
-//! sequence is computed at once, without a cache, so that it shares neither code nor structure with the engine that it
-//! judges. It is itself compared with PyTorch at every named point (`tests/golden.rs`).
+//! The inputs are token ids or frames; the outputs are logits for every position, or one output of the pooled sequence. A
+//! whole sequence is computed at once, without a cache, so that the reference shares neither code nor structure with the
+//! engine that it checks. It is itself compared with PyTorch at every named point (`tests/golden.rs`).
 //!
 //! # Source
 //! - block and attention: Vaswani et al. 2017, "Attention Is All You Need", sections 3.1 and 3.2, in post-LN order as
 //!   there, or in pre-LN order (Xiong et al. 2020)
 //! - everything optional: the papers at the options of [`thumbformer_checkpoint::Config`]
 //!
-//! It needs a heap but no operating system, and takes its functions from `libm` everywhere, so that a device and this machine
-//! compute the same.
+//! It needs a heap but no operating system. It takes its functions from `libm` on every machine, so that a device and the host
+//! compute the same values.
 #![no_std]
 
 extern crate alloc;
@@ -30,12 +30,12 @@ use block::{Block, NormWeights};
 use matrix::{Linear, Matrix, vector};
 use thumbformer_checkpoint::{Checkpoint, Config, Input, Mask, Pooler, Pooling, Tensor};
 
-/// Why a sequence was refused.
+/// The reason that a sequence was refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is nothing to compute.
-    #[error("the sequence is empty; give at least one token or frame")]
+    /// The sequence is empty.
+    #[error("the sequence is empty; pass at least one token or frame")]
     Empty,
     /// A token id has no row in the embedding.
     #[error(
@@ -44,23 +44,23 @@ pub enum Error {
     Token {
         /// The token id.
         token: u32,
-        /// Where it stands.
+        /// Its position in the sequence.
         position: usize,
-        /// Number of token ids.
+        /// Size of the vocabulary.
         vocab: usize,
     },
-    /// The network reads frames and was given tokens, or the other way round.
+    /// The network reads frames and was given tokens, or vice versa.
     #[error("the network reads {expected}, found {found}; call the function for {expected}")]
     Input {
-        /// What it reads: `tokens` or `frames`.
+        /// The network's input: `tokens` or `frames`.
         expected: &'static str,
-        /// What it was given.
+        /// The input of the call.
         found: &'static str,
     },
-    /// A frame has another width than the embedding.
+    /// The width of a frame is not that of the embedding.
     #[error("frame {position} has {found} numbers, the embedding reads {expected}; use this model's front end")]
     Frame {
-        /// Which frame.
+        /// Index of the frame.
         position: usize,
         /// Numbers that the embedding reads.
         expected: usize,
@@ -68,42 +68,42 @@ pub enum Error {
         found: usize,
     },
     /// A number of a frame is NaN or infinite.
-    #[error("frame {position} holds {value} at {index}, expected finite numbers; look at the front end")]
+    #[error("frame {position} holds {value} at {index}, expected finite numbers; check the front end")]
     NotFinite {
-        /// Which frame.
+        /// Index of the frame.
         position: usize,
-        /// Which number of it.
+        /// Index of the number in the frame.
         index: usize,
-        /// What was found, as text.
+        /// The number, as text.
         value: String,
     },
-    /// The mask is not one for this sequence.
+    /// The mask is not valid for this sequence.
     #[error(
         "a mask of {found} entries for {length} tokens or frames; give one entry for each, at least one of them true, and no mask \
          to a causal network"
     )]
     Mask {
-        /// Tokens or frames given.
+        /// Tokens or frames of the sequence.
         length: usize,
         /// Entries of the mask.
         found: usize,
     },
-    /// The sequence is longer than the context that the model was trained for.
+    /// The sequence is longer than the model's context.
     #[error(
-        "the sequence has {length} tokens or frames, class token included, the context holds {max_seq}; cut it into parts"
+        "the sequence has {length} tokens or frames, class token included, but the context holds {max_seq}; cut it into parts"
     )]
     TooLong {
-        /// Tokens or frames given, and the class token.
+        /// Tokens or frames of the sequence, and the class token.
         length: usize,
-        /// Those that fit.
+        /// Tokens or frames that fit.
         max_seq: usize,
     },
 }
 
-/// Called at every named point with a row-major array; see [`Reference::forward`].
+/// An observer, called at every named point with a row-major array; see [`Reference::forward`].
 pub type Observe<'a> = dyn FnMut(&str, &[f64]) + 'a;
 
-/// A checkpoint's network in `f64`.
+/// The network of a checkpoint in `f64`.
 pub struct Reference {
     config: Config,
     embedding: Linear,
@@ -118,10 +118,10 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// The network of a checkpoint, whose shapes `Checkpoint::load` has checked.
+    /// The reference of a checkpoint, whose shapes `Checkpoint::load` has checked.
     ///
     /// # Panics
-    /// When a tensor is missing that every network has.
+    /// When a tensor that every network has is missing.
     pub fn new(checkpoint: &Checkpoint) -> Self {
         let (config, tensors) = (checkpoint.config.clone(), &checkpoint.tensors);
         let head = checkpoint.head().map(|head| Linear::new(head, tensors.get(Tensor::HeadBias, 0)));
@@ -139,7 +139,7 @@ impl Reference {
         }
     }
 
-    /// The numbers of the network.
+    /// Dimensions and options of the network.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -147,13 +147,13 @@ impl Reference {
     /// Outputs for one sequence of tokens that begins at position 0: `[seq][n_outputs]`, or with a pooling
     /// `[1][n_outputs]`.
     ///
-    /// `observe` sees each of these once per call, `[seq, width]` unless said, where a class token is the first of
-    /// `seq`, and nothing where the network has no such part:
+    /// `observe` is called once per point, with `[seq, width]` unless stated otherwise, a class token being the first of
+    /// `seq`. A point whose part the network lacks is left out. The points are
     /// `embedding` (with class token and positions), `embedding_norm`; for each layer `n`: `layers.n.attention_norm`,
     /// `layers.n.attention.q` and `.k` (rotated), `.v`, `layers.n.attention.scores` (probabilities,
-    /// `[n_heads, seq, seq]`), `layers.n.attention.gathered` (the heads side by side), `layers.n.attention.output`,
+    /// `[n_heads, seq, seq]`), `layers.n.attention.gathered` (the context of all heads), `layers.n.attention.output`,
     /// `layers.n.mlp_norm`, `layers.n.mlp.hidden`, `layers.n.mlp.output`, `layers.n.output` (the stream);
-    /// `final_norm`; `pooled` and `pooler` (`[d_model]`); `logits` (what is returned). The order is that of the
+    /// `final_norm`; `pooled` and `pooler` (`[d_model]`); `logits` (the result). The order is that of the
     /// computation: with norms after the branches, `layers.n.attention_norm` comes after `layers.n.attention.output`
     /// and is the stream between the branches, and `layers.n.mlp_norm` equals `layers.n.output`.
     ///
@@ -164,11 +164,11 @@ impl Reference {
         self.forward_masked(tokens, &vec![true; tokens.len()], observe)
     }
 
-    /// As [`Self::forward`], with tokens that nobody sees and no pooling takes in, though their own outputs are computed: the
-    /// padding of most frameworks, `visible: [seq]`.
+    /// As [`Self::forward`], with hidden tokens, which no token sees and no pooling includes; their own outputs are computed. This
+    /// is the padding of most frameworks; `visible: [seq]`.
     ///
     /// # Errors
-    /// As of [`Self::forward`], and when the mask has another length, hides everything, or the network is causal.
+    /// As of [`Self::forward`], and when the mask's length differs, when it hides everything, or when the network is causal.
     pub fn forward_masked(
         &self,
         tokens: &[u32],
@@ -224,8 +224,8 @@ impl Reference {
         Ok(self.blocks(self.embedding.apply(&Matrix::rows(frames.iter().cloned())), visible, observe))
     }
 
-    /// How far an engine's outputs of frames `[seq, n_features]` are from those of this network at the last position, or where a
-    /// pooling makes one vector of the sequence, from that one's.
+    /// Signal-to-quantization-noise ratio of an engine's outputs for frames `[seq, n_features]`, against this network's outputs at
+    /// the last position, or with a pooling, its one output.
     ///
     /// # Errors
     /// As of [`Self::forward_frames`].
@@ -267,7 +267,7 @@ impl Reference {
         let class_token = self.class_token.iter().cloned();
         let mut x = Matrix::rows(class_token.chain(x.data.chunks(x.width).map(<[f64]>::to_vec)));
         if let Some(positions) = &self.positions {
-            // The rows beyond the sequence's length stay unused.
+            // Rows beyond the sequence's length are not used.
             x.add(positions);
         }
         observe("embedding", &x.data);
@@ -289,7 +289,7 @@ impl Reference {
             observe("pooled", &x.data);
         }
         if let Some(pooler) = &self.pooler {
-            // Nothing agrees with a function that is not among these.
+            // NaN for an unknown function, so that nothing agrees with it.
             x = pooler.apply(&x).map(|x| match self.config.options.pooler {
                 Pooler::Tanh => libm::tanh(x),
                 Pooler::Relu => x.max(0.0),
@@ -304,7 +304,7 @@ impl Reference {
         x.data.chunks(x.width).map(<[f64]>::to_vec).collect()
     }
 
-    /// One vector for the sequence, if the network wants one.
+    /// The pooled vector of the sequence, if the network has a pooling.
     fn pool(&self, x: &Matrix, visible: &[bool]) -> Option<Vec<f64>> {
         let seen: Vec<usize> = (0..x.len()).filter(|&index| visible[index]).collect();
         match self.config.options.pooling {

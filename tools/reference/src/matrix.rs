@@ -1,4 +1,4 @@
-//! The few operations on rows of numbers that a network consists of.
+//! Matrices of `f64`, with the few operations that a network consists of.
 
 use alloc::vec::Vec;
 
@@ -28,7 +28,7 @@ impl Linear {
         Self { weight: Matrix::from(weight), bias: bias.map(vector) }
     }
 
-    /// Every row of `x` through the projection `[out, in]`.
+    /// Applies the projection `[out, in]` to every row of `x`.
     pub(crate) fn apply(&self, x: &Matrix) -> Matrix {
         let mut out = x.project(&self.weight);
         if let Some(bias) = &self.bias {
@@ -56,7 +56,7 @@ impl Matrix {
         &mut self.data[index * self.width..(index + 1) * self.width]
     }
 
-    /// `self * weights^T`: every row through a projection `[out, in]`.
+    /// `self * weights^T`: the projection `[out, in]` of every row.
     pub(crate) fn project(&self, weights: &Matrix) -> Matrix {
         let outputs = weights.len();
         let mut data = Vec::with_capacity(self.len() * outputs);
@@ -66,7 +66,7 @@ impl Matrix {
         Matrix { width: outputs, data }
     }
 
-    /// Every number through a function.
+    /// Applies a function to every number.
     pub(crate) fn map(self, function: impl Fn(f64) -> f64) -> Matrix {
         Matrix { width: self.width, data: self.data.into_iter().map(function).collect() }
     }
@@ -96,7 +96,7 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// The maximum is taken off first, which changes nothing but keeps `exp` from overflowing.
+/// Softmax in place. The maximum is subtracted first, which does not change the result and keeps `exp` from overflowing.
 pub(crate) fn softmax(x: &mut [f64]) {
     let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     x.iter_mut().for_each(|x| *x = libm::exp(*x - max));

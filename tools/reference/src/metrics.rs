@@ -1,8 +1,8 @@
-//! How far one set of logits is from another. Natural logarithms throughout: results are in nats.
+//! Metrics of the distance between two sets of logits. Logarithms are natural: results are in nats.
 
 use alloc::vec::Vec;
 
-/// Logarithms of the probabilities that a softmax over `logits` gives.
+/// Logarithms of the softmax of `logits`.
 ///
 /// # Units
 /// Nats. `-log_softmax(logits)[token]` is the loss of `token`; the exponential of its mean is the perplexity.
@@ -12,18 +12,18 @@ pub fn log_softmax(logits: &[f64]) -> Vec<f64> {
     logits.iter().map(|x| x - log_sum).collect()
 }
 
-/// Kullback-Leibler divergence `sum p ln(p / q)` of the distributions behind two sets of logits: what is lost, on
-/// average, by believing `q` where `p` is true. 0 if they are equal, never negative beyond rounding.
+/// Kullback-Leibler divergence `sum p ln(p / q)` of the softmax distributions of two sets of logits: the mean loss of
+/// predicting `q` where `p` is true. 0 if they are equal, never negative beyond rounding.
 ///
 /// # Units
 /// Nats.
 ///
 /// # Panics
-/// If the lengths differ: a caller that compares two vocabularies has a mistake that no number should hide.
+/// If the lengths differ: two vocabularies are compared by mistake, which no number should hide.
 pub fn kl_divergence(p_logits: &[f64], q_logits: &[f64]) -> f64 {
     assert_eq!(p_logits.len(), q_logits.len(), "two vocabularies cannot be compared");
     let (p, q) = (log_softmax(p_logits), log_softmax(q_logits));
-    // A p so small that it is 0 in f64 contributes nothing, whatever q is.
+    // A p that is 0 in f64 contributes nothing, whatever q is.
     let terms = p.iter().zip(&q).map(|(p, q)| if libm::exp(*p) > 0.0 { libm::exp(*p) * (p - q) } else { 0.0 });
     terms.sum()
 }
@@ -36,7 +36,7 @@ pub struct Sqnr {
 }
 
 impl Sqnr {
-    /// Takes in a vector of the reference and the one that was found in its place.
+    /// Adds a vector of the reference and the one found in its place.
     ///
     /// # Panics
     /// If the lengths differ.
@@ -46,7 +46,7 @@ impl Sqnr {
         self.noise += reference.iter().zip(found).map(|(r, f)| (r - f) * (r - f)).sum::<f64>();
     }
 
-    /// Takes in what another one took in.
+    /// Adds the sums of another ratio.
     pub fn merge(&mut self, other: &Sqnr) {
         self.signal += other.signal;
         self.noise += other.noise;
@@ -60,13 +60,13 @@ impl Sqnr {
         10.0 * libm::log10(self.signal / self.noise)
     }
 
-    /// The ratio as an integer, for devices that print no floating point: 0 where it is negative or none, the largest where
-    /// nothing differs.
+    /// The ratio as an integer, for devices that print no floating point: 0 where it is negative or undefined, the largest integer
+    /// where nothing differs.
     ///
     /// # Units
     /// Hundredths of a decibel, to the nearest.
     pub fn decibel_hundredths(&self) -> u32 {
-        // The cast saturates, and makes 0 of NaN.
+        // The cast saturates, and turns NaN into 0.
         libm::round(100.0 * self.decibels()) as u32
     }
 }

@@ -1,5 +1,5 @@
-//! The reference computes what PyTorch computes with every block option: at every point that PyTorch exposes, from
-//! every checkpoint layout.
+//! The reference agrees with PyTorch for every block option, at every point that PyTorch exposes, from every checkpoint
+//! layout.
 
 mod vectors;
 

@@ -1,4 +1,4 @@
-//! The reference computes what PyTorch computes: at every named point of every layer, from both checkpoint layouts.
+//! The reference agrees with PyTorch at every named point of every layer, from both checkpoint layouts.
 //!
 //! The vectors are float32 (`tests/golden/README.md`). A point's distance is the largest absolute difference over the
 //! largest absolute value of the golden tensor; float32 sums over a few dozen terms stay near 1e-6, so 1e-4 leaves

@@ -1,12 +1,12 @@
 //! Cortex-M0 and Cortex-M0+: table 3-1 of Arm DDI 0432C and DDI 0484C. Nothing overlaps.
 //!
-//! With the multiplier that takes one cycle; the small one takes 32 (`--core` has no name for it: no part is known that has it
-//! and 32 KiB of flash).
+//! The multiplier is the one that takes one cycle. The small one takes 32 cycles; `--core` has no name for it, as no part is known
+//! that has it and 32 KiB of flash.
 
 use super::Class::*;
 use super::{Cost, Row, Rules, Table, branch, multiple, row};
 
-/// What both cores share.
+/// Rows that both cores share.
 const COMMON: &[Row] = &[
     row(Alu, 1),
     row(Extend, 1),

@@ -1,5 +1,5 @@
-//! Cortex-M33: Arm publishes no table of its cycles. These are from measurements on an RP2350 that J. Lewandowski published
-//! (docs/cycles.md has the address), but for what is marked.
+//! Cortex-M33: Arm publishes no table of its cycles. Unless marked, these figures are from measurements on an RP2350 published by
+//! J. Lewandowski (address in docs/cycles.md).
 
 use super::Class::*;
 use super::{Cost, Row, Rules, Table, branch, multiple, row, varies};

@@ -1,9 +1,9 @@
 //! Cortex-M3 and Cortex-M4: table 3-1 and the section on load/store timings of Arm DDI 0337I and 100166, and the table of the
 //! M4's FPU (100166).
 //!
-//! In these tables P, the refill of the pipeline, is 1 to 3: taken as 1 behind a branch to an address in the instruction, as 2
-//! behind one to an address in a register or from memory, 1 more where the target is an instruction of 32 bits across a word's
-//! end. What neighbours change is in `rules::three_stages`.
+//! In these tables P, the refill of the pipeline, is 1 to 3. It is taken as 1 after a branch to an address in the instruction, as 2
+//! after one to an address in a register or from memory, and 1 more where the target is an instruction of 32 bits across a word's
+//! end. Effects of neighbours are in `rules::three_stages`.
 
 use super::Class::*;
 use super::{Cost, Row, Rules, Table, branch, multiple, row, varies};
@@ -11,7 +11,7 @@ use super::{Cost, Row, Rules, Table, branch, multiple, row, varies};
 const DIRECT: Cost = Cost::range(1, 1, 3);
 const INDIRECT: Cost = Cost::range(1, 2, 3);
 
-/// What both cores share.
+/// Rows that both cores share.
 const COMMON: &[Row] = &[
     row(Alu, 1),
     row(AluShifted, 1),

@@ -1,11 +1,12 @@
-//! Cortex-M55, coarsely: the M33's costs, and vectors that take two cycles of which one is hidden where the neighbour uses another
-//! pipeline (Arm's "beats": DDI 0553B, B5.4, two a cycle on this core). Not validated but for CoreMark, which has no vectors.
+//! Cortex-M55, a coarse model: the M33's costs, and vector instructions of two cycles, one of which is hidden where the neighbour
+//! uses another pipeline (Arm's "beats": DDI 0553B, B5.4, two a cycle on this core). Validated only with CoreMark, which has no
+//! vectors.
 
 use super::Class::*;
 use super::m33::{FLOAT, INTEGER};
 use super::{Cost, Row, Rules, Table, branch, row};
 
-/// Behind a taken branch.
+/// Refill after a taken branch.
 const REFILL: Cost = Cost::range(1, 2, 4);
 
 const ROWS: &[Row] = &[
@@ -20,7 +21,7 @@ const ROWS: &[Row] = &[
     Row { class: PopPc, cycles: Cost::exactly(0), each: 1, taken: REFILL },
     branch(TableBranch, 2, Cost::range(1, 3, 5)),
     branch(LoopStart, 1, Cost::range(1, 2, 4)),
-    // Its jump is known from the second turn on.
+    // From the second iteration on the jump is known.
     branch(LoopEnd, 0, Cost::range(0, 0, 1)),
     row(VectorLoad, 2),
     row(VectorStore, 2),

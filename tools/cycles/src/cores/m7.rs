@@ -1,10 +1,11 @@
-//! Cortex-M7, coarsely: two instructions at a time where neither needs the other, branches predicted. Arm publishes no table;
-//! from the published measurements on an STM32H743 that docs/cycles.md names. What neighbours change is in `rules::two_at_a_time`.
+//! Cortex-M7, a coarse model: two instructions at a time where neither needs the other, and predicted branches. Arm publishes no
+//! table; the figures are from the published measurements on an STM32H743 named in docs/cycles.md. Effects of neighbours are in
+//! `rules::two_at_a_time`.
 
 use super::Class::*;
 use super::{Cost, Row, Rules, Table, branch, multiple, row, varies};
 
-/// A predicted branch that is taken.
+/// Cost of a taken branch that was predicted.
 const PREDICTED: Cost = Cost::range(0, 0, 1);
 
 const ROWS: &[Row] = &[
@@ -24,7 +25,7 @@ const ROWS: &[Row] = &[
     varies(Divide, 3, 8, 20),
     row(Load, 1),
     row(LoadPair, 1),
-    // Two registers a cycle.
+    // Two registers per cycle.
     multiple(LoadMultiple, 0),
     row(LoadExclusive, 2),
     row(Store, 1),

@@ -1,11 +1,11 @@
-//! What instructions cost, as data: one table for each core.
+//! Costs of instructions, as data: one table for each core.
 //!
 //! ```text
-//! Class ──► Row: cycles, for each register, when a branch is taken      what neighbours change ──► Rules
+//! Class ──► Row: cycles, for each register, when a branch is taken      effects of neighbours ──► Rules
 //! ```
 //!
-//! A cost has a low and a high end where the manual gives a range, and between them what is taken as typical. All tables are for
-//! memory without wait states.
+//! A cost has a low and a high end where the manual gives a range, and a typical value between them. All tables are for memory
+//! without wait states.
 
 mod m0;
 mod m33;
@@ -17,24 +17,24 @@ use crate::decode::Class;
 use serde::Serialize;
 use std::ops::{Add, AddAssign, Mul};
 
-/// Cycles: the typical figure and a range around it.
+/// A number of cycles: a typical value and a range around it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Cost {
-    /// At least.
+    /// Minimum.
     pub low: i64,
-    /// Typically.
+    /// Typical value.
     pub est: i64,
-    /// At most.
+    /// Maximum.
     pub high: i64,
 }
 
 impl Cost {
-    /// No range.
+    /// A cost without a range.
     pub const fn exactly(cycles: i64) -> Cost {
         Cost { low: cycles, est: cycles, high: cycles }
     }
 
-    /// A range.
+    /// A cost with a range.
     pub const fn range(low: i64, est: i64, high: i64) -> Cost {
         Cost { low, est, high }
     }
@@ -63,64 +63,64 @@ impl Mul<u64> for Cost {
     }
 }
 
-/// What a kind of instruction costs by itself.
+/// Cost of a kind of instruction by itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// The kind.
+    /// The kind of instruction.
     pub class: Class,
-    /// Without the registers of a multiple transfer and when no branch is taken.
+    /// Cycles without the registers of a multiple transfer, and when no branch is taken.
     pub cycles: Cost,
-    /// For each register or word of a multiple transfer.
+    /// Cycles for each register or word of a multiple transfer.
     pub each: i64,
-    /// More when the branch is taken.
+    /// Additional cycles when the branch is taken.
     pub taken: Cost,
 }
 
-/// What the instructions around it change: which model, and its parameters.
+/// The model of the effects of neighbouring instructions, with its parameters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rules {
-    /// Instructions do not overlap: Cortex-M0 and M0+.
+    /// Cortex-M0 and M0+: instructions do not overlap.
     Plain,
-    /// The three stages of Cortex-M3 and M4: see [`m4`](self).
+    /// Cortex-M3 and M4: three stages, see [`m4`](self).
     ThreeStages {
-        /// Whether a load that writes its base back can follow another (M4).
+        /// True if a load that writes its base back can be pipelined after another load (M4).
         writeback_chains: bool,
     },
-    /// Cortex-M33: results that come late, and branches issued along with what is before them.
+    /// Cortex-M33: late results, and branches issued along with the instruction before them.
     Latencies,
-    /// Cortex-M7: two at a time, results that come late, predicted branches.
+    /// Cortex-M7: two instructions at a time, late results, predicted branches.
     TwoAtATime,
-    /// Cortex-M55: as M33, and vectors in two beats.
+    /// Cortex-M55: as M33, and vector instructions in two beats.
     Beats,
 }
 
-/// A core's costs.
+/// Costs of a core.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
     /// The core's full name.
     pub name: &'static str,
-    /// Where the figures are from.
+    /// Source of the figures.
     pub source: &'static str,
-    /// How far estimates of whole programs have been off, in percent, and how that is known.
+    /// Error of estimates of whole programs, in percent, and the validation that it is from.
     pub error: (f64, &'static str),
-    /// Whether the model is coarse.
+    /// True if the model is coarse.
     pub experimental: bool,
-    /// The costs.
+    /// Costs by kind of instruction.
     pub rows: &'static [&'static [Row]],
-    /// What neighbours change.
+    /// Effects of neighbouring instructions.
     pub rules: Rules,
-    /// More when a taken branch leads to an instruction of 32 bits that crosses a word's end.
+    /// Additional cycles when a taken branch leads to an instruction of 32 bits that crosses a word's end.
     pub unaligned_target: i64,
 }
 
 impl Table {
-    /// The row of a kind of instruction, if the core has it.
+    /// Row of a kind of instruction, if the core has it.
     pub fn row(&self, class: Class) -> Option<&'static Row> {
         self.rows.iter().flat_map(|rows| rows.iter()).find(|row| row.class == class)
     }
 }
 
-/// A core that has a table.
+/// A core with a table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Core {
@@ -134,10 +134,10 @@ pub enum Core {
 }
 
 impl Core {
-    /// Every core.
+    /// All cores.
     pub const ALL: [Core; 7] = [Core::M0, Core::M0Plus, Core::M3, Core::M4, Core::M7, Core::M33, Core::M55];
 
-    /// The short name, as `--core` takes it.
+    /// Short name of the core, for `--core`.
     pub fn name(self) -> &'static str {
         match self {
             Core::M0 => "m0",
@@ -150,13 +150,13 @@ impl Core {
         }
     }
 
-    /// The core of a short name, or of the compiler's name for it.
+    /// The core with a short name or a compiler's name.
     pub fn find(name: &str) -> Option<Core> {
         let short = name.strip_prefix("cortex-").unwrap_or(name);
         Core::ALL.into_iter().find(|core| core.name() == short)
     }
 
-    /// What its instructions cost.
+    /// Costs of the core's instructions.
     pub fn table(self) -> &'static Table {
         match self {
             Core::M0 => &m0::M0,
@@ -180,12 +180,12 @@ const fn varies(class: Class, low: i64, est: i64, high: i64) -> Row {
     Row { class, cycles: Cost::range(low, est, high), each: 0, taken: Cost::exactly(0) }
 }
 
-/// A row of a multiple transfer: so many and one for each register.
+/// A row of a multiple transfer: `cycles`, and one for each register.
 const fn multiple(class: Class, cycles: i64) -> Row {
     Row { class, cycles: Cost::exactly(cycles), each: 1, taken: Cost::exactly(0) }
 }
 
-/// A row of a branch: so many when it is not taken, and so many more when it is.
+/// A row of a branch: `cycles` when it is not taken, and `taken` more when it is.
 const fn branch(class: Class, cycles: i64, taken: Cost) -> Row {
     Row { class, cycles: Cost::exactly(cycles), each: 0, taken }
 }

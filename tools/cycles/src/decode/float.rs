@@ -6,10 +6,10 @@ fn op(class: Class) -> Op {
     Op::new(class, 4)
 }
 
-/// S0 and those after it, in a set of registers.
+/// Bit of S0 in a set of registers.
 const S0: u32 = 32;
 
-/// The single or double register of an operand: four bits and the one that is kept apart.
+/// Single or double register of an operand: four bits, and one bit elsewhere in the instruction.
 fn register(bits: u32, extra: u32, double: bool) -> Registers {
     let number = if double { 2 * (extra << 4 | bits) } else { bits << 1 | extra };
     let mask: Registers = if double { 3 } else { 1 };
@@ -24,7 +24,7 @@ fn operands(first: u32, second: u32) -> (Registers, Registers, Registers) {
     (d, n, register(second & 15, second >> 5 & 1, double))
 }
 
-/// Decodes an instruction of a coprocessor.
+/// Decodes a coprocessor instruction.
 pub(super) fn decode(first: u32, second: u32) -> Op {
     let is_fpu = matches!(second >> 8 & 15, 10 | 11);
     match first >> 8 {
@@ -109,7 +109,7 @@ fn arithmetic(first: u32, second: u32) -> Op {
     }
 }
 
-/// MVE, as far as the coarse model of the Cortex-M55 goes: which of its pipelines, and core registers.
+/// MVE, in the detail that the coarse model of the Cortex-M55 needs: the pipeline, and core registers.
 fn vector(first: u32, second: u32) -> Op {
     let is_memory = matches!(first >> 8, 0xec | 0xed | 0xfc | 0xfd) && second & 0x1e00 == 0x1e00;
     if is_memory {

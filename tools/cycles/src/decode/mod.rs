@@ -1,4 +1,4 @@
-//! Opcodes as the cost models see them: a class, and which registers go in and out.
+//! Decoder of opcodes for the cost models: a class, and the registers that are read and written.
 //!
 //! ```text
 //! opcode ─┬─ 16 bits ──► narrow ─┐
@@ -6,8 +6,8 @@
 //!         └─ FPU, MVE ─► float ──┘
 //! ```
 //!
-//! Encodings are those of the Armv7-M (Arm DDI 0403E) and Armv8-M (DDI 0553B) Architecture Reference Manuals. Only what decides
-//! cycles is decoded.
+//! Encodings are those of the Armv7-M (Arm DDI 0403E) and Armv8-M (DDI 0553B) Architecture Reference Manuals. Only properties that
+//! affect cycles are decoded.
 
 mod float;
 mod narrow;
@@ -17,7 +17,7 @@ mod wide;
 
 use serde::Serialize;
 
-/// A kind of instruction that costs the same on every core's table.
+/// A kind of instruction: one row of every core's table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are those of the manuals' rows")]
@@ -100,7 +100,7 @@ pub(crate) fn core(register: u32) -> Registers {
     1 << (register & 15)
 }
 
-/// The register, or none where the encoding has 15 for "none".
+/// A core register as a set; empty for 15, the encoding of "none".
 fn some(register: u32) -> Registers {
     if register & 15 == 15 { 0 } else { core(register) }
 }
@@ -108,25 +108,25 @@ fn some(register: u32) -> Registers {
 /// A decoded instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Op {
-    /// Its kind.
+    /// Kind of instruction.
     pub class: Class,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u32,
-    /// Everything that it reads but for its address and a product's addend.
+    /// Registers that are read, except for the address and a product's addend.
     pub reads: Registers,
-    /// What a product is added to.
+    /// Addend of a product.
     pub addend: Registers,
-    /// What it writes, a base that is written back excepted.
+    /// Registers that are written, except for a base that is written back.
     pub writes: Registers,
-    /// What its address is computed from.
+    /// Registers of the address.
     pub address: Registers,
-    /// A base that is written back.
+    /// Base register that is written back.
     pub base: Registers,
-    /// Registers or words of a multiple transfer.
+    /// Number of registers or words of a multiple transfer.
     pub transfers: u32,
-    /// Whether it loads relative to the program counter.
+    /// True for a load relative to the program counter.
     pub literal: bool,
-    /// Whether what it loads is narrower than a word.
+    /// True for a load of less than a word.
     pub narrow_load: bool,
 }
 
@@ -158,17 +158,17 @@ impl Op {
         Op { address: registers, ..self }
     }
 
-    /// Decodes an instruction of this many bytes.
+    /// Decodes an instruction of `size` bytes.
     pub fn decode(code: u32, size: u32) -> Op {
         if size == 2 { narrow::decode(code) } else { wide::decode(code >> 16, code & 0xffff) }
     }
 
-    /// Everything that must be there when it starts.
+    /// All registers that the instruction needs when it starts.
     pub fn inputs(&self) -> Registers {
         self.reads | self.addend | self.address
     }
 
-    /// Whether it can go on elsewhere than behind itself.
+    /// True if the next instruction may be elsewhere than directly after this one.
     pub fn is_branch(&self) -> bool {
         use Class::*;
         matches!(
@@ -188,17 +188,17 @@ impl Op {
         )
     }
 
-    /// Whether it loads one core register.
+    /// True if it loads one core register.
     pub fn is_load(&self) -> bool {
         matches!(self.class, Class::Load | Class::LoadExclusive)
     }
 
-    /// Whether it stores one core register.
+    /// True if it stores one core register.
     pub fn is_store(&self) -> bool {
         matches!(self.class, Class::Store | Class::StoreRegisterOffset | Class::StoreExclusive)
     }
 
-    /// Whether it accesses data in memory.
+    /// True if it accesses data in memory.
     pub fn is_memory(&self) -> bool {
         use Class::*;
         let multiple = matches!(self.class, LoadPair | LoadMultiple | StorePair | StoreMultiple | PopPc | LoadPc);
@@ -207,14 +207,14 @@ impl Op {
         self.is_load() || self.is_store() || multiple || float || vector
     }
 
-    /// Whether it is a data-processing instruction of the integer core.
+    /// True for a data-processing instruction of the integer core.
     pub fn is_data_processing(&self) -> bool {
         use Class::*;
         let plain = matches!(self.class, Alu | AluShifted | ShiftedConstant | BitField | Extend | Simd);
         plain || self.is_multiply()
     }
 
-    /// Whether it multiplies integers.
+    /// True if it multiplies integers.
     pub fn is_multiply(&self) -> bool {
         use Class::*;
         matches!(
@@ -229,13 +229,13 @@ impl Op {
         )
     }
 
-    /// Whether the FPU computes it.
+    /// True if the FPU computes it.
     pub fn is_float_arithmetic(&self) -> bool {
         use Class::*;
         matches!(self.class, FpAdd | FpMultiply | FpMultiplyAccumulate | FpDivide | FpSquareRoot | FpConvert)
     }
 
-    /// Whether the FPU has a part in it.
+    /// True if the FPU takes part in it.
     pub fn is_float(&self) -> bool {
         use Class::*;
         let moves = matches!(self.class, FpMove | FpCompare | FpToCore | FpFromCore | FpPairToCore | FpPairFromCore);

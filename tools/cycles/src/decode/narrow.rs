@@ -1,4 +1,4 @@
-//! Instructions of 16 bits.
+//! Decoder of 16-bit instructions.
 
 use super::{Class, FLAGS, Op, core};
 

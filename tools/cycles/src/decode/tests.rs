@@ -1,4 +1,4 @@
-//! Encodings as `llvm-objdump` reads them in code of GCC and rustc.
+//! Encodings from code of GCC and rustc, as `llvm-objdump` prints them.
 
 use super::{Class, FLAGS, Op, Registers};
 

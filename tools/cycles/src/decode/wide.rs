@@ -1,4 +1,4 @@
-//! Instructions of 32 bits of the integer core.
+//! Decoder of the integer core's 32-bit instructions.
 
 use super::{Class, FLAGS, Op, Registers, core, float, some};
 
@@ -58,7 +58,7 @@ fn pair(first: u32, second: u32) -> Op {
 }
 
 fn shifted_register(first: u32, second: u32) -> Op {
-    // CSEL and its family of Armv8.1-M; the long shifts too have this bit.
+    // CSEL and its family (Armv8.1-M); the long shifts have this bit, too.
     if second & 0x8000 != 0 {
         return op(Class::Alu).reading(some(first) | some(second) | FLAGS).writing(some(second >> 8));
     }
@@ -88,7 +88,7 @@ fn immediate(first: u32, second: u32) -> Op {
             _ => op(Class::Alu).reading(some(first)).writing(result),
         };
     }
-    // A byte that is shifted, not one that is repeated.
+    // A shifted byte, not a repeated one.
     let is_shifted = first >> 7 & 8 | second >> 12 & 7;
     let class = if is_shifted >= 4 { Class::ShiftedConstant } else { Class::Alu };
     let kind = first >> 5 & 15;

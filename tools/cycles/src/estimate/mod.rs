@@ -1,4 +1,4 @@
-//! Cycles of every instruction that was executed.
+//! Estimate of the cycles of every executed instruction.
 //!
 //! ```text
 //! Part: counts, jumps ─┐
@@ -16,12 +16,12 @@ use crate::trace::{Executed, Part};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// The memory that instructions come from: an accelerator reads whole lines, and ahead.
+/// The memory of the instructions, behind an accelerator that reads whole lines ahead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Flash {
-    /// Cycles that a line takes more than none.
+    /// Wait states: additional cycles of reading a line.
     pub wait_states: u32,
-    /// Bytes of a line; a power of two.
+    /// Size of a line in bytes; a power of two.
     pub line: u32,
 }
 
@@ -29,7 +29,7 @@ impl Flash {
     /// Memory that never makes the core wait.
     pub const NONE: Flash = Flash { wait_states: 0, line: 16 };
 
-    /// What a jump costs: nothing within its line; else typically the whole wait, as nothing was read ahead; nothing where the
+    /// Cost of a jump: 0 within its line; otherwise typically the whole wait, as the line was not read ahead, but 0 where the
     /// accelerator's cache has the line.
     fn jump(self, from: u32, to: u32) -> Cost {
         if from / self.line == to / self.line {
@@ -39,48 +39,48 @@ impl Flash {
         Cost::range(0, wait, wait)
     }
 
-    /// What it costs to run into an instruction: typically nothing, as it was read ahead; at most the wait where it begins a line.
+    /// Cost of fetching the next instruction: typically 0, as it was read ahead; at most the wait where it begins a line.
     fn straight(self, address: u32, size: u32) -> Cost {
         let begins = address.is_multiple_of(self.line) || (address + size - 1) / self.line != address / self.line;
         Cost::range(0, 0, if begins { i64::from(self.wait_states) } else { 0 })
     }
 }
 
-/// What one instruction took.
+/// Count and cycles of one instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Line {
-    /// Its kind.
+    /// Kind of instruction.
     pub class: Class,
-    /// How often it was executed: exact.
+    /// Number of executions, exact.
     pub count: u64,
-    /// Its cycles in all: estimated.
+    /// Cycles of all executions, estimated.
     pub cycles: Cost,
 }
 
-/// What a part took, by address.
+/// Counts and cycles of a part, by address.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Estimate {
-    /// Its instructions.
+    /// Instructions of the part.
     pub lines: BTreeMap<u32, Line>,
 }
 
 impl Estimate {
-    /// Instructions and cycles of the addresses that are asked for.
+    /// Sum of instructions and cycles over the addresses for which `of` is true.
     pub fn sum(&self, mut of: impl FnMut(u32) -> bool) -> (u64, Cost) {
         let lines = self.lines.iter().filter(|(address, _)| of(**address));
         lines.fold((0, Cost::default()), |(count, cycles), (_, line)| (count + line.count, cycles + line.cycles))
     }
 
-    /// How many of the executed instructions have no row in the core's table: each was taken as one cycle.
+    /// Number of executed instructions without a row in the core's table, each of which was counted as one cycle.
     pub fn without_row(&self, table: &Table) -> u64 {
         self.lines.values().filter(|line| table.row(line.class).is_none()).map(|line| line.count).sum()
     }
 }
 
-/// The penalty of a branch that was predicted wrong, on a core that predicts (M7).
+/// Penalty of a mispredicted branch, on a core with branch prediction (M7).
 const MISPREDICTED: Cost = Cost::range(0, 6, 8);
 
-/// An instruction with what happened at its end.
+/// An instruction, with the jumps at its end.
 struct Step {
     address: u32,
     executed: Executed,
@@ -97,7 +97,7 @@ impl Step {
         self.address + self.op.size
     }
 
-    /// How often it did what it does: under an IT, a load or store whose condition failed has no accesses.
+    /// Number of executions with effect: under an IT, a load or store whose condition failed has no accesses.
     fn done(&self) -> u64 {
         match self.executed.accesses {
             Some(accesses) if self.op.is_memory() => {
@@ -115,7 +115,7 @@ pub fn estimate(part: &Part, table: &Table, flash: Flash) -> Estimate {
     let mut alone = true;
     for (index, step) in steps.iter().enumerate() {
         let last = index.checked_sub(1).and_then(|last| steps.get(last)).filter(|last| last.end() == step.address);
-        // So often it was reached from the one before it.
+        // Number of times that it was reached from the one before it.
         let through = last.map_or(0, |last| last.straight_on().min(step.executed.count));
         let second = index.checked_sub(2).and_then(|second| steps.get(second));
         let second = second.filter(|second| last.is_some_and(|last| second.end() == last.address));
@@ -125,11 +125,11 @@ pub fn estimate(part: &Part, table: &Table, flash: Flash) -> Estimate {
         let reached = through.min(step.done());
         let jumps = step.jumps.min(reached);
         cycles += change.always * reached + change.jumps * jumps + change.stays * (reached - jumps);
-        // From elsewhere it is reached without anything before it.
+        // After a jump it has no neighbours before it.
         let (first, _) = table.rules.change(Before::default(), &step.op);
         cycles += first.always * (step.done() - reached);
         cycles += flash.straight(step.address, step.op.size) * through;
-        // Where most arrive by a jump, that decides what is issued together.
+        // Where most executions come from a jump, these decide which instructions are issued together.
         alone = if 2 * through < step.executed.count { true } else { now_alone };
         lines.insert(step.address, Line { class: step.op.class, count: step.executed.count, cycles });
     }
@@ -154,7 +154,7 @@ fn steps(part: &Part) -> Vec<Step> {
     part.instructions.iter().map(step).collect()
 }
 
-/// An instruction's cycles without its neighbours.
+/// Cycles of an instruction without effects of its neighbours.
 fn by_itself(step: &Step, table: &Table) -> Cost {
     let skipped = step.executed.count - step.done();
     let Some(row) = table.row(step.op.class) else {
@@ -164,13 +164,13 @@ fn by_itself(step: &Step, table: &Table) -> Cost {
     let once = row.cycles + Cost::exactly(row.each * i64::from(transfers));
     let mut cycles = once * step.done() + Cost::exactly(1) * skipped;
     if table.rules == Rules::TwoAtATime && step.op.is_branch() {
-        // Whoever always says what is more frequent is wrong this often.
+        // A predictor that always predicts the more frequent outcome is wrong this often.
         cycles += MISPREDICTED * step.jumps.min(step.straight_on());
     }
     cycles
 }
 
-/// Adds what taken branches cost.
+/// Adds the cost of taken branches.
 fn jumps(part: &Part, table: &Table, flash: Flash, lines: &mut BTreeMap<u32, Line>) {
     for (&(from, to), &count) in &part.jumps {
         let Some(line) = lines.get_mut(&from) else { continue };
@@ -182,7 +182,7 @@ fn jumps(part: &Part, table: &Table, flash: Flash, lines: &mut BTreeMap<u32, Lin
     }
 }
 
-/// Lets the last vector instruction of a loop and its first overlap, over the loop's end that takes no time.
+/// Overlaps the last vector instruction of a loop with its first: the loop's end takes no time.
 fn around_loops(part: &Part, steps: &[Step], table: &Table, lines: &mut BTreeMap<u32, Line>) {
     for (&(from, to), &count) in &part.jumps {
         let Ok(end) = steps.binary_search_by_key(&from, |step| step.address) else { continue };

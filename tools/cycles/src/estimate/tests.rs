@@ -1,11 +1,11 @@
-//! Parts that are made by hand.
+//! Estimates of hand-made parts.
 
 use super::{Flash, estimate};
 use crate::Core;
 use crate::cores::Cost;
 use crate::trace::{Executed, Part};
 
-/// Instructions of 16 or 32 bits one behind the other, each with how often it was executed.
+/// A part of consecutive instructions of 16 or 32 bits, each with its number of executions.
 fn part(start: u32, codes: &[(u32, u64)], jumps: &[(u32, u32, u64)]) -> Part {
     let mut part = Part::default();
     let mut address = start;
@@ -22,7 +22,7 @@ fn cycles(part: &Part, core: Core, flash: Flash) -> Cost {
     estimate(part, core.table(), flash).sum(|_| true).1
 }
 
-/// `1: adds r2, r2, r3; bne 1b`, ten turns, the loop across two lines of 16 bytes.
+/// `1: adds r2, r2, r3; bne 1b`, ten iterations, the loop across two lines of 16 bytes.
 fn a_loop() -> Part {
     part(0x10e, &[(0x18d2, 10), (0xd1fd, 10)], &[(0x110, 0x10e, 9)])
 }
@@ -35,7 +35,7 @@ fn flash_without_wait_states_is_the_table() {
     for core in Core::ALL {
         assert_eq!(cycles(&a_loop(), core, flash(0)), cycles(&a_loop(), core, Flash::NONE));
     }
-    // Nine jumps to the other line; at most ten times too into the second line, straight on.
+    // Nine jumps to the other line; up to ten times the second line is also entered in sequence.
     let slow = cycles(&a_loop(), Core::M4, flash(5));
     assert_eq!((slow.low, slow.est, slow.high), (none.low, none.est + 9 * 5, none.high + 19 * 5));
     // In one line the jumps are free.
@@ -53,14 +53,14 @@ fn instructions_that_wait_for_no_condition_are_counted_by_their_accesses() {
 
 #[test]
 fn the_m7_issues_two_at_a_time_where_neither_needs_the_other() {
-    // adds r2, r2, r3 twice, then what is independent: ldr r4, [r0].
+    // adds r2, r2, r3 twice, then an independent instruction: ldr r4, [r0].
     let chain = part(0x100, &[(0x18d2, 1), (0x18d2, 1), (0x6804, 1), (0x18d2, 1)], &[]);
-    // An addition's result is there for the next one in the same cycle.
+    // The result of an addition is available to the next one in the same cycle.
     assert_eq!(cycles(&chain, Core::M7, Flash::NONE).est, 2);
     // mul r7, r7, r8 twice: one multiplier, and the result comes a cycle late.
     let products = part(0x100, &[(0xfb07_f708, 1), (0xfb07_f708, 1)], &[]);
     assert_eq!(cycles(&products, Core::M7, Flash::NONE).est, 3);
-    // A branch that goes the other way once is predicted wrong once.
+    // A branch that goes the other way once is mispredicted once.
     assert_eq!(
         cycles(&a_loop(), Core::M7, Flash::NONE).est
             - cycles(&part(0x10e, &[(0x18d2, 10), (0xd1fd, 10)], &[]), Core::M7, Flash::NONE).est,
@@ -70,7 +70,7 @@ fn the_m7_issues_two_at_a_time_where_neither_needs_the_other() {
 
 #[test]
 fn the_m55_overlaps_vectors_of_two_pipelines_also_over_a_loops_end() {
-    // vldrh.u16 q3, [r3]; vmlava.s8 r0, q1, q0; le: four turns. Two cycles each at first, then one each.
+    // vldrh.u16 q3, [r3]; vmlava.s8 r0, q1, q0; le: four iterations. Two cycles each at first, then one each.
     let codes = [(0xed93_7e80, 4), (0xeef2_0f20, 4), (0xf00f_c009, 4)];
     let part = part(0x100, &codes, &[(0x108, 0x100, 3)]);
     assert_eq!(cycles(&part, Core::M55, Flash::NONE).est, (2 + 1) + 3 * (1 + 1));

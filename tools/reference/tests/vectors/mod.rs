@@ -50,8 +50,8 @@ impl Vectors {
     }
 }
 
-/// Runs the reference and compares every golden point; `every_point`: the vectors have all that the reference computes. `Err` lists the points that differ, in the order of the
-/// computation, so the first line is where to look.
+/// Runs the reference and compares every golden point; with `every_point` the vectors must have all points of the reference. `Err`
+/// lists the points that differ in the order of the computation: the error is before the first of them.
 pub fn compare(checkpoint: &Checkpoint, vectors: &Vectors, every_point: bool) -> Result<f64, String> {
     let mut wrong = String::new();
     let mut seen = vec!["tokens".to_string(), "frames".to_string()];
