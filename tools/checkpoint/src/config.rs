@@ -1,4 +1,4 @@
-//! The numbers and options that define a network: every transformer block that this project computes.
+//! Configuration of a network: the dimensions and options of every transformer that this project computes.
 //!
 //! ```text
 //! tokens or frames ─► embedding (+ class token) (+ positions) ─► [embedding norm] ─► blocks ─► [final norm]
@@ -11,20 +11,20 @@ use alloc::vec::Vec;
 
 use thumbformer::{Dims, Options};
 
-/// The numbers that define the network.
+/// Configuration of a network.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Config {
     /// Width of the residual stream.
     pub d_model: usize,
     /// Number of blocks.
     pub n_layers: usize,
-    /// Query heads.
+    /// Number of query heads.
     pub n_heads: usize,
-    /// Key and value heads; `n_heads` is a multiple of it (Ainslie et al. 2023, "GQA").
+    /// Number of key and value heads; `n_heads` is a multiple of it (Ainslie et al. 2023, "GQA").
     pub n_kv_heads: usize,
     /// Width of one head: not always `d_model / n_heads`, and even with rotary positions.
     pub head_dim: usize,
-    /// Hidden width of the MLP; of the widest, where layers differ.
+    /// Hidden width of the MLP; of the widest MLP, where layers differ.
     pub d_ff: usize,
     /// Number of token ids; 0 when the input is frames.
     pub vocab: usize,
@@ -34,30 +34,30 @@ pub struct Config {
     pub max_seq: usize,
     /// The epsilon inside every norm.
     pub norm_eps: f32,
-    /// Most positions that one attends to under a causal mask, itself included: `i` sees `i - sliding_window + 1 ..= i`
-    /// (Beltagy, Peters and Cohan 2020, "Longformer", section 3.1); `None`: all before it.
+    /// Number of positions that a position attends to under a causal mask, itself included: `i` sees
+    /// `i - sliding_window + 1 ..= i` (Beltagy, Peters and Cohan 2020, "Longformer", section 3.1); `None`: all before it.
     pub sliding_window: Option<usize>,
-    /// Base of the frequencies of rotary positions: pair `(i, i + head_dim / 2)` of a head turns by
+    /// Base of the frequencies of rotary positions: pair `(i, i + head_dim / 2)` of a head is rotated by
     /// `position * rope_theta^(-2 i / head_dim)`.
     pub rope_theta: f64,
-    /// Scores are multiplied by it before the softmax: usually `1 / sqrt(head_dim)`.
+    /// Factor of the scores before the softmax: usually `1 / sqrt(head_dim)`.
     pub attention_scale: f64,
-    /// Width of an output: rows of the head, `vocab` for language models, classes or regressed numbers for encoders;
-    /// `d_model` where there is no head.
+    /// Width of an output: the rows of the head (`vocab` for a language model, classes or regressed numbers for an encoder), or
+    /// `d_model` without a head.
     pub n_outputs: usize,
-    /// Names of the outputs, or none.
+    /// Names of the outputs; empty for none.
     pub labels: Vec<String>,
     /// The token that begins a text.
     pub bos: Option<u32>,
     /// The tokens that end a text.
     pub eos: Vec<u32>,
-    /// What is computed with these numbers.
+    /// Options of the network.
     pub options: Options,
 }
 
 impl Config {
-    /// The usual attention of this many heads, as wide as given: a key and value head for each, all positions seen. The
-    /// other numbers are 0, what is optional is absent.
+    /// A configuration with usual attention: `n_heads` heads of width `head_dim`, a key and value head for each, all positions
+    /// seen. Other numbers are 0, optional parts are absent.
     pub fn new(options: Options, d_model: usize, n_heads: usize, head_dim: usize) -> Config {
         Config {
             d_model,
@@ -81,7 +81,7 @@ impl Config {
         }
     }
 
-    /// The core's dimensions of this network, unchecked.
+    /// Dimensions of this network in the core's form, unchecked.
     pub fn dims(&self) -> Dims {
         let mut dims = Dims::block(self.d_model, self.n_heads, self.d_ff, self.max_seq, self.options);
         dims.n_layers = self.n_layers;

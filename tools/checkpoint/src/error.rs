@@ -1,8 +1,8 @@
-//! Everything that can be wrong with a checkpoint. Each message says where, what, and the next step.
+//! Errors in a checkpoint. Each message has the place, the error and the next step.
 
 use std::path::PathBuf;
 
-/// Why a checkpoint was refused.
+/// The reason that a checkpoint was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -11,31 +11,31 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
 
-    /// A file is not what its place says it is.
+    /// A file is not of the expected format.
     #[error("{}: {found}; {next}", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
-        /// What it seems to be.
+        /// The format that it seems to have.
         found: String,
-        /// What to do.
+        /// Next step.
         next: String,
     },
 
     /// A JSON file cannot be parsed, or lacks a key.
-    #[error("{}: not the JSON that was expected ({source}); save it again with transformers' save_pretrained", path.display())]
+    #[error("{}: not the expected JSON ({source}); save it again with transformers' save_pretrained", path.display())]
     Json {
         /// The file.
         path: PathBuf,
-        /// What the parser said, with line and column.
+        /// Error of the parser, with line and column.
         source: serde_json::Error,
     },
 
-    /// The file is shorter than its own header says.
+    /// The file is shorter than its header requires.
     #[error("{}: cut short: its header asks for {expected} bytes, found {found}; copy or download it again", path.display())]
     Truncated {
         /// The file.
@@ -46,7 +46,7 @@ pub enum Error {
         found: u64,
     },
 
-    /// The file is longer than its own header says.
+    /// The file is longer than its header requires.
     #[error("{}: too long: its header asks for {expected} bytes, found {found}; {next}", path.display())]
     TrailingBytes {
         /// The file.
@@ -55,11 +55,11 @@ pub enum Error {
         expected: u64,
         /// Bytes in the file.
         found: u64,
-        /// What to do.
+        /// Next step.
         next: &'static str,
     },
 
-    /// The architecture is not one that is computed here.
+    /// The architecture is not supported.
     #[error(
         "{}: architecture `{found}` is not supported (its tensors: {tensors}); use one of {supported}, or write the weights in this project's own layout",
         path.display()
@@ -67,15 +67,15 @@ pub enum Error {
     Architecture {
         /// The file.
         path: PathBuf,
-        /// The name found.
+        /// The name in the file.
         found: String,
-        /// The names accepted.
+        /// The supported names.
         supported: String,
-        /// The tensors that could not be placed, with `N` for layers' numbers.
+        /// The file's tensors, with `N` for the layers' numbers.
         tensors: String,
     },
 
-    /// A setting would change the computation and is not supported, or contradicts another one.
+    /// A setting that changes the computation is not supported, or contradicts another one.
     #[error("{}: `{key}` is {found}, expected {expected}; {next}", path.display())]
     Setting {
         /// The file.
@@ -84,28 +84,28 @@ pub enum Error {
         key: String,
         /// Its value.
         found: String,
-        /// What would be accepted.
+        /// The accepted values.
         expected: String,
-        /// What to do.
+        /// Next step.
         next: String,
     },
 
-    /// A tensor that the configuration asks for is not in the file.
+    /// A tensor that the configuration requires is not in the file.
     #[error("{}: tensor `{tensor}` is missing ({present}); {next}", path.display())]
     MissingTensor {
         /// The file.
         path: PathBuf,
         /// The tensor's name.
         tensor: String,
-        /// What the file has instead.
+        /// The tensors that the file has instead.
         present: String,
-        /// What to do.
+        /// Next step.
         next: String,
     },
 
-    /// The file has a tensor that the supported architectures do not use, so ignoring it would change the result.
+    /// The file has a tensor without a place in the architecture; ignoring it would change the result.
     #[error(
-        "{}: tensor `{tensor}` {shape:?} has no place in this architecture (others without a place: {others}); leaving it out would change the result, so export the model without it",
+        "{}: tensor `{tensor}` {shape:?} has no place in this architecture (others without a place: {others}); ignoring it would change the result: export the model without it",
         path.display()
     )]
     UnexpectedTensor {
@@ -115,11 +115,11 @@ pub enum Error {
         tensor: String,
         /// Its shape.
         shape: Vec<usize>,
-        /// Further tensors of this kind, with `N` for layers' numbers.
+        /// Further tensors without a place, with `N` for the layers' numbers.
         others: String,
     },
 
-    /// A tensor has another shape than the configuration implies.
+    /// A tensor's shape does not match the configuration.
     #[error(
         "{}: tensor `{tensor}` has shape {found:?}, expected {expected:?} from the configuration; check that both come from the same training run",
         path.display()
@@ -135,7 +135,7 @@ pub enum Error {
         found: Vec<usize>,
     },
 
-    /// A tensor's element type is not a float type that is read here.
+    /// A tensor's element type is not a supported float type.
     #[error("{}: tensor `{tensor}` holds {found}, expected F32, F16 or BF16; export the unquantized float model", path.display())]
     ElementType {
         /// The file.
@@ -156,20 +156,20 @@ pub enum Error {
         path: PathBuf,
         /// The tensor's name.
         tensor: String,
-        /// Where, one number per dimension.
+        /// Index of the value, one number per dimension.
         index: Vec<usize>,
-        /// What was found.
+        /// The value.
         value: f32,
     },
 
-    /// The tokenizer is damaged, contradicts the model, or encodes text in a way that tables cannot reproduce.
+    /// The tokenizer is damaged, contradicts the model, or encodes text in a way that the tables cannot reproduce.
     #[error("{}: {what}; {next}", path.display())]
     Tokenizer {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error.
         what: String,
-        /// What to do.
+        /// Next step.
         next: String,
     },
 }

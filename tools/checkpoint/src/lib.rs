@@ -1,17 +1,17 @@
-//! Float checkpoints in memory.
+//! Float checkpoints in memory, and the importers that read them.
 //!
-//! A path flows in, a [`Checkpoint`] flows out: every weight as `f32`, row-major, in one fixed convention, with its
-//! tokenizer in tables that a device without Unicode data can use. `Checkpoint::load` recognises the layout:
+//! A path becomes a [`Checkpoint`]: every weight as `f32`, row-major, in one fixed convention, and the tokenizer in tables
+//! that a device without Unicode data can use. `Checkpoint::load` recognises the layout:
 //! - a folder of `config.json` and `model.safetensors`: this project's own layout (`native`), which any training
 //!   script can write; PyTorch's `nn.TransformerEncoder` (`pytorch`); Hugging Face's `llama`, `mistral`, `qwen3`, `gpt2`,
 //!   `bert`, `distilbert` and `vit`; nanoGPT's names as `model_type` = `nanogpt`;
 //! - a file: llama2.c's `.bin`; llama.cpp's GGUF with tensors of F32, F16, BF16, Q8_0 and Q4_0, architecture `llama`.
 //!
-//! The law of this crate: whatever would change what the network computes, and is not represented in [`Config`] or
-//! [`Tokenizer`], is refused by name. A checkpoint that loads is computed completely by the formulas in
+//! The law of this crate: a setting or tensor that would change the computation, and that [`Config`] or [`Tokenizer`]
+//! cannot represent, is refused by name. A checkpoint that loads is computed completely by the formulas in
 //! `thumbformer-reference`.
 //!
-//! All that reads files needs the feature `std`, which is on by default. Without it the crate is the types, for a device
+//! Reading files needs the feature `std`, which is on by default. Without it the crate consists of the types, for a device
 //! with a heap that computes the float network itself.
 
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -58,15 +58,15 @@ pub use tokenizer::{Merge, Tokenizer, TokenizerKind};
 /// A float checkpoint, complete and checked: every shape agrees with [`Config`], every weight is finite.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// The folder or file it was read from.
+    /// Folder or file that the checkpoint was read from.
     pub source: String,
-    /// The architecture that was recognised, by the name that the checkpoint gives itself, for example `llama`.
+    /// Recognised architecture, by the checkpoint's own name for it, for example `llama`.
     pub architecture: String,
-    /// The numbers that define the network.
+    /// Configuration of the network.
     pub config: Config,
-    /// Its tensors, in the core's shapes: those that the options demand, and of the optional ones those that it has.
+    /// Tensors, in the core's shapes: those that the options require, and the optional ones that it has.
     pub tensors: Tensors,
-    /// The tokenizer, where one was found.
+    /// Tokenizer, if one was found.
     pub tokenizer: Option<Tokenizer>,
 }
 
@@ -75,8 +75,8 @@ impl Checkpoint {
     /// Reads a checkpoint and checks all of it.
     ///
     /// The crate's documentation lists the layouts. `tokenizer` names the tokenizer's file (`.json`: Hugging Face's,
-    /// else llama2.c's). Without it, `tokenizer.json` in the folder or `tokenizer.bin` beside the file is used if it
-    /// exists. A network that reads frames has none.
+    /// otherwise llama2.c's). Without it, `tokenizer.json` in the folder or `tokenizer.bin` beside the file is used if it
+    /// exists. A network that reads frames has no tokenizer.
     ///
     /// # Errors
     /// [`Error`] names the file, the tensor or setting, what was expected and found, and the next step.
@@ -102,7 +102,7 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// What an importer found, without a tokenizer.
+    /// A checkpoint from an importer's findings, without a tokenizer.
     pub(crate) fn new(source: &Path, architecture: &str, config: Config, tensors: Tensors) -> Self {
         let (source, architecture) = (source.display().to_string(), architecture.into());
         Checkpoint { source, architecture, config, tensors, tokenizer: None }
@@ -110,13 +110,13 @@ impl Checkpoint {
 }
 
 impl Checkpoint {
-    /// The matrix of the outputs: the head's, or the embedding where it is tied to that; none where nothing makes them.
+    /// Output matrix: the head, or the embedding where the head is tied to it; `None` without a head.
     pub fn head(&self) -> Option<&Weights> {
         let own = self.tensors.get(Tensor::Head, 0);
         own.or(self.tensors.get(Tensor::Embedding, 0)).filter(|_| self.config.options.head)
     }
 
-    /// Whether the embedding's matrix makes the outputs.
+    /// True if the embedding is the output matrix.
     pub fn has_tied_head(&self) -> bool {
         self.config.options.head && !self.tensors.has(Tensor::Head)
     }

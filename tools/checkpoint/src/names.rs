@@ -1,28 +1,28 @@
-//! The table of an importer: under which name a file holds each tensor, and how it is stored there.
+//! Table of an importer: the name of each tensor in a file, and its storage there.
 //!
 //! ```text
 //! rows: Tensor ─► "layers.#.attn.q" ─┐
 //! Config ─► Dims ─► shape ───────────┴─► Source: the file's tensor ─► transposed, cut, reordered ─► Tensors
 //! ```
-//! Which tensors there are and which may have a bias follows from the options, as the core's table has it.
+//! The options determine which tensors there are and which may have a bias, by the core's table.
 
 use thumbformer::{Dims, Encoding, Part, Presence, Tensor};
 
 use crate::{Config, Error, Tensors, Weights};
 
-/// Whether the tensors of a kind have biases.
+/// Presence of the biases of a kind of tensor.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bias {
-    /// None has: one in the file has no place.
+    /// No layer has the bias: one in the file has no place.
     Absent,
-    /// All have: a missing one is an error.
+    /// All layers have the bias: a missing one is an error.
     Required,
-    /// All have if the file has it, in layer 0.
+    /// All layers have the bias if the file has that of layer 0.
     AsInFile,
 }
 
 impl Bias {
-    /// As a setting says.
+    /// Required or absent, by a setting.
     pub(crate) fn of(present: bool) -> Self {
         if present { Bias::Required } else { Bias::Absent }
     }
@@ -30,31 +30,31 @@ impl Bias {
 
 /// A file that tensors are taken from by name.
 pub(crate) trait Source {
-    /// Whether the file has a tensor of this name.
+    /// True if the file has a tensor with this name.
     fn has(&self, name: &str) -> bool;
 
-    /// One tensor of known name and shape.
+    /// Takes a tensor of known name and shape.
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Weights, Error>;
 }
 
-/// One tensor in a file; `#` in its name stands for the layer's number.
+/// A tensor in a file; `#` in its name stands for the layer's number.
 pub(crate) struct Row {
     tensor: Tensor,
     weight: String,
     bias: String,
     has_bias: Bias,
-    /// Other dimensions of the same values.
+    /// Dimensions in the file, where they differ.
     shape: Option<Vec<usize>>,
-    /// A matrix is stored as `[in, out]`.
+    /// True if the matrix is stored as `[in, out]`.
     transposed: bool,
-    /// It is this part of a matrix of queries, keys and values.
+    /// Part of a matrix of queries (0), keys (1) and values (2).
     third: Option<usize>,
-    /// Pairs of rotary positions are rows `2 i` and `2 i + 1` of a head.
+    /// True if pairs of rotary positions are rows `2 i` and `2 i + 1` of a head.
     adjacent: bool,
 }
 
 impl Row {
-    /// `name.weight`, and `name.bias` if it has one.
+    /// A tensor `name.weight`, and its bias `name.bias` if it has one.
     pub(crate) fn new(tensor: Tensor, name: impl AsRef<str>, has_bias: Bias) -> Row {
         let name = name.as_ref();
         Row { has_bias, ..Row::pair(tensor, &format!("{name}.weight"), &format!("{name}.bias")) }
@@ -80,22 +80,22 @@ impl Row {
         Row { has_bias: Bias::Absent, ..Row::pair(tensor, name.as_ref(), "") }
     }
 
-    /// The same values in other dimensions.
+    /// Sets the dimensions in the file, where they differ.
     pub(crate) fn shape(self, shape: Vec<usize>) -> Row {
         Row { shape: Some(shape), ..self }
     }
 
-    /// Stored as `[in, out]`, if so.
+    /// Sets whether the matrix is stored as `[in, out]`.
     pub(crate) fn transposed(self, transposed: bool) -> Row {
         Row { transposed, ..self }
     }
 
-    /// Queries (0), keys (1) or values (2) out of one matrix.
+    /// Takes the queries (0), keys (1) or values (2) of one matrix.
     pub(crate) fn third(self, third: usize) -> Row {
         Row { third: Some(third), ..self }
     }
 
-    /// Rows `2 i` and `2 i + 1` of a head are a pair in the file.
+    /// Pairs of rotary positions are rows `2 i` and `2 i + 1` of a head in the file.
     pub(crate) fn adjacent(self) -> Row {
         Row { adjacent: true, ..self }
     }
@@ -155,7 +155,7 @@ pub(crate) fn shape(dims: &Dims, tensor: Tensor) -> Vec<usize> {
     if tensor.encoding() == Encoding::Vector { vec![cols] } else { vec![rows, cols] }
 }
 
-/// Reads all tensors of a table that mean something with the options: before the layers, of each layer, after the layers.
+/// Reads all tensors of a table that have a meaning with the options: before the layers, of each layer, after the layers.
 pub(crate) fn read(source: &mut impl Source, config: &Config, rows: &[Row]) -> Result<Tensors, Error> {
     read_with(source, config, &[], rows)
 }
@@ -188,8 +188,8 @@ fn transpose(weights: Weights) -> Weights {
     Weights { data: data.map(|index| weights.data[index]).collect(), shape: vec![columns, rows], name: weights.name }
 }
 
-/// Rows `2 i` and `2 i + 1` of a head become rows `i` and `i + head_dim / 2`. Moving the rows of queries and keys alike
-/// leaves every product of the two as it was.
+/// Moves rows `2 i` and `2 i + 1` of a head to rows `i` and `i + head_dim / 2`. The products of queries and keys stay the
+/// same, as the rows of both are moved alike.
 pub(crate) fn adjacent_to_halves(weights: Weights, head_dim: usize) -> Weights {
     let width = weights.shape[1];
     let mut data = Vec::with_capacity(weights.data.len());

@@ -1,5 +1,5 @@
-//! This project's own layout, in which every option has a name and every tensor its place: a folder with
-//! `config.json` and `model.safetensors` (F32, F16 or BF16), which any training script can write.
+//! This project's own layout, with a name for every option and every tensor: a folder with `config.json` and
+//! `model.safetensors` (F32, F16 or BF16), which any training script can write.
 //!
 //! # `config.json`
 //! | key | value |
@@ -14,7 +14,7 @@
 //! | `norm_place` | `"pre"` or `"post"` |
 //! | `norm_eps` | number |
 //! | `mask` | `"causal"` or `"bidirectional"` |
-//! | `sliding_window` | most positions that one sees under a causal mask, itself included; absent: all before it |
+//! | `sliding_window` | number of positions that a position sees under a causal mask, itself included; absent: all before it |
 //! | `attention_scale` | number; absent: `1 / sqrt(head_dim)` |
 //! | `activation` | `"silu"`, `"gelu_erf"`, `"gelu_tanh"` or `"relu"` |
 //! | `gated_mlp`, `final_norm` | `true` or `false` |
@@ -25,7 +25,7 @@
 //! | `labels` | names of the outputs; absent: none |
 //! | `bos_token_id`, `eos_token_id` | a token id, or several that end a text; absent: none |
 //!
-//! The options are those of [`Config`], where each has its formula and its paper. Another key is refused.
+//! The options are those of [`Config`], where each has its formula and its paper. Any other key is refused.
 //!
 //! # `model.safetensors`
 //! | tensor | shape | there if |
@@ -47,8 +47,8 @@
 //! | `pooler.weight` | `[d_model, d_model]` | `pooler_activation` |
 //! | `head.weight` | `[n_outputs, d_model]` | `head` is `"linear"` |
 //!
-//! A matrix, but for an embedding of tokens, may have a bias beside it (`….bias`, `[rows]`), and so may a norm with
-//! `norm` = `"layer"`; a bias that layer 0 has, all layers have. Rotary pairs are rows `i` and `i + head_dim / 2` of
+//! A matrix, except for an embedding of tokens, may have a bias beside it (`….bias`, `[rows]`), and so may a norm with
+//! `norm` = `"layer"`; if layer 0 has a bias, all layers must have it. Rotary pairs are rows `i` and `i + head_dim / 2` of
 //! a head. With `norm_place` = `"post"`, `attention_norm` follows the attention and `mlp_norm` the MLP.
 //!
 //! ```text
@@ -70,7 +70,7 @@ use crate::{Checkpoint, Config, Error};
 /// The value of `architecture` in `config.json`.
 pub(crate) const NAME: &str = "thumbformer";
 
-/// Where the file has each tensor; `class_token` and `positions` are whole names.
+/// Names of the tensors in the file; `class_token` and `positions` are whole names.
 const NAMES: [(Tensor, &str); 17] = [
     (Tensor::Embedding, "embedding"),
     (Tensor::EmbeddingNorm, "embedding_norm"),

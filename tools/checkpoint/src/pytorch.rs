@@ -1,5 +1,5 @@
 //! State dicts of `torch.nn.TransformerEncoder`, or of one `nn.TransformerEncoderLayer`, saved as
-//! `model.safetensors`. What cannot be told from tensors stands in a `config.json` beside them; nothing is guessed.
+//! `model.safetensors`. Settings that the tensors do not tell are in a `config.json` beside them; nothing is guessed.
 //!
 //! | key | value |
 //! | --- | --- |
@@ -8,14 +8,14 @@
 //! | `activation` | `"relu"`, `"gelu"` (PyTorch's default, by `erf`), `"gelu_tanh"` or `"silu"` |
 //! | `mask` | `"causal"` or `"bidirectional"` |
 //! | `input` | `"tokens"` or `"frames"` |
-//! | `embedding` | name of the `nn.Embedding` (tokens) or `nn.Linear` (frames); `null`: frames go in as they are |
+//! | `embedding` | name of the `nn.Embedding` (tokens) or `nn.Linear` (frames); `null`: frames are the stream |
 //! | `positions` | name of the table, learned or sinusoidal, `[max_seq, d_model]` with any dimensions of 1; `null`: none |
-//! | `pooling` | what the head reads: `"none"` (every vector), `"class"`, `"mean"` or `"last"` |
+//! | `pooling` | input of the head: `"none"` (every vector), `"class"`, `"mean"` or `"last"` |
 //! | `head` | name of the `nn.Linear`, or the embedding's for a tied one; `null`: none |
 //! | `max_seq` | longest sequence, class token included; may be absent where `positions` is a table |
-//! | `class_token` | name of the vector that stands before the sequence; absent: none |
+//! | `class_token` | name of the vector before the sequence; absent: none |
 //! | `embedding_norm` | name of an `nn.LayerNorm` between embedding and encoder; absent: none |
-//! | `embedding_scale` | the embedding is multiplied by it, often `sqrt(d_model)`; absent: 1 |
+//! | `embedding_scale` | factor of the embedding, often `sqrt(d_model)`; absent: 1 |
 //! | `encoder` | name of the encoder, where the tensors have several |
 //! | `layer_norm_eps` | absent: 1e-5, PyTorch's default |
 //! | `labels` | names of the outputs; absent: none |
@@ -38,19 +38,19 @@ use crate::{Checkpoint, Config, Error, Tensors, Weights};
 /// The value of `architecture` in `config.json`.
 pub(crate) const NAME: &str = "nn.TransformerEncoder";
 
-/// How the tensor's name ends that every layer has.
+/// End of a tensor's name that every layer has.
 pub(crate) const MARK: &str = "self_attn.in_proj_weight";
 
-/// What must be said, if only that it is `null`.
+/// Keys that must be present, `null` if they do not apply.
 const REQUIRED: [&str; 9] =
     ["nhead", "norm_first", "activation", "mask", "input", "embedding", "positions", "pooling", "head"];
 
-/// What the tensors say.
+/// Facts that the tensors tell.
 struct Encoder {
-    /// What stands before `layers.N.`, or before the parts of a single layer.
+    /// Prefix of the names, before `layers.N.` or before the parts of a single layer.
     prefix: String,
     n_layers: usize,
-    /// It is a layer, not an encoder of layers.
+    /// True for a single layer, false for an encoder of layers.
     single: bool,
     bias: Bias,
     d_model: usize,
@@ -94,7 +94,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
 }
 
 impl Encoder {
-    /// Looks for the layers; `encoder` in `config.json` says which ones, if there are several encoders.
+    /// Finds the layers; `encoder` in `config.json` names the encoder, if there are several.
     fn find(settings: &Settings, reader: &Reader<'_>) -> Result<Self, Error> {
         let marks: Vec<&str> = reader.iter_names().filter_map(|name| name.strip_suffix(MARK)).collect();
         let stem = |mark: &str| {
@@ -122,7 +122,7 @@ impl Encoder {
         let layers = marks.iter().filter(|mark| stem(mark) == (prefix.clone(), *single)).count();
         let first = if *single { prefix.clone() } else { format!("{prefix}layers.0.") };
         let mark = format!("{first}{MARK}");
-        // All of the matrix is in the file, so nothing of this width can be too large for the memory.
+        // The whole matrix is in the file, so nothing of this width is too large for the memory.
         let d_model = match reader.shape(&mark)?[..] {
             [rows, columns] if rows == 3 * columns && columns > 0 => columns,
             _ => return Err(reader.wrong_shape(&mark, &[3, 1])),
@@ -160,7 +160,7 @@ impl Encoder {
         Ok(config)
     }
 
-    /// Where the layers' tensors are, and the norm behind them.
+    /// Names of the layers' tensors, and of the norm after the layers.
     fn rows(&self, reader: &Reader<'_>) -> Vec<Row> {
         let layer = if self.single { self.prefix.clone() } else { format!("{}layers.#.", self.prefix) };
         let (weight, bias) = (format!("{layer}{MARK}"), format!("{layer}self_attn.in_proj_bias"));
@@ -183,7 +183,7 @@ impl Encoder {
     }
 }
 
-/// The shape of a tensor in the file that may have dimensions of 1 beyond those of `shape`, as batches have.
+/// Shape of a tensor in the file, which may have dimensions of 1 (of a batch) in addition to those of `shape`.
 fn squeezed(reader: &Reader<'_>, name: &str, shape: &[usize]) -> Result<Vec<usize>, Error> {
     let found = reader.shape(name)?;
     let plain = |sizes: &[usize]| sizes.iter().copied().filter(|&size| size != 1).collect::<Vec<_>>();
@@ -224,7 +224,7 @@ fn embedding(
     }
 }
 
-/// Multiplies the embedding and its bias with `embedding_scale`.
+/// Multiplies the embedding and its bias by `embedding_scale`.
 fn scale_embedding(settings: &Settings, tensors: &mut Tensors) -> Result<(), Error> {
     let scale = settings.positive("embedding_scale", Some(1.0))?;
     for tensor in [Tensor::Embedding, Tensor::EmbeddingBias] {
@@ -269,7 +269,7 @@ fn positions(
 
 /// The head: `null`, a linear layer, or the embedding's name for a tied one.
 fn head(settings: &Settings, reader: &Reader<'_>, config: &mut Config) -> Result<Option<Row>, Error> {
-    // Looked at in any case, so that it is known.
+    // Read in any case, so that the key counts as known.
     let scale = settings.positive("embedding_scale", Some(1.0))?;
     let Some(name) = settings.text("head")? else { return Ok(None) };
     config.options.head = true;

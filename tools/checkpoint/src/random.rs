@@ -1,15 +1,15 @@
-//! Blocks with random weights: for tests, and for what can be shown without training.
+//! Blocks with random weights, for tests and for demonstrations without training.
 
 use thumbformer::{Encoding, Part, Presence, Tensor};
 
 use crate::names::shape;
 use crate::{Config, Tensors, Weights};
 
-/// Numbers that look random and are the same in every run and on every machine (xorshift, Marsaglia 2003).
+/// Pseudorandom numbers, the same in every run and on every machine (xorshift, Marsaglia 2003).
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
-/// What a block may have beside what its [`Config`] says.
+/// Optional tensors of a block, in addition to those of its [`Config`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Extras {
     /// A bias after every matrix.
@@ -19,7 +19,7 @@ pub struct Extras {
 }
 
 impl Random {
-    /// Numbers of a seed other than 0.
+    /// A generator with a seed other than 0.
     pub fn new(seed: u64) -> Random {
         Random(seed)
     }
@@ -36,36 +36,36 @@ impl Random {
     /// One of several choices.
     ///
     /// # Panics
-    /// When there is none.
+    /// When there is no choice.
     pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[(self.next() % choices.len() as u64) as usize]
     }
 
     /// A number of mean 0 and standard deviation 1.
     pub fn float(&mut self) -> f32 {
-        // The sum of four is close to a normal distribution, as weights are.
+        // The sum of four is close to a normal distribution, like weights.
         let uniform = |x: u64| (x % 65_536) as f32 / 32_768.0 - 1.0;
         (0..4).map(|_| uniform(self.next())).sum::<f32>() * 0.87
     }
 
-    /// Numbers of this standard deviation and mean.
+    /// A tensor of numbers with this standard deviation and mean.
     pub fn tensor(&mut self, name: &str, shape: &[usize], scale: f32, offset: f32) -> Weights {
         let count = shape.iter().product();
         let data = (0..count).map(|_| self.float() * scale + offset).collect();
         Weights { name: name.into(), shape: shape.to_vec(), data }
     }
 
-    /// A matrix whose products are 0.8 times as large as what it is multiplied with.
+    /// A matrix whose products are 0.8 times as large as its input.
     pub fn matrix(&mut self, rows: usize, cols: usize) -> Weights {
         self.tensor("matrix", &[rows, cols], 0.8 / (cols as f32).sqrt(), 0.0)
     }
 
-    /// A bias, if it is wanted.
+    /// A bias, if it is requested.
     pub fn optional(&mut self, wanted: bool, count: usize) -> Option<Weights> {
         wanted.then(|| self.tensor("bias", &[count], 0.2, 0.0))
     }
 
-    /// All tensors of a block that its options know, those of `extras` included.
+    /// All tensors of a block that its options have, those of `extras` included.
     pub fn layer(&mut self, tensors: &mut Tensors, config: &Config, extras: Extras, layer: usize) {
         let dims = config.dims();
         for &tensor in Tensor::ALL.iter().filter(|tensor| tensor.part() == Part::Layer) {

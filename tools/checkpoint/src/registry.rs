@@ -1,8 +1,8 @@
-//! The importers, a row for each: by what it is recognised, and how it reads.
+//! Registry of the importers, a row for each: the mark by which its files are recognised, and its function.
 //!
 //! ```text
 //! folder ─► config.json: architecture or model_type ─┐
-//!           tensors' names, where it says neither ───┼─► row ─► load ─► Checkpoint
+//!           tensors' names, where it has neither  ───┼─► row ─► load ─► Checkpoint
 //! file ───► first bytes ─────────────────────────────┘
 //! ```
 
@@ -14,12 +14,12 @@ use crate::huggingface::{bert, gpt2, llama, qwen3, vit};
 use crate::weights::WeightsFile;
 use crate::{Checkpoint, Error, gguf, llama2c, native, pytorch};
 
-/// Reads a folder whose `config.json`, at `path`, is `config`.
+/// Importer of a folder whose `config.json`, at `path`, is `config`.
 type LoadFolder = fn(folder: &Path, path: &Path, config: Value) -> Result<Checkpoint, Error>;
-/// Reads a file that holds `bytes`.
+/// Importer of a file with the content `bytes`.
 type LoadFile = fn(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error>;
 
-/// Folders: the name in `config.json`, and where that is missing, how a tensor's name ends.
+/// Importers of folders: the name in `config.json`, and where that is missing, the end of a tensor's name.
 const FOLDERS: [(&str, Option<&str>, LoadFolder); 10] = [
     ("llama", None, llama::load),
     ("mistral", None, llama::load),
@@ -33,10 +33,10 @@ const FOLDERS: [(&str, Option<&str>, LoadFolder); 10] = [
     (native::NAME, None, native::load),
 ];
 
-/// Files: how they begin. The last one has no mark, and judges its header itself.
+/// Importers of files: their first bytes. The last one has no mark and checks its header itself.
 const FILES: [(&[u8], LoadFile); 2] = [(&gguf::MAGIC, gguf::load), (&[], llama2c::load)];
 
-/// Reads configuration and weights; a tokenizer beside them is the caller's.
+/// Reads configuration and weights; the caller reads a tokenizer beside them.
 pub(crate) fn load(path: &Path) -> Result<Checkpoint, Error> {
     if path.is_dir() {
         return load_folder(path);
@@ -52,12 +52,12 @@ fn load_folder(folder: &Path) -> Result<Checkpoint, Error> {
     if !path.is_file()
         && let Some((.., load)) = by_tensors()
     {
-        // Asks for all that such a file must say.
+        // Reports all keys that such a file must have.
         return load(folder, &path, Value::Null);
     }
     let text = std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
     let value: Value = serde_json::from_str(&text).map_err(|source| Error::Json { path: path.clone(), source })?;
-    // The name comes first: another architecture lacks the keys of this one, and "missing key" would mislead.
+    // The name is checked first: another architecture lacks the keys of this one, and "missing key" would mislead.
     let name = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_string);
     let found = name("architecture").or(name("model_type"));
     let row = match &found {
@@ -76,7 +76,7 @@ fn load_folder(folder: &Path) -> Result<Checkpoint, Error> {
     })
 }
 
-/// Whether a tensor's name ends so.
+/// True if a tensor's name ends with `end`.
 fn has_tensor(folder: &Path, end: &str) -> bool {
     let file = WeightsFile::read(folder);
     file.is_ok_and(|file| file.reader().is_ok_and(|reader| reader.iter_names().any(|name| name.ends_with(end))))

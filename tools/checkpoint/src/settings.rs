@@ -1,4 +1,4 @@
-//! A `config.json`, read key by key; every error names the key, what was found and what would be accepted.
+//! Reader of a `config.json`, key by key; every error names the key, the value and the accepted values.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,10 +13,10 @@ use crate::{Config, Error};
 /// Larger than any dimension of a model for a microcontroller, small enough that no product overflows 64 bits.
 pub(crate) const LARGEST: usize = 1 << 20;
 
-/// What to do about a number or word that describes no network.
+/// Next step after a number or word that describes no network.
 const NEXT: &str = "correct config.json; it must be the one that the model was trained with";
 
-/// The keys and values of a file, and which of them were looked at. `null` counts as absent.
+/// Keys and values of a file, with a record of the keys that were read. `null` counts as absent.
 pub(crate) struct Settings {
     pub(crate) path: PathBuf,
     map: Map<String, Value>,
@@ -24,7 +24,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// The object of a file; anything else has no keys, so that the first required one is missed.
+    /// Settings of a JSON object; any other value has no keys, so that the first required one is reported.
     pub(crate) fn new(path: &Path, value: Value) -> Self {
         let map = if let Value::Object(map) = value { map } else { Map::new() };
         Self { path: path.into(), map, used: RefCell::default() }
@@ -45,7 +45,7 @@ impl Settings {
         self.map.get(key).filter(|value| !value.is_null())
     }
 
-    /// Whether the key is there, be it `null`.
+    /// True if the key is present, even with `null`.
     pub(crate) fn mentions(&self, key: &str) -> bool {
         self.map.contains_key(key)
     }
@@ -54,7 +54,7 @@ impl Settings {
         self.error(key, "absent", expected, "add what the model was trained with to config.json")
     }
 
-    /// A number of things: 1 to [`LARGEST`].
+    /// A count: 1 to [`LARGEST`].
     pub(crate) fn size(&self, key: &str) -> Result<usize, Error> {
         let expected = format!("a whole number from 1 to {LARGEST}");
         let value = self.get(key).ok_or_else(|| self.absent(key, &expected))?;
@@ -62,7 +62,7 @@ impl Settings {
         size.filter(|size| (1..=LARGEST).contains(size)).ok_or_else(|| self.error(key, value, expected, NEXT))
     }
 
-    /// A size, or several.
+    /// A size, or a list of sizes.
     pub(crate) fn widths(&self, key: &str) -> Result<Vec<usize>, Error> {
         let Some(Value::Array(widths)) = self.get(key) else { return Ok(vec![self.size(key)?]) };
         let size = |value: &Value| value.as_u64().and_then(|size| usize::try_from(size).ok());
@@ -81,7 +81,7 @@ impl Settings {
             (None, Some(default)) => Ok(default),
             (None, None) => Err(self.absent(key, "a positive number")),
             (Some(value), _) => {
-                // The epsilon is kept in f32, where it must not vanish.
+                // The epsilon is stored in f32, where it must not become 0.
                 let number = value.as_f64().filter(|&number| number.is_finite() && number as f32 > 0.0);
                 number.ok_or_else(|| self.error(key, value, "a positive number", NEXT))
             }
@@ -114,7 +114,7 @@ impl Settings {
         }
     }
 
-    /// The activation by the names that transformers gives it.
+    /// The activation, by its names in transformers.
     pub(crate) fn activation(&self, key: &str, default: Option<Activation>) -> Result<Activation, Error> {
         use Activation::{Gelu, GeluTanh, Relu, Silu};
         let words = [("gelu", Gelu), ("gelu_new", GeluTanh), ("gelu_pytorch_tanh", GeluTanh), ("relu", Relu)];
@@ -143,7 +143,7 @@ impl Settings {
             .ok_or_else(|| self.error("labels", value, expected, "correct config.json, or leave the labels out"))
     }
 
-    /// A width for causal attention, or none.
+    /// The width of a sliding window, only under a causal mask.
     pub(crate) fn sliding_window(&self, mask: Mask) -> Result<Option<usize>, Error> {
         if self.get("sliding_window").is_none() {
             return Ok(None);
@@ -155,7 +155,7 @@ impl Settings {
         self.size("sliding_window").map(Some)
     }
 
-    /// Refuses a value that would change the computation; absent is well.
+    /// Refuses a value that would change the computation; the key may be absent.
     pub(crate) fn only(&self, key: &str, accepted: &[Value], expected: &str) -> Result<(), Error> {
         match self.get(key) {
             Some(found) if !accepted.contains(found) => {
@@ -165,7 +165,7 @@ impl Settings {
         }
     }
 
-    /// Asks for all that is missing at once.
+    /// Reports all missing keys at once.
     pub(crate) fn require(&self, keys: &[&str], why: &str) -> Result<(), Error> {
         let missing: Vec<&str> = keys.iter().filter(|key| !self.mentions(key)).copied().collect();
         if missing.is_empty() {
@@ -174,7 +174,7 @@ impl Settings {
         Err(self.error(&missing.join("`, `"), "absent", why, "add what the model was trained with to config.json"))
     }
 
-    /// Refuses the keys that nobody looked at: a misspelt option would change the network in silence.
+    /// Refuses the keys that were not read: a misspelt option would silently change the network.
     pub(crate) fn no_others(&self) -> Result<(), Error> {
         let used = self.used.borrow();
         match self.map.keys().find(|key| !used.contains(*key)) {
@@ -186,7 +186,7 @@ impl Settings {
         }
     }
 
-    /// `width / heads`, or the error that says that it is not whole.
+    /// `width / heads`, or an error when it is not whole.
     pub(crate) fn head_dim(&self, width: (&str, usize), heads: (&str, usize)) -> Result<usize, Error> {
         if width.1.is_multiple_of(heads.1) {
             return Ok(width.1 / heads.1);
@@ -194,7 +194,7 @@ impl Settings {
         Err(self.error(width.0, width.1, format!("a multiple of {} ({})", heads.0, heads.1), NEXT))
     }
 
-    /// Refuses numbers and options that describe no network; the words are those of this project's own layout.
+    /// Refuses numbers and options that describe no network, by the names of this project's own layout.
     pub(crate) fn check(&self, config: &Config) -> Result<(), Error> {
         let wrong = |key: &str, found: &dyn std::fmt::Debug, expected: &str| {
             Err(self.error(key, format!("{found:?}"), expected, NEXT))

@@ -1,4 +1,4 @@
-//! The float tensors of a checkpoint, by the core's names, and the checks that every tensor passes on its way in.
+//! Float tensors of a checkpoint, by the core's names, and the checks that every imported tensor passes.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,23 +11,23 @@ use thumbformer::Tensor;
 #[cfg(feature = "std")]
 use crate::Error;
 
-/// The values of a tensor.
+/// A tensor: name, shape and values.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Weights {
-    /// Its name in the file it came from.
+    /// Name in the file.
     pub name: String,
-    /// Its dimensions; a matrix is `[out, in]`.
+    /// Dimensions; a matrix is `[out, in]`.
     pub shape: Vec<usize>,
-    /// Its values, row-major.
+    /// Values, row-major.
     pub data: Vec<f32>,
 }
 
-/// All tensors of a checkpoint; those outside of the layers are of layer 0.
+/// All tensors of a checkpoint; those outside of the layers have layer 0.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Tensors(Vec<((Tensor, usize), Weights)>);
 
 impl Tensors {
-    /// Adds a tensor, in place of one that is there.
+    /// Adds or replaces a tensor.
     pub fn insert(&mut self, tensor: Tensor, layer: usize, weights: Weights) {
         match self.get_mut(tensor, layer) {
             Some(found) => *found = weights,
@@ -35,13 +35,13 @@ impl Tensors {
         }
     }
 
-    /// Takes a tensor out.
+    /// Removes a tensor.
     pub fn remove(&mut self, tensor: Tensor, layer: usize) -> Option<Weights> {
         let place = self.0.iter().position(|(key, _)| *key == (tensor, layer))?;
         Some(self.0.remove(place).1)
     }
 
-    /// Takes all layers from this one on out.
+    /// Removes all layers from this one on.
     pub fn truncate(&mut self, n_layers: usize) {
         self.0.retain(|((_, layer), _)| *layer < n_layers.max(1));
     }
@@ -56,12 +56,12 @@ impl Tensors {
         self.0.iter_mut().find(|(key, _)| *key == (tensor, layer)).map(|(_, weights)| weights)
     }
 
-    /// Whether it is there, in the first layer.
+    /// True if the first layer, or the model, has the tensor.
     pub fn has(&self, tensor: Tensor) -> bool {
         self.get(tensor, 0).is_some()
     }
 
-    /// All of them with their layers, in the order of the image.
+    /// All tensors with their layers, in the order of the image.
     pub fn iter(&self) -> impl Iterator<Item = (Tensor, usize, &Weights)> {
         let place = |tensor: Tensor| Tensor::ALL.iter().position(|other| *other == tensor);
         let mut all: Vec<_> = self.0.iter().map(|((tensor, layer), weights)| (*tensor, *layer, weights)).collect();
@@ -76,7 +76,7 @@ impl Index<(Tensor, usize)> for Tensors {
     /// A tensor that must be there.
     ///
     /// # Panics
-    /// When it is not.
+    /// When it is absent.
     fn index(&self, (tensor, layer): (Tensor, usize)) -> &Weights {
         self.get(tensor, layer).unwrap_or_else(|| panic!("no {} in layer {layer}", tensor.name()))
     }
@@ -90,7 +90,7 @@ impl IndexMut<(Tensor, usize)> for Tensors {
 
 #[cfg(feature = "std")]
 impl Weights {
-    /// A tensor whose shape is known to be right; every value must be finite.
+    /// A tensor of checked shape; every value must be finite.
     ///
     /// # Errors
     /// [`Error::NotFinite`] names the first value that is not.

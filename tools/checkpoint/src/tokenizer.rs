@@ -1,9 +1,9 @@
-//! The tokenizer's tables, in the form that goes into an image: no strings to parse, no Unicode data, no regular
-//! expressions. Encoding is: optional leading space, initial symbols, then merge until no pair is in the table.
+//! Tables of a tokenizer, in the form of an image: no strings to parse, no Unicode data, no regular expressions. Encoding
+//! is: optional leading space, initial symbols, then merging until no pair is in the table.
 
 use alloc::vec::Vec;
 
-/// How the initial symbols are found.
+/// The initial symbols of a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TokenizerKind {
     /// Every byte of the UTF-8 text is a symbol.
@@ -12,37 +12,37 @@ pub enum TokenizerKind {
     Characters,
 }
 
-/// Two adjacent tokens that become one.
+/// A merge: two adjacent tokens that become one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Merge {
     /// The left token.
     pub left: u32,
     /// The right token.
     pub right: u32,
-    /// What the two become.
+    /// The merged token.
     pub merged: u32,
-    /// Lower goes first; of equal ranks, the leftmost pair in the text.
+    /// Rank: the lowest merges first, the leftmost pair among equals.
     pub rank: u32,
 }
 
 /// A byte-pair tokenizer with byte fallback, as tables.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tokenizer {
-    /// How the initial symbols are found.
+    /// The initial symbols of a text.
     pub kind: TokenizerKind,
-    /// A space is put before a text that is not empty when encoding, and is stripped after BOS when decoding.
+    /// True if encoding puts a space before a text that is not empty, and decoding removes it after BOS.
     pub prefix_space: bool,
-    /// What each token prints, in raw bytes; specials print nothing. One entry per token of the model's vocabulary.
+    /// Text of each token of the model's vocabulary, as raw bytes; empty for special tokens.
     pub pieces: Vec<Vec<u8>>,
     /// The token of each single byte; `u32::MAX` where the vocabulary lacks it.
     pub bytes: [u32; 256],
-    /// For [`TokenizerKind::Characters`]: the tokens that stand for one character, sorted by character.
+    /// Tokens of single characters, sorted by character; only for [`TokenizerKind::Characters`].
     pub characters: Vec<(char, u32)>,
-    /// Sorted by `(left, right)`; no pair twice.
+    /// Merges, sorted by `(left, right)`; no pair twice.
     pub merges: Vec<Merge>,
 }
 
-/// The encoder that the tables are made for, in its plainest form, to judge the tables by.
+/// A plain form of the encoder that reads the tables, to check the tables.
 #[cfg(all(test, feature = "std"))]
 pub(crate) mod plain {
     use super::{Tokenizer, TokenizerKind};
@@ -74,7 +74,7 @@ pub(crate) mod plain {
         ids
     }
 
-    /// The pair to merge next: the lowest rank, of equal ones the leftmost.
+    /// The pair to merge next: the lowest rank, the leftmost among equals.
     fn best(tokenizer: &Tokenizer, ids: &[u32]) -> Option<(usize, u32)> {
         let pairs = ids.windows(2).enumerate().filter_map(|(place, pair)| {
             let merges = &tokenizer.merges;

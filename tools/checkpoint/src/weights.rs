@@ -1,4 +1,4 @@
-//! `model.safetensors`: every tensor found by name, converted to `f32` and checked.
+//! Reader of `model.safetensors`: finds every tensor by name, converts it to `f32` and checks it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::names::Source;
 use crate::{Error, Weights};
 
-/// The bytes of a folder's `model.safetensors`.
+/// Bytes of a folder's `model.safetensors`.
 pub(crate) struct WeightsFile {
     path: PathBuf,
     bytes: Vec<u8>,
@@ -27,7 +27,7 @@ impl WeightsFile {
         Ok(Self { path, bytes })
     }
 
-    /// Its tensors, none of them used yet.
+    /// Tensors of the file, none of them taken yet.
     pub(crate) fn reader(&self) -> Result<Reader<'_>, Error> {
         let path = self.path.clone();
         let file = SafeTensors::deserialize(&self.bytes);
@@ -36,7 +36,7 @@ impl WeightsFile {
     }
 }
 
-/// Takes tensors out of a file, and knows which were taken.
+/// Tensors of a file, with a record of those that were taken.
 pub(crate) struct Reader<'a> {
     pub(crate) path: PathBuf,
     file: SafeTensors<'a>,
@@ -59,12 +59,12 @@ impl Source for Reader<'_> {
 }
 
 impl Reader<'_> {
-    /// The shape of a tensor that must be there.
+    /// Shape of a required tensor.
     pub(crate) fn shape(&self, name: &str) -> Result<Vec<usize>, Error> {
         self.file.tensor(name).map(|view| view.shape().to_vec()).map_err(|_| self.missing(name))
     }
 
-    /// How many rows of this width a matrix has, at least one.
+    /// Number of rows of a matrix of this width, at least one.
     pub(crate) fn rows(&self, name: &str, width: usize) -> Result<usize, Error> {
         match self.shape(name)?[..] {
             [rows, columns] if columns == width && rows > 0 => Ok(rows),
@@ -72,7 +72,7 @@ impl Reader<'_> {
         }
     }
 
-    /// How many columns a matrix of so many rows has, at least one.
+    /// Number of columns of a matrix with this many rows, at least one.
     pub(crate) fn columns(&self, name: &str, height: usize) -> Result<usize, Error> {
         match self.shape(name)?[..] {
             [rows, columns] if rows == height && columns > 0 => Ok(columns),
@@ -80,13 +80,13 @@ impl Reader<'_> {
         }
     }
 
-    /// A shape that is not the expected one, or not one at all.
+    /// Error for a shape that is not the expected one, or invalid.
     pub(crate) fn wrong_shape(&self, name: &str, expected: &[usize]) -> Error {
         let found = self.shape(name).unwrap_or_default();
         Error::Shape { path: self.path.clone(), tensor: name.into(), expected: expected.into(), found }
     }
 
-    /// `model.`, if tensors are called so: a model that was saved without a task's head leaves its name out.
+    /// Prefix `model.`, if the names have it: a model that was saved without a task's head has none.
     pub(crate) fn prefix(&self, model: &str) -> String {
         let prefix = format!("{model}.");
         if self.iter_names().any(|name| name.starts_with(&prefix)) { prefix } else { String::new() }
@@ -109,7 +109,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Names the tensors that could be meant: those of the same layer, else the first few.
+    /// Names of tensors that may be meant: those of the same layer, or else the first few.
     fn missing(&self, name: &str) -> Error {
         let mut names: Vec<String> = self.file.names().iter().map(|name| name.to_string()).collect();
         names.sort();
@@ -137,9 +137,9 @@ impl Reader<'_> {
         summary(self.file.names().into_iter())
     }
 
-    /// Every tensor must have been used, but for constants that exporters save with the weights.
+    /// Refuses tensors that were not taken, except for constants that exporters save with the weights.
     ///
-    /// `constants`: how their names end.
+    /// `constants`: ends of their names.
     pub(crate) fn finish(self, constants: &[&str]) -> Result<(), Error> {
         let used = |name: &str| self.used.contains(name) || constants.iter().any(|end| name.ends_with(end));
         let mut unused: Vec<_> = self.file.iter().filter(|(name, _)| !used(name)).collect();
@@ -156,7 +156,7 @@ impl Reader<'_> {
     }
 }
 
-/// Enough for all tensors of a usual architecture.
+/// Maximum number of names in a message; enough for all tensors of a usual architecture.
 const SHOWN: usize = 40;
 
 /// Names for a message: each once, with `N` for every number, in order.
@@ -172,7 +172,7 @@ pub(crate) fn summary<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// There is no `model.safetensors`: says what there is and how to make one of it.
+/// Error for a missing `model.safetensors`: names the files that exist, and the step to make one of them.
 fn no_weights(folder: &Path, path: PathBuf) -> Error {
     let has = |name: &str| folder.join(name).is_file();
     let (found, next) = if has("model.safetensors.index.json") {
@@ -191,7 +191,7 @@ fn no_weights(folder: &Path, path: PathBuf) -> Error {
     Error::UnknownFormat { path, found: found.into(), next: next.into() }
 }
 
-/// Says how long the file should be, where its header still can be read.
+/// Error for an unreadable file, with the expected length where the header can still be read.
 fn damaged(path: &Path, bytes: &[u8], reason: &str) -> Error {
     let expected = announced_length(bytes);
     match expected {
@@ -206,12 +206,12 @@ fn damaged(path: &Path, bytes: &[u8], reason: &str) -> Error {
     }
 }
 
-/// Length of the whole file as its header has it: 8 bytes of header length, the header, the last tensor's end.
+/// Length of the whole file by its header: 8 bytes of header length, the header, the end of the last tensor.
 fn announced_length(bytes: &[u8]) -> Option<u64> {
     let header_length = u64::from_le_bytes(*bytes.first_chunk::<8>()?);
     let data = 8u64.checked_add(header_length)?;
     let Some(header) = usize::try_from(data).ok().and_then(|end| bytes.get(8..end)) else {
-        // Cut inside the header; without the JSON's brace, or with an absurd length, it is no header at all.
+        // Cut off inside the header. Without the JSON's brace, or with an absurd length, it is not a header.
         return (header_length < 100_000_000 && bytes.get(8) == Some(&b'{')).then_some(data);
     };
     let header: Value = serde_json::from_slice(header).ok()?;

@@ -1,7 +1,7 @@
-//! The container: little-endian, magic, counts, keys with values, descriptions of tensors, then their data.
+//! Reader of a GGUF file: little-endian, magic, counts, keys with values, descriptions of tensors, then their data.
 //!
-//! Source: the GGUF specification, versions 2 and 3, of the ggml project; blocks of quantized tensors as `ggml-common.h` lays
-//! them out. Every length is held against what is left of the file before anything is made of it.
+//! Source: the GGUF specification, versions 2 and 3, of the ggml project; blocks of quantized tensors as in `ggml-common.h`.
+//! Every length is compared with the rest of the file before it is used.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(super) enum Value {
 
 /// A tensor's description.
 struct Info {
-    /// Row-major: the file's dimensions, the fastest last.
+    /// Shape, row-major: the file's dimensions, the fastest last.
     shape: Vec<usize>,
     kind: u32,
     offset: u64,
@@ -39,10 +39,10 @@ pub(super) struct File<'a> {
 
 /// Larger than any dimension of a model for a microcontroller.
 const LARGEST: u64 = 1 << 24;
-/// Values of a quantized block.
+/// Number of values in a quantized block.
 const BLOCK: usize = 32;
 
-/// What is left of a file.
+/// Rest of a file.
 struct Cursor<'a> {
     all: usize,
     rest: &'a [u8],
@@ -92,7 +92,7 @@ impl<'a> Cursor<'a> {
             8 => Value::Text(self.text()?),
             9 if !nested => {
                 let (kind, count) = (self.u32()?, self.u64()?);
-                // Each takes a byte at least, so a count that is larger than the rest is found before memory is taken.
+                // Each takes at least a byte, so that a count larger than the rest is found before memory is allocated.
                 if count > self.rest.len() as u64 {
                     return None;
                 }
@@ -174,7 +174,7 @@ impl Source for File<'_> {
         self.tensors.contains_key(name)
     }
 
-    /// Takes a tensor, made float.
+    /// Takes a tensor and converts it to float.
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Weights, Error> {
         let path = self.path;
         let Some(info) = self.tensors.remove(name) else {
@@ -197,7 +197,7 @@ impl Source for File<'_> {
             2 => (BLOCK, 18),
             8 => (BLOCK, 34),
             other => {
-                let found = format!("ggml's type {other}; of quantized types Q8_0 and Q4_0 are read");
+                let found = format!("ggml's type {other} (of quantized types only Q8_0 and Q4_0 are supported)");
                 return Err(Error::ElementType { path: path.into(), tensor: name.into(), found });
             }
         };

@@ -1,10 +1,10 @@
-//! GGUF, the file format of llama.cpp: models of the Llama family with float, Q8_0 or Q4_0 tensors, and their tokenizer.
+//! Importer of GGUF, llama.cpp's file format: models of the Llama family with float, Q8_0 or Q4_0 tensors, and their tokenizer.
 //!
 //! ```text
 //! bytes ─► File: keys, tensors made float ─► settings checked by name ─► Checkpoint
 //! ```
-//! llama.cpp turns neighbouring numbers of a head, so its files hold the rows of queries and keys in that order; they are put
-//! back into pairs `(i, i + head_dim / 2)`. Quantized tensors are what the file says they are: the float model is lost to it.
+//! llama.cpp rotates neighbouring numbers of a head, and its files hold the rows of queries and keys in that order; they are
+//! moved back into pairs `(i, i + head_dim / 2)`. Quantized tensors have the file's values: the original float model is lost.
 
 mod file;
 
@@ -20,7 +20,7 @@ use file::{File, Value};
 /// The first four bytes of such a file.
 pub(crate) const MAGIC: [u8; 4] = *b"GGUF";
 
-/// Keys below `llama.` that say nothing which the tensors do not say.
+/// Keys below `llama.` whose information is also in the tensors.
 const KNOWN: [&str; 13] = [
     "block_count",
     "context_length",
@@ -107,7 +107,7 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
     Ok(checkpoint)
 }
 
-/// Where the tensors are.
+/// Names of the tensors.
 fn rows(head: bool) -> Vec<Row> {
     let row = |tensor, name: &str| Row::new(tensor, name, Bias::Absent);
     let mut rows = vec![
@@ -144,7 +144,7 @@ fn config(path: &Path, file: &File<'_>) -> Result<Config, Error> {
             });
         }
     }
-    // What is not known may change the computation: rope scaling, experts, sliding windows.
+    // An unknown key may change the computation: rope scaling, experts, sliding windows.
     let unknown = file.keys.keys().filter_map(|key| key.strip_prefix("llama.")).find(|key| !KNOWN.contains(key));
     if let Some(key) = unknown {
         let key = format!("llama.{key}");
@@ -183,7 +183,7 @@ fn config(path: &Path, file: &File<'_>) -> Result<Config, Error> {
     Ok(config)
 }
 
-/// The tokenizer of scores; another kind is left to a file of its own.
+/// Reads a tokenizer of scores; another kind must be in a file of its own.
 fn tokenizer(path: &Path, file: &File<'_>, vocab: usize) -> Result<Option<Tokenizer>, Error> {
     let get = |key: &str| file.keys.get(&format!("tokenizer.ggml.{key}"));
     if get("model") != Some(&Value::Text("llama".into())) {

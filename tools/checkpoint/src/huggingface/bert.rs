@@ -1,8 +1,8 @@
 //! BERT and DistilBERT: post-LN encoders (Devlin et al. 2018, "BERT"; Sanh et al. 2019, "DistilBERT").
 //!
-//! Which outputs there are follows from the tensors: pooler and classifier (one output for a sequence, read from its
-//! first token), classifier alone (an output for every token), neither (every token's vector). A sequence is one
-//! segment: the vector of token type 0 is added to every position's.
+//! The tensors determine the outputs: with pooler and classifier one output for a sequence, read from its first token; with a
+//! classifier alone an output for every token; with neither every token's vector. A sequence is one segment: the vector of
+//! token type 0 is added to every position's.
 
 use std::path::Path;
 
@@ -14,12 +14,12 @@ use crate::settings::Settings;
 use crate::weights::{Reader, WeightsFile};
 use crate::{Checkpoint, Config, Error, Tensors};
 
-/// What the two differ in.
+/// Differences between the two.
 struct Names {
     model_type: &'static str,
     /// Keys of `config.json`: `d_model`, layers, heads, `d_ff`, activation.
     keys: [&'static str; 5],
-    /// What stands before the names of a layer's tensors.
+    /// Prefix of the names of a layer's tensors.
     layer: &'static str,
     tensors: [(Tensor, &'static str); 8],
     /// Its function in `options`, and its tensors.
@@ -132,7 +132,7 @@ fn add_types(settings: &Settings, reader: &mut Reader<'_>, prefix: &str, tensors
     Ok(())
 }
 
-/// The classifier, whose rows say how many outputs there are.
+/// The classifier, whose number of rows is that of the outputs.
 pub(super) fn head(reader: &Reader<'_>, config: &mut Config) -> Result<Option<Row>, Error> {
     if !reader.has("classifier.weight") {
         return Ok(None);

@@ -83,13 +83,13 @@ fn load(folder: &Path, name: &str, settings: &Settings, mut config: Config, bias
     ];
     rows.extend(head(settings, &reader, &mut config, tied)?);
     let tensors = read(&mut reader, &config, &rows)?;
-    // A tied head that was written out again must equal the embedding.
+    // A copy of a tied head must equal the embedding.
     let is_tied = config.options.head && !tensors.has(Tensor::Head);
     if is_tied && reader.has("lm_head.weight") {
         let embedding = &tensors[(Tensor::Embedding, 0)];
         if reader.take("lm_head.weight", &embedding.shape)?.data != embedding.data {
             let found = "true, but `lm_head.weight` differs from the embedding";
-            let next = "set it to what the model was trained with";
+            let next = "set it as the model was trained";
             return Err(settings.error("tie_word_embeddings", found, "false, or equal tensors", next));
         }
     }
@@ -97,14 +97,14 @@ fn load(folder: &Path, name: &str, settings: &Settings, mut config: Config, bias
     Ok(Checkpoint::new(folder, name, config, tensors))
 }
 
-/// The head of its own, if there is one; a sequence classifier reads the last token.
+/// The separate head, if there is one; a sequence classifier reads the last token.
 fn head(settings: &Settings, reader: &Reader<'_>, config: &mut Config, tied: bool) -> Result<Option<Row>, Error> {
     if reader.has("score.weight") {
         (config.options.pooling, config.n_outputs) = (Pooling::Last, reader.rows("score.weight", config.d_model)?);
         return Ok(Some(Row::new(Tensor::Head, "score", Bias::Absent)));
     }
     if settings.get("architectures").is_some_and(|names| *names == Value::from(vec!["GPT2Model"])) {
-        // Saved without a head: the outputs are the vectors that one would read.
+        // Saved without a head: the outputs are the vectors that a head would read.
         (config.options.head, config.n_outputs) = (false, config.d_model);
         return Ok(None);
     }

@@ -1,5 +1,5 @@
-//! The Llama family: its `config.json`, where every setting that would change the computation is looked at, and the
-//! names of its tensors.
+//! The Llama family: its `config.json`, in which every setting that would change the computation is checked, and the names
+//! of its tensors.
 //!
 //! Two spellings are read: `rope_theta` and `rope_scaling` at the top level, and the newer `rope_parameters`.
 //! A setting that is absent has the default of transformers' `LlamaConfig`.
@@ -47,12 +47,12 @@ enum OneOrMany {
     Many(Vec<u32>),
 }
 
-/// Absent is 1; `null` is none.
+/// BOS token: 1 if absent; `null` for none.
 fn default_bos() -> Option<u32> {
     Some(1)
 }
 
-/// Absent is 2; `null` is none.
+/// EOS token: 2 if absent; `null` for none.
 fn default_eos() -> Option<OneOrMany> {
     Some(OneOrMany::One(2))
 }
@@ -92,7 +92,7 @@ pub(super) const NAMES: [(Tensor, &str); 11] = [
     (Tensor::FinalNorm, "model.norm"),
 ];
 
-/// Some exporters write a tied head out again: that copy must be one.
+/// Checks a copy of a tied head, which some exporters write: it must equal the embedding.
 pub(super) fn check_tied_head(reader: &mut Reader<'_>, tensors: &Tensors) -> Result<(), Error> {
     const NAME: &str = "lm_head.weight";
     let embedding = &tensors[(Tensor::Embedding, 0)];
@@ -108,7 +108,7 @@ pub(super) fn check_tied_head(reader: &mut Reader<'_>, tensors: &Tensors) -> Res
     Ok(())
 }
 
-/// Builds the error for one setting.
+/// Error for one setting.
 fn setting(path: &Path, key: &str, found: impl ToString, expected: &str, next: &str) -> Error {
     Error::Setting {
         path: path.into(),
@@ -151,12 +151,12 @@ fn check_settings(path: &Path, raw: &Raw) -> Result<(), Error> {
     check_rope_parameters(path, raw)
 }
 
-/// Newer configurations list the kind of every layer's attention.
+/// Checks the list of every layer's attention in newer configurations.
 pub(super) fn only_full_attention(found: &Value) -> bool {
     found.as_array().is_some_and(|layers| layers.iter().all(|layer| layer == "full_attention"))
 }
 
-/// Mistral's defaults are not Llama's, so what has another one must be there.
+/// Requires the settings whose defaults in Mistral differ from Llama's.
 fn check_mistral(path: &Path, raw: &Raw) -> Result<(), Error> {
     let given = [
         ("num_key_value_heads", raw.num_key_value_heads.is_some()),
@@ -171,7 +171,7 @@ fn check_mistral(path: &Path, raw: &Raw) -> Result<(), Error> {
     }
 }
 
-/// A sliding window that is shorter than the context: Mistral's; a Llama has none.
+/// Sliding window of a Mistral, if it is shorter than the context; a Llama has none.
 fn sliding_window(path: &Path, raw: &Raw) -> Result<Option<usize>, Error> {
     let Some(found) = raw.rest.get("sliding_window").filter(|value| !value.is_null()) else {
         return Ok(None);
@@ -188,7 +188,7 @@ fn sliding_window(path: &Path, raw: &Raw) -> Result<Option<usize>, Error> {
     }
 }
 
-/// `rope_parameters` may carry every kind of rescaling; only the plain kind is computed.
+/// Checks `rope_parameters`, which may hold any kind of rescaling: only the plain kind is supported.
 fn check_rope_parameters(path: &Path, raw: &Raw) -> Result<(), Error> {
     let Some(found) = raw.rest.get("rope_parameters").filter(|value| !value.is_null()) else {
         return Ok(());
@@ -200,7 +200,7 @@ fn check_rope_parameters(path: &Path, raw: &Raw) -> Result<(), Error> {
     Err(setting(path, "rope_parameters", found, expected, "train the model without it"))
 }
 
-/// Whether `rope_parameters` name a base and nothing that rescales positions.
+/// True if `rope_parameters` have a base and no rescaling of positions.
 pub(super) fn is_plain_rope(found: &Value) -> bool {
     let plain = |(key, value): (&String, &Value)| match key.as_str() {
         "rope_theta" => value.is_number(),
@@ -211,7 +211,7 @@ pub(super) fn is_plain_rope(found: &Value) -> bool {
     found.as_object().is_some_and(|object| object.iter().all(plain))
 }
 
-/// The numbers, with the defaults for those that are absent.
+/// The dimensions, with defaults for those that are absent.
 fn numbers(path: &Path, raw: &Raw) -> Result<Config, Error> {
     let derived = raw.hidden_size.checked_div(raw.num_attention_heads).unwrap_or(0);
     if raw.head_dim.is_none() && derived * raw.num_attention_heads != raw.hidden_size {

@@ -1,7 +1,7 @@
-//! Qwen3 (2025): a Llama whose queries and keys go through an RMSNorm, head by head, before they are rotated.
+//! Importer of Qwen3 (2025): a Llama whose queries and keys go through an RMSNorm, head by head, before they are rotated.
 //!
-//! A setting that is absent has the default of transformers' `Qwen3Config`, but for those that say how large the model is:
-//! they must be there. Every key of `config.json` is understood, or refused by name.
+//! An absent setting has the default of transformers' `Qwen3Config`, except for the dimensions of the model, which are required.
+//! Every key of `config.json` is read, or refused by name.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::weights::WeightsFile;
 use crate::{Checkpoint, Config, Error};
 
-/// Keys that change nothing of what is computed: training, bookkeeping, and a number that only sliding windows read.
+/// Keys that do not change the computation: training, bookkeeping, and a number that only sliding windows read.
 const SILENT: [&str; 11] = [
     "model_type",
     "attention_dropout",
@@ -52,7 +52,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     Ok(Checkpoint::new(folder, "qwen3", config, tensors))
 }
 
-/// Refuses what would change the computation.
+/// Refuses settings that would change the computation.
 fn check_settings(settings: &Settings) -> Result<(), Error> {
     for key in SILENT {
         let _ = settings.get(key);

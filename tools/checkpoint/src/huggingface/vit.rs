@@ -30,7 +30,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     let layer = |tensor, name: &str, bias| Row::new(tensor, format!("{prefix}encoder.layer.#.{name}"), bias);
     let alone = |tensor, name: &str| Row::alone(tensor, format!("{prefix}embeddings.{name}"));
     let mut rows = vec![
-        // A convolution whose stride is its width sees every patch once: a matrix.
+        // A convolution whose stride is its width reads every patch once, like a matrix.
         row(Tensor::Embedding, "embeddings.patch_embeddings.projection").shape(vec![d, channels, side, side]),
         alone(Tensor::ClassToken, "cls_token").shape(vec![1, 1, d]),
         alone(Tensor::PositionTable, "position_embeddings").shape(vec![1, config.max_seq, d]),

@@ -1,4 +1,4 @@
-//! llama2.c's files: the model's `.bin`, with or without a header of its own, and the tokenizer's `.bin`.
+//! Importer of llama2.c's files: the model's `.bin`, with or without a header of its own, and the tokenizer's `.bin`.
 
 mod model;
 mod tokenizer;

@@ -1,9 +1,9 @@
-//! The model's `.bin`.
+//! Importer of the model's `.bin`.
 //!
 //! Two versions hold floats. Both begin with seven `i32`: `d_model, d_ff, n_layers, n_heads, n_kv_heads, vocab,
 //! max_seq`; all tensors of one kind follow each other, layer by layer.
-//! - *version 0*: nothing before the seven; a negative `vocab` says that the head is separate.
-//! - *version 1*: magic `ak42`, the version, the seven, a byte that says that the head is shared, zeros up to 256.
+//! - *version 0*: nothing before the seven; a negative `vocab` marks a separate head.
+//! - *version 1*: magic `ak42`, the version, the seven, a byte that marks a shared head, zeros up to 256.
 //!
 //! The file has no names, no epsilon and no rotary base: names are given here for error messages, and the numbers are
 //! the constants of the program that trains and runs these files (1e-5 and 10000).
@@ -19,10 +19,10 @@ use crate::{Checkpoint, Config, Error, Tensors, Weights};
 const MAGIC: u32 = 0x616b_3432;
 const HEADER_V0: usize = 28;
 const HEADER_V1: usize = 256;
-/// Keeps every product below far from overflow.
+/// Maximum of a dimension, which keeps every product below far from overflow.
 const LARGEST: i32 = 1 << 20;
 
-/// What the header says.
+/// Header of the file.
 struct Header {
     config: Config,
     tied_head: bool,
@@ -32,7 +32,7 @@ struct Header {
 /// Reads a model file.
 pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
     let header = header(path, bytes).and_then(|header| check_length(path, header, bytes.len() as u64));
-    // Looked at only now, since the first bytes of a sound file may look like anything.
+    // Checked only now, since the first bytes of a valid file may look like anything.
     let header = header.map_err(|error| foreign(path, bytes).unwrap_or(error))?;
     let data = if header.versioned { &bytes[HEADER_V1..] } else { &bytes[HEADER_V0..] };
     let mut reader = Reader { path, cursor: Cursor { rest: data }, config: &header.config };
@@ -42,7 +42,7 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
         reader.read(tensor, name, &mut tensors)?;
     }
     if !header.versioned {
-        // Cosines and sines of the rotary positions, which nobody reads any more: they follow from the base.
+        // Cosines and sines of the rotary positions are not read: they follow from the base.
         reader.floats(header.config.max_seq * header.config.head_dim)?;
     }
     if !header.tied_head {
@@ -51,7 +51,7 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
     Ok(Checkpoint::new(path, "llama2.c", header.config, tensors))
 }
 
-/// The tensors as they follow each other, those of the layers by kind; the head is last.
+/// Tensors in the order of the file, those of the layers by kind; the head is last.
 const VERSION_0: [(Tensor, &str); 11] = [
     (Tensor::Embedding, "token_embedding"),
     (Tensor::AttentionNorm, "layers.#.attention_norm"),
@@ -87,7 +87,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A tensor of all layers, which turn rows `2 i` and `2 i + 1` of a head together.
+    /// A tensor of all layers, in which rows `2 i` and `2 i + 1` of a head are a rotary pair.
     fn read(&mut self, tensor: Tensor, name: &str, tensors: &mut Tensors) -> Result<(), Error> {
         let shape = shape(&self.config.dims(), tensor);
         let layers = if tensor.part() == Part::Layer { self.config.n_layers } else { 1 };
@@ -145,7 +145,7 @@ fn header(path: &Path, bytes: &[u8]) -> Result<Header, Error> {
     config(path, sizes).map(|config| Header { config, tied_head, versioned })
 }
 
-/// Other files that people have at hand, by their first bytes.
+/// Other common files, by their first bytes.
 fn foreign(path: &Path, bytes: &[u8]) -> Option<Error> {
     let (found, next) = match bytes {
         [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, 1..=255, ..] => {

@@ -1,9 +1,9 @@
-//! The tokenizer's `.bin`: the length of the longest token, then for each token a score, a length and its text.
+//! Importer of the tokenizer's `.bin`: the length of the longest token, then for each token a score, a length and its text.
 //!
 //! The format has scores instead of a merge list: of all neighbours whose concatenated text is a token, the pair with
-//! the highest score of that token is merged, the leftmost of equal ones. So the table has every pair of tokens whose
-//! concatenation is a token, and its rank is the number of tokens with a higher score. Pairs whose score is not
-//! above the encoder's starting value of -1e10 never merge.
+//! the highest score of that token is merged, the leftmost among equals. The table therefore has every pair of tokens whose
+//! concatenation is a token, and its rank is the number of tokens with a higher score. Pairs whose score is not above the
+//! encoder's starting value of -1e10 never merge.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ struct Entry<'a> {
     score: f32,
 }
 
-/// Reads a tokenizer file for a model with `vocab` token ids; the file itself does not say how many it has.
+/// Reads a tokenizer file for a model with `vocab` token ids; the file does not have their number.
 pub(crate) fn load(path: &Path, vocab: usize) -> Result<Tokenizer, Error> {
     let bytes = read(path)?;
     of_entries(path, &entries(path, &bytes, vocab)?)

@@ -96,7 +96,7 @@ pub fn rename(tensors: &mut [Raw], from: &str, to: &str) {
     find(tensors, from).name = to.into();
 }
 
-/// What a case does to the tensors of a file.
+/// Change of a file's tensors in a case.
 pub type Spoil = fn(&mut Vec<Raw>);
 
 pub fn find<'a>(tensors: &'a mut [Raw], name: &str) -> &'a mut Raw {

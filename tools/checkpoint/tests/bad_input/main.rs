@@ -18,7 +18,7 @@ use std::path::Path;
 use files::{Change, Spoil, change, folder, golden, tensors, write};
 use thumbformer_checkpoint::{Checkpoint, Tensor};
 
-/// What loading says, or the panic that a sound checkpoint deserves no error.
+/// Error of loading, or a panic where there is none.
 fn refusal(case: &str, path: &Path) -> String {
     match Checkpoint::load(path, None) {
         Ok(_) => panic!("{case}: was accepted"),

@@ -1,4 +1,4 @@
-//! `tokenizer.json` of the `tokenizers` library, turned into tables.
+//! Importer of a `tokenizer.json` of the `tokenizers` library, which becomes tables.
 //!
 //! Accepted are the two byte-pair families that need no Unicode data on the device:
 //! - *byte level*: a `ByteLevel` pre-tokenizer with `use_regex = false`;
@@ -7,7 +7,7 @@
 //!
 //! Everything else in the pipeline is refused by name, since it would change the ids of some text.
 //!
-//! One difference is deliberate: the library finds special tokens such as `</s>` inside a text; the tables do not, so
+//! One difference is deliberate: the library finds special tokens such as `</s>` inside a text; the tables do not, so that
 //! a prompt cannot smuggle one in.
 
 mod pipeline;
@@ -24,10 +24,10 @@ use serde_json::Value;
 use super::read_text;
 use crate::{Error, Tokenizer};
 
-/// U+2581, what SentencePiece writes for a space.
+/// U+2581, SentencePiece's mark for a space.
 const SPACE_MARK: char = '\u{2581}';
 
-/// What to train instead of a tokenizer that tables cannot reproduce.
+/// Next step after a tokenizer that the tables cannot reproduce: the kinds to train instead.
 const RETRAIN: &str = "retrain the tokenizer with the pre-tokenizer ByteLevel(add_prefix_space=False, use_regex=False)";
 
 #[derive(Deserialize)]
@@ -63,7 +63,7 @@ struct Model {
     end_of_word_suffix: Option<String>,
 }
 
-/// Older files write `"a b"`, newer ones `["a", "b"]`.
+/// A merge: `"a b"` in older files, `["a", "b"]` in newer ones.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum RawMerge {
@@ -86,7 +86,7 @@ pub(crate) fn load(path: &Path, vocab: usize) -> Result<Tokenizer, Error> {
     tables::build(&fail, &raw, &ids, &pipeline, vocab)
 }
 
-/// Builds the errors of one file.
+/// Source of the errors of one file.
 struct Failure<'a> {
     path: &'a Path,
 }

@@ -1,21 +1,21 @@
-//! Normalizer and pre-tokenizer: how text becomes initial symbols, if tables can do the same.
+//! Normalizer and pre-tokenizer, from text to initial symbols: accepted if the tables can do the same.
 
 use serde_json::Value;
 
 use super::{Failure, RETRAIN, Raw};
 use crate::{Error, TokenizerKind};
 
-/// How text becomes initial symbols.
+/// Steps from text to initial symbols.
 pub(super) struct Pipeline {
     pub(super) kind: TokenizerKind,
     pub(super) prefix_space: bool,
-    /// Spaces are written as [`SPACE_MARK`].
+    /// True if spaces are written as [`SPACE_MARK`].
     pub(super) marked_spaces: bool,
-    /// Text is cut before every space mark, so no merge can cross one.
+    /// True if text is split before every space mark, so that no merge crosses one.
     pub(super) split_at_spaces: bool,
 }
 
-/// The steps of a normalizer or pre-tokenizer, sequences opened.
+/// Steps of a normalizer or pre-tokenizer, with sequences flattened.
 fn steps(value: Option<&Value>) -> Vec<&Value> {
     match value {
         None | Some(Value::Null) => Vec::new(),
@@ -31,7 +31,7 @@ fn type_of(step: &Value) -> &str {
     step.get("type").and_then(Value::as_str).unwrap_or("of unknown type")
 }
 
-/// Reads normalizer and pre-tokenizer; refuses what tables cannot do exactly.
+/// Reads normalizer and pre-tokenizer; refuses steps that the tables cannot reproduce exactly.
 pub(super) fn read(fail: &Failure<'_>, raw: &Raw) -> Result<Pipeline, Error> {
     let before = steps(raw.pre_tokenizer.as_ref());
     if let Some(split) = before.iter().find(|step| uses_regex(step)) {
@@ -71,7 +71,7 @@ fn uses_regex(step: &Value) -> bool {
 
 fn byte_level(fail: &Failure<'_>, step: &Value) -> Result<Pipeline, Error> {
     if step.get("add_prefix_space").and_then(Value::as_bool).unwrap_or(true) {
-        // The library adds it only where the text does not begin with a space; the tables always do.
+        // The library adds a space only where the text does not begin with one; the tables always add it.
         return Err(fail.with("the pre-tokenizer ByteLevel has add_prefix_space = true, expected false", RETRAIN));
     }
     Ok(Pipeline { kind: TokenizerKind::ByteLevel, prefix_space: false, marked_spaces: false, split_at_spaces: false })
@@ -95,7 +95,7 @@ fn metaspace(fail: &Failure<'_>, step: &Value) -> Result<Pipeline, Error> {
     Ok(Pipeline { kind: TokenizerKind::Characters, prefix_space: false, marked_spaces: true, split_at_spaces: split })
 }
 
-/// Llama's normalizers only: `Prepend` and `Replace` of spaces.
+/// Reads Llama's normalizers, `Prepend` and `Replace` of spaces, and no others.
 fn normalizer(fail: &Failure<'_>, value: Option<&Value>, pipeline: &mut Pipeline) -> Result<(), Error> {
     let mark = |value: Option<&Value>| value.and_then(Value::as_str) == Some("\u{2581}");
     for step in steps(value) {

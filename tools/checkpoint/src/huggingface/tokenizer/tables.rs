@@ -6,7 +6,7 @@ use super::pipeline::Pipeline;
 use super::{Failure, RETRAIN, Raw, RawMerge, SPACE_MARK};
 use crate::{Error, Merge, Tokenizer, TokenizerKind};
 
-/// Puts the tables together and checks them against each other and the model's vocabulary.
+/// Builds the tables and checks them against each other and the model's vocabulary.
 pub(super) fn build(
     fail: &Failure<'_>,
     raw: &Raw,
@@ -23,7 +23,7 @@ pub(super) fn build(
     let mut tokenizer = Tokenizer {
         kind: pipeline.kind,
         prefix_space: pipeline.prefix_space,
-        // A model's vocabulary is often padded to a round number: ids without a token print nothing.
+        // A model's vocabulary is often padded to a round number: ids without a token have no text.
         pieces: vec![Vec::new(); vocab],
         bytes: [u32::MAX; 256],
         characters: Vec::new(),
@@ -100,7 +100,7 @@ fn character_symbols(
         };
     }
     if pipeline.marked_spaces {
-        // The text's spaces are marks by the time symbols are looked up, and a mark in the text is itself one.
+        // Spaces of the text have become marks when symbols are looked up; a mark in the text is also one.
         let Some(&id) = ids.get("\u{2581}") else {
             return Err(fail.with("the vocabulary has no token for the space, U+2581", RETRAIN));
         };
@@ -135,7 +135,7 @@ fn merges(fail: &Failure<'_>, raw: &Raw, ids: &HashMap<String, u32>, pipeline: &
                 .filter(|(_, right)| !right.contains(' '))
                 .ok_or_else(|| fail.with(format!("merge {rank} `{text}` is not two tokens"), RETRAIN))?,
         };
-        // Text is cut before each space, so such a pair never stands inside one word.
+        // Text is split before each space, so that such a pair never occurs inside one word.
         if pipeline.split_at_spaces && right.starts_with(SPACE_MARK) {
             continue;
         }

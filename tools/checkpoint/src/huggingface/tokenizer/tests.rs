@@ -10,7 +10,7 @@ use super::load;
 use crate::tokenizer::plain;
 use crate::{Tokenizer, TokenizerKind};
 
-/// What a person or a fuzzer might type.
+/// Texts that a person or a fuzzer might type.
 const TEXTS: [&str; 30] = [
     "",
     " ",
@@ -47,7 +47,7 @@ const TEXTS: [&str; 30] = [
 const CORPUS: &str = "Once upon a time there was a little cat. The cat sat on the mat. The mat was red and the cat was \
     happy. \"Hello,\" said the cat.  Then the cat ran to the café and said it again and again. naïve über";
 
-/// A pre-tokenizer or normalizer as the library has it, from its JSON.
+/// A pre-tokenizer or normalizer of the library, from its JSON.
 fn part<T: serde::de::DeserializeOwned>(value: &Value) -> Option<T> {
     serde_json::from_value(value.clone()).expect("the library knows it")
 }
@@ -180,7 +180,7 @@ fn both_spellings_of_merges_are_read() {
     assert_eq!(load(&path, 512).unwrap(), pairs);
 }
 
-/// A small sound tokenizer of each kind, to be spoilt by a test.
+/// A small valid tokenizer of each kind, for a test to spoil.
 fn sound(kind: TokenizerKind) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let path = match kind {
