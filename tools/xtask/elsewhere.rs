@@ -1,4 +1,4 @@
-//! `cargo xtask` in a workspace other than the main one: builds the real one where it belongs and hands over.
+//! `cargo xtask` in the other workspaces: builds the main workspace's xtask and runs it.
 //!
 //! An alias of cargo cannot name another workspace from every folder; a package of this name in each of them can.
 
@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // Its target is the host, whatever the configuration of the folder says that the user is in.
+    // The target is the host, whatever the configuration of the user's folder sets.
     let built = Command::new(cargo)
         .current_dir(root)
         .args(["build", "--quiet", "--package", "xtask", "--target-dir"])

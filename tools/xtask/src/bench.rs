@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: instructions of kernels and of the default language model on every emulated core.
+//! Instruction counts of kernels and of the default language model on every emulated core: `cargo xtask bench`.
 //!
 //! ```text
 //! core ──► benchmark firmware, built for it ──► QEMU -icount ──► lines of JSON ──► table, or JSON with the core's name
@@ -17,7 +17,7 @@ use thumbformer::state::HostState;
 use thumbformer::{LogitsCrc, Model, Packing};
 use thumbformer_cli::stdout::stdout;
 
-/// A kernel on a core.
+/// Measurement of a kernel on a core.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 pub struct Row {
     /// The core.
@@ -25,44 +25,44 @@ pub struct Row {
     pub core: String,
     /// The kernel.
     pub kernel: String,
-    /// Kind of the integers.
+    /// Integer type of the weights.
     pub quant: String,
-    /// Outputs.
+    /// Number of outputs.
     pub rows: u32,
-    /// Inputs.
+    /// Number of inputs.
     pub cols: u32,
-    /// Vectors at a time.
+    /// Number of vectors in the batch.
     pub batch: u32,
-    /// Of the whole call.
+    /// Instructions of the whole call.
     pub instructions: u32,
-    /// Multiply-accumulates; of a softmax elements.
+    /// Multiply-accumulates; elements for a softmax.
     pub macs: u32,
-    /// Instructions for each of them.
+    /// Instructions per multiply-accumulate, or per element.
     #[serde(default)]
     pub per_mac: f64,
-    /// Whether the result is that of a plain loop.
+    /// True if the result is that of a plain loop.
     pub exact: bool,
 }
 
-/// A position of the default language model on a core.
+/// Measurement of a token of the default language model on a core.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 pub struct Token {
     /// The core.
     #[serde(default)]
     pub core: String,
-    /// The position.
+    /// Position of the token.
     pub position: u32,
-    /// Of the whole token, without sampling and without anybody looking on.
+    /// Instructions of the whole token, without sampling and without an observer.
     pub instructions: u32,
-    /// Of its parts; their sum is the whole but for what is between them.
+    /// Instructions of the embedding. The sum of all parts is the whole without the code between them.
     pub embedding: u32,
-    /// Products with weights, quantization of their inputs included.
+    /// Instructions of products with weights, quantization of their inputs included.
     pub matrix: u32,
-    /// Scores, softmax, weighted sums, the cache.
+    /// Instructions of scores, softmax, weighted sums and the cache.
     pub attention: u32,
-    /// Norms, activations and the additions to the stream.
+    /// Instructions of norms, activations and additions to the stream.
     pub norms_activations: u32,
-    /// A draw from the logits, temperature 0.7, top-p 0.9.
+    /// Instructions of a draw from the logits, temperature 0.7, top-p 0.9.
     pub sampling: u32,
 }
 
@@ -85,7 +85,7 @@ pub fn lines<T: for<'d> Deserialize<'d>>(
     Ok(lines)
 }
 
-/// The kernels on one core.
+/// Measures the kernels on one core.
 ///
 /// # Errors
 /// When the firmware cannot be built or run.
@@ -98,7 +98,7 @@ pub fn kernels(core: Core) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The default language model on one core.
+/// Measures the default language model on one core.
 ///
 /// # Errors
 /// When the firmware cannot be built or run.
@@ -106,7 +106,7 @@ pub fn model(core: Core) -> Result<Vec<Token>> {
     model_with(core, &[])
 }
 
-/// [`model`], built with more environment variables.
+/// [`model`], built with additional environment variables.
 ///
 /// # Errors
 /// As [`model`].
@@ -116,29 +116,29 @@ pub fn model_with(core: Core, variables: &[(&'static str, &str)]) -> Result<Vec<
     Ok(tokens)
 }
 
-/// The encoder block, or the audio front end, on a core.
+/// Measurement of the encoder block, or of the audio front end, on a core.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 pub struct Encoder {
     /// The core.
     #[serde(default)]
     pub core: String,
-    /// What was measured.
+    /// Name of the measurement.
     #[serde(default)]
     pub what: String,
-    /// Of the whole block; of all frames.
+    /// Instructions of the whole block, or of all frames.
     pub instructions: u32,
-    /// Of the result.
+    /// CRC-32 of the result.
     pub crc32: u32,
-    /// Whether the host computes the same bits.
+    /// True if the host computes the same bits.
     #[serde(default)]
     pub exact: bool,
 }
 
-/// The encoder block's image, as the benchmark firmware's build script makes it.
+/// Image of the encoder block, as the benchmark firmware's build script makes it.
 #[path = "../../../boards/bench/encoder.rs"]
 mod image;
 
-/// CRC-32 of what the encoder block computes on this machine.
+/// CRC-32 of the encoder block's result on this machine.
 fn encoder_crc32() -> Result<u32> {
     let words = image::image(Packing::Host);
     let model = Model::parse(&words)?;
@@ -149,7 +149,7 @@ fn encoder_crc32() -> Result<u32> {
     Ok(LogitsCrc::new().update(&streams))
 }
 
-/// The encoder block on one core.
+/// Measures the encoder block on one core.
 ///
 /// # Errors
 /// When the firmware cannot be built or run.
@@ -161,7 +161,7 @@ pub fn encoder(core: Core) -> Result<Encoder> {
     Ok(encoder)
 }
 
-/// A second of sound through the audio front end on one core.
+/// Measures a second of sound through the audio front end on one core.
 ///
 /// # Errors
 /// When the firmware cannot be built or run.
@@ -177,12 +177,12 @@ pub fn front_end(core: Core) -> Result<Encoder> {
     Ok(sound)
 }
 
-/// All cores where none is named.
+/// The named cores, or all where none is named.
 pub fn or_all(cores: &[Core]) -> Vec<Core> {
     if cores.is_empty() { Core::value_variants().to_vec() } else { cores.to_vec() }
 }
 
-/// Prints the kernels of these cores, or of all.
+/// Prints the kernels on these cores, or on all.
 ///
 /// # Errors
 /// When a kernel is not exact, or a core cannot be measured.
@@ -216,7 +216,7 @@ pub fn device(cores: &[Core], json: bool) -> Result<()> {
 /// Prints the model's tokens and the encoder block on these cores, or on all.
 ///
 /// # Errors
-/// When a core cannot be measured, or computes other bits than the host.
+/// When a core cannot be measured, or its bits differ from the host's.
 pub fn models(cores: &[Core], json: bool) -> Result<()> {
     let cores = or_all(cores);
     tokens(&cores, json)?;

@@ -1,8 +1,9 @@
-//! `cargo xtask board`: what boards there are, what fits them, what their programs take; every program built, every emulated one run.
+//! Boards, the models that fit them and the sizes of their programs, `cargo xtask board`; and the check that builds every program
+//! and runs every emulated one.
 //!
 //! ```text
 //! boards/*/Cargo.toml ──► list: core, clock, flash, RAM, backend, models that fit
-//! boards/apps/*.rs    ──► size: flash, static RAM, what is left for the stack
+//! boards/apps/*.rs    ──► size: flash, static RAM, RAM left for the stack
 //!                     ──► run:  lines of JSON from the console of an emulated board
 //! ```
 
@@ -30,7 +31,7 @@ pub fn all() -> Result<Vec<board_manifest::Board>> {
     board_manifest::all(&root().join("boards"))
 }
 
-/// Prints all boards, as a table of Markdown or as one object a line.
+/// Prints all boards, as a Markdown table or as one JSON object per line.
 ///
 /// # Errors
 /// When a manifest or an image cannot be read.
@@ -84,7 +85,7 @@ fn table() -> Result<String> {
     Ok(text)
 }
 
-/// The default models that fit a board by themselves, a language model with its context.
+/// Default models that fit a board, each by itself, a language model with its context.
 fn fits(board: &board_manifest::Board) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for name in board_manifest::DEFAULTS {
@@ -98,7 +99,7 @@ fn fits(board: &board_manifest::Board) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// The programs that a board's manifest has to name: those that have a model to run there.
+/// Programs that a board's manifest must name: those with a model that fits the board.
 fn wanted(board: &board_manifest::Board) -> Result<Vec<Application>> {
     let models = root().join("models");
     let mut found = Vec::new();
@@ -115,20 +116,20 @@ fn wanted(board: &board_manifest::Board) -> Result<Vec<Application>> {
     Ok(found)
 }
 
-/// What a program takes on a board.
+/// Memory that a program takes on a board.
 pub struct Footprint {
-    /// Code, constants, models and inputs.
+    /// Flash, in bytes: code, constants, models and inputs.
     pub flash: u64,
-    /// Variables.
+    /// Static RAM, in bytes: variables.
     pub ram: u64,
-    /// RAM that is left for the stack.
+    /// RAM left for the stack, in bytes.
     pub stack: u64,
 }
 
 /// Builds a board's programs and measures them.
 ///
 /// # Errors
-/// What the compiler says, or that more RAM is taken than the board has.
+/// With the compiler's output, or when a program takes more RAM than the board has.
 fn build(board: &board_manifest::Board) -> Result<Vec<(Application, PathBuf, Footprint)>> {
     let buildable = Board::from(board.clone());
     let names: Vec<&str> = board.applications.iter().map(|application| application.name()).collect();
@@ -146,7 +147,7 @@ fn build(board: &board_manifest::Board) -> Result<Vec<(Application, PathBuf, Foo
     measured.collect()
 }
 
-/// Prints what all programs of these boards take, and how deep their stacks are on those that are emulated.
+/// Prints the memory that all programs of these boards take, and their stack depths on emulated boards.
 ///
 /// # Errors
 /// When one cannot be built.
@@ -170,7 +171,7 @@ pub fn size(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The boards of these names, or all.
+/// The boards with these names, or all.
 fn named(names: &[String]) -> Result<Vec<board_manifest::Board>> {
     match names {
         [] => all(),
@@ -178,7 +179,7 @@ fn named(names: &[String]) -> Result<Vec<board_manifest::Board>> {
     }
 }
 
-/// Runs a program of an emulated board and prints what it says.
+/// Runs a program of an emulated board and prints its output.
 ///
 /// # Errors
 /// When it cannot be built or run, or ends with a code other than 0.
@@ -196,7 +197,7 @@ pub fn run(name: &str, application: &str, arguments: &[String], serial: Option<&
     Ok(())
 }
 
-/// The results that a program put on its console, without the text between them.
+/// Results on a program's console, without the text between them.
 ///
 /// # Errors
 /// When it cannot be run, ends with a code other than 0, or has no result.
@@ -217,14 +218,17 @@ fn parse<T: for<'d> Deserialize<'d>>(board: &str, elf: &Path, output: &Output) -
     Ok(results)
 }
 
-/// Builds programs of every board, runs the emulated ones, and compares the results of all.
+/// Builds the programs of every board, runs the emulated ones, and compares the results of all.
 ///
 /// # Errors
-/// When something cannot be built, does not fit, or computes anything else than the host.
+/// When a program cannot be built, does not fit, or computes a different result than the host.
 pub fn check() -> Result<String> {
     let (mut verified, mut depths) = (Verified::new()?, Depths::default());
     let readme = std::fs::read_to_string(root().join("boards/README.md"))?;
-    ensure!(readme.contains(&table()?), "boards/README.md: its table is not what `cargo xtask board list` prints");
+    ensure!(
+        readme.contains(&table()?),
+        "boards/README.md: its table is old; replace it by that of `cargo xtask board list`"
+    );
     let boards = all()?;
     let checked = each(&boards, check_board)?;
     for (board, Checked { results, stacks, .. }) in boards.iter().zip(&checked) {
@@ -251,12 +255,12 @@ pub fn check() -> Result<String> {
     ))
 }
 
-/// A board's programs: how many were built and run, and the results of `verify`.
+/// Checks of a board's programs: the numbers of programs built and run, and the results of `verify`.
 struct Checked {
     built: usize,
     ran: usize,
     results: Vec<Value>,
-    /// RAM left for the stack of each program, and the depth that an emulated one painted over.
+    /// RAM left for the stack of each program, and the painted depth of an emulated one.
     stacks: Vec<(Application, u64, Option<u64>)>,
 }
 
@@ -313,12 +317,12 @@ fn on_its_chip(board: &board_manifest::Board, elfs: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// What the boards' `verify` said.
+/// Results of `verify` on the boards.
 struct Verified {
     cores: BTreeSet<String>,
-    /// The outputs' CRC, by model and input.
+    /// CRC of the outputs, by model and input.
     outputs: BTreeMap<(String, String), Value>,
-    /// The distance from the float network as this machine computes it, in hundredths of a decibel, by the input's name.
+    /// SQNR against the float network, computed on this machine, in hundredths of a decibel, by the input's name.
     on_host: BTreeMap<String, u32>,
     /// Boards that computed the float network themselves.
     floats: BTreeSet<String>,
@@ -331,7 +335,7 @@ impl Verified {
         Ok(Verified { cores: BTreeSet::new(), outputs: BTreeMap::new(), on_host, floats: BTreeSet::new() })
     }
 
-    /// Holds a board's result to the other boards', and its float network to this machine's.
+    /// Compares a board's result with the other boards', and its float network with this machine's.
     fn add(&mut self, board: &board_manifest::Board, result: &Value) -> Result<()> {
         let (Some(model), Some(input)) = (result["model"].as_str(), result["input"].as_str()) else { return Ok(()) };
         self.cores.insert(board.core());
@@ -359,15 +363,15 @@ impl Verified {
     }
 }
 
-/// Kinds of cores that must verify a model.
+/// Minimum number of kinds of cores that verify a model.
 const LEAST_CORES: usize = 6;
-/// Boards that must compute the float network themselves.
+/// Minimum number of boards that compute the float network themselves.
 const LEAST_FLOATS: usize = 3;
 
-/// RAM that a chip must have for the stack at the very least; [`check`] holds boards to the painted depths.
+/// Minimum RAM of a chip for the stack; [`check`] compares boards with the painted depths.
 const LEAST_STACK: u64 = 4 * 1024;
 
-/// Whether a result says of itself that it is not right.
+/// True if a result reports that it is wrong.
 fn is_wrong(result: &Value) -> bool {
     ["as_host", "heap_untouched", "exact"].iter().any(|key| result[key] == Value::Bool(false))
 }

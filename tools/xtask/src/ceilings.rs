@@ -1,7 +1,7 @@
-//! What the kernels, the encoder block and the front end may take at most: what was reached before.
+//! Regression limits: the most instructions allowed for the kernels, the encoder block and the front end, on each core.
 //!
 //! ```text
-//! core ──► benchmark firmware in QEMU ──► rows: exact, the same in two runs, no slower than their ceilings
+//! core ──► benchmark firmware in QEMU ──► rows: exact, the same in two runs, within their limits
 //! ```
 
 use crate::bench;
@@ -11,7 +11,7 @@ use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
-/// Core, kernel, integers, rows, columns, and the most instructions for each multiply-accumulate (of a softmax, each element).
+/// Core, kernel, integer type, rows, columns, and the limit of instructions per multiply-accumulate (per element of a softmax).
 const CEILINGS: [(Core, &str, &str, u32, u32, f64); 29] = [
     (Core::M4, "matvec", "q8", 64, 256, 1.00),
     (Core::M4, "matvec", "q8", 256, 64, 1.10),
@@ -44,21 +44,21 @@ const CEILINGS: [(Core, &str, &str, u32, u32, f64); 29] = [
     (Core::M3, "weighted_sums", "q8", 16, 256, 2.65),
 ];
 
-/// The most instructions of the encoder block.
+/// Limit of the encoder block's instructions.
 const ENCODER_CEILINGS: [(Core, u32); 4] =
     [(Core::M4, 5_300_000), (Core::M55, 1_390_000), (Core::M3, 13_100_000), (Core::M0Plus, 22_600_000)];
 
-/// The most instructions of a second of sound.
+/// Limit of the instructions for a second of sound.
 const SOUND_CEILINGS: [(Core, u32); 3] = [(Core::M4, 1_000_000), (Core::M55, 900_000), (Core::M0Plus, 31_000_000)];
 
-/// Measures kernels, the encoder block and the front end on every core, and holds them to what was reached.
+/// Measures kernels, the encoder block and the front end on every core, and compares them with their limits.
 ///
 /// # Errors
-/// When one is not exact, not repeatable or slower, or when an image for other cores gets into firmware.
+/// When one is not exact, not repeatable or above its limit, or when an image for other cores gets into firmware.
 pub fn check() -> Result<String> {
     let cores = Core::value_variants();
     let count: usize = each(cores, |&core| check_core(core))?.into_iter().sum();
-    // An image that is packed for other cores does not get into firmware.
+    // An image that is packed for other cores must be refused.
     let (mut wrong, other) = (Core::M4.board()?, Core::M55.emulated()?.pack);
     wrong.build.variables.push(("THUMBFORMER_PACK", other));
     match wrong.build_program(&setup::ensure(&wrong.target)?, "model") {

@@ -1,4 +1,4 @@
-//! `cargo xtask classify`: the fixtures of the default encoders, on every emulated core and on the host.
+//! Fixtures of the default encoders, classified on every emulated core and on the host: `cargo xtask classify`.
 //!
 //! ```text
 //! samples ──┬─► firmware in QEMU ──► label, probability, instructions, CRC-32 ──┐
@@ -18,24 +18,24 @@ use std::io::Write;
 use thumbformer_cli::classify::{Prediction, classify, read};
 use thumbformer_cli::stdout::stdout;
 
-/// A recording on a core.
+/// Result of a recording on a core.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 pub struct Row {
     /// The core.
     #[serde(default)]
     pub core: String,
-    /// The recording.
+    /// Name of the recording.
     pub name: String,
-    /// What was heard.
+    /// Predicted label.
     pub label: String,
-    /// Its probability, in thousandths.
+    /// Probability of the label, in thousandths.
     pub permille: u32,
     /// Instructions from samples to frames.
     #[serde(default)]
     pub front_end: u32,
     /// Instructions from frames to outputs, of all answers.
     pub network: u32,
-    /// Answers: one of a clip, one for every frame of a stream.
+    /// Number of answers: one for a clip, one for every frame of a stream.
     #[serde(default = "one")]
     pub answers: u32,
     /// Instructions for a stream's last answer, from all of its frames at once; 0 for a clip.
@@ -49,7 +49,7 @@ fn one() -> u32 {
     1
 }
 
-/// What the host makes of the recordings that the firmware holds.
+/// The host's predictions for the recordings in the firmware.
 ///
 /// # Errors
 /// When a file of a model is missing.
@@ -71,10 +71,11 @@ pub fn on_host() -> Result<Vec<Prediction>> {
     Ok(heard)
 }
 
-/// All recordings on one core's board, each with the host's label and bits; built with more environment variables.
+/// Classifies all recordings on one core's board and compares label and bits with the host's; built with additional environment
+/// variables.
 ///
 /// # Errors
-/// When the firmware cannot be built or run, or hears anything else than the host.
+/// When the firmware cannot be built or run, or its result differs from the host's.
 pub fn on_core(core: Core, expected: &[Prediction], variables: &[(&'static str, &str)]) -> Result<Vec<Row>> {
     let mut board = Board::from(core.emulated()?);
     board.build.variables.extend(variables.iter().map(|(name, value)| (*name, value.to_string())));
@@ -97,7 +98,7 @@ pub fn on_core(core: Core, expected: &[Prediction], variables: &[(&'static str, 
     Ok(rows)
 }
 
-/// Prints what the cores make of the recordings, a line for each.
+/// Prints the cores' results, a line for each recording.
 ///
 /// # Errors
 /// As [`on_core`].
@@ -136,15 +137,16 @@ pub fn print(cores: &[Core], json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Instructions that a second of sound may take on the M4, from samples to outputs.
+/// Limit of instructions for a second of sound on the M4, from samples to outputs.
 const DIGITS_INSTRUCTIONS: u32 = 12_000_000;
-/// Bytes that the M4's program may take: the stack may need a part of the RAM; the code and the digits' weights, as built for size.
+/// Limits of the memory of the M4's program, in bytes: of RAM, of which the stack may need a part; of flash for the code and the
+/// digits' weights, built for size.
 const RAM: u64 = 40 * 1024;
 const FLASH: u64 = 128 * 1024;
-/// Built for size, for a chip of little flash and of so much RAM, stack included.
+/// Variables of a build for size, for a chip with little flash and 48 KiB of RAM, stack included.
 const SMALL: &[(&str, &str)] = &[("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s"), ("THUMBFORMER_RAM", "49152")];
 
-/// Runs the encoders on all cores and holds the M4's program to its budgets.
+/// Runs the encoders on all cores and compares the M4's program with its budgets.
 ///
 /// # Errors
 /// As [`on_core`], and when a budget is exceeded.
@@ -164,7 +166,7 @@ pub fn check() -> Result<String> {
                 row.label
             );
             if row.answers > 1 {
-                // One answer of the stream against all of the window again.
+                // One answer of the stream against computing the whole window again.
                 let one = row.network / row.answers;
                 ensure!(3 * one <= row.whole, "{}: streaming saves too little: {row:?}", row.core);
                 streams += 1;
@@ -190,13 +192,13 @@ pub fn check() -> Result<String> {
     ))
 }
 
-/// The digit's number, as the names of recordings begin.
+/// Number of a digit, the beginning of its recordings' names.
 fn digit(label: &str) -> String {
     const WORDS: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
     WORDS.iter().position(|word| *word == label).map_or("?".into(), |digit| format!("{digit}_"))
 }
 
-/// What the M4's program, built for size, takes beside its recordings and the other model's weights.
+/// Memory of the M4's program, built for size, without its recordings and the other model's weights.
 fn size() -> Result<Size> {
     let mut board = Board::from(Core::M4.emulated()?);
     board.build.variables.extend(SMALL.iter().map(|(name, value)| (*name, value.to_string())));

@@ -1,4 +1,4 @@
-//! Shows that the inner loops are made of the instructions that they are fast by, from the machine code of the benchmark.
+//! Check of the benchmark's machine code: the inner loops consist of the instructions that make them fast.
 //!
 //! ```text
 //! ELF ──► SMLAD in the M4's matrix loop; VMLAVA inside of loops that LE closes, on the M55
@@ -13,7 +13,7 @@ use crate::thumb::{self, Instruction};
 use anyhow::{Context, Result, ensure};
 use object::{Object, ObjectSection, ObjectSymbol};
 
-/// The instructions of a whole program, or of the function whose name contains this.
+/// Instructions of a whole program, or of the function whose name contains `name`.
 fn code(elf: &[u8], name: Option<&str>) -> Result<Vec<Instruction>> {
     let file = object::File::parse(elf)?;
     let Some(name) = name else {
@@ -29,12 +29,12 @@ fn code(elf: &[u8], name: Option<&str>) -> Result<Vec<Instruction>> {
     thumb::instructions(&file, start, start + symbol.size())
 }
 
-/// Whether an instruction of 32 bits is of a kind.
+/// True for a 32-bit instruction of a kind.
 fn is(instruction: &Instruction, kind: impl Fn(u32, u32) -> bool) -> bool {
     instruction.second.is_some_and(|second| kind(instruction.first, second))
 }
 
-/// The most instructions of a kind in any loop that `LE` closes.
+/// Maximum number of instructions of a kind in any loop that `LE` closes.
 fn most_in_a_loop(code: &[Instruction], kind: impl Fn(u32, u32) -> bool) -> usize {
     let loops = code.iter().filter_map(|end| Some((end.address, loop_end(end.first, end.second?)?)));
     let counts = loops.map(|(end, back)| {
@@ -59,7 +59,7 @@ fn vmlava_s16(first: u32, second: u32) -> bool {
     first & 0xfff1 == 0xeef0 && second & 0x1ff1 == 0x0e20
 }
 
-/// How far LE or LETP jumps back: `1111 0000 00t0 1111 1100 i jjjjjjjjjj 1`, the distance is `j:i:0`.
+/// Distance of the jump back of LE or LETP: `1111 0000 00t0 1111 1100 i jjjjjjjjjj 1`, the distance is `j:i:0`.
 fn loop_end(first: u32, second: u32) -> Option<u64> {
     let is_loop_end = first & 0xffef == 0xf00f && second & 0xf001 == 0xc001;
     is_loop_end.then(|| u64::from((second >> 1 & 0x3ff) << 2 | (second >> 11 & 1) << 1))

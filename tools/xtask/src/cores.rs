@@ -1,4 +1,4 @@
-//! The cores that are measured; the emulated board of each is found by its manifest.
+//! The measured cores, each with its emulated board, found by the boards' manifests.
 
 use crate::firmware::{Board, Build};
 use crate::shell::root;
@@ -24,7 +24,7 @@ pub enum Core {
 }
 
 impl Core {
-    /// The name that `--core` takes.
+    /// Name of the core for `--core`.
     pub fn name(self) -> String {
         self.to_possible_value().map_or(String::new(), |value| value.get_name().to_string())
     }
@@ -42,7 +42,7 @@ impl Core {
             .with_context(|| format!("no emulated board has a {cpu}: boards/README.md"))
     }
 
-    /// The core that runs a board's code as the board's own does: the same, or one of its target.
+    /// The core that runs a board's code as the board's own core does: the same, or one of its target.
     ///
     /// # Errors
     /// When there is none.

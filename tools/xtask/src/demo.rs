@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: a story from the emulated board, then the proof that the host computes the same bits.
+//! Demonstration, `cargo xtask demo`: a story from the emulated board, then a comparison of its logits with the host's, bit for bit.
 
 use crate::emulator::{self, RESULT, Run, Step};
 use crate::firmware::{self, Board};
@@ -10,21 +10,21 @@ use thumbformer::text::Sampling;
 use thumbformer_cli::run::{Options, generate};
 use thumbformer_cli::stdout::stdout;
 
-/// What to tell.
+/// Settings of a story.
 #[derive(Clone, Debug)]
 pub struct Story {
-    /// How it begins.
+    /// The beginning of the story.
     pub prompt: String,
-    /// Most steps.
+    /// Maximum number of steps.
     pub steps: usize,
-    /// What determines the draws.
+    /// Seed of the sampler.
     pub seed: u64,
-    /// Whether to go on after the end token.
+    /// True to continue after the end token.
     pub ignore_end: bool,
 }
 
 impl Story {
-    /// The command line of the firmware.
+    /// Command line of the firmware.
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments = vec![format!("steps={}", self.steps), format!("seed={}", self.seed)];
         arguments.extend(self.ignore_end.then(|| "ignore-end".to_string()));
@@ -32,13 +32,13 @@ impl Story {
         arguments
     }
 
-    /// How the firmware samples: the constant in its `main`.
+    /// Sampling parameters of the firmware: the constant in its `main`.
     pub const SAMPLING: Sampling = Sampling { temperature: 0.7, top_k: 0, top_p: 0.9 };
-    /// The context that the firmware gives its state.
+    /// Context of the firmware's state.
     pub const MAX_SEQ: usize = 256;
 }
 
-/// The steps of a story and its text, computed here with the very image that the board has.
+/// Steps and text of a story, computed on the host with the board's image.
 ///
 /// # Errors
 /// When the image cannot be read or the engine refuses the prompt.
@@ -61,7 +61,7 @@ pub fn on_host(board: &Board, story: &Story) -> Result<(Vec<Step>, Vec<u8>)> {
     Ok((steps, text))
 }
 
-/// Compares two computations of the same steps, and says in a line what came out.
+/// Compares two computations of the same steps; returns the verdict as a line.
 ///
 /// # Errors
 /// With the first step that differs.
@@ -82,11 +82,11 @@ pub fn compare(board: &[Step], other: &[Step], name: &str) -> Result<String> {
     Ok(format!("identical to {name}"))
 }
 
-/// What the firmware reports of a whole story.
+/// The firmware's report on a whole story.
 #[derive(Debug, Deserialize)]
 pub struct Total {
     steps: usize,
-    /// Over all logits.
+    /// CRC-32 of all logits.
     crc32: String,
     unit: String,
     minimum: u64,
@@ -94,10 +94,10 @@ pub struct Total {
     maximum: u64,
 }
 
-/// The report of a run.
+/// Reads the report of a run.
 ///
 /// # Errors
-/// When there is none, or it is about another number of steps.
+/// When there is no report, or its number of steps is wrong.
 pub fn total(run: &Run) -> Result<Total> {
     let line = run.log.iter().find(|line| line.starts_with(RESULT)).context("the board reported no result")?;
     let total: Total = serde_json::from_str(line).with_context(|| line.clone())?;
@@ -105,14 +105,14 @@ pub fn total(run: &Run) -> Result<Total> {
     Ok(total)
 }
 
-/// Tells the story; `verbose` shows every step.
+/// Runs the demonstration; `verbose` prints every step.
 ///
 /// # Errors
-/// When anything cannot be built or run, or the bits differ.
+/// When the firmware cannot be built or run, or the bits differ.
 pub fn demo(board: &Board, story: &Story, verbose: bool) -> Result<()> {
     ensure!(story.steps > 0, "--steps 0 tells nothing: give at least 1");
     let toolchain = setup::ensure(&board.target)?;
-    // What the host refuses, the board would refuse too, and later.
+    // The host refuses the same input as the board, and earlier.
     let expected = on_host(board, story)?.0;
     writeln!(
         stdout(),

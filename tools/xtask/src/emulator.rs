@@ -1,4 +1,4 @@
-//! Runs firmware in QEMU and reads what it says.
+//! The emulator: runs firmware in QEMU and reads its output.
 //!
 //! ```text
 //! QEMU ─┬─ stdout: semihosting, defmt frames ──► decoder (strings from the ELF) ──► log lines ──► steps
@@ -13,10 +13,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// After this the emulated machine is taken to hang.
+/// Timeout after which the emulated machine counts as hung.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// One computed vector of logits.
+/// One step: a computed vector of logits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Step {
     /// The token that was drawn from the logits.
@@ -25,17 +25,17 @@ pub struct Step {
     pub crc32: u32,
 }
 
-/// What a run of the firmware gave.
+/// The result of a run of the firmware.
 pub struct Run {
     /// Every step, in order.
     pub steps: Vec<Step>,
     /// Instructions of every step.
     pub instructions: Vec<u64>,
-    /// The log but for the lines of the steps.
+    /// Log, without the lines of the steps.
     pub log: Vec<String>,
-    /// What came over the UART.
+    /// Output of the UART.
     pub story: Vec<u8>,
-    /// The firmware's exit code.
+    /// Exit code of the firmware.
     pub exit: i32,
 }
 
@@ -62,20 +62,20 @@ pub fn run(board: &Board, elf: &Path, arguments: &[String], mut on_story: impl F
     Ok(run)
 }
 
-/// How a line with a result begins, on a console that has text beside.
+/// Beginning of a result's line, on a console that also has text.
 pub const RESULT: &str = "{\"app\"";
 
-/// A console's text as it comes, which may be cut anywhere.
+/// Text of a console that comes in pieces, cut anywhere.
 #[derive(Default)]
 struct Text {
-    /// The beginning of the line, as long as it may be a result's.
+    /// The beginning of the line, while it may still be a result's.
     begin: Vec<u8>,
-    /// Whether the line is known to be text, or a result.
+    /// True for a line that is a result, false for text; `None` while it is not known.
     is_result: Option<bool>,
 }
 
 impl Text {
-    /// What of these bytes is text for people.
+    /// These bytes without the results' lines.
     fn without_results(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut text = Vec::new();
         for &byte in bytes {
@@ -101,11 +101,11 @@ impl Text {
     }
 }
 
-/// What a machine put out.
+/// Output of a machine.
 pub struct Output {
-    /// By semihosting.
+    /// Output by semihosting.
     pub console: Vec<u8>,
-    /// By its UART.
+    /// Output of its UART.
     pub uart: Vec<u8>,
     /// The program's exit code.
     pub exit: i32,
@@ -119,16 +119,16 @@ pub fn emulate(board: &Board, elf: &Path, arguments: &[String], on_uart: impl Fn
     emulate_with(board, elf, arguments, &Extra::default(), on_uart)
 }
 
-/// What a machine is given beside its program.
+/// Inputs of a machine beside its program.
 #[derive(Default)]
 pub struct Extra<'a> {
     /// A file whose bytes arrive on the board's serial port.
     pub serial: Option<&'a Path>,
-    /// More options of QEMU's own.
+    /// Additional options of QEMU.
     pub options: &'a [String],
 }
 
-/// [`emulate`] with something beside the program.
+/// [`emulate`] with inputs beside the program.
 ///
 /// # Errors
 /// As [`emulate`].

@@ -1,4 +1,4 @@
-//! `examples/firmware`, as its user has it: a copy elsewhere, with his lines changed, built for two cores and run.
+//! Check of `examples/firmware` as a user has it: a copy in another folder, with the user's lines changed, built for two cores and run.
 //!
 //! ```text
 //! examples/firmware ──► copy in a folder with a space in its name ──► lines "yours" changed ──► build ──► QEMU ──► text, CRC-32
@@ -18,14 +18,14 @@ use thumbformer::{Error, LogitsCrc, Model};
 
 /// The example's folder.
 const FOLDER: &str = "examples/firmware";
-/// Its prompt and its context, as they stand in its source.
+/// Prompt and context in the example's source.
 const PROMPT: &str = "Once upon a time, there was";
 const MAX_SEQ: usize = 256;
 
 /// Copies, builds and runs the example for a core with SIMD and for one without.
 ///
 /// # Errors
-/// When it does not build, or prints anything else than the host computes.
+/// When it does not build, or its output differs from the host's.
 pub fn check() -> Result<String> {
     let copy = Copy::new()?;
     let mut verdicts = Vec::new();
@@ -57,13 +57,13 @@ impl Copy {
             std::fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
             std::fs::copy(root().join(FOLDER).join(&file), &to).with_context(|| format!("{}", to.display()))?;
         }
-        // The versions that the boards have: no newer one changes what is measured here.
+        // The versions of the boards' lock file, so that no newer crate changes the result.
         std::fs::copy(root().join("boards/Cargo.lock"), copy.0.join("Cargo.lock"))?;
         copy.change("Cargo.toml", "\"../..\"", &format!("{:?}", root().display().to_string()))?;
         Ok(copy)
     }
 
-    /// Changes a line as the user does: it must be there, and only once.
+    /// Changes a line as the user does; it must occur exactly once.
     fn change(&self, file: &str, from: &str, to: &str) -> Result<()> {
         let text = std::fs::read_to_string(root().join(FOLDER).join(file))?;
         let found = text.matches(from).count();
@@ -71,7 +71,7 @@ impl Copy {
         Ok(std::fs::write(self.0.join(file), text.replace(from, to))?)
     }
 
-    /// The console of the example, built for a core.
+    /// Console output of the example, built for a core.
     fn run(&self, core: Core) -> Result<String> {
         let board = core.emulated()?;
         let image = root().join(format!("models/stories/stories-{}.tbf", board.pack));
@@ -91,7 +91,7 @@ impl Copy {
     }
 }
 
-/// The example's files, but for what cargo makes.
+/// Files of the example, without those that cargo makes.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let (mut found, mut folders) = (Vec::new(), vec![PathBuf::new()]);
     while let Some(below) = folders.pop() {
@@ -107,7 +107,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// What the example's loop gives on this machine.
+/// Output of the example's loop on this machine.
 fn on_host(image: &Path) -> Result<String> {
     let words = thumbformer_cli::read_image(image)?;
     let model = Model::parse(&words)?;

@@ -1,4 +1,4 @@
-//! The boards, and their firmware as ELF files.
+//! Firmware of the boards, built as ELF files.
 
 use crate::setup::Toolchain;
 use crate::shell::{output, root};
@@ -9,33 +9,33 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-/// How a program is built beyond what its folder says.
+/// Settings of a build in addition to those of the folder.
 #[derive(Clone, Debug, Default)]
 pub struct Build {
-    /// For `--features`.
+    /// Features, for `--features`.
     pub features: Vec<&'static str>,
-    /// For `RUSTFLAGS`.
+    /// Compiler flags, for `RUSTFLAGS`.
     pub rustflags: Vec<String>,
     /// Environment variables.
     pub variables: Vec<(&'static str, String)>,
 }
 
-/// A folder of programs, and how they are built and run.
+/// A folder of programs, with the settings to build and run them.
 #[derive(Clone, Debug)]
 pub struct Board {
-    /// The emulator's name of the machine.
+    /// Name of the machine in the emulator.
     pub machine: Option<String>,
-    /// The compiler's target.
+    /// Target of the compiler.
     pub target: String,
-    /// The backend that its firmware must have.
+    /// Backend that the firmware must have.
     pub backend: String,
-    /// How its images are packed.
+    /// Packing of the images.
     pub pack: String,
-    /// Arguments of cargo and variables beside those of the folder's own configuration.
+    /// Arguments of cargo and variables, in addition to the folder's own configuration.
     pub build: Build,
-    /// Its folder's name.
+    /// Name of the folder.
     pub name: String,
-    /// Its folder.
+    /// Path of the folder.
     pub folder: PathBuf,
 }
 
@@ -47,11 +47,11 @@ impl From<board_manifest::Board> for Board {
     }
 }
 
-/// Held from the build of a program to its copy, as builds run side by side and boards of one target share a folder.
+/// Lock from the build of a program to its copy, as builds run side by side and boards of one target share a folder.
 static BUILDING: Mutex<()> = Mutex::new(());
 
 impl Board {
-    /// The board of a folder.
+    /// Finds the board of a folder.
     ///
     /// # Errors
     /// When there is no such board, or its manifest has no usable table.
@@ -59,37 +59,37 @@ impl Board {
         Ok(board_manifest::find(&root().join("boards"), name)?.into())
     }
 
-    /// The default language model as this board takes it.
+    /// Path of the default language model in this board's packing.
     pub fn image(&self) -> PathBuf {
         root().join(format!("models/stories/stories-{}.tbf", self.pack))
     }
 
-    /// Builds an example of the board's folder and returns where it is.
+    /// Builds an example of the board's folder and returns its path.
     ///
     /// # Errors
-    /// What the compiler says.
+    /// With the compiler's output.
     pub fn build_example(&self, toolchain: &Toolchain, name: &str) -> Result<PathBuf> {
         let _guard = BUILDING.lock();
         self.compile(toolchain, &["--example", name])?;
         self.kept(&self.programs().join("examples").join(name))
     }
 
-    /// Builds one of the programs of a folder and returns where it is.
+    /// Builds one of the programs of a folder and returns its path.
     ///
     /// # Errors
-    /// What the compiler says.
+    /// With the compiler's output.
     pub fn build_program(&self, toolchain: &Toolchain, name: &str) -> Result<PathBuf> {
         let mut built = self.build_programs(toolchain, &[name])?;
         built.pop().with_context(|| format!("{}: no program {name}", self.name))
     }
 
-    /// Builds several programs of a folder at once, as the linking of one keeps one core busy, and returns where they are.
+    /// Builds several programs of a folder at once, as linking one keeps only one core busy, and returns their paths.
     ///
     /// # Errors
-    /// What the compiler says.
+    /// With the compiler's output.
     pub fn build_programs(&self, toolchain: &Toolchain, names: &[&str]) -> Result<Vec<PathBuf>> {
         let _guard = BUILDING.lock();
-        // A failed build must not leave an older program behind that would be measured in its place.
+        // A failed build must not leave an older program that would be measured in its place.
         names.iter().for_each(|name| _ = std::fs::remove_file(self.programs().join(name)));
         let arguments: Vec<&str> = names.iter().flat_map(|name| ["--bin", name]).collect();
         self.compile(toolchain, &arguments)?;
@@ -100,7 +100,7 @@ impl Board {
         root().join("boards/target").join(&self.target).join("release")
     }
 
-    /// A copy in a folder of this board and build: boards of one target have programs of one name.
+    /// Copies a program into a folder of this board and build: programs of boards with one target have the same names.
     fn kept(&self, elf: &Path) -> Result<PathBuf> {
         let mut name = self.name.clone();
         if !self.build.variables.is_empty() {
@@ -115,7 +115,7 @@ impl Board {
         Ok(kept)
     }
 
-    /// Cargo in the board's folder, for its target; the arguments of the subcommand are still to be given.
+    /// Cargo in the board's folder, for its target; the caller adds the arguments of the subcommand.
     pub fn cargo(&self, toolchain: &Toolchain, subcommand: &str) -> Command {
         let mut command = toolchain.cargo(subcommand, &self.target);
         let remap = remap();
@@ -136,7 +136,7 @@ impl Board {
         command.arg("--release").args(arguments).args(self.build.features.iter().flat_map(|f| ["--features", f]));
         let built = output(&mut command)?;
         let printed = String::from_utf8_lossy(&built.stderr);
-        // Warnings are errors: nobody reads them on a server.
+        // Warnings are errors, as nobody reads them on a server.
         if printed.lines().any(|line| line.starts_with("warning")) {
             bail!("the firmware of {} builds with warnings:\n{printed}", self.name);
         }
@@ -168,18 +168,18 @@ pub fn holds_no_path(elf: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Bytes that a program takes on the board.
+/// Memory that a program takes on the board, in bytes.
 pub struct Size {
-    /// Code, constants (the model among them) and the initial values of variables.
+    /// Flash: code, constants (the model included) and the initial values of variables.
     pub flash: u64,
-    /// Variables; the stack takes what is left.
+    /// Static RAM: variables; the rest is left for the stack.
     pub ram: u64,
 }
 
 /// Measures an ELF file.
 ///
 /// # Errors
-/// When it is none.
+/// When it is not an ELF file.
 pub fn size(elf: &[u8]) -> Result<Size> {
     let file = object::File::parse(elf)?;
     let mut size = Size { flash: 0, ram: 0 };

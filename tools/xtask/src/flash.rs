@@ -1,9 +1,9 @@
-//! `cargo xtask flash` and `cargo xtask uf2`: a board's program, built, checked against its chip, and only then written to it.
+//! Flashing of a board's program, built and checked against its chip first: `cargo xtask flash` and `cargo xtask uf2`.
 //!
 //! ```text
 //! board, application, image ──► fits? ──► program ──► tools/probe: chip's memory map, probes ──► probe-rs run, or a file for Picos
 //! ```
-//! What knows chips and probes is a program of its own, as it takes minutes to compile.
+//! tools/probe, which knows chips and probes, is a program of its own, as it takes minutes to compile.
 
 use crate::firmware::Board;
 use crate::setup;
@@ -13,20 +13,20 @@ use board_manifest::Application;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What to put on which board.
+/// A program for a board.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Program {
-    /// A folder of boards/
+    /// Board: a folder of boards/
     #[arg(value_name = "BOARD")]
     pub name: String,
-    /// generate, classify, bench or verify; by default the first that the board has
+    /// Program: generate, classify, bench or verify [default: the board's first]
     pub application: Option<String>,
-    /// Another image than the default models'
+    /// Image [default: that of the default model]
     #[arg(long)]
     pub model: Option<PathBuf>,
 }
 
-/// A program that can be put on its board, as far as the manifest and the image tell; nothing is compiled yet.
+/// A program that fits its board by the manifest and the image; nothing is compiled yet.
 struct Planned {
     board: board_manifest::Board,
     chip: String,
@@ -84,7 +84,7 @@ impl Planned {
     }
 }
 
-/// The program that knows chips and probes; the subcommand is still to be given.
+/// Command of tools/probe; the caller adds the subcommand.
 pub fn probe() -> Command {
     let mut command = cargo();
     command.env_remove("CARGO_TARGET_DIR");
@@ -95,8 +95,8 @@ pub fn probe() -> Command {
 /// Builds, checks, flashes and runs.
 ///
 /// # Errors
-/// When the program does not fit, the chip or the probe is not what it has to be, or the program fails; nothing is written before all
-/// that can be known is known.
+/// When the program does not fit, the chip or the probe is the wrong one, or the program fails. Nothing is written before all checks
+/// have passed.
 pub fn flash(program: &Program, selector: Option<&str>) -> Result<()> {
     let planned = program.plan()?;
     let elf = planned.build()?;
@@ -132,7 +132,7 @@ mod tests {
     use super::Program;
     use crate::shell::root;
 
-    /// Nothing is compiled here: what the manifest and the image say is enough.
+    /// Nothing is compiled here: the manifest and the image are enough for a refusal.
     #[test]
     fn what_the_manifest_knows_is_refused_before_anything_is_compiled() {
         let foreign = root().join("models/motion/motion-m0.tbf");

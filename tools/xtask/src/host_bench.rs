@@ -1,11 +1,11 @@
-//! `cargo xtask bench host`: thumbformer's host backends against plain float and candle, as ratios.
+//! Benchmark of thumbformer's host backends against plain float and candle, as ratios: `cargo xtask bench host`.
 //!
 //! ```text
 //! stable  ──► benches/host (backend scalar)   ──┐
 //!                                               ├──► agreement, then lines of JSON ──► table, or the lines
 //! nightly ──► benches/host (backend simd)     ──┘
 //! ```
-//! Everything that a ratio compares is measured by one program in turns; see `benches/host/src/measure.rs`.
+//! Both sides of a ratio are measured by one program in turns; see `benches/host/src/measure.rs`.
 
 use crate::setup;
 use crate::shell::{self, output, root};
@@ -16,19 +16,19 @@ use std::path::PathBuf;
 use std::process::Command;
 use thumbformer_cli::stdout::stdout;
 
-/// How to measure.
+/// Options of the benchmark.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Options {
-    /// One object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
-    /// Compiles all contenders alike for this machine's processor (`-Ctarget-cpu=native`)
+    /// Compile all contenders for this machine's processor (`-Ctarget-cpu=native`)
     #[arg(long)]
     native: bool,
-    /// Only checks that all compute the same model, and one round; without candle, whose compilation takes minutes
+    /// Only check that all compute the same model, and run one round; without candle, which takes minutes to compile
     #[arg(long, conflicts_with_all = ["json", "native", "rounds"])]
     check: bool,
-    /// How often everyone is measured
+    /// Number of rounds
     #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
 }
@@ -51,7 +51,7 @@ pub struct Row {
 /// A build of the program.
 #[derive(Clone, Copy)]
 struct Build {
-    /// The argument that selects the compiler; `None`: the one in use.
+    /// Argument that selects the compiler; `None`: the one in use.
     nightly: Option<&'static str>,
     native: bool,
     candle: bool,
@@ -62,7 +62,7 @@ impl Build {
         if self.nightly.is_some() { "simd" } else { "scalar" }
     }
 
-    /// Every combination of compiler and flags has its folder, so that none undoes the other's work.
+    /// Target folder of a combination of compiler and flags, so that none rebuilds another's work.
     fn target(self) -> PathBuf {
         let compiler = if self.nightly.is_some() { "nightly" } else { "stable" };
         root().join("benches/host/target").join(if self.native {
@@ -91,7 +91,7 @@ impl Build {
         command
     }
 
-    /// Builds and runs the program; what it found on the way and its rows.
+    /// Builds and runs the program; returns its messages and its rows.
     fn run(self, rounds: u16) -> Result<(String, Vec<Row>)> {
         let new = if self.target().is_dir() { "" } else { "; the first time takes minutes" };
         eprintln!("host: building and measuring the backend {}{new} …", self.backend());
@@ -105,7 +105,7 @@ impl Build {
     }
 }
 
-/// The builds that this machine can make, and what is to be said about the others.
+/// The builds that this machine can make, and the reason that others are missing.
 fn builds(native: bool, candle: bool) -> (Vec<Build>, Option<&'static str>) {
     let stable = Build { nightly: None, native, candle };
     match setup::nightly() {
@@ -120,7 +120,7 @@ fn builds(native: bool, candle: bool) -> (Vec<Build>, Option<&'static str>) {
 /// Measures and prints.
 ///
 /// # Errors
-/// When a contender cannot be built or computes another model.
+/// When a contender cannot be built or computes a different model.
 pub fn host(options: Options) -> Result<()> {
     let Options { json, native, check: false, rounds } = options else {
         writeln!(stdout(), "{}", check()?)?;

@@ -1,8 +1,8 @@
-//! `cargo xtask lesson`: the outputs and pictures of `docs/lesson.md`, from the commands that stand in it.
+//! Outputs and pictures of `docs/lesson.md`, from the commands in it: `cargo xtask lesson`.
 //!
 //! ```text
-//! docs/lesson.md ──► blocks: ```console  $ command, then what it prints ──► run ──► chapter with new outputs ──┬─► written
-//!                            ```sh       commands alone                 ──► run ──► pictures ──────────────────┴─► or compared
+//! docs/lesson.md ──► blocks: ```console  $ command, then its output ──► run ──► chapter with new outputs ──┬─► written
+//!                            ```sh       commands alone             ──► run ──► pictures ──────────────────┴─► or compared
 //! ```
 
 use crate::shell::{cargo, output, root};
@@ -14,7 +14,7 @@ use thumbformer_cli::stdout::stdout;
 
 /// The chapter.
 const CHAPTER: &str = "docs/lesson.md";
-/// Where its pictures lie, as its commands write it.
+/// Folder of its pictures, as its commands name it.
 const PICTURES: &str = "docs/pictures/";
 
 /// Writes the chapter with the outputs of its commands, and its pictures.
@@ -29,10 +29,10 @@ pub fn write() -> Result<()> {
     Ok(())
 }
 
-/// Compares the chapter and its pictures with what its commands give, byte for byte.
+/// Compares the chapter and its pictures with the output of its commands, byte for byte.
 ///
 /// # Errors
-/// The first thing that differs.
+/// With the first difference.
 pub fn check() -> Result<String> {
     let folder = root().join("target/lesson");
     std::fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
@@ -56,14 +56,14 @@ pub fn check() -> Result<String> {
     Ok(format!("{blocks} outputs and {} pictures are those of their commands", pictures.len()))
 }
 
-/// What to do about a difference.
+/// Next step after a difference.
 const NEXT: &str = "run `cargo xtask lesson` and look at what changed";
 
 fn read(file: &Path) -> Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("{}: cannot be read", file.display()))
 }
 
-/// Runs the chapter's commands; returns it with their outputs, and the pictures' names. They are written to `folder`.
+/// Runs the chapter's commands and writes the pictures to `folder`; returns the chapter with new outputs, and the pictures' names.
 fn run(chapter: &str, folder: &Path) -> Result<(String, BTreeSet<String>)> {
     let (mut text, mut pictures) = (String::new(), BTreeSet::new());
     let mut fence = None;
@@ -87,7 +87,7 @@ fn run(chapter: &str, folder: &Path) -> Result<(String, BTreeSet<String>)> {
     Ok((text, pictures))
 }
 
-/// Runs one command of the chapter, its pictures going to `folder`.
+/// Runs one command of the chapter, whose pictures are written to `folder`; returns its output.
 fn printed(command: &str, folder: &Path, pictures: &mut BTreeSet<String>) -> Result<String> {
     let Some(words) = command.strip_prefix("thumbformer explain ") else {
         bail!("{CHAPTER}: found {command:?}, expected `thumbformer explain …`");

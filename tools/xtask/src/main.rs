@@ -1,4 +1,4 @@
-//! The project's own commands, `cargo xtask …`: a demonstration, the tests, the set-up of both.
+//! Project commands, `cargo xtask …`: demonstration, tests, benchmarks, boards, and their set-up.
 
 #![deny(clippy::print_stdout)]
 
@@ -26,7 +26,7 @@ mod stack;
 mod test;
 mod thumb;
 
-/// What the minimal programs compute, on the board and here.
+/// The computation of the minimal programs, on the board and on the host.
 #[path = "../../../boards/bench/minimal.rs"]
 mod minimal;
 
@@ -173,7 +173,7 @@ struct Cores {
     json: bool,
 }
 
-/// The board of the demonstration and of the checks that need one board only.
+/// Board of the demonstration and of checks that need only one board.
 const DEMO_BOARD: &str = "qemu-mps2-an386";
 
 fn main() -> ExitCode {

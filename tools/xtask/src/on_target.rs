@@ -1,4 +1,4 @@
-//! `cargo xtask test on-target`: the tests of `boards/on-target` on every emulated core, as `probe-rs run` runs them on a board.
+//! Tests of `boards/on-target` on every emulated core, as `probe-rs run` runs them on a board: `cargo xtask test on-target`.
 //!
 //! ```text
 //! ELF ──► symbols of section .embedded_test: name, entry ──► QEMU, once for each: `run_addr ENTRY` ──► exit code, log
@@ -18,7 +18,7 @@ use std::io::Write;
 use std::path::Path;
 use thumbformer_cli::stdout::stdout;
 
-/// Version of `embedded-test`'s protocol that is spoken here.
+/// Supported version of `embedded-test`'s protocol.
 const PROTOCOL: u32 = 1;
 
 /// A test, as `embedded-test` describes it in the name of a symbol.
@@ -32,7 +32,7 @@ struct Test {
     entry: u32,
 }
 
-/// Runs all tests on all cores and says how many passed.
+/// Runs all tests on all cores; returns the number that passed.
 ///
 /// # Errors
 /// When one failed, with its log.
@@ -47,7 +47,7 @@ pub fn check() -> Result<String> {
     Ok(format!("{passed} tests on {} cores, and on the M55 by `simd`", cores.len()))
 }
 
-/// Runs all tests as they are built for one core: how many passed, and what the others said.
+/// Runs all tests, built for one core; returns the number that passed, and the messages of the others.
 fn check_board(name: &str, board: &Board) -> Result<(usize, Vec<String>)> {
     let (mut passed, mut failures) = (0, Vec::new());
     let elf = board.build_program(&setup::ensure(&board.target)?, "on-target")?;
@@ -61,7 +61,7 @@ fn check_board(name: &str, board: &Board) -> Result<(usize, Vec<String>)> {
     Ok((passed, failures))
 }
 
-/// Runs all tests on one board: in the emulator where the board is one of its machines, else by the debug probe.
+/// Runs all tests on one board: in the emulator where the board is one of its machines, otherwise by the debug probe.
 ///
 /// # Errors
 /// When a test failed, or the board cannot be reached.
@@ -86,7 +86,7 @@ pub fn on_board(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Has `probe-rs run` flash the tests and run one after the other, each after a reset.
+/// Flashes the tests and runs one after the other by `probe-rs run`, each after a reset.
 fn by_probe(board: &board_manifest::Board) -> Result<()> {
     let chip =
         board.chip.as_deref().with_context(|| format!("{} has no core that the tests are built for", board.name))?;
@@ -102,14 +102,15 @@ fn by_probe(board: &board_manifest::Board) -> Result<()> {
         .args(["run", "--release", "--no-default-features", "--features", feature, "--config"])
         .arg(board.folder.join(".cargo/config.toml"))
         .env("THUMBFORMER_BOARD", &board.name);
-    ensure!(command.status().context("cargo could not be started")?.success(), "see above");
+    let status = command.status().context("cargo could not be started")?;
+    ensure!(status.success(), "probe-rs failed ({status}), its output is above");
     Ok(())
 }
 
 /// The tests as they are built for a core, in the memory that its benchmarks have.
 fn board(core: Core) -> Result<Board> {
     let board = core.board()?;
-    // The first word of the command line is the board's name to other firmware, and the command to `embedded-test`.
+    // The first word of the command line is the board's name for other firmware, but the command for `embedded-test`.
     Ok(Board { name: "run_addr".into(), folder: root().join("boards/on-target"), ..board })
 }
 
@@ -138,7 +139,7 @@ fn listed(elf: &[u8]) -> Result<Vec<Test>> {
     ensure!(version == Some(PROTOCOL), "embedded-test's protocol: expected version {PROTOCOL}, found {version:?}");
     let mut tests = Vec::new();
     for symbol in file.symbols().filter(|symbol| symbol.section_index() == Some(section.index())) {
-        // The section has the version, too, whose name is no description.
+        // The section also has the version, whose name is not a description.
         let Ok(test) = serde_json::from_str::<Test>(symbol.name()?) else { continue };
         let entry = word(symbol.address()).with_context(|| format!("{}: no entry", test.name))?;
         tests.push(Test { entry, ..test });
@@ -153,7 +154,7 @@ fn run(board: &Board, elf: &Path, test: &Test) -> Result<()> {
     judge(test.should_panic, run.exit, &run.log)
 }
 
-/// Whether a test did what it should. A panic is told from other ends by the log, as a fault ends with the same code.
+/// Judges the end of a test. A panic is recognised by the log, as a fault ends with the same exit code.
 fn judge(should_panic: bool, exit: i32, log: &[String]) -> Result<()> {
     let panicked = exit != 0 && log.iter().any(|line| line.contains("panicked at"));
     let sound = if should_panic { panicked } else { exit == 0 };

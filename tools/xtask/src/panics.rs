@@ -1,4 +1,4 @@
-//! Shows that inference cannot panic and allocates nothing, from the machine code of the release firmware.
+//! Check of the release firmware's machine code: inference cannot panic and allocates nothing.
 //!
 //! Every direct branch is decoded and becomes an edge of the call graph. A function is bad when a function of
 //! `core::panicking` can be reached from it. Then neither a function of `thumbformer::`, nor a piece of one that was inlined
@@ -13,11 +13,11 @@ use object::{Object, ObjectSymbol, SymbolKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// What was looked at.
+/// Extent of a check.
 pub struct Report {
     /// Functions of `thumbformer::` in the firmware.
     pub functions: usize,
-    /// Calls and jumps from them, and from pieces of them that were inlined.
+    /// Calls and jumps from them, and from inlined pieces of them.
     pub calls: usize,
     /// Functions of other crates from which a panic can be reached.
     pub bad_elsewhere: usize,
@@ -37,7 +37,7 @@ struct Branch {
 /// Checks the demonstration, parsing at run time, the encoder block and the audio front end.
 ///
 /// # Errors
-/// As [`check`], and what the compiler says.
+/// As [`check`], and with the compiler's output.
 pub fn check_programs(board: &Board) -> Result<String> {
     let toolchain = setup::ensure(&board.target)?;
     let mut verdicts = Vec::new();
@@ -124,7 +124,7 @@ pub fn check(elf: &Path) -> Result<Report> {
     Ok(Report { functions: ours, calls, bad_elsewhere: bad.iter().filter(|start| !is_panic(start)).count() })
 }
 
-/// Whether a demangled name is of the core crate, also as a method: `<thumbformer::…>::…`.
+/// True for a demangled name of the core crate, also as a method: `<thumbformer::…>::…`.
 fn is_ours(name: &str) -> bool {
     name.trim_start_matches(['<', '&']).starts_with("thumbformer::")
 }
@@ -146,7 +146,7 @@ fn inlined(debug: &addr2line::Loader, address: u64) -> Vec<String> {
 fn functions(file: &object::File<'_>) -> BTreeMap<u64, Function> {
     let mut functions = BTreeMap::new();
     for symbol in file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0) {
-        // The lowest bit says "Thumb".
+        // The lowest bit marks Thumb code.
         let start = symbol.address() & !1;
         let name = format!("{:#}", rustc_demangle::demangle(symbol.name().unwrap_or("?")));
         functions.insert(start, Function { name, end: start + symbol.size() });

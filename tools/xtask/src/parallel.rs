@@ -1,10 +1,10 @@
-//! Two items at a time: an emulated machine keeps one core of this machine busy, a build the other.
+//! Work on two items at a time: an emulated machine keeps one core of this machine busy, a build the other.
 
 use anyhow::Result;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Items that are worked on at the same time.
+/// Number of items at the same time.
 const WORKERS: usize = 2;
 
 /// Runs a function on every item and returns the results in the items' order.

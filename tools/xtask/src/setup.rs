@@ -1,4 +1,4 @@
-//! What the commands need beside cargo, found or installed.
+//! Set-up: finds or installs the programs that the commands need beside cargo.
 //!
 //! ```text
 //! target in the toolchain ──┐
@@ -14,14 +14,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use thumbformer_cli::stdout::stdout;
 
-/// Debian's packages with a compiler and the sources of `core`, which a target can be built from.
+/// Debian's packages with a compiler and the sources of `core`, to build it for a target.
 const DEBIAN_RUST: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 const DEBIAN_QEMU: [&str; 1] = ["qemu-system-arm"];
 const DEBIAN_LINKER: [&str; 1] = ["lld"];
-/// The workspace's `rust-version`: an older compiler from Debian is of no use.
+/// Minor version of the workspace's `rust-version`; an older compiler from Debian does not work.
 const OLDEST_MINOR: u32 = 88;
 
-/// How firmware is compiled on this machine.
+/// The toolchain that compiles firmware on this machine.
 pub enum Toolchain {
     /// The toolchain in use has the target.
     Installed,
@@ -33,7 +33,7 @@ pub enum Toolchain {
 }
 
 impl Toolchain {
-    /// In words.
+    /// Description of the toolchain.
     pub fn describe(&self, target: &str) -> String {
         match self {
             Toolchain::Installed => format!("{target} of the toolchain in use"),
@@ -43,7 +43,7 @@ impl Toolchain {
         }
     }
 
-    /// Cargo for a target, with the linker and the libraries that this toolchain wants.
+    /// Cargo for a target, with the linker and the libraries that this toolchain needs.
     pub fn cargo(&self, subcommand: &str, target: &str) -> Command {
         let mut command = match self {
             Toolchain::Installed => {
@@ -72,17 +72,17 @@ impl Toolchain {
     }
 }
 
-/// Something that is needed, and whether it is there.
+/// A needed program, and its location if it was found.
 struct Need {
     name: &'static str,
     found: Option<String>,
     remedy: String,
 }
 
-/// Reports what is there and what is missing, and installs nothing.
+/// Reports the programs that were found and those that are missing; installs nothing.
 ///
 /// # Errors
-/// When something is missing.
+/// When a program is missing.
 pub fn check(target: &str) -> Result<()> {
     let rust = find_toolchain(target).map(|toolchain| toolchain.describe(target));
     let qemu = in_path("qemu-system-arm").map(|path| path.display().to_string());
@@ -105,13 +105,13 @@ pub fn check(target: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a nightly compiler is installed, as the argument that selects it.
+/// Argument that selects the nightly compiler, if one is installed.
 pub fn nightly() -> Option<&'static str> {
     let list = text(Command::new("rustup").args(["toolchain", "list"]))?;
     list.lines().any(|line| line.starts_with("nightly")).then_some("+nightly")
 }
 
-/// Cargo of another toolchain than the one that runs us, in the repository; `argument` is what [`nightly`] gives.
+/// Cargo of another toolchain, in the repository; `argument` is from [`nightly`].
 pub fn cargo_of(argument: &str) -> Command {
     let mut command = Command::new("cargo");
     shell::clean(&mut command);
@@ -124,7 +124,7 @@ pub fn cargo_of(argument: &str) -> Command {
 /// Finds or installs the toolchain and the emulator for firmware of a target.
 ///
 /// # Errors
-/// With the command that the user has to run, where this program lacks the rights.
+/// With the command for the user to run, where this program lacks the rights.
 pub fn ensure(target: &str) -> Result<Toolchain> {
     if in_path("qemu-system-arm").is_none() {
         install(&DEBIAN_QEMU, "the emulator that runs the firmware")?;
@@ -157,7 +157,7 @@ fn find_toolchain(target: &str) -> Option<Toolchain> {
     if has_target(target) { Some(Toolchain::Installed) } else { debian_toolchain() }
 }
 
-/// Whether the compiler in use has `core` for the target.
+/// True if the compiler in use has `core` for the target.
 fn has_target(target: &str) -> bool {
     let directory = text(shell::rustc().args(["--print", "target-libdir", "--target", target]));
     let entries = directory.and_then(|directory| std::fs::read_dir(directory).ok());
@@ -180,7 +180,7 @@ fn debian_toolchain() -> Option<Toolchain> {
     usable.then(rust_lld).flatten().map(|linker| Toolchain::Debian { linker })
 }
 
-/// The linker that the toolchain in use ships, or LLVM's.
+/// Linker of the toolchain in use, or LLVM's.
 fn rust_lld() -> Option<PathBuf> {
     let sysroot = text(shell::rustc().args(["--print", "sysroot"])).map(PathBuf::from);
     let version = text(shell::rustc().arg("-vV")).unwrap_or_default();
@@ -193,7 +193,7 @@ fn apt(packages: &[&str]) -> String {
     format!("apt-get install {}", packages.join(" "))
 }
 
-/// Installs Debian packages, as root or by a `sudo` that asks for nothing.
+/// Installs Debian packages, as root or by a `sudo` that needs no password.
 fn install(packages: &[&str], why: &str) -> Result<()> {
     let by_hand = format!("sudo {}", apt(packages));
     if in_path("apt-get").is_none() {

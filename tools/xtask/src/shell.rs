@@ -1,10 +1,10 @@
-//! Running other programs: what they print goes to the terminal, or is kept and shown when they fail.
+//! Runs other programs; their output goes to the terminal, or is kept and shown when they fail.
 
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The repository.
+/// Path of the repository.
 pub fn root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.ancestors().nth(2).unwrap_or(manifest).to_path_buf()
@@ -31,7 +31,7 @@ pub fn rustc() -> Command {
     command
 }
 
-/// Takes away what cargo sets for the program that it runs, and what would change a build unseen.
+/// Removes the variables that cargo sets for the programs it runs, and those that would silently change a build.
 pub fn clean(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
@@ -41,10 +41,10 @@ pub fn clean(command: &mut Command) {
     }
 }
 
-/// Runs a command and keeps what it prints.
+/// Runs a command and keeps its output.
 ///
 /// # Errors
-/// When it cannot be started or fails; the message has the end of what it printed.
+/// When it cannot be started or fails; the message has the end of its output.
 pub fn output(command: &mut Command) -> Result<Output> {
     let typed = typed(command);
     let output = command.output().with_context(|| format!("`{typed}` could not be started"))?;
@@ -58,13 +58,13 @@ pub fn output(command: &mut Command) -> Result<Output> {
     Ok(output)
 }
 
-/// What a command prints on its standard output, if it succeeds.
+/// Standard output of a command, if it succeeds.
 pub fn text(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
 }
 
-/// The first file of this name in the directories of `PATH`.
+/// The first file with this name in the directories of `PATH`.
 pub fn in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())

@@ -1,4 +1,4 @@
-//! `cargo xtask bench size`: what the least takes that a firmware needs, for those who use none of the rest.
+//! Sizes of minimal programs, for firmware that uses nothing else: `cargo xtask bench size`.
 //!
 //! ```text
 //! boards/bench: size-decoder, size-stream, size-digits ──► built for speed and for size ──► ELF  ──► code, constants, state
@@ -23,7 +23,7 @@ use thumbformer::audio::{LogMel, LogMelConfig, MelBank};
 use thumbformer::state::HostState;
 use thumbformer_cli::stdout::stdout;
 
-/// The cores that are measured: one for each kind of kernels that people choose by size.
+/// The measured cores: one for each kind of kernels that people choose by size.
 pub const CORES: [Core; 3] = [Core::M0Plus, Core::M4, Core::M55];
 /// `opt-level`.
 pub const PROFILES: [&str; 2] = ["3", "s"];
@@ -43,16 +43,16 @@ pub struct Row {
     pub code: u64,
     /// Bytes of constants without the image.
     pub constants: u64,
-    /// Bytes of variables: the session's memory and what the program keeps beside.
+    /// Bytes of variables: the session's memory and the program's own.
     pub state: u64,
-    /// Most bytes of stack that inference had in use.
+    /// Stack depth of inference, in bytes.
     pub stack: u64,
 }
 
 /// All programs on one core, measured once in a run of xtask.
 ///
 /// # Errors
-/// When one cannot be built or run, or computes anything else than the host.
+/// When one cannot be built or run, or its result differs from the host's.
 pub fn on_core(core: Core) -> Result<Vec<Row>> {
     static MEASURED: Mutex<Vec<(Core, Vec<Row>)>> = Mutex::new(Vec::new());
     let mut measured = MEASURED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -117,7 +117,7 @@ fn sections(elf: &[u8]) -> Result<(u64, u64, u64)> {
     Ok((code, constants, state))
 }
 
-/// CRC-32 of what a program computes, on this machine.
+/// CRC-32 of a program's result, computed on this machine.
 fn on_host(program: &str, model: &str) -> Result<u32> {
     static SPEECH: MelBank<256, 20> = thumbformer::mel_bank!(LogMelConfig::SPEECH_8K);
     let file = image(model, "host").with_file_name(format!("{model}.tbf"));
@@ -200,7 +200,7 @@ fn within(row: &Row) -> Result<()> {
     Ok(())
 }
 
-/// Prints the programs on these cores, or on all that are measured.
+/// Prints the programs on these cores, or on all measured cores.
 ///
 /// # Errors
 /// As [`on_core`].

@@ -1,7 +1,7 @@
-//! The depth of programs' stacks, as their own paint shows it: `boards/firmware/src/stack.rs`.
+//! Stack depths of programs, painted in emulation; the paint is in `boards/firmware/src/stack.rs`.
 //!
 //! ```text
-//! program in QEMU ──► {"app":"stack","board":…,"bytes":…} ──► Depths, by core and program ──► what a board of that core must leave free
+//! program in QEMU ──► {"app":"stack","board":…,"bytes":…} ──► Depths, by core and program ──► stack that a board of that core needs
 //! ```
 
 use crate::emulator::Output;
@@ -10,26 +10,26 @@ use board_manifest::Application;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// How the line begins by which a program says how deep its stack was.
+/// Beginning of the line with which a program reports its stack depth.
 pub const LINE: &str = "{\"app\":\"stack\"";
 
-/// Most bytes of stack that a program had in use.
+/// Stack depth of a program, in bytes.
 ///
 /// # Errors
-/// When it did not say so.
+/// When the program did not report it.
 pub fn painted(board: &str, output: &Output) -> Result<u64> {
     let text = String::from_utf8_lossy(&output.uart);
     let line = text.lines().rfind(|line| line.starts_with(LINE));
-    let line = line.with_context(|| format!("{board}: a program did not say how deep its stack was: {text:?}"))?;
+    let line = line.with_context(|| format!("{board}: a program did not report its stack depth: {text:?}"))?;
     serde_json::from_str::<Value>(line)?["bytes"].as_u64().with_context(|| format!("{board} printed {line:?}"))
 }
 
-/// The worst depths that were seen, by core and program.
+/// The largest depths, by core and program.
 #[derive(Default)]
 pub struct Depths(BTreeMap<(String, Application), u64>);
 
 impl Depths {
-    /// Adds what a program on an emulated board has painted over.
+    /// Adds the depth of a program on an emulated board.
     pub fn add(&mut self, board: &board_manifest::Board, application: Application, bytes: u64) {
         let worst = self.0.entry((board.cpu.clone(), application)).or_default();
         *worst = bytes.max(*worst);

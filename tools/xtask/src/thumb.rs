@@ -1,4 +1,4 @@
-//! Machine code of Thumb cores, cut into instructions: what the checks of panics and of inner loops read.
+//! Machine code of Thumb cores, split into instructions, for the checks of panics and of inner loops.
 
 use anyhow::{Context, Result};
 use object::{Object, ObjectSection, ObjectSymbol};
@@ -7,18 +7,18 @@ use std::collections::BTreeMap;
 /// An instruction of 16 or 32 bits.
 #[derive(Clone, Copy)]
 pub struct Instruction {
-    /// Where it is.
+    /// Address of the instruction.
     pub address: u64,
-    /// Its first half.
+    /// First halfword.
     pub first: u32,
-    /// Its second half; `None` for an instruction of 16 bits.
+    /// Second halfword; `None` for a 16-bit instruction.
     pub second: Option<u32>,
 }
 
-/// The instructions between two addresses, constants between the code left out (`$d` and `$t` mark where they are).
+/// Instructions between two addresses, without the constants between the code (which `$d` and `$t` mark).
 ///
 /// # Errors
-/// When no section holds them.
+/// When no section holds the addresses.
 pub fn instructions(file: &object::File<'_>, start: u64, end: u64) -> Result<Vec<Instruction>> {
     let section = file
         .sections()
@@ -42,7 +42,7 @@ pub fn instructions(file: &object::File<'_>, start: u64, end: u64) -> Result<Vec
     Ok(found)
 }
 
-/// Where code turns into data and back, between two addresses.
+/// Addresses at which code turns into data and back, between two addresses.
 fn marks(file: &object::File<'_>, start: u64, end: u64) -> BTreeMap<u64, bool> {
     let mut marks = BTreeMap::new();
     for symbol in file.symbols().filter(|symbol| (start..end).contains(&(symbol.address() & !1))) {

@@ -1,4 +1,4 @@
-//! What must hold of the estimator, for `cargo xtask test cycles`.
+//! Checks of the cycle estimator, for `cargo xtask test cycles`.
 
 use super::subject::{self, EMPTY, Subject, WHOLE};
 use super::{Options, plugin, sequences, text};
@@ -8,13 +8,13 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use std::path::Path;
 
-/// The most instructions of the default language model's token at position 64: estimates of cycles are printed, never gated.
+/// Limit of instructions for the default language model's token at position 64. Estimates of cycles are printed, never limited.
 const CEILINGS: [(Core, u64); 2] = [(Core::M4, 550_000), (Core::M33, 550_000)];
 
-/// Checks the plugin, the sequences, and on every core the repeatability and the counts.
+/// Checks the plugin and the sequences, and on every core the repeatability and the counts.
 ///
 /// # Errors
-/// With what does not hold.
+/// With the first check that fails.
 pub fn check() -> Result<String> {
     let mut verdicts = vec![plugin_tests()?, sequences::check(&sequences::sequences()?)?];
     for &core in Core::value_variants() {
@@ -43,10 +43,10 @@ fn options(core: Core, elf: Option<&Path>) -> Options {
 }
 
 /// Instructions by which the plugin and SysTick may differ: each of three readings is rounded to a tick of 0.6 instructions, and
-/// what stands between the readings and the marks is not quite the same both times.
+/// the code between the readings and the marks is not exactly the same both times.
 const MARGIN: u64 = 4;
 
-/// The plugin is a workspace of its own: nobody else tests it.
+/// Tests of the plugin, which is a workspace of its own.
 fn plugin_tests() -> Result<String> {
     let plugin = |subcommand: &str, more: &[&str]| {
         let manifest = ["--manifest-path", "tools/cycles-plugin/Cargo.toml", "--target-dir"];
@@ -61,7 +61,7 @@ fn plugin_tests() -> Result<String> {
     Ok("the plugin's own tests pass".into())
 }
 
-/// Holds the plugin's count of a token to that of the guest's own timer, which under `-icount` counts instructions.
+/// Compares the plugin's count of a token with that of the guest's timer, which counts instructions under `-icount`.
 fn counts_as_systick(core: Core, subject: &Subject) -> Result<()> {
     let (trace, output) = plugin::run(&subject.board, &subject.elf, &subject.arguments, &subject.marks())?;
     let printed = String::from_utf8_lossy(&output.console);
@@ -81,7 +81,7 @@ fn counts_as_systick(core: Core, subject: &Subject) -> Result<()> {
     Ok(())
 }
 
-/// Files and names that there is no estimate of.
+/// Checks that files and names without an estimate are refused.
 fn refusals() -> Result<String> {
     let folder = root().join("target/cycles-plugin");
     let text_file = folder.join("no.elf");
@@ -105,7 +105,7 @@ fn refusals() -> Result<String> {
     Ok("files without symbols and names that are not there are refused with the next step".into())
 }
 
-/// An ELF file of 32 bits without its table of sections, so that no symbols are found; what runs is untouched.
+/// A 32-bit ELF file without its section table, so that no symbols are found; its code is not changed.
 fn without_symbols(elf: &[u8]) -> Option<Vec<u8>> {
     let mut elf = elf.to_vec();
     // e_shoff, and e_shnum with e_shstrndx behind it.

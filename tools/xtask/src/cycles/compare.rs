@@ -1,7 +1,7 @@
-//! The default language model on the boards, by estimate, beside what was published of other programs.
+//! Estimates of the default language model on the boards, beside published figures of other programs.
 //!
 //! ```text
-//! a board's core ──► its program, run once ──► cycles at the board's wait states ──► + lines of weights that are waited for ──► a row
+//! a board's core ──► its program, run once ──► cycles at the board's wait states ──► + waits for lines of weights ──► a row
 //! ```
 
 use super::subject::{self, Subject, WHOLE};
@@ -19,7 +19,7 @@ use thumbformer_cycles::cores::Cost;
 use thumbformer_cycles::trace::Trace;
 use thumbformer_cycles::{Flash, Report, estimate};
 
-/// Options of a board: its core's parameters and, if one is named, its program.
+/// Options for a board: its core's parameters and, if one is named, its program.
 ///
 /// # Errors
 /// When the board has no such program, or no emulator runs it.
@@ -52,7 +52,7 @@ pub fn as_options(board: &board_manifest::Board, options: &Options) -> Result<Op
 /// Parts of the model that are products with weights.
 const MATRICES: [&str; 4] = ["qkv", "projection", "mlp", "head"];
 
-/// A core's program and what it executed.
+/// A core's program and its executed instructions.
 struct Run {
     subject: Subject,
     trace: Trace,
@@ -80,7 +80,7 @@ impl Run {
     }
 }
 
-/// Prints a table of Markdown.
+/// Prints a Markdown table.
 ///
 /// # Errors
 /// When a program cannot be built or run.
@@ -106,7 +106,7 @@ pub fn print(position: u32) -> Result<()> {
     Ok(())
 }
 
-/// One board; `macs` are multiply-accumulates with weights, each a byte.
+/// Row of a board; `macs` are multiply-accumulates with weights, each a byte.
 fn row(board: &board_manifest::Board, run: &Run, macs: i64) -> String {
     let flash = Flash { wait_states: board.wait_states, line: board.line };
     let waiting = board.weight_line.map_or(0, |(bytes, cycles)| macs / i64::from(bytes.max(1)) * i64::from(cycles));

@@ -1,4 +1,4 @@
-//! `cargo xtask cycles`: instructions, exact, and estimated cycles, of the default language model or of any ELF file.
+//! Instructions, exact, and cycles, estimated, of the default language model or of any ELF file: `cargo xtask cycles`.
 //!
 //! ```text
 //! core or ELF ──► Subject ──► QEMU with the plugin ──► Trace ──► Estimate by part ──► table, or JSON
@@ -25,10 +25,10 @@ use thumbformer_cycles::cores::Cost;
 use thumbformer_cycles::trace::Part;
 use thumbformer_cycles::{Flash, Report, Share, estimate};
 
-/// What is estimated, and how.
+/// Options of an estimate.
 #[derive(Clone, Default, clap::Args)]
 pub struct Options {
-    /// Which cores; all by default
+    /// Core, may be repeated [default: all]
     #[arg(long = "core")]
     cores: Vec<Core>,
     /// Board, a folder of boards/: its core, wait states and clock
@@ -40,37 +40,37 @@ pub struct Options {
     /// The default language model on every real board, beside published measurements of other programs
     #[arg(long, conflicts_with = "board")]
     compare: bool,
-    /// The model's token at this position
+    /// Position of the model's token
     #[arg(long, default_value_t = 64)]
     position: u32,
-    /// Any program that ends by semihosting, in place of the model; takes one --core
+    /// ELF file of a program that ends by semihosting, in place of the model; needs one --core
     #[arg(long)]
     elf: Option<PathBuf>,
-    /// A function of the ELF file: what is executed before it does not count
+    /// Function of the ELF file at which counting starts
     #[arg(long, requires = "elf")]
     start: Option<String>,
-    /// A function of the ELF file: what is executed from it on does not count
+    /// Function of the ELF file at which counting stops
     #[arg(long, requires = "elf")]
     stop: Option<String>,
-    /// Wait states of the memory that instructions come from
+    /// Wait states of the instruction memory
     #[arg(long, default_value_t = 0)]
     wait_states: u32,
-    /// Bytes that this memory's accelerator reads at once
+    /// Bytes that the instruction memory's accelerator reads at once
     #[arg(long, default_value_t = 16)]
     line: u32,
-    /// The core's clock, for tokens per second
+    /// Clock of the core, for tokens per second
     #[arg(long)]
     clock_hz: Option<u64>,
-    /// How many symbols and kinds of instructions are listed
+    /// Number of symbols and kinds of instructions to list
     #[arg(long, default_value_t = 12)]
     symbols: usize,
-    /// Compares sequences of instructions with the cycles that the manuals define for them, in place of the model
+    /// Compare sequences of instructions with the cycles in the manuals, in place of the model
     #[arg(long)]
     sequences: bool,
-    /// Compares the programs of a folder with what was measured of them and published, in place of the model
+    /// Compare the programs of a folder with published measurements of them, in place of the model
     #[arg(long)]
     validate: Option<PathBuf>,
-    /// One object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -90,7 +90,7 @@ struct Line<'a> {
     wait_states: u32,
 }
 
-/// Prints what the options ask for.
+/// Prints the requested estimates.
 ///
 /// # Errors
 /// When a program cannot be built, run or read.
@@ -119,7 +119,7 @@ pub fn print(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// What is printed of a subject.
+/// Text output for a subject.
 fn text(subject: &Subject, options: &Options) -> Result<String> {
     let (trace, output) = plugin::run(&subject.board, &subject.elf, &subject.arguments, &subject.marks())?;
     let Some(whole) = trace.parts.get(&WHOLE) else {
@@ -179,7 +179,7 @@ fn json(subject: &Subject, options: &Options, groups: &[(&str, &[Share])]) -> St
         experimental: subject.core.table().experimental,
         wait_states: options.wait_states,
     });
-    // Numbers and strings can be written.
+    // Serializing numbers and strings does not fail.
     lines.map(|line| serde_json::to_string(&line).unwrap_or_default() + "\n").collect()
 }
 
@@ -214,7 +214,7 @@ fn table_of(subject: &Subject, options: &Options, groups: &[(&str, &[Share])], u
     text + "\n"
 }
 
-/// A name that fits its column.
+/// A name, cut to its column.
 fn short(name: &str) -> String {
     let length = name.chars().count();
     if length <= 52 { name.into() } else { format!("…{}", name.chars().skip(length - 51).collect::<String>()) }

@@ -1,4 +1,4 @@
-//! The plugin of QEMU: built, loaded, its text read back.
+//! The QEMU plugin: builds it, loads it, and reads its text.
 //!
 //! ```text
 //! tools/cycles-plugin ──► cargo build ──► QEMU -plugin …,mark=ADDRESS:PART ──► text ──► Trace
@@ -12,16 +12,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use thumbformer_cycles::trace::Trace;
 
-/// QEMU's first version with the interface that the plugin is written for is 4.2; this is the oldest one that was tried.
+/// The oldest version of QEMU that was tried; the plugin's interface exists since 4.2.
 const OLDEST_QEMU: u32 = 7;
 
-/// An address, and the number of the part that was executed before it; 0 for what is of no interest.
+/// An address, and the number of the part executed before it; 0 for code that is not counted.
 pub type Mark = (u32, u32);
 
-/// Builds the plugin and returns where it is.
+/// Builds the plugin and returns its path.
 ///
 /// # Errors
-/// What the compiler says.
+/// With the compiler's output.
 pub fn build() -> Result<PathBuf> {
     let target = root().join("target/cycles-plugin");
     let mut command = cargo();
@@ -31,10 +31,10 @@ pub fn build() -> Result<PathBuf> {
     Ok(target.join("release").join(name))
 }
 
-/// Checks that there is a QEMU that can load plugins.
+/// Checks that a QEMU with support for plugins is installed.
 ///
 /// # Errors
-/// When there is none, it is too old, or it was built without plugins; with the next step.
+/// When QEMU is missing, too old, or built without plugins; with the next step.
 pub fn check_qemu() -> Result<()> {
     let text = |argument: &str| -> Result<String> {
         let printed = Command::new("qemu-system-arm").arg(argument).output();
@@ -49,7 +49,7 @@ pub fn check_qemu() -> Result<()> {
     Ok(())
 }
 
-/// `QEMU emulator version 7.2.22 (…)`.
+/// Checks the version in `QEMU emulator version 7.2.22 (…)`.
 fn check_version(text: &str) -> Result<()> {
     let version = text.split("version ").nth(1).and_then(|rest| rest.split([' ', '\n']).next());
     let version =
@@ -63,7 +63,7 @@ fn check_version(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs a program until it ends and returns what it executed, and what it printed.
+/// Runs a program until it ends; returns its executed instructions and its output.
 ///
 /// # Errors
 /// When QEMU cannot be started, refuses the plugin, or does not end.
@@ -84,7 +84,7 @@ pub fn run(board: &Board, elf: &Path, arguments: &[String], marks: &[Mark]) -> R
     Ok((Trace::parse(&written)?, output))
 }
 
-/// A path as QEMU's options take it: a comma is written twice.
+/// A path for QEMU's options, in which a comma is written twice.
 fn commas(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }

@@ -1,8 +1,8 @@
-//! Sequences of instructions whose cycles the manuals define, against the estimate.
+//! Sequences of instructions with cycles from the manuals, compared with the estimate.
 //!
 //! ```text
-//! boards/bench/sequences/*.s ──► ELF: what is counted, and the manual's figures as symbols ──┐
-//!                            └─► QEMU with the plugin ──► Estimate of each sequence ─────────┴─► equal or not
+//! boards/bench/sequences/*.s ──► ELF: counted code, and the manual's figures as symbols ──┐
+//!                            └─► QEMU with the plugin ──► Estimate of each sequence ──────┴─► equal or not
 //! ```
 
 use super::plugin;
@@ -17,7 +17,7 @@ use thumbformer_cycles::cores::Cost;
 use thumbformer_cycles::decode::Class;
 use thumbformer_cycles::{Core, Flash, estimate};
 
-/// The cores whose tables are from manuals or measurements of single instructions, with the program that has their sequences.
+/// Cores whose tables are from manuals or measurements of single instructions, with the program that has their sequences.
 const PROGRAMS: [(cores::Core, &[Core]); 4] = [
     (cores::Core::M0Plus, &[Core::M0, Core::M0Plus]),
     (cores::Core::M3, &[Core::M3]),
@@ -27,18 +27,18 @@ const PROGRAMS: [(cores::Core, &[Core]); 4] = [
 
 /// A sequence on a core.
 pub struct Sequence {
-    /// Whose table.
+    /// The core whose table is used.
     pub core: Core,
-    /// Its name in the file.
+    /// Name of the sequence in the file.
     pub name: String,
-    /// What the manual says; the ends are the figure itself where it gives no range.
+    /// The manual's figure; both ends are equal where it gives no range.
     pub manual: Cost,
-    /// What the estimate is, and its ends where the manual gives a range.
+    /// The estimate, with a range where the manual gives one.
     pub estimate: Cost,
 }
 
 impl Sequence {
-    /// Whether the estimate is the manual's figure.
+    /// True if the estimate is the manual's figure.
     pub fn is_exact(&self) -> bool {
         self.manual == self.estimate
     }
@@ -58,15 +58,15 @@ pub fn print() -> Result<()> {
     Ok(())
 }
 
-/// `7`, or `7 (2-12)`.
+/// Cycles as text: `7`, or `7 (2-12)`.
 fn cycles(Cost { low, est, high }: Cost) -> String {
     if low == high { est.to_string() } else { format!("{est} ({low}-{high})") }
 }
 
-/// Says how many sequences are exact.
+/// Checks that all sequences are exact; returns their number.
 ///
 /// # Errors
-/// With those that are not.
+/// With the sequences that are not.
 pub fn check(sequences: &[Sequence]) -> Result<String> {
     let wrong: Vec<String> = sequences
         .iter()

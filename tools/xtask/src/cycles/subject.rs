@@ -1,6 +1,6 @@
-//! What is to be estimated: a program, the machine that runs it, and the marks in it.
+//! The subject of an estimate: a program, the machine that runs it, and the marks in it.
 //!
-//! Where boards are to be subjects too, this is the place: all that is needed of one is here.
+//! Everything that an estimate needs to know of a program is here.
 
 use super::Options;
 use super::plugin::Mark;
@@ -12,22 +12,22 @@ use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use thumbformer_cycles::{Core, Program};
 
-/// The number of the part that is everything.
+/// Number of the part that is the whole.
 pub const WHOLE: u32 = 1;
 
-/// The number of the part that is two marks without anything between them.
+/// Number of the empty part, two marks with nothing between them.
 pub const EMPTY: u32 = 9;
 
-/// Parts of the model, with the names of the marks in the benchmark's `cycles`.
+/// Parts of the model, by the names of the marks in the benchmark's `cycles`.
 const PARTS: [&str; 7] = ["embedding", "norm", "qkv", "attention", "projection", "mlp", "head"];
 
 /// A program that is to be estimated.
 pub struct Subject {
-    /// In words.
+    /// Description of the subject.
     pub what: String,
     /// The machine.
     pub board: Board,
-    /// Whose costs.
+    /// The core whose costs are used.
     pub core: Core,
     /// The program's file.
     pub elf: PathBuf,
@@ -41,13 +41,13 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Where its parts end.
+    /// Marks at the ends of its parts.
     pub fn marks(&self) -> Vec<Mark> {
         self.marks.clone()
     }
 }
 
-/// The subjects that the options name, each built when its turn comes.
+/// The subjects that the options name, each built when it is needed.
 ///
 /// # Errors
 /// When firmware cannot be built, or an ELF file cannot be read.
@@ -62,10 +62,10 @@ pub fn subjects(options: &Options) -> Result<Box<dyn Iterator<Item = Result<Subj
     Ok(Box::new(std::iter::once(program(core, elf, options.start.as_deref(), options.stop.as_deref()))))
 }
 
-/// Any program, or what it does from the start of one function to the start of another.
+/// A subject for any program, or for its execution from the start of one function to the start of another.
 ///
 /// # Errors
-/// When it is no ELF file, or has no such function.
+/// When it is not an ELF file, or has no such function.
 pub fn program(core: cores::Core, elf: &Path, start: Option<&str>, stop: Option<&str>) -> Result<Subject> {
     let subject = subject(core, elf.to_path_buf())?;
     let marks = [(start, 0), (stop, WHOLE)].into_iter().filter_map(|(name, part)| Some((name?, part)));
@@ -76,7 +76,7 @@ pub fn program(core: cores::Core, elf: &Path, start: Option<&str>, stop: Option<
     Ok(Subject { what, marks, ..subject })
 }
 
-/// The default language model's token at a position.
+/// A subject for the default language model's token at a position.
 ///
 /// # Errors
 /// When the firmware cannot be built.

@@ -1,4 +1,4 @@
-//! Estimates against what others measured and published: Embench's kernels and CoreMark, built by the reader.
+//! Validation of estimates with published measurements: Embench's kernels and CoreMark, built by the reader.
 //!
 //! ```text
 //! folder of ELF files ──► QEMU with the plugin ──► Estimate ──┐
@@ -17,25 +17,25 @@ use thumbformer_cli::stdout::stdout;
 use thumbformer_cycles::cores::Cost;
 use thumbformer_cycles::{Flash, estimate};
 
-/// What the mean of the errors on M4 may be, and the largest.
+/// Limits of the mean and the largest error on M4, in percent.
 const BOUNDS: (f64, f64) = (5.0, 15.0);
-/// Of each of CoreMark's programs: `coremark.sh` says so.
+/// Iterations of each CoreMark program, as in `coremark.sh`.
 const ITERATIONS: f64 = 10.0;
 
-/// A program that was measured.
+/// A program with published measurements.
 struct Published {
     file: String,
     core: Core,
     /// Thousands of cycles, or CoreMark/MHz.
     figure: f64,
-    /// Where from.
+    /// Source of the figure.
     note: String,
 }
 
-/// Prints how far the estimates are off for the programs of a folder that are in the published tables.
+/// Prints the errors of the estimates for the programs of a folder that are in the published tables.
 ///
 /// # Errors
-/// When none is there, one cannot be run, or M4 is out of its bounds.
+/// When the folder has none, one cannot be run, or M4 is out of its limits.
 pub fn print(folder: &Path) -> Result<()> {
     let kernels = embench(folder)?;
     let marks = coremark(folder)?;
@@ -57,7 +57,7 @@ fn published(name: &str, row: impl Fn(&[&str]) -> Option<Published>) -> Result<V
     rows.collect()
 }
 
-/// Instructions and cycles of a program between two of its functions, or nothing when it is not in the folder.
+/// Instructions and cycles of a program between two of its functions; `None` when it is not in the folder.
 fn measure(folder: &Path, row: &Published, start: &str, stop: &str) -> Result<Option<(u64, Cost)>> {
     let elf = folder.join(format!("{}.elf", row.file));
     if !elf.is_file() {
@@ -112,7 +112,7 @@ fn coremark(folder: &Path) -> Result<usize> {
         let Some((_, cycles)) = measure(folder, row, "start_time", "stop_time")? else { continue };
         let each = cycles.est as f64 / ITERATIONS;
         let per_mhz = 1e6 / each;
-        // Of cycles, as above.
+        // A ratio of cycles, as above.
         let ratio = row.figure / per_mhz;
         writeln!(
             stdout(),

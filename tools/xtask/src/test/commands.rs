@@ -1,8 +1,8 @@
-//! The commands in the documentation: each parses, and each of a code block is run here or by the check that is named.
+//! Check of the commands in the documentation: each parses, and each in a code block is run here or by a named check.
 //!
 //! ```text
 //! *.md ──► commands ──► clap: do all verbs and options exist?
-//!            └─ of code blocks ──► a row of ROWS: run in an empty folder, first line compared, or the check that runs it
+//!            └─ in code blocks ──► a row of ROWS: run in an empty folder, first line compared, or the check that runs it
 //! ```
 
 use super::Outcome;
@@ -13,13 +13,13 @@ use clap::Parser;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// How a documented command is shown to work.
+/// Proof that a documented command works.
 enum Proof {
-    /// It is run, with other words in place of those that stand for a user's files, and prints this first.
+    /// The command is run, with other words in place of a user's files, and prints this first.
     Prints(&'static [(&'static str, &'static str)], &'static str),
-    /// It is refused with this error, as what it needs is not in the repository.
+    /// The command is refused with this error, as the files that it needs are not in the repository.
     Refuses(&'static [(&'static str, &'static str)], &'static str),
-    /// A check runs it, or what it calls.
+    /// A check runs the command, or the function that it calls.
     Check(&'static str),
 }
 
@@ -85,7 +85,7 @@ const ROWS: &[(&str, Proof)] = &[
 /// Files whose commands are run by a check of their own, in the folder that they are written for.
 const ELSEWHERE: [(&str, &str); 2] = [("docs/lesson.md", "lesson"), ("models/", "the model's own training")];
 
-/// A text of a calibration's size: documents of one story each.
+/// A text with the size of a calibration text: documents of one story each.
 fn text() -> String {
     let story = "Once upon a time, there was a little dog named Max. Max liked to play with a red ball in the park. One day, the \
                  ball was gone. Max was sad. A girl saw Max and gave the ball to him. Max was happy and they played all day.";
@@ -95,7 +95,7 @@ fn text() -> String {
 /// Checks every command of every Markdown file.
 ///
 /// # Errors
-/// The file, the line and the command that does not parse, has no row, or prints something else.
+/// With file, line and command, when it does not parse, has no row, or prints a different first line.
 pub fn check() -> Result<Outcome> {
     let folder = root().join("target/commands");
     _ = std::fs::remove_dir_all(&folder);
@@ -168,7 +168,7 @@ fn documented() -> Result<Vec<Documented>> {
     Ok(found)
 }
 
-/// Whether the verb and the options exist. A verb alone names the command and needs none of its arguments.
+/// Checks that the verb and the options exist. A verb alone names the command and needs none of its arguments.
 fn parse(line: &str) -> Result<()> {
     let words = shlex::split(line).context("a quote is not closed")?;
     let error = match &words[..] {
@@ -201,7 +201,7 @@ fn run(line: &str, proof: &Proof, folder: &Path) -> Result<()> {
         [_, rest @ ..] => (here.with_file_name("thumbformer"), rest),
         [] => bail!("an empty command"),
     };
-    // Words that name files of the repository; what a command writes stays in the folder.
+    // Words that name files of the repository; files that a command writes stay in the folder.
     let arguments: Vec<String> = arguments
         .iter()
         .map(|word| if word.starts_with("models/") { root().join(word).display().to_string() } else { word.clone() })

@@ -1,4 +1,4 @@
-//! Firmware of one emulated board against the host.
+//! Check of one emulated board's firmware against the host.
 
 use super::Outcome;
 use super::host::on_nightly;
@@ -13,7 +13,7 @@ use thumbformer::LogitsCrc;
 #[path = "../../../../examples/block/block.rs"]
 mod block;
 
-/// The same steps by `core::simd`, computed by the command line tool, built by a nightly compiler.
+/// The same steps by `core::simd`, computed by the command line tool built with a nightly compiler.
 fn on_simd(board: &Board, nightly: &str, story: &Story) -> Result<Vec<Step>> {
     let sampling = Story::SAMPLING;
     let printed = output(

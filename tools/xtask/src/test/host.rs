@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use std::process::Command;
 
-/// Why a leg cannot run that needs this subcommand of cargo; Debian's toolchain, for one, comes without some.
+/// The reason to skip a check that needs a missing subcommand of cargo; Debian's toolchain lacks some.
 fn lacks(subcommand: &str, component: &str) -> Option<Outcome> {
     let found = text(cargo().args([subcommand, "--version"])).is_some();
     (!found).then(|| Outcome::Skipped(format!("no {component}: `rustup component add {component}`")))
@@ -40,7 +40,7 @@ pub fn clippy(board: &Board) -> Result<Outcome> {
     Ok(Outcome::Passed("both workspaces".into()))
 }
 
-/// The manifest of the tool that knows probe-rs.
+/// Manifest of tools/probe, which links probe-rs.
 const PROBE: &str = "tools/probe/Cargo.toml";
 
 pub fn probe() -> Result<Outcome> {
@@ -51,7 +51,7 @@ pub fn probe() -> Result<Outcome> {
     run_tests(cargo().args(["test", "--manifest-path", PROBE]))
 }
 
-/// Runs `cargo test` and adds its results up.
+/// Runs `cargo test` and sums its results.
 fn run_tests(command: &mut Command) -> Result<Outcome> {
     let printed = output(command)?.stdout;
     let mut passed = 0;
@@ -73,8 +73,8 @@ struct Message {
     cfgs: Vec<String>,
 }
 
-/// The backend that the build script chooses for a target. Works without the target being installed: the compiler then
-/// fails at the first crate, after the build scripts ran.
+/// The backend that the build script chooses for a target. The target need not be installed: the compiler then fails at the
+/// first crate, after the build scripts have run.
 fn chosen(target: &str, rustflags: &str) -> Result<String> {
     let mut command = cargo();
     command
@@ -128,11 +128,11 @@ pub fn nightly() -> Result<Outcome> {
     run_tests(on_nightly(nightly).args(["test", "--package", "thumbformer", "--features", "portable-simd"]))
 }
 
-/// Cargo of the nightly toolchain, with its own folder so that neither compiler undoes the other's work.
+/// Cargo of the nightly toolchain, with its own target folder, so that neither compiler rebuilds the other's work.
 pub fn on_nightly(nightly: &str) -> Command {
     let mut command = Command::new("cargo");
     crate::shell::clean(&mut command);
-    // Cargo sets these for the stable toolchain that runs us.
+    // Cargo sets these for the stable toolchain that runs xtask.
     command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").env_remove("RUSTC");
     command.current_dir(root()).env("CARGO_TARGET_DIR", root().join("target/nightly")).arg(nightly);
     command

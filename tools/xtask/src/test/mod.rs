@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the checks, two at a time, each with its seconds; a check that cannot run here says why.
+//! Checks, `cargo xtask test`: two at a time, each with its seconds; a check that cannot run here reports the reason.
 //!
 //! ```text
 //! quick ⊂ default (what CI runs) ⊂ full
@@ -25,13 +25,13 @@ use thumbformer_cli::stdout::stdout;
 
 /// Result of a check that did not fail.
 pub enum Outcome {
-    /// Figures of what was seen.
+    /// Figures of the check.
     Passed(String),
-    /// The reason, and what would let it run.
+    /// The reason, and the step that would let it run.
     Skipped(String),
 }
 
-/// Runs that a check is part of, beside those it is named for.
+/// The runs that a check is part of, in addition to those that name it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Tier {
     /// All runs.
@@ -42,14 +42,14 @@ enum Tier {
     Full,
 }
 
-/// Checks of one lane run one after the other, as they share a target folder.
+/// A lane, whose checks run one after the other, as they share a target folder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Lane {
     Host,
     Firmware,
 }
 
-/// Declares the checks: a row is all that a new one takes.
+/// Declares the checks; a new check is a new row.
 macro_rules! checks {
     ($($(#[$doc:meta])* $check:ident: $tier:ident, $lane:ident => $run:expr;)*) => {
         /// A check.
@@ -175,7 +175,7 @@ fn names() -> String {
     Check::value_variants().iter().map(|check| check.name()).collect::<Vec<_>>().join(", ")
 }
 
-/// Prints the checks, and which runs they are part of.
+/// Prints the checks, and the runs that they are part of.
 ///
 /// # Errors
 /// Standard output that cannot be written.
@@ -201,7 +201,7 @@ impl fmt::Display for Tier {
 /// Runs checks, those of CI by default, and reports on every one.
 ///
 /// # Errors
-/// When one failed.
+/// When a check failed.
 pub fn test(board: &Board, wanted: &[Wanted]) -> Result<()> {
     let checks = match wanted {
         [] => Wanted::up_to(Tier::Default).0,

@@ -1,4 +1,4 @@
-//! Images of the default model against its float checkpoint, over text that it never saw.
+//! Checks of the default model's images against its float checkpoint, over held-out text.
 
 use super::Outcome;
 use crate::firmware::Board;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use thumbformer_checkpoint::Checkpoint;
 use thumbformer_cli::verify::{Bounds, Selection, documents, verify};
 
-/// The default model's checkpoint and the text, or why there is none.
+/// Checkpoint of the default model, and the held-out text.
 struct HeldOut {
     folder: PathBuf,
     checkpoint: Checkpoint,
@@ -33,13 +33,13 @@ impl HeldOut {
     }
 }
 
-/// The int8 image.
+/// Checks the int8 image.
 pub fn int8(board: &Board) -> Result<Outcome> {
     let Some(held_out) = HeldOut::read()? else { return Ok(HeldOut::missing()) };
     keeps_its_bounds(&board.image(), &held_out.checkpoint, &held_out.text).map(Outcome::Passed)
 }
 
-/// An int4 image, distilled on the first of the stories that the model was trained on.
+/// Checks an int4 image, distilled on the first of the stories that the model was trained on.
 pub fn int4(board: &Board) -> Result<Outcome> {
     let Some(held_out) = HeldOut::read()? else { return Ok(HeldOut::missing()) };
     let image = root().join("target/stories-q4.tbf");
@@ -60,7 +60,7 @@ pub fn int4(board: &Board) -> Result<Outcome> {
     Ok(Outcome::Passed(format!("{:.1} % of the int8 bytes: {kept}", 100.0 * part)))
 }
 
-/// Holds an image to the bounds of its integers, over the beginning of the stories that the model never saw.
+/// Compares an image with its accuracy bounds, over the beginning of the held-out stories.
 fn keeps_its_bounds(file: &Path, checkpoint: &Checkpoint, text: &str) -> Result<String> {
     let words = thumbformer_cli::read_image(file)?;
     let model = thumbformer_cli::model(&words, file)?;
