@@ -1,21 +1,21 @@
-//! Which backend a build gets: one pure function of what the build script sees.
+//! Choice of the backend: one pure function of the build script's inputs.
 //!
 //! `CARGO_CFG_TARGET_FEATURE` is deliberately not read: stable compilers never list `dsp` or `mve` there for thumb
 //! targets, nightly and bootstrapped ones do, so a choice made from it would differ between a user's machine and CI.
 
-/// What the build script knows about the build.
+/// Inputs of the choice: facts about the build.
 pub struct Build<'a> {
     /// The target triple (`TARGET`).
     pub target: &'a str,
     /// The flags given to the compiler, one per item (`CARGO_ENCODED_RUSTFLAGS`, split at 0x1f).
     pub rustflags: &'a [&'a str],
-    /// Whether the feature `portable-simd` is on: there is a backend `simd`.
+    /// True if the feature `portable-simd` is on: the backend `simd` exists.
     pub portable_simd: bool,
     /// The environment variable `THUMBFORMER_BACKEND`, which tests use to force a backend.
     pub forced: Option<&'a str>,
 }
 
-/// The backend's name, and a warning for the user where there is something to mend.
+/// Name of the backend, and a warning where the user should change something.
 pub fn backend(build: &Build) -> Result<(&'static str, Option<&'static str>), String> {
     let has_dsp = has_dsp(build);
     match build.forced {
@@ -70,9 +70,9 @@ pub fn backend(build: &Build) -> Result<(&'static str, Option<&'static str>), St
     }
 }
 
-/// Whether floats are computed in hardware; without it kernels convert by shifting bits, to the same result.
+/// True if the hardware computes floats; without it kernels convert by shifting bits, with the same result.
 ///
-/// Of architectures that come without an FPU the triple says whether there is one; where it does not, the shifts are never slow.
+/// For architectures that may lack an FPU the triple tells; where it does not, the shifts are never slow.
 pub fn has_fpu(target: &str) -> bool {
     let (architecture, rest) = target.split_once('-').unwrap_or((target, ""));
     let is = |names: &[&str]| names.iter().any(|name| architecture.starts_with(name));
@@ -91,7 +91,7 @@ pub fn has_fpu(target: &str) -> bool {
     }
 }
 
-/// Whether a compiler takes unstable features in the crate of this name: `rustc --version` and `RUSTC_BOOTSTRAP` say so.
+/// True if a compiler accepts unstable features in the crate with this name, by `rustc --version` and `RUSTC_BOOTSTRAP`.
 pub fn takes_unstable(version: &str, bootstrap: Option<&str>, name: &str) -> bool {
     match bootstrap {
         Some("-1") => false,
@@ -101,7 +101,7 @@ pub fn takes_unstable(version: &str, bootstrap: Option<&str>, name: &str) -> boo
     }
 }
 
-/// The sentence with which a build ends that its features do not fit.
+/// Error message of a build whose features do not match its target.
 pub fn refusal(target: &str, std: bool, portable_simd: bool, takes_unstable: bool) -> Option<&'static str> {
     // By convention: `thumbv7em-none-eabihf`, `riscv32imc-unknown-none-elf`; this is where `target_os` is `none`.
     if std && target.split('-').skip(1).any(|part| part == "none") {
@@ -116,17 +116,17 @@ pub fn refusal(target: &str, std: bool, portable_simd: bool, takes_unstable: boo
     }
 }
 
-/// Whether the core multiplies 32 by 32 to 64 bits (`SMULL`): all but ARMv6-M and ARMv8-M Baseline.
+/// True if the core multiplies 32 by 32 to 64 bits (`SMULL`): all but ARMv6-M and ARMv8-M Baseline.
 pub fn has_long_multiply(target: &str) -> bool {
     !target.starts_with("thumbv6m") && !target.starts_with("thumbv8m.base")
 }
 
-/// Whether the core has no SIMD at all, which `nosimd` is made for: M0, M0+, M3, M23.
+/// True if the core has no SIMD at all, as those of `nosimd`: M0, M0+, M3, M23.
 pub fn has_no_simd(target: &str) -> bool {
     ["thumbv6m", "thumbv7m-", "thumbv8m.base"].iter().any(|family| target.starts_with(family))
 }
 
-/// Whether the assembler accepts the DSP extension (`smlad`) in this build.
+/// True if the assembler accepts the DSP extension (`smlad`) in this build.
 fn has_dsp(build: &Build) -> bool {
     if build.target.starts_with("thumbv7em") {
         return true;
@@ -137,14 +137,14 @@ fn has_dsp(build: &Build) -> bool {
         && (mentions(build, "+dsp") || cpus.iter().any(|cpu| has_cpu(build, cpu)))
 }
 
-/// Whether the assembler accepts Helium (the M-profile vector extension) in this build.
+/// True if the assembler accepts Helium (the M-profile vector extension) in this build.
 pub fn has_helium(build: &Build) -> bool {
     let cpus = ["cortex-m52", "cortex-m55", "cortex-m85"];
     let without = mentions(build, "nomve") || mentions(build, "-mve");
     build.target.starts_with("thumbv8m.main") && !without && cpus.iter().any(|cpu| has_cpu(build, cpu))
 }
 
-/// Whether the user says that the core lacks the extension.
+/// True if the user's flags turn the extension off.
 fn without_dsp(build: &Build) -> bool {
     mentions(build, "nodsp") || mentions(build, "-dsp")
 }
@@ -153,7 +153,7 @@ fn has_cpu(build: &Build, cpu: &str) -> bool {
     build.rustflags.iter().any(|flag| flag.split('=').next_back().is_some_and(|value| value.trim() == cpu))
 }
 
-/// Whether a `target-feature` or `target-cpu` flag contains this item.
+/// True if a `target-feature` or `target-cpu` flag contains `item`.
 fn mentions(build: &Build, item: &str) -> bool {
     let target_flags = build.rustflags.iter().filter(|flag| flag.contains("target-"));
     target_flags.flat_map(|flag| flag.split(['=', ',', '+'])).any(|part| {

@@ -43,7 +43,7 @@ fn main() {
     }
 }
 
-/// Whether the compiler of this build takes unstable features.
+/// True if the compiler of this build accepts unstable features.
 fn takes_unstable() -> bool {
     let rustc = var_os("RUSTC").unwrap_or("rustc".into());
     let version = std::process::Command::new(rustc).arg("--version").output();

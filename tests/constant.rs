@@ -1,4 +1,4 @@
-//! What the compiler makes of constants is what the host's writer makes of them, and what does not fit stops the build.
+//! Images that the compiler makes of constants equal those of the host's writer; weights that do not fit stop the build.
 
 mod common;
 #[path = "../examples/block/block.rs"]

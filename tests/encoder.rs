@@ -140,7 +140,7 @@ fn a_state_shorter_than_the_window_is_full_at_its_own_length() {
     assert_eq!(session.push(&frames(1, 1)).expect_err("full"), Error::CacheFull { max_seq: WINDOW - 1 });
 }
 
-/// What left the window is forgotten, and with it the precision that a large value cost.
+/// A value that has left the window is forgotten, and with it the loss of precision that a large one caused.
 #[test]
 fn a_knock_on_the_sensor_is_forgotten_when_it_has_left_the_window() {
     let words = encoder(Encoder::Stream, 1);

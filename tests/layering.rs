@@ -40,7 +40,7 @@ fn code(source: &Source) -> impl Iterator<Item = (usize, &str)> {
         .filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
-/// Where any of these words stands in the code of these files.
+/// Places of any of these words in the code of these files.
 fn places(files: &[Source], within: impl Fn(&str) -> bool, words: &[&str]) -> Vec<String> {
     let mut places = Vec::new();
     for source in files.iter().filter(|source| within(&source.path)) {

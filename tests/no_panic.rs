@@ -94,7 +94,7 @@ fn any_frames() -> impl Strategy<Value = Vec<f32>> {
     ]
 }
 
-/// What attention adds is so large that the next norm cannot square it.
+/// Attention adds a value so large that the next norm cannot square it.
 #[test]
 fn a_stream_beyond_the_floats_is_an_error_and_no_logits_of_zero() {
     let shape = &SHAPES[3];

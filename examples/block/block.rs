@@ -50,7 +50,7 @@ thumbformer::constant_model!(
     ram <= 1024
 );
 
-/// What goes in.
+/// Input of the block.
 pub const X: [f32; 3 * 4] = [1.0, 0.0, -1.0, 0.5, 0.9, 0.1, -1.0, 0.4, -2.0, 1.0, 0.0, 0.0];
 
 /// Sends `x`, `[3, 4]`, through the block, in place.

@@ -31,7 +31,7 @@ impl Random {
     }
 }
 
-/// What makes models differ.
+/// Dimensions and options in which the test models differ.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     pub d_model: usize,

@@ -1,4 +1,4 @@
-//! Whether all contenders compute the same model: nothing is timed before.
+//! Agreement check: all contenders compute the same model, before anything is timed.
 //!
 //! ```text
 //! prompt ─► plain float, greedy ─► tokens ─┬─► float contenders, f64 reference ─► largest difference of a logit < 1e-3
@@ -21,7 +21,7 @@ const LEAST_AGREEMENT: f64 = 0.97;
 
 /// Tokens and the logits that plain float gave after each.
 pub struct Expected {
-    /// What every contender is fed.
+    /// Input tokens of every contender.
     pub tokens: Vec<u16>,
     /// `[tokens][vocab]`
     logits: Vec<Vec<f32>>,

@@ -1,4 +1,4 @@
-//! What is measured: something that takes tokens one by one and has logits after each.
+//! The interface of a contender: takes tokens one by one and has logits after each.
 
 use anyhow::Result;
 use thumbformer::Session;
@@ -18,10 +18,10 @@ pub trait Decoder {
     fn decode(&mut self, token: u16) -> Result<&[f32]>;
 }
 
-/// What an implementation has to have in common with plain float.
+/// The agreement with plain float that an implementation must show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// The same logits, but for the order of additions.
+    /// The same logits, up to the order of additions.
     Float,
     /// The same largest logit, nearly always.
     Quantized,
@@ -29,13 +29,13 @@ pub enum Kind {
 
 /// An implementation and its names.
 pub struct Contender<'a> {
-    /// Whose it is.
+    /// Name of the implementation.
     pub implementation: &'static str,
-    /// Which of its ways to compute.
+    /// Its backend.
     pub backend: &'static str,
-    /// What it is checked by.
+    /// Agreement that it is checked for.
     pub kind: Kind,
-    /// It.
+    /// The implementation.
     pub decoder: Box<dyn Decoder + 'a>,
 }
 

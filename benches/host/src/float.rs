@@ -47,13 +47,13 @@ struct Cache {
     values: Vec<f32>,
 }
 
-/// What a token passes through.
+/// Buffers of a token's forward pass.
 struct Buffers {
     /// The residual stream, `[d_model]`.
     x: Vec<f32>,
     /// The stream after a norm, `[d_model]`.
     normed: Vec<f32>,
-    /// What a branch adds to the stream, `[d_model]`.
+    /// Output of a branch, added to the stream, `[d_model]`.
     branch: Vec<f32>,
     /// `[q_width]`
     query: Vec<f32>,

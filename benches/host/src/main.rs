@@ -28,7 +28,7 @@ use thumbformer::Model;
 use thumbformer::state::HostState;
 use thumbformer_checkpoint::Checkpoint;
 
-/// How the text begins that is decoded.
+/// The beginning of the decoded text.
 const PROMPT: &str = "Once upon a time, there was";
 
 /// Ends of the measured ranges of positions; the last one is the context.
@@ -37,7 +37,7 @@ const ENDS: [usize; 2] = [64, 256];
 #[derive(Parser)]
 #[command(about = "thumbformer on the host against plain float and candle; JSON on stdout")]
 struct Arguments {
-    /// How often everyone is measured
+    /// Number of rounds
     #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
 }

@@ -27,7 +27,7 @@ pub struct Row {
     pub implementation: &'static str,
     /// Which of its ways to compute.
     pub backend: &'static str,
-    /// What all of them were compiled by.
+    /// Compiler of all contenders.
     pub compiler: &'static str,
     /// `RUSTFLAGS` of all of them.
     pub flags: &'static str,

@@ -1,4 +1,4 @@
-//! What the two Picos' boot ROMs want to find in flash before they run a program.
+//! Checks of the data that the two Picos' boot ROMs require in flash before they run a program.
 //!
 //! ```text
 //! RP2040: first 256 bytes ──► CRC-32 of 252 of them = the last word?
@@ -10,7 +10,7 @@ use crc::{CRC_32_MPEG_2, Crc};
 /// Length of the RP2040's second-stage boot loader, its checksum included (RP2040 datasheet, 2.8.1.3.1).
 pub const BOOT2: usize = 256;
 
-/// How far the RP2350's ROM looks for an image definition (RP2350 datasheet, 5.1.5.1).
+/// Bytes in which the RP2350's ROM searches for an image definition (RP2350 datasheet, 5.1.5.1).
 pub const SEARCHED: usize = 4096;
 
 /// First and last word of a block (RP2350 datasheet, 5.1.5.1).
@@ -29,7 +29,7 @@ pub fn check_boot2(bytes: &[u8]) -> Result<(), String> {
     if stored == computed { Ok(()) } else { Err(format!("CRC-32 {stored:#010x}, its bytes have {computed:#010x}")) }
 }
 
-/// Looks for the definition of an image that an RP2350 runs on its Arm cores, in the beginning of its flash.
+/// Finds the definition of an image that an RP2350 runs on its Arm cores, at the beginning of its flash.
 ///
 /// # Errors
 /// With what was found.

@@ -1,4 +1,4 @@
-//! A chip's memory and how it boots, from probe-rs' built-in descriptions.
+//! Memory map and boot of a chip, from probe-rs' built-in descriptions.
 //!
 //! ```text
 //! "STM32F411RETx" ──► registry ──► regions of flash and RAM, where the vector table must lie
@@ -8,25 +8,25 @@ use anyhow::{Result, bail};
 use probe_rs::config::{MemoryRegion, Registry, RegistryError};
 use std::ops::Range;
 
-/// What a region is made of.
+/// Kind of memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Keeps its contents without power.
+    /// Memory that keeps its contents without power.
     Flash,
-    /// Does not.
+    /// Memory that does not.
     Ram,
 }
 
 /// A part of the address space.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Region {
-    /// What it is made of.
+    /// Kind of memory.
     pub kind: Kind,
-    /// Its addresses.
+    /// Addresses of the region.
     pub range: Range<u64>,
 }
 
-/// How a chip comes from reset to the program.
+/// Boot of a chip, from reset to the program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Boot {
     /// The core reads the vector table at this address.
@@ -42,11 +42,11 @@ pub enum Boot {
 /// A chip.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Chip {
-    /// Its name, as probe-rs spells it.
+    /// Name of the chip, as probe-rs spells it.
     pub name: String,
-    /// Where programs and data may lie; regions of a kind that touch are one.
+    /// Regions for programs and data; adjacent regions of a kind are merged.
     pub regions: Vec<Region>,
-    /// How it boots.
+    /// Boot of the chip.
     pub boot: Boot,
 }
 
@@ -54,7 +54,7 @@ impl Chip {
     /// Finds a chip.
     ///
     /// # Errors
-    /// When probe-rs does not know the name, or only the beginning of several: lists near ones. When it is no Cortex-M.
+    /// When probe-rs does not know the name, or only the beginning of several; lists similar names. When it is not a Cortex-M.
     pub fn find(name: &str) -> Result<Chip> {
         let registry = Registry::from_builtin_families();
         let target = match registry.get_target_by_name(name) {
@@ -80,7 +80,7 @@ impl Chip {
         self.regions.iter().find(|region| region.kind == kind && region.range.contains(&address))
     }
 
-    /// Whether a range of addresses lies in one region of a kind.
+    /// True if a range of addresses lies in one region of a kind.
     pub fn holds(&self, kind: Kind, range: &Range<u64>) -> bool {
         self.region(kind, range.start).is_some_and(|region| range.end <= region.range.end)
     }
@@ -92,7 +92,7 @@ impl Chip {
         if texts.is_empty() { "none".into() } else { texts.join(" or ") }
     }
 
-    /// What it writes its programs to.
+    /// Kind of memory that programs are written to.
     pub fn program_kind(&self) -> Kind {
         if self.boot == Boot::Loaded { Kind::Ram } else { Kind::Flash }
     }
@@ -107,7 +107,7 @@ fn region(region: &MemoryRegion) -> Option<Region> {
     match region {
         MemoryRegion::Nvm(nvm) if nvm.is_executable() => Some(Region { kind: Kind::Flash, range: nvm.range.clone() }),
         MemoryRegion::Ram(ram) => Some(Region { kind: Kind::Ram, range: ram.range.clone() }),
-        // What is written once, and what is neither.
+        // One-time programmable memory, and regions of neither kind.
         _ => None,
     }
 }
@@ -124,7 +124,7 @@ fn secure_aliases(regions: &[Region]) -> Vec<Region> {
     ram.map(|Region { kind, range }| Region { kind: *kind, range: range.start + SECURE..range.end + SECURE }).collect()
 }
 
-/// Neighbours of a kind as one: a program may lie across two banks.
+/// Merges adjacent regions of a kind, as a program may lie across two banks.
 fn merged(mut regions: Vec<Region>) -> Vec<Region> {
     regions.sort_by_key(|region| (region.kind == Kind::Ram, region.range.start));
     let mut merged: Vec<Region> = Vec::new();
@@ -153,7 +153,7 @@ fn boot(name: &str, regions: &[MemoryRegion]) -> Boot {
     }
 }
 
-/// The names that are most like one, best first.
+/// Names most similar to `name`, best first.
 fn near(registry: &Registry, name: &str) -> Vec<String> {
     const SHOWN: usize = 5;
     let wanted = name.to_lowercase();

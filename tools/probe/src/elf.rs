@@ -1,4 +1,4 @@
-//! What a firmware file puts where.
+//! Contents of a firmware file, with their addresses.
 //!
 //! ```text
 //! ELF ──► sections: where they run, where they are loaded, how long; bytes by load address; symbols
@@ -11,31 +11,31 @@ use object::{Endianness, Object, ObjectSection, ObjectSymbol};
 use std::ops::Range;
 use std::path::Path;
 
-/// A section that takes room on the chip.
+/// A section that takes memory of the chip.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Section {
-    /// Its name.
+    /// Name of the section.
     pub name: String,
-    /// Where the program uses it.
+    /// Addresses at which the program uses it.
     pub runs: Range<u64>,
-    /// Where its bytes are written, by the physical address of its segment; `None` when it has none, as `.bss`.
+    /// Addresses that its bytes are written to, by the physical address of its segment; `None` when it has no bytes, as `.bss`.
     pub loads: Option<Range<u64>>,
-    /// Whether it holds code.
+    /// True if it holds code.
     pub executable: bool,
-    /// Whether the program writes to it.
+    /// True if the program writes to it.
     pub writable: bool,
 }
 
 /// Bytes for the chip.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Segment {
-    /// Where they are written.
+    /// Address that they are written to.
     pub address: u64,
-    /// Where the program uses them.
+    /// Address at which the program uses them.
     pub runs_at: u64,
-    /// What is written.
+    /// The bytes.
     pub bytes: Vec<u8>,
-    /// Whether they hold code.
+    /// True if they hold code.
     pub executable: bool,
 }
 
@@ -44,9 +44,9 @@ pub struct Segment {
 pub struct Program {
     /// The file's name, for messages.
     pub file: String,
-    /// Those that take room on the chip, by address.
+    /// Sections that take memory of the chip, by address.
     pub sections: Vec<Section>,
-    /// What is written to it.
+    /// Bytes that are written to the chip.
     pub segments: Vec<Segment>,
     /// Named addresses.
     symbols: Vec<(String, u64)>,
@@ -56,7 +56,7 @@ impl Program {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it cannot be read, or is no 32-bit Arm ELF with something to load.
+    /// When it cannot be read, or is not a 32-bit Arm ELF with something to load.
     pub fn open(path: &Path) -> Result<Program> {
         let file = path.display().to_string();
         let bytes = std::fs::read(path).with_context(|| format!("{file}: cannot be read; build the firmware first"))?;
@@ -66,7 +66,7 @@ impl Program {
     /// Reads the bytes of a file.
     ///
     /// # Errors
-    /// When they are no 32-bit Arm ELF with something to load.
+    /// When they are not a 32-bit Arm ELF with something to load.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Program> {
         let expected = || format!("{file}: no firmware: expected a 32-bit Arm ELF, the file that cargo links");
         let elf = Elf::parse(bytes).with_context(expected)?;
@@ -148,7 +148,7 @@ fn sections(elf: &Elf<'_>, segments: &[Segment]) -> Result<Vec<Section>> {
     Ok(sections)
 }
 
-/// Where a segment loads what runs at these addresses.
+/// Load addresses of the part of a segment that runs at these addresses.
 fn load_range(segment: &Segment, runs: &Range<u64>) -> Option<Range<u64>> {
     let offset = runs.start.checked_sub(segment.runs_at)?;
     let inside = runs.end - segment.runs_at <= segment.bytes.len() as u64;

@@ -20,8 +20,8 @@ use std::process::{Command, ExitStatus};
 /// Flashes a program that was checked, and runs it until it ends or Ctrl-C.
 ///
 /// # Errors
-/// When a rule is violated, no probe can be used, `probe-rs` is not installed, or the chip is locked, another one or silent;
-/// then nothing was written.
+/// When a rule is violated, no probe can be used, `probe-rs` is not installed, or the chip is locked, not the expected one or
+/// silent; nothing was written then.
 pub fn flash(chip: &Chip, report: &Report, elf: &Path, wanted: Option<&str>) -> Result<ExitStatus> {
     ensure!(report.violations.is_empty(), "{report}\nnothing was written");
     let probes = attached();
@@ -31,10 +31,10 @@ pub fn flash(chip: &Chip, report: &Report, elf: &Path, wanted: Option<&str>) -> 
     run(&runner, chip, probe, elf)
 }
 
-/// Finds `probe-rs` in a list of folders as `PATH` has it.
+/// Finds `probe-rs` in a list of folders in the form of `PATH`.
 ///
 /// # Errors
-/// When it is in none.
+/// When none of them has it.
 pub fn runner(path: &std::ffi::OsStr) -> Result<PathBuf> {
     let name = format!("probe-rs{}", std::env::consts::EXE_SUFFIX);
     let mut candidates = std::env::split_paths(path).map(|folder| folder.join(&name));
@@ -43,7 +43,7 @@ pub fn runner(path: &std::ffi::OsStr) -> Result<PathBuf> {
     )
 }
 
-/// Attaches without halting or unlocking, and reads what tells chips apart.
+/// Attaches without halting or unlocking, and reads the registers that identify the chip.
 fn attach(chip: &Chip, probe: &Probe) -> Result<Attached> {
     let selector: DebugProbeSelector = probe.selector.parse()?;
     let open = Lister::new().open(selector).with_context(|| format!("probe {}: cannot be opened", probe.selector))?;

@@ -1,4 +1,4 @@
-//! `thumbformer-probe`: firmware against real chips.
+//! The program `thumbformer-probe`: checks firmware against real chips, and flashes it.
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
@@ -19,34 +19,34 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Checks firmware against a chip's memory map and boot, and prints its sizes
+    /// Check firmware against a chip's memory map and boot, and print its sizes
     Check {
         #[command(flatten)]
         target: Target,
-        /// One object a line
+        /// Print one JSON object per line
         #[arg(long)]
         json: bool,
         /// The firmware
         #[arg(required = true)]
         elfs: Vec<PathBuf>,
     },
-    /// Lists the probes that are attached
+    /// List the attached probes
     Probes,
-    /// Checks firmware, then flashes and runs it by `probe-rs run`
+    /// Check firmware, then flash and run it by `probe-rs run`
     Flash {
         #[command(flatten)]
         target: Target,
-        /// Which probe: vendor:product:serial, or its serial number
+        /// Probe: vendor:product:serial, or its serial number
         #[arg(long)]
         probe: Option<String>,
         /// The firmware
         elf: PathBuf,
     },
-    /// Checks firmware for a Pico and writes it as UF2
+    /// Check firmware for a Pico and write it as UF2
     Uf2 {
         #[command(flatten)]
         target: Target,
-        /// The file to write
+        /// File to write
         #[arg(short, long)]
         output: PathBuf,
         /// The firmware
@@ -56,10 +56,10 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Target {
-    /// The chip, as probe-rs spells it
+    /// Chip, as probe-rs spells it
     #[arg(long)]
     chip: String,
-    /// The least room for the stack, in bytes
+    /// Minimum room for the stack, in bytes
     #[arg(long, default_value_t = 1)]
     stack: u64,
 }

@@ -1,7 +1,7 @@
-//! Which probe to use.
+//! Choice of the debug probe.
 //!
 //! ```text
-//! attached probes, `--probe` ──► the one, or why there is none and what to do
+//! attached probes, `--probe` ──► one probe, or the reason that there is none, with the next step
 //! ```
 
 use probe_rs::probe::DebugProbeSelector;
@@ -12,11 +12,11 @@ use std::fmt;
 /// An attached debug probe.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Probe {
-    /// What it calls itself.
+    /// Name, as the probe reports it.
     pub name: String,
-    /// What `--probe` takes: `vendor:product:serial`.
+    /// Selector for `--probe`: `vendor:product:serial`.
     pub selector: String,
-    /// Whether this user may open it.
+    /// True if this user may open it.
     pub accessible: bool,
 }
 
@@ -39,24 +39,24 @@ pub fn attached() -> Vec<Probe> {
         .collect()
 }
 
-/// Why no probe can be used.
+/// The reason that no probe can be used.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NoProbe {
-    /// None is attached; whether the chip takes UF2, too.
+    /// No probe is attached.
     None {
-        /// Whether the chip is a Pico's.
+        /// True if the chip is a Pico's, which takes UF2 as well.
         uf2: bool,
     },
-    /// Several are, and which one is not said.
+    /// Several probes are attached, and none is named.
     Several(Vec<Probe>),
-    /// The one that was asked for is not.
+    /// The named probe is not attached.
     Other {
-        /// What was asked for.
+        /// The given name.
         wanted: String,
-        /// Those that are attached.
+        /// The attached probes.
         attached: Vec<Probe>,
     },
-    /// The system does not let this user open it.
+    /// The system does not let this user open the probe.
     Denied(Probe),
 }
 
@@ -97,7 +97,7 @@ impl std::error::Error for NoProbe {}
 /// Chooses the probe: the only one, or the one whose selector or serial number is `wanted`.
 ///
 /// # Errors
-/// When that is none or more than one, or it cannot be opened.
+/// When none or more than one matches, or it cannot be opened.
 pub fn choose<'p>(probes: &'p [Probe], wanted: Option<&str>, uf2: bool) -> Result<&'p Probe, NoProbe> {
     let matching: Vec<&Probe> = probes.iter().filter(|probe| wanted.is_none_or(|wanted| is(probe, wanted))).collect();
     match (matching.as_slice(), wanted) {
@@ -109,7 +109,7 @@ pub fn choose<'p>(probes: &'p [Probe], wanted: Option<&str>, uf2: bool) -> Resul
     }
 }
 
-/// Whether a probe is meant: by `vendor:product:serial`, by `vendor:product`, or by its serial number alone.
+/// True if `wanted` names a probe: by `vendor:product:serial`, by `vendor:product`, or by its serial number alone.
 fn is(probe: &Probe, wanted: &str) -> bool {
     let (selector, wanted) = (probe.selector.to_lowercase(), wanted.to_lowercase());
     let rest = selector.strip_prefix(&wanted);

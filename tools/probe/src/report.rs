@@ -1,17 +1,17 @@
-//! What a check found, as text for people and as JSON for `cargo xtask`.
+//! Report of a check, as text for people and as JSON for `cargo xtask`.
 
 use serde::Serialize;
 use std::fmt;
 
-/// What a program may violate.
+/// A rule for programs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
-    /// What is written to the chip lies in its flash.
+    /// Bytes that are written to the chip lie in its flash.
     Load,
-    /// What the program changes lies in RAM.
+    /// Memory that the program changes lies in RAM.
     Ram,
-    /// The vector table stands where the chip reads it.
+    /// The vector table is at the address where the chip reads it.
     VectorTable,
     /// An RP2040 has its second-stage boot loader.
     Boot2,
@@ -25,20 +25,20 @@ pub enum Rule {
     StackRoom,
 }
 
-/// A rule that does not hold.
+/// A violation of a rule.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Violation {
-    /// Which one.
+    /// The violated rule.
     pub rule: Rule,
-    /// The section at fault, where it has a name.
+    /// The section at fault, if it has a name.
     pub section: Option<String>,
-    /// Its address.
+    /// Address of the violation.
     pub address: u64,
-    /// What is.
+    /// The value found.
     pub found: String,
-    /// What should be.
+    /// The expected value.
     pub expected: String,
-    /// What to do.
+    /// Next step.
     pub next: String,
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What a program takes on a chip, and what does not hold.
+/// Memory that a program takes on a chip, and its violations.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Report {
     /// The ELF.
@@ -62,9 +62,9 @@ pub struct Report {
     pub flash: u64,
     /// Bytes of RAM that variables take.
     pub static_ram: u64,
-    /// Bytes that the stack can grow to; `None` when it cannot be said.
+    /// Bytes that the stack can grow to; `None` when unknown.
     pub stack: Option<u64>,
-    /// What does not hold.
+    /// Violated rules.
     pub violations: Vec<Violation>,
 }
 

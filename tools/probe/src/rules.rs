@@ -1,7 +1,7 @@
-//! What must hold for a program before a chip can run it.
+//! Rules that a program must keep before a chip can run it.
 //!
 //! ```text
-//! Chip, Program ──► where it is loaded, where it runs, how it boots, what the stack has ──► Report
+//! Chip, Program ──► load addresses, run addresses, boot, room for the stack ──► Report
 //! ```
 
 use crate::boot::{BOOT2, check_boot2, check_image_definition};
@@ -10,7 +10,7 @@ use crate::elf::{Program, Section};
 use crate::report::{Report, Rule, Violation};
 use std::ops::Range;
 
-/// Checks a program against a chip; `stack` is the least room that its stack must have, in bytes.
+/// Checks a program against a chip; `stack` is the minimum room for its stack, in bytes.
 pub fn check(chip: &Chip, program: &Program, stack: u64) -> Report {
     let mut violations = loads(chip, program);
     violations.extend(runs(chip, program));
@@ -40,15 +40,15 @@ pub fn check(chip: &Chip, program: &Program, stack: u64) -> Report {
 
 /// The first two words of a vector table.
 struct Vectors {
-    /// Where they stand.
+    /// Address of the table.
     address: u64,
-    /// The section that they are in.
+    /// Section that contains the table.
     section: String,
     stack_pointer: u64,
     reset: u64,
 }
 
-/// Everything that is written to the chip lies where it can keep it.
+/// Checks that all bytes written to the chip lie in memory that keeps them.
 fn loads(chip: &Chip, program: &Program) -> Vec<Violation> {
     let kind = chip.program_kind();
     let outside = |range: &Range<u64>| !chip.holds(kind, range);
@@ -73,14 +73,14 @@ fn loads(chip: &Chip, program: &Program) -> Vec<Violation> {
             .filter(|(_, loads)| outside(loads))
             .map(|(section, loads)| violation(Some(&section.name), loads))
             .collect();
-        // What no section accounts for, as headers in a segment that is linked without `--nmagic`.
+        // Bytes outside of every section, for example headers in a segment that is linked without `--nmagic`.
         let unnamed = named.is_empty().then(|| violation(None, &range));
         violations.extend(named.into_iter().chain(unnamed));
     }
     violations
 }
 
-/// What the program changes, or what is copied before it runs, lies in RAM.
+/// Checks that memory which the program changes, or which is copied before it runs, lies in RAM.
 fn runs(chip: &Chip, program: &Program) -> Vec<Violation> {
     let moved = |section: &Section| section.loads.as_ref().is_none_or(|loads| *loads != section.runs);
     let stray = program
@@ -99,7 +99,7 @@ fn runs(chip: &Chip, program: &Program) -> Vec<Violation> {
         .collect()
 }
 
-/// What the chip's ROM looks for beside the vector table.
+/// Checks the data that the chip's ROM requires beside the vector table.
 fn definition(chip: &Chip, program: &Program) -> Option<Violation> {
     let violation = |rule, address, found, expected: &str, next: &str| Violation {
         rule,
@@ -132,7 +132,7 @@ fn definition(chip: &Chip, program: &Program) -> Option<Violation> {
     }
 }
 
-/// The bytes from an address on, gaps between segments as they are after erasing.
+/// Bytes from an address on; gaps between segments have the value of erased flash.
 fn image(program: &Program, address: u64) -> Vec<u8> {
     let mut image = vec![0xff; crate::boot::SEARCHED];
     for (offset, byte) in image.iter_mut().enumerate() {
@@ -142,7 +142,7 @@ fn image(program: &Program, address: u64) -> Vec<u8> {
     image
 }
 
-/// The vector table where the chip reads it.
+/// Checks that the vector table is at the address where the chip reads it.
 fn vectors(chip: &Chip, program: &Program) -> Result<Vectors, Violation> {
     let linked = program.sections.iter().find(|section| section.name == ".vector_table");
     let linked = linked.map(|section| section.runs.start).or_else(|| program.symbol("__vector_table"));
@@ -172,7 +172,7 @@ fn vectors(chip: &Chip, program: &Program) -> Result<Vectors, Violation> {
 
 fn stack_pointer(chip: &Chip, vectors: &Vectors) -> Option<Violation> {
     let pointer = vectors.stack_pointer;
-    // The stack grows down from it: the first byte that is used stands before it.
+    // The stack grows down from the pointer: the first byte that is used is before it.
     let inside = pointer > 0 && chip.region(Kind::Ram, pointer - 1).is_some();
     (!pointer.is_multiple_of(8) || !inside).then(|| Violation {
         rule: Rule::StackPointer,
@@ -197,8 +197,8 @@ fn reset_handler(program: &Program, vectors: &Vectors) -> Option<Violation> {
     })
 }
 
-/// What lies between the start of the stack and what it would overwrite, or the end of RAM where it lies below all else, as
-/// flip-link arranges it. `None` when the stack pointer is outside RAM.
+/// Bytes between the start of the stack and the section that it would overwrite, or the end of RAM where the stack lies below
+/// all sections, as flip-link arranges it. `None` when the stack pointer is outside RAM.
 fn stack_room(chip: &Chip, program: &Program, pointer: u64) -> Result<Option<u64>, Violation> {
     let Some(region) = pointer.checked_sub(1).and_then(|last| chip.region(Kind::Ram, last)) else { return Ok(None) };
     let below: Vec<&Section> = in_ram(chip, program)
@@ -230,7 +230,7 @@ fn small_stack(vectors: &Vectors, found: u64, expected: u64) -> Violation {
     }
 }
 
-/// What takes room in RAM.
+/// Sections in RAM.
 fn in_ram<'p>(chip: &'p Chip, program: &'p Program) -> impl Iterator<Item = &'p Section> {
     program.sections.iter().filter(|section| chip.region(Kind::Ram, section.runs.start).is_some())
 }

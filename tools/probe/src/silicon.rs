@@ -1,17 +1,17 @@
-//! Which registers tell a chip from others, and whether it is locked; read through the probe, without halting the chip.
+//! Registers that identify a chip and show whether it is locked; read through the probe, without halting the chip.
 //!
 //! ```text
-//! attached: refused, or the two registers' values ──► may it be flashed? if not, why and what to do
+//! attached: refused, or the two registers' values ──► flash the chip, or refuse with the reason and the next step
 //! ```
 //! No chip was at hand when this was written: addresses and values are the manuals'.
 
 use crate::chip::Chip;
 use std::fmt;
 
-/// Bits of a register that must have a value.
+/// Bits of a register with their expected value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Field {
-    /// The register's address.
+    /// Address of the register.
     pub address: u64,
     mask: u32,
     expected: u32,
@@ -23,7 +23,7 @@ impl Field {
     }
 }
 
-/// What identifies a chip; `None` where no register is known.
+/// Register that identifies a chip; `None` where none is known.
 pub fn identity(chip: &Chip) -> Option<Field> {
     const TABLE: [(&str, Field); 6] = [
         // DBGMCU_IDCODE.DEV_ID (RM0383, RM0090; the F405, F407, F415 and F417 share theirs), DBGMCU_IDC.DEV_ID (RM0433).
@@ -39,7 +39,7 @@ pub fn identity(chip: &Chip) -> Option<Field> {
     of(chip, &TABLE)
 }
 
-/// What shows that a chip's flash may be read and written; `None` where no register is known.
+/// Register that shows that a chip's flash may be read and written; `None` where none is known.
 pub fn unlocked(chip: &Chip) -> Option<Field> {
     const TABLE: [(&str, Field); 2] = [
         // FLASH_OPTCR.RDP (RM0383, RM0090), FLASH_OPTSR_CUR.RDP (RM0433): 0xaa is level 0, no protection.
@@ -53,46 +53,46 @@ fn of(chip: &Chip, table: &[(&str, Field)]) -> Option<Field> {
     table.iter().find(|(prefix, _)| chip.name.starts_with(prefix)).map(|&(_, field)| field)
 }
 
-/// What came of attaching to a chip.
+/// Result of attaching to a chip.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Attached {
-    /// It asks for a permission that would erase it.
+    /// The chip is locked: it asks for a permission that would erase it.
     Locked,
-    /// It could not be done.
+    /// Attaching failed.
     Failed(String),
-    /// Values of the registers that are known for it, where they could be read.
+    /// The chip is open: values of its known registers, where they could be read.
     Open {
-        /// Of [`identity`].
+        /// Value of [`identity`].
         identity: Option<u32>,
-        /// Of [`unlocked`].
+        /// Value of [`unlocked`].
         protection: Option<u32>,
     },
 }
 
-/// Why a chip is not flashed.
+/// The reason that a chip is not flashed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refusal {
-    /// It is locked.
+    /// The chip is locked.
     Locked {
         /// Its name.
         chip: String,
     },
-    /// It is another one.
+    /// The chip is not the expected one.
     OtherChip {
-        /// What was expected.
+        /// The expected chip.
         chip: String,
-        /// Where its identity was read.
+        /// Address of the identity.
         address: u64,
-        /// What was read.
+        /// The value found.
         found: u32,
-        /// What it should be, in its bits.
+        /// The expected value of its bits.
         expected: u32,
     },
-    /// It does not answer.
+    /// The chip does not answer.
     NoAnswer {
         /// Its name.
         chip: String,
-        /// What probe-rs says.
+        /// Error of probe-rs.
         reason: String,
     },
 }
@@ -123,7 +123,7 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// How a locked chip is unlocked, which nobody but its owner should do: it erases all that is stored on it.
+/// Steps to unlock a locked chip. Only its owner should do that: it erases everything on the chip.
 fn unlock(chip: &str) -> String {
     let erases = "which ERASES it";
     if chip.starts_with("STM32") {
@@ -135,10 +135,10 @@ fn unlock(chip: &str) -> String {
     }
 }
 
-/// Whether a chip may be flashed.
+/// Decides if a chip may be flashed.
 ///
 /// # Errors
-/// When it is locked, is another one or did not answer.
+/// When it is locked, is not the expected one, or does not answer.
 pub fn judge(chip: &Chip, attached: &Attached) -> Result<(), Refusal> {
     let name = || chip.name.clone();
     let (value, protection) = match attached {

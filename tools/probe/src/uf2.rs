@@ -17,13 +17,13 @@ pub const BLOCK: usize = 512;
 
 const MAGIC: [u32; 2] = [0x0a32_4655, 0x9e5d_5157];
 const MAGIC_END: u32 = 0x0ab1_6f30;
-/// The block says which family it is for.
+/// Flag of a block that names its family.
 const FAMILY_PRESENT: u32 = 0x2000;
 
 /// The family of a chip (RP2350 datasheet, 5.5.3).
 ///
 /// # Errors
-/// When it is no Pico's.
+/// When the chip is not a Pico's.
 pub fn family(chip: &Chip) -> Result<u32> {
     match chip.boot {
         Boot::Boot2(_) => Ok(0xe48b_ff56),
@@ -35,10 +35,10 @@ pub fn family(chip: &Chip) -> Result<u32> {
     }
 }
 
-/// A program as UF2; pages that it fills partly are filled up with zeros.
+/// A program as UF2; pages that it fills in part are padded with zeros.
 ///
 /// # Errors
-/// When the chip is no Pico's, or an address has more than 32 bits.
+/// When the chip is not a Pico's, or an address has more than 32 bits.
 pub fn write(chip: &Chip, program: &Program) -> Result<Vec<u8>> {
     let family = family(chip)?;
     let pages = pages(program)?;

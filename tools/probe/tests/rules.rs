@@ -29,7 +29,7 @@ struct Case {
     chip: &'static str,
     spoil: fn(&mut Firmware, Map),
     rule: Rule,
-    /// What the message must name.
+    /// Words that the message must contain.
     names: &'static [&'static str],
 }
 

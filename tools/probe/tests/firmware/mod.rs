@@ -20,14 +20,14 @@ pub struct Part {
     pub flags: SectionFlags,
 }
 
-/// What a linker would put into a file.
+/// Contents of a file, in place of a linker's.
 #[derive(Clone, Debug)]
 pub struct Firmware {
     pub parts: Vec<Part>,
     pub symbols: Vec<(&'static str, u64)>,
 }
 
-/// Where a chip has what the firmware needs.
+/// Addresses of a chip that the firmware needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Map {
     pub chip: &'static str,
@@ -71,7 +71,7 @@ fn boot2() -> Vec<u8> {
     [code, crc.to_le_bytes().to_vec()].concat()
 }
 
-/// What runs on a chip: vector table, code, variables with and without initial values.
+/// Firmware that runs on a chip: vector table, code, variables with and without initial values.
 pub fn sound(map: Map) -> Firmware {
     let boot2_length = if map.chip == "RP2040" { 0x100 } else { 0 };
     let table = map.flash + boot2_length;
@@ -109,7 +109,7 @@ impl Firmware {
         bytes[offset..offset + 4].copy_from_slice(&(value as u32).to_le_bytes());
     }
 
-    /// As a file.
+    /// Links the firmware into a file.
     pub fn link(&self) -> Vec<u8> {
         let mut builder = Builder::new(object::Endianness::Little, false);
         builder.header.e_type = ET_EXEC;
@@ -151,7 +151,7 @@ impl Firmware {
         file
     }
 
-    /// As it is read back.
+    /// The firmware, linked and read back.
     pub fn program(&self) -> Program {
         Program::parse("test.elf", &self.link()).expect("a file that the reader takes")
     }
