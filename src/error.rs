@@ -214,7 +214,7 @@ impl Error {
                 "the image's format version is not supported; convert the checkpoint again with this version's `thumbformer convert`"
             }
             Error::Length { .. } => {
-                "the image's length differs from its header's, it was cut off or has extra bytes; copy it again or convert it again"
+                "the image's length differs from its header's, it was cut off or has extra bytes; copy or convert it again"
             }
             Error::Checksum { .. } => "the image's CRC-32 is wrong, it was damaged; copy it again or convert it again",
             Error::Misaligned => "the image must start at a multiple of 4 bytes; align it",
@@ -240,14 +240,14 @@ impl Error {
             }
             Error::Packing { expected, .. } => expected.remedy(),
             Error::TokenOutOfVocabulary { .. } => "the token is not in the vocabulary; use this image's own tokenizer",
-            Error::WrongInput { .. } => "the function does not match this model's input; call one for that input",
+            Error::WrongInput { .. } => "the function is not for this model's input; call one that is",
             Error::FrameLength { .. } => {
                 "the buffer does not consist of whole frames; pass [seq, n_features], as this model's front end makes them"
             }
             Error::BadFrame { .. } => "a frame holds NaN, infinity or a number beyond 1e30; check the front end",
             Error::EmptySequence => "the sequence is empty; pass at least one token or frame",
             Error::MaskLength { .. } => {
-                "the mask's length differs from the sequence's; pass one entry for each token or frame"
+                "the mask's length differs from the sequence's; pass one entry per token or frame"
             }
             Error::NothingVisible => "the mask hides the whole sequence; leave at least one token or frame visible",
             Error::StreamLength { .. } => "the buffer does not consist of whole tokens; pass [seq, d_model]",
@@ -259,7 +259,7 @@ impl Error {
                 "attention scores are out of range; check the checkpoint with `thumbformer verify`"
             }
             Error::PromptTooLong { .. } => {
-                "the prompt has more symbols than the token buffer holds; shorten it or enlarge the buffer"
+                "the prompt has more symbols than the token buffer; shorten it or enlarge the buffer"
             }
             Error::EmptyPrompt => "the prompt holds no token; pass at least the BOS token",
             Error::NoTokenizer => "the image holds no tokenizer; convert with the tokenizer file beside the checkpoint",
@@ -273,10 +273,10 @@ impl Error {
                 "a setting of the audio front end is out of range or does not match the others; see `LogMelConfig` for its range"
             }
             Error::RecordingTooShort { .. } => {
-                "the recording is shorter than one window of the front end; record at least as many samples as expected"
+                "the recording is shorter than one window of the front end; record longer"
             }
             Error::BadSampling { .. } => {
-                "a sampling parameter is out of range; choose a finite temperature >= 0 and a top_p with 0 < top_p <= 1"
+                "a sampling parameter is out of range; use a finite temperature >= 0 and 0 < top_p <= 1"
             }
         }
     }
