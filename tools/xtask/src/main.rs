@@ -4,7 +4,6 @@
 
 mod bench;
 mod boards;
-mod ceilings;
 mod classify;
 mod codegen;
 mod cores;
@@ -16,6 +15,7 @@ mod firmware;
 mod flash;
 mod host_bench;
 mod lesson;
+mod limits;
 mod on_target;
 mod panics;
 mod parallel;

@@ -136,10 +136,10 @@ fn on_host(program: &str, model: &str) -> Result<u32> {
     })
 }
 
-/// The compiler of the figures below: another one makes programs of other sizes.
+/// Compiler of the figures below; another compiler makes programs of other sizes.
 const COMPILER: &str = "rustc 1.95.0";
 
-/// Core, `opt-level`, program, and the bytes that were reached: code, constants, state, stack. A program may take 1 % more.
+/// Core, `opt-level`, program, and today's bytes of code, constants, state and stack. A program may take 1 % more.
 const LIMITS: [(&str, &str, &str, [u64; 4]); 18] = [
     ("m0plus", "3", "decoder", [65_668, 6_174, 113_172, 3_872]),
     ("m0plus", "3", "stream", [64_496, 6_142, 7_724, 3_704]),
@@ -161,10 +161,10 @@ const LIMITS: [(&str, &str, &str, [u64; 4]); 18] = [
     ("m55", "s", "digits", [38_980, 8_630, 16_720, 3_436]),
 ];
 
-/// Holds the programs to their limits; says that it was skipped where another compiler is in use.
+/// Compares the programs with their limits; skipped under another compiler.
 ///
 /// # Errors
-/// As [`on_core`], and with the first figure that is beyond its limit.
+/// As [`on_core`], and with the first figure above its limit.
 pub fn check() -> Result<Outcome> {
     let compiler = text(rustc().arg("--version")).unwrap_or_default();
     if !compiler.starts_with(&format!("{COMPILER} ")) {

@@ -61,7 +61,7 @@ fn page(model: &Model<'_>, sequence: &Sequence, arguments: &Heads) -> Result<Pag
     let _ = writeln!(
         text,
         "probabilities times values, summed here, are what the engine gathered but for {:.1} % (its cache holds int8)",
-        100.0 * gathered_otherwise(&recording, dims)
+        100.0 * context_error(&recording, dims)
     );
     Ok(Page { text, svg: overview(&recording, sequence.len(), &layers, &heads) })
 }
@@ -90,20 +90,20 @@ fn most(row: &[f32]) -> impl Iterator<Item = (usize, f32)> {
 
 /// Distance of the context computed here, observed probabilities times observed values, from the observed context, as a fraction
 /// of it.
-fn gathered_otherwise(recording: &Recording, dims: &Dims) -> f64 {
+fn context_error(recording: &Recording, dims: &Dims) -> f64 {
     let (width, group) = (dims.head_dim, dims.n_heads / dims.n_kv_heads);
     let (mut far, mut all) = (0.0, 0.0);
     for layer in 0..dims.n_layers {
         let values = recording.at(Point::Value, layer);
-        for (token, gathered) in recording.at(Point::Context, layer).iter().enumerate() {
-            for (head, gathered) in gathered.chunks_exact(width).enumerate() {
+        for (token, context) in recording.at(Point::Context, layer).iter().enumerate() {
+            for (head, context) in context.chunks_exact(width).enumerate() {
                 let row = &recording.attention(layer, head)[token];
                 let start = head / group * width;
-                for (index, &gathered) in gathered.iter().enumerate() {
+                for (index, &context) in context.iter().enumerate() {
                     let parts =
                         row.iter().zip(values).map(|(&p, value)| f64::from(p) * f64::from(value[start + index]));
-                    far += (parts.sum::<f64>() - f64::from(gathered)).powi(2);
-                    all += f64::from(gathered).powi(2);
+                    far += (parts.sum::<f64>() - f64::from(context)).powi(2);
+                    all += f64::from(context).powi(2);
                 }
             }
         }

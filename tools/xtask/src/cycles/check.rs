@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use std::path::Path;
 
 /// Limit of instructions for the default language model's token at position 64. Estimates of cycles are printed, never limited.
-const CEILINGS: [(Core, u64); 2] = [(Core::M4, 550_000), (Core::M33, 550_000)];
+const LIMITS: [(Core, u64); 2] = [(Core::M4, 550_000), (Core::M33, 550_000)];
 
 /// Checks the plugin and the sequences, and on every core the repeatability and the counts.
 ///
@@ -74,9 +74,9 @@ fn counts_as_systick(core: Core, subject: &Subject) -> Result<()> {
         "{}: the plugin counts {counted} instructions, SysTick {timer}: does this QEMU still run a block's end twice after I/O?",
         core.name()
     );
-    let of_core = CEILINGS.iter().find(|(ceiling, _)| *ceiling == core);
-    if let Some((_, ceiling)) = of_core {
-        ensure!(counted <= *ceiling, "{}: a token takes {counted} instructions, at most {ceiling}", core.name());
+    let of_core = LIMITS.iter().find(|(other, _)| *other == core);
+    if let Some((_, limit)) = of_core {
+        ensure!(counted <= *limit, "{}: a token takes {counted} instructions, at most {limit}", core.name());
     }
     Ok(())
 }

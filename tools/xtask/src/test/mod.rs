@@ -13,7 +13,7 @@ mod host;
 mod quality;
 
 use crate::firmware::Board;
-use crate::{boards, ceilings, classify, codegen, cycles, example, host_bench, lesson, on_target, panics, size};
+use crate::{boards, classify, codegen, cycles, example, host_bench, lesson, limits, on_target, panics, size};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use std::fmt;
@@ -127,7 +127,7 @@ checks! {
     /// Tests of boards/on-target on every emulated core, each on a machine that was just reset
     OnTarget: Default, Firmware => |_| on_target::check().map(Outcome::Passed);
     /// Kernels on every emulated core: exact, repeatable, within the limits
-    Bench: Default, Firmware => |_| ceilings::check().map(Outcome::Passed);
+    Bench: Default, Firmware => |_| limits::check().map(Outcome::Passed);
     /// Minimal programs for three cores, for speed and for size: code, constants, state and painted stack within their limits
     Size: Default, Firmware => |_| size::check();
     /// Default encoders on every emulated core, from raw samples and sensors, within their budgets

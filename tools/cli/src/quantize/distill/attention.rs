@@ -29,7 +29,7 @@ pub(super) struct AttentionTape {
     v: Rows,
     /// `[n_heads, seq, seq]`.
     weights: Vec<f32>,
-    gathered: Rows,
+    context: Rows,
 }
 
 impl Attention {
@@ -50,7 +50,7 @@ impl Attention {
         self.rotate(&mut k, 1.0);
         let (seq, dim) = (x.len(), self.config.head_dim);
         let mut weights = vec![0.0; self.config.n_heads * seq * seq];
-        let mut gathered = Rows::zeros(seq, q.width);
+        let mut context = Rows::zeros(seq, q.width);
         for (head, weights) in weights.chunks_exact_mut(seq * seq).enumerate() {
             let kv = self.kv_column(head);
             let keys = transpose(k.columns(kv, dim), seq, dim);
@@ -63,21 +63,21 @@ impl Attention {
                 row.iter_mut().for_each(|score| *score *= self.config.attention_scale as f32);
                 softmax(row);
             }
-            let out = &mut gathered.data[head * dim..];
+            let out = &mut context.data[head * dim..];
             multiply(View::new(weights, seq, seq, seq), v.columns(kv, dim), out, q.width);
         }
-        (self.output.forward(&gathered), AttentionTape { x, q, k, v, weights, gathered })
+        (self.output.forward(&context), AttentionTape { x, q, k, v, weights, context })
     }
 
     pub(super) fn backward(&self, tape: &AttentionTape, dy: &Rows, gradients: &mut Gradients) -> Rows {
-        let AttentionTape { x, q, k, v, weights, gathered } = tape;
-        let d_gathered = self.output.backward(gathered, dy, gradients);
+        let AttentionTape { x, q, k, v, weights, context } = tape;
+        let d_context = self.output.backward(context, dy, gradients);
         let (seq, dim) = (x.len(), self.config.head_dim);
         let (mut dq, mut dk, mut dv) =
             (Rows::zeros(seq, q.width), Rows::zeros(seq, k.width), Rows::zeros(seq, v.width));
         for (head, weights) in weights.chunks_exact(seq * seq).enumerate() {
             let (column, kv) = (head * dim, self.kv_column(head));
-            let d_out = d_gathered.columns(column, dim);
+            let d_out = d_context.columns(column, dim);
             let weights_view = View::new(weights, seq, seq, seq);
             multiply(weights_view.transposed(), d_out, &mut dv.data[kv..], v.width);
             let values = transpose(v.columns(kv, dim), seq, dim);

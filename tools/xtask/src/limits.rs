@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
 /// Core, kernel, integer type, rows, columns, and the limit of instructions per multiply-accumulate (per element of a softmax).
-const CEILINGS: [(Core, &str, &str, u32, u32, f64); 29] = [
+const LIMITS: [(Core, &str, &str, u32, u32, f64); 29] = [
     (Core::M4, "matvec", "q8", 64, 256, 1.00),
     (Core::M4, "matvec", "q8", 256, 64, 1.10),
     (Core::M4, "matmul", "q8", 256, 64, 0.93),
@@ -45,11 +45,11 @@ const CEILINGS: [(Core, &str, &str, u32, u32, f64); 29] = [
 ];
 
 /// Limit of the encoder block's instructions.
-const ENCODER_CEILINGS: [(Core, u32); 4] =
+const ENCODER_LIMITS: [(Core, u32); 4] =
     [(Core::M4, 5_300_000), (Core::M55, 1_390_000), (Core::M3, 13_100_000), (Core::M0Plus, 22_600_000)];
 
 /// Limit of the instructions for a second of sound.
-const SOUND_CEILINGS: [(Core, u32); 3] = [(Core::M4, 1_000_000), (Core::M55, 900_000), (Core::M0Plus, 31_000_000)];
+const SOUND_LIMITS: [(Core, u32); 3] = [(Core::M4, 1_000_000), (Core::M55, 900_000), (Core::M0Plus, 31_000_000)];
 
 /// Measures kernels, the encoder block and the front end on every core, and compares them with their limits.
 ///
@@ -67,10 +67,10 @@ pub fn check() -> Result<String> {
         Ok(_) => bail!("firmware for one core was built with an image for another"),
     }
     Ok(format!(
-        "{count} measurements on {} cores exact, {} within their ceilings; the encoder block has the host's bits on all of \
+        "{count} measurements on {} cores exact, {} within their limits; the encoder block has the host's bits on all of \
          them; a wrong packing is refused",
         cores.len(),
-        CEILINGS.len() + ENCODER_CEILINGS.len()
+        LIMITS.len() + ENCODER_LIMITS.len()
     ))
 }
 
@@ -84,21 +84,21 @@ fn check_core(core: Core) -> Result<usize> {
     ensure!(encoder.exact, "{}: the encoder block has other bits than on the host", core.name());
     let sound = bench::front_end(core)?;
     ensure!(sound.exact, "{}: the front end's frames have other bits than on the host", core.name());
-    for (_, ceiling) in SOUND_CEILINGS.iter().filter(|ceiling| ceiling.0 == core) {
+    for (_, limit) in SOUND_LIMITS.iter().filter(|limit| limit.0 == core) {
         let found = sound.instructions;
-        ensure!(found <= *ceiling, "{}: a second of sound takes {found} instructions, at most {ceiling}", core.name());
+        ensure!(found <= *limit, "{}: a second of sound takes {found} instructions, at most {limit}", core.name());
     }
-    for (_, ceiling) in ENCODER_CEILINGS.iter().filter(|ceiling| ceiling.0 == core) {
+    for (_, limit) in ENCODER_LIMITS.iter().filter(|limit| limit.0 == core) {
         let found = encoder.instructions;
-        ensure!(found <= *ceiling, "{}: the encoder block takes {found} instructions, at most {ceiling}", core.name());
+        ensure!(found <= *limit, "{}: the encoder block takes {found} instructions, at most {limit}", core.name());
     }
-    for (_, kernel, quant, rows_, cols, ceiling) in CEILINGS.iter().filter(|ceiling| ceiling.0 == core) {
+    for (_, kernel, quant, rows_, cols, limit) in LIMITS.iter().filter(|limit| limit.0 == core) {
         let same = |row: &&bench::Row| row.kernel == *kernel && row.quant == *quant;
         let row = rows.iter().filter(same).find(|row| (row.rows, row.cols) == (*rows_, *cols));
         let row = row.with_context(|| format!("{}: {kernel} of {rows_}x{cols} was not measured", core.name()))?;
         ensure!(
-            row.per_mac <= *ceiling,
-            "{}: {kernel} of {rows_}x{cols} takes {} instructions each, at most {ceiling} before",
+            row.per_mac <= *limit,
+            "{}: {kernel} of {rows_}x{cols} takes {} instructions each, at most {limit}",
             core.name(),
             row.per_mac
         );
