@@ -7,14 +7,15 @@
 
 use crate::test_model::{FrontEnd, outputs};
 use anyhow::{Context, Result};
-use board_manifest::{Application, Board, Fit, Image, Signal, free, least_bytes, signals, watch};
+use board_manifest::{
+    Application, Board, DefaultModel, Fit, Image, Kind, Signal, default_models, first, first_bytes, free, signals,
+    watch,
+};
 use std::fmt::Write;
 use std::path::Path;
 use thumbformer_checkpoint::{Checkpoint, Config, Options, Weights};
 use thumbformer_reference::Reference;
 
-/// The smallest default model of frames.
-const MODEL: &str = "motion";
 /// Bytes of the device's heap that its float network needs. On a Cortex-M3, with inputs of 50 frames, 386,320 were in use at once,
 /// and the highest address was 403,720 bytes above the heap's first; the rest is for other orders of the free list.
 const HEAP: usize = 416 * 1024;
@@ -27,32 +28,39 @@ const STACK: usize = 12 * 1024;
 
 /// The float network of a default model.
 pub struct Float {
+    model: DefaultModel,
     checkpoint: Checkpoint,
 }
 
 impl Float {
-    /// Reads it.
+    /// Reads the one of the first default model that is a stream.
     ///
     /// # Errors
-    /// When the checkpoint cannot be read.
+    /// When there is no such model, or its checkpoint cannot be read.
     pub fn read(models: &Path) -> Result<Float> {
-        let folder = models.join(MODEL).join("checkpoint");
+        Float::of(first(Kind::Stream, models)?)
+    }
+
+    fn of(model: DefaultModel) -> Result<Float> {
+        let folder = model.checkpoint();
         watch(&folder);
-        Ok(Float { checkpoint: Checkpoint::load(&folder, None)? })
+        Ok(Float { checkpoint: Checkpoint::load(&folder, None)?, model })
     }
 
     /// The one that a board has room for beside these models; another image in place of a default model has none.
     pub(crate) fn beside(board: &Board, images: &[(Image, Fit)], models: &Path) -> Result<Option<Float>> {
-        if !images.iter().any(|(image, _)| image.name == MODEL) {
-            return Ok(None);
-        }
-        let float = Float::read(models)?;
+        let streams =
+            images.iter().filter(|(image, _)| image.model().is_ok_and(|model| Kind::of(&model) == Kind::Stream));
+        let streams: Vec<&str> = streams.map(|(image, _)| image.name.as_str()).collect();
+        let model = default_models(models)?.into_iter().find(|model| streams.contains(&model.name.as_str()));
+        let Some(model) = model else { return Ok(None) };
+        let float = Float::of(model)?;
         let state = images.iter().map(|(_, fit)| fit.state).max().unwrap_or(0);
         let clips = images.iter().map(|(image, _)| clip(image)).collect::<Result<Vec<usize>>>()?;
         let copies: usize =
             images.iter().map(|(image, _)| if board.weights_in_ram() { image.bytes() } else { 0 }).sum();
         let ram = copies + state + clips.into_iter().max().unwrap_or(0) + size_of::<FrontEnd>() + STACK + HEAP;
-        let inputs: usize = images.iter().map(|(image, _)| least_bytes(&image.name)).sum();
+        let inputs: usize = images.iter().map(|(image, _)| first_bytes(image)).sum::<Result<usize>>()?;
         Ok((ram <= board.ram.length && float.flash() + inputs <= free(board, Application::Verify, images))
             .then_some(float))
     }
@@ -68,7 +76,8 @@ impl Float {
         format!(
             "\n/// Bytes of the heap.\nconst HEAP_BYTES: usize = {HEAP};\n\n\
              fn float_check(heap: &'static reference_on_device::Heap) -> impl firmware::FloatCheck {{\n    \
-             reference_on_device::OnDevice::new(heap, {MODEL:?}, checkpoint)\n}}\n\n{network}"
+             reference_on_device::OnDevice::new(heap, {:?}, checkpoint)\n}}\n\n{network}",
+            self.model.name
         )
     }
 
@@ -76,8 +85,8 @@ impl Float {
     ///
     /// # Errors
     /// When an input or the image cannot be read, or is refused.
-    pub fn on_host(&self, models: &Path) -> Result<Vec<(String, u32)>> {
-        let image = Image::read(&models.join(MODEL).join(MODEL).with_extension("tbf"))?;
+    pub fn on_host(&self) -> Result<Vec<(String, u32)>> {
+        let image = self.model.image()?;
         let (model, reference) = (image.model()?, Reference::new(&self.checkpoint));
         let compare = |(name, signal): (String, Signal)| {
             let Signal::Frames(frames) = &signal else { return Ok(None) };
@@ -176,7 +185,7 @@ fn weights(weights: &Weights) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Float, HEAP, MODEL, config, network, options, weights};
+    use super::{Float, HEAP, config, network, options, weights};
     use board_manifest::{Application, Board, Region, all, models};
     use std::path::{Path, PathBuf};
     use thumbformer_checkpoint::Weights;
@@ -192,7 +201,8 @@ mod tests {
 
     fn has_room(board: &Board) -> bool {
         let images = models(board, Application::Verify, &folder("models")).expect("images");
-        assert!(images.iter().any(|(image, _)| image.name == MODEL), "{}", board.name);
+        let float = Float::read(&folder("models")).expect("the checkpoint");
+        assert!(images.iter().any(|(image, _)| image.name == float.model.name), "{}", board.name);
         Float::beside(board, &images, &folder("models")).expect("the checkpoint").is_some()
     }
 
@@ -210,7 +220,7 @@ mod tests {
     #[test]
     fn the_engine_is_near_the_float_network_on_every_recording() {
         let float = Float::read(&folder("models")).expect("the checkpoint");
-        let found = float.on_host(&folder("models")).expect("recordings");
+        let found = float.on_host().expect("recordings");
         println!("{found:?}");
         assert_eq!(found.len(), 7);
         assert!(found.iter().all(|(_, hundredths)| *hundredths > 2000), "{found:?}");

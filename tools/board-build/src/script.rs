@@ -11,7 +11,7 @@ use crate::float::{self, Float};
 use crate::linker;
 use crate::test_model::TestModel;
 use anyhow::{Context, Result};
-use board_manifest::{Application, Board, Fit, Image, fit, free, is_for, models, watch};
+use board_manifest::{Application, Board, Fit, Image, Kind, first, fit, free, is_for, models, watch};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use thumbformer::{Packing, bench};
@@ -62,7 +62,7 @@ fn generate(board: &Board, all: &Path) -> Result<String> {
     let (image, Fit { max_seq, .. }) = match wanted(board, Application::Generate)? {
         Some(wanted) => wanted,
         None => {
-            let image = Image::of_default(all, "stories", &board.pack)?;
+            let image = first(Kind::Language, all)?.image_for(&board.pack)?;
             let fit = fit(board, Application::Generate, &image)?;
             (image, fit)
         }

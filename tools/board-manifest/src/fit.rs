@@ -1,12 +1,11 @@
 //! Whether a model fits a board.
 
+use crate::inputs::first_bytes;
 use crate::manifest::{Application, Board};
+use crate::models::shown_by;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use thumbformer::{Input, Model};
-
-/// The default models, in the order in which programs with several take them.
-pub const DEFAULTS: [&str; 3] = ["stories", "digits", "motion"];
 
 /// Bytes of flash that a program takes beside images and inputs; `cargo xtask board size` prints what it really is. The benchmark has
 /// every kernel, and its matrices.
@@ -36,6 +35,8 @@ pub struct Image {
     pub name: String,
     /// Where it is.
     pub file: PathBuf,
+    /// Recordings for it, a folder: beside the image, where nothing else is known.
+    pub fixtures: PathBuf,
     words: Vec<u32>,
 }
 
@@ -51,21 +52,18 @@ impl Image {
         let words: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
         Model::parse(&words).with_context(|| format!("{}", file.display()))?;
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Image { name, file: file.into(), words })
-    }
-
-    /// A default model as a board takes it.
-    ///
-    /// # Errors
-    /// As [`Image::read`].
-    pub fn of_default(models: &Path, name: &str, pack: &str) -> Result<Image> {
-        let image = Image::read(&models.join(name).join(format!("{name}-{pack}.tbf")))?;
-        Ok(image.named(name))
+        Ok(Image { name, file: file.into(), fixtures: file.with_file_name("fixtures"), words })
     }
 
     /// The same under another name, which becomes a module's.
     pub fn named(self, name: &str) -> Image {
         Image { name: name.into(), ..self }
+    }
+
+    /// The same with its recordings in this folder.
+    pub(crate) fn with_fixtures(self, folder: Option<&Path>) -> Image {
+        let fixtures = folder.map_or(self.fixtures, PathBuf::from);
+        Image { fixtures, ..self }
     }
 
     /// The model.
@@ -74,6 +72,11 @@ impl Image {
     /// Never, as it was parsed before.
     pub fn model(&self) -> Result<Model<'_>> {
         Model::parse(&self.words).with_context(|| format!("{}", self.file.display()))
+    }
+
+    /// The file's words.
+    pub fn words(&self) -> &[u32] {
+        &self.words
     }
 
     /// Bytes of flash.
@@ -193,17 +196,16 @@ fn misfit(
 /// When an image cannot be read.
 pub fn models(board: &Board, application: Application, models: &Path) -> Result<Vec<(Image, Fit)>> {
     let mut free = board.flash.length.saturating_sub(code(application));
-    let mut order = DEFAULTS.to_vec();
+    let mut order = shown_by(application, models)?;
     if application == Application::Verify {
         // The smallest first: its float model runs on the board too.
         order.reverse();
     }
     let mut found: Vec<(Image, Fit)> = Vec::new();
-    for name in order {
-        let image = Image::of_default(models, name, &board.pack)?;
-        let wanted = is_for(&image.model()?, application);
-        let Some(fit) = wanted.then(|| fit(board, application, &image).ok()).flatten() else { continue };
-        let bytes = image.bytes() + crate::inputs::least_bytes(name);
+    for model in order {
+        let image = model.image_for(&board.pack)?;
+        let Ok(fit) = fit(board, application, &image) else { continue };
+        let bytes = image.bytes() + first_bytes(&image)?;
         let copies: usize = found.iter().map(|(image, _)| image.bytes()).sum::<usize>() + image.bytes();
         let state = found.iter().map(|(_, fit)| fit.state).fold(fit.state, usize::max);
         let in_ram = !board.weights_in_ram() || copies + state + beside(application) <= board.ram.length;
@@ -234,7 +236,9 @@ mod tests {
     }
 
     fn image(model: &str, pack: &str) -> Image {
-        Image::of_default(&repository().join("models"), model, pack).expect("an image")
+        let models = crate::default_models(&repository().join("models")).expect("the default models");
+        let found = models.into_iter().find(|found| found.name == model).expect("a default model");
+        found.image_for(pack).expect("an image")
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The inputs of a default model: recordings beside it, or a text.
+//! The inputs of a model: recordings, or a text.
 
 use crate::fit::Image;
 use anyhow::{Context, Result};
@@ -8,13 +8,12 @@ use thumbformer::{Input, Model};
 /// Text that a language model is given.
 const TEXT: &str = "Once upon a time, there was a little girl named Lily. She loved";
 
-/// Bytes of flash that a model's first input takes, at least.
-pub fn least_bytes(model: &str) -> usize {
-    match model {
-        "digits" => 16 * 1024,
-        "motion" => 12 * 1024,
-        _ => 256,
-    }
+/// Bytes of flash that a model's first input takes.
+///
+/// # Errors
+/// As [`signals`].
+pub fn first_bytes(image: &Image) -> Result<usize> {
+    Ok(signals(image, &image.model()?)?.first().map_or(0, |(_, signal)| signal.bytes()))
 }
 
 /// A model's input.
@@ -40,7 +39,8 @@ impl Signal {
 
 /// Has cargo run the build script again when a file changes; says nothing to other programs.
 pub fn watch(file: &Path) {
-    if std::env::var_os("OUT_DIR").is_some() {
+    // Cargo sets OUT_DIR for the programs of a package with a build script too, which must print nothing of this.
+    if ["OUT_DIR", "NUM_JOBS"].iter().all(|name| std::env::var_os(name).is_some()) {
         println!("cargo:rerun-if-changed={}", file.display());
     }
 }
@@ -57,9 +57,8 @@ pub fn signals(image: &Image, model: &Model<'_>) -> Result<Vec<(String, Signal)>
         tokens.truncate(length);
         return Ok(vec![("text".into(), Signal::Tokens(tokens))]);
     }
-    let folder = image.file.with_file_name("fixtures");
-    watch(&folder);
-    files(&folder)?.into_iter().map(|file| Ok((stem(&file), read(&file)?))).collect()
+    watch(&image.fixtures);
+    files(&image.fixtures)?.into_iter().map(|file| Ok((stem(&file), read(&file)?))).collect()
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -3,7 +3,8 @@
 //! ```text
 //! boards/*/Cargo.toml ──► Board: core, clock, memory, packing, programs ──► memory.x, the runner, the core's name
 //! models/*/*-PACK.tbf ──► Image, its state for a context ──► Fit, or what is missing and what would fit
-//!                    └──► Signal: recordings beside it, or a text
+//!                    └──► Signal: recordings, or a text
+//! models/*/model.toml ──► DefaultModel: what its image does not say
 //! ```
 //! Code for the boards' programs is generated in `tools/board-build`.
 
@@ -11,7 +12,9 @@ mod fit;
 mod inputs;
 mod linker;
 mod manifest;
+mod models;
 
-pub use fit::{DEFAULTS, Fit, Image, fit, free, is_for, models};
-pub use inputs::{Signal, least_bytes, signals, watch};
+pub use fit::{Fit, Image, fit, free, is_for, models};
+pub use inputs::{Signal, first_bytes, signals, watch};
 pub use manifest::{Application, Board, Region, all, find};
+pub use models::{DefaultModel, HeldOut, Kind, default_models, first, shown_by};

@@ -88,12 +88,12 @@ fn table() -> Result<String> {
 /// Default models that fit a board, each by itself, a language model with its context.
 fn fits(board: &board_manifest::Board) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    for name in board_manifest::DEFAULTS {
-        let image = board_manifest::Image::of_default(&root().join("models"), name, &board.pack)?;
+    for model in board_manifest::default_models(&root().join("models"))? {
+        let (name, image) = (&model.name, model.image_for(&board.pack)?);
         let text = board_manifest::is_for(&image.model()?, Application::Generate);
         let application = if text { Application::Generate } else { Application::Classify };
         if let Ok(fit) = board_manifest::fit(board, application, &image) {
-            found.push(if text { format!("{name} ({})", fit.max_seq) } else { name.into() });
+            found.push(if text { format!("{name} ({})", fit.max_seq) } else { name.clone() });
         }
     }
     Ok(found)
@@ -106,8 +106,8 @@ fn wanted(board: &board_manifest::Board) -> Result<Vec<Application>> {
     for application in Application::ALL {
         let some = match application {
             Application::Generate => {
-                let stories = board_manifest::Image::of_default(&models, "stories", &board.pack)?;
-                board_manifest::fit(board, application, &stories).is_ok()
+                let language = firmware::language_model()?.image_for(&board.pack)?;
+                board_manifest::fit(board, application, &language).is_ok()
             }
             _ => !board_manifest::models(board, application, &models)?.is_empty(),
         };
@@ -331,7 +331,7 @@ struct Verified {
 impl Verified {
     fn new() -> Result<Verified> {
         let models = root().join("models");
-        let on_host = board_build::Float::read(&models)?.on_host(&models)?.into_iter().collect();
+        let on_host = board_build::Float::read(&models)?.on_host()?.into_iter().collect();
         Ok(Verified { cores: BTreeSet::new(), outputs: BTreeMap::new(), on_host, floats: BTreeSet::new() })
     }
 

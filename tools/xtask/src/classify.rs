@@ -13,6 +13,7 @@ use crate::parallel::each;
 use crate::setup;
 use crate::shell::root;
 use anyhow::{Context, Result, ensure};
+use board_manifest::{Application, Kind, shown_by};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use thumbformer_cli::classify::{Prediction, classify, read};
@@ -55,13 +56,10 @@ fn one() -> u32 {
 /// When a file of a model is missing.
 pub fn on_host() -> Result<Vec<Prediction>> {
     let mut heard = Vec::new();
-    for name in ["digits", "motion"] {
-        let folder = root().join("models").join(name);
-        let image = folder.join(name).with_extension("tbf");
-        let words = thumbformer_cli::read_image(&image)?;
-        let model = thumbformer_cli::model(&words, &image)?;
-        let fixtures = folder.join("fixtures");
-        let files = std::fs::read_dir(&fixtures).with_context(|| format!("{}", fixtures.display()))?;
+    for shown in shown_by(Application::Classify, &root().join("models"))? {
+        let image = shown.image()?;
+        let (model, fixtures) = (image.model()?, &image.fixtures);
+        let files = std::fs::read_dir(fixtures).with_context(|| format!("{}", fixtures.display()))?;
         let mut files = files.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
         files.sort();
         for file in files {
@@ -204,20 +202,19 @@ fn size() -> Result<Size> {
     board.build.variables.extend(SMALL.iter().map(|(name, value)| (*name, value.to_string())));
     let elf = board.build_program(&setup::ensure(&board.target)?, "classify")?;
     let mut size = firmware::size(&std::fs::read(&elf)?)?;
-    for name in ["digits", "motion"] {
-        let folder = root().join("models").join(name);
-        let image = folder.join(name).with_extension("tbf");
-        let words = thumbformer_cli::read_image(&image)?;
-        let model = thumbformer_cli::model(&words, &image)?;
-        for file in std::fs::read_dir(folder.join("fixtures"))? {
+    for shown in shown_by(Application::Classify, &root().join("models"))? {
+        let image = shown.image()?;
+        let model = image.model()?;
+        for file in std::fs::read_dir(&image.fixtures)? {
             let file = file?.path();
             size.flash -= match file.extension().and_then(|extension| extension.to_str()) {
                 Some("wav") => 2 * thumbformer_cli::features::read_wav(&file)?.len(),
                 _ => 4 * read(&model, &file)?.frames.len(),
             } as u64;
         }
-        if name == "motion" {
-            size.flash -= 4 * words.len() as u64;
+        // The budget is the clip's alone.
+        if Kind::of(&model) == Kind::Stream {
+            size.flash -= image.bytes() as u64;
         }
     }
     Ok(size)

@@ -43,7 +43,7 @@ impl Story {
 /// # Errors
 /// When the image cannot be read or the engine refuses the prompt.
 pub fn on_host(board: &Board, story: &Story) -> Result<(Vec<Step>, Vec<u8>)> {
-    let file = board.image();
+    let file = board.image()?;
     let words = thumbformer_cli::read_image(&file)?;
     let model = thumbformer_cli::model(&words, &file)?;
     let options = Options {

@@ -7,7 +7,7 @@
 
 use crate::cores::Core;
 use crate::emulator::emulate;
-use crate::firmware::{Board, Build};
+use crate::firmware::{Board, Build, language_model};
 use crate::setup;
 use crate::shell::root;
 use anyhow::{Context, Result, ensure};
@@ -31,7 +31,7 @@ pub fn check() -> Result<String> {
     let mut verdicts = Vec::new();
     for core in [Core::M4, Core::M0Plus] {
         let printed = copy.run(core)?;
-        let image = root().join(format!("models/stories/stories-{}.tbf", core.emulated()?.pack));
+        let image = language_model()?.packed(&core.emulated()?.pack);
         let expected = on_host(&image)?;
         ensure!(printed == expected, "{FOLDER} on {}: printed {printed:?}, expected {expected:?}", core.name());
         verdicts.push(format!("{} bytes on {}", printed.len(), core.name()));
@@ -74,7 +74,7 @@ impl Copy {
     /// Console output of the example, built for a core.
     fn run(&self, core: Core) -> Result<String> {
         let board = core.emulated()?;
-        let image = root().join(format!("models/stories/stories-{}.tbf", board.pack));
+        let image = language_model()?.packed(&board.pack);
         self.change("src/main.rs", "\"../../../models/stories/stories-m4.tbf\"", &format!("{:?}", image))?;
         // The M4's flags are the example's own; another core's come as `RUSTFLAGS`, which cargo takes in place of them.
         let rustflags = match core {

@@ -3,6 +3,7 @@
 use crate::setup::Toolchain;
 use crate::shell::{output, root};
 use anyhow::{Context, Result, bail};
+use board_manifest::{DefaultModel, Kind, first};
 use object::{Object, ObjectSection, SectionFlags, SectionKind};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -47,6 +48,14 @@ impl From<board_manifest::Board> for Board {
     }
 }
 
+/// The default language model.
+///
+/// # Errors
+/// When there is none.
+pub fn language_model() -> Result<DefaultModel> {
+    first(Kind::Language, &root().join("models"))
+}
+
 /// Lock from the build of a program to its copy, as builds run side by side and boards of one target share a folder.
 static BUILDING: Mutex<()> = Mutex::new(());
 
@@ -60,8 +69,11 @@ impl Board {
     }
 
     /// Path of the default language model in this board's packing.
-    pub fn image(&self) -> PathBuf {
-        root().join(format!("models/stories/stories-{}.tbf", self.pack))
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn image(&self) -> Result<PathBuf> {
+        Ok(language_model()?.packed(&self.pack))
     }
 
     /// Builds an example of the board's folder and returns its path.

@@ -14,10 +14,10 @@ use crate::setup::{self, Toolchain};
 use crate::shell::{root, rustc, text};
 use crate::test::Outcome;
 use anyhow::{Context, Result, ensure};
+use board_manifest::{DefaultModel, Kind, first};
 use object::{Object, ObjectSection, SectionFlags, SectionKind};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Mutex;
 use thumbformer::audio::{LogMel, LogMelConfig, MelBank};
 use thumbformer::state::HostState;
@@ -27,8 +27,8 @@ use thumbformer_cli::stdout::stdout;
 pub const CORES: [Core; 3] = [Core::M0Plus, Core::M4, Core::M55];
 /// `opt-level`.
 pub const PROFILES: [&str; 2] = ["3", "s"];
-/// The programs and their models.
-pub const PROGRAMS: [(&str, &str); 3] = [("decoder", "stories"), ("stream", "motion"), ("digits", "digits")];
+/// The programs and the kinds of their models.
+pub const PROGRAMS: [(&str, Kind); 3] = [("decoder", Kind::Language), ("stream", Kind::Stream), ("digits", Kind::Clip)];
 
 /// A program on a core.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
@@ -73,10 +73,10 @@ fn measure(core: Core, profile: &str) -> Result<Vec<Row>> {
     board.name = format!("bench-{profile}-{}", core.name());
     let names = PROGRAMS.map(|(program, _)| format!("size-{program}"));
     let elfs = board.build_programs(&setup::ensure(&board.target)?, &names.each_ref().map(String::as_str))?;
-    let rows = PROGRAMS.iter().zip(elfs).map(|(&(program, model), elf)| {
+    let rows = PROGRAMS.iter().zip(elfs).map(|(&(program, kind), elf)| {
         let (code, constants, state) = sections(&std::fs::read(&elf)?)?;
-        let image = image(model, &board.pack);
-        let bytes = std::fs::metadata(&image).with_context(|| format!("{}", image.display()))?.len();
+        let model = first(kind, &root().join("models"))?;
+        let bytes = model.image_for(&board.pack)?.bytes() as u64;
         let constants = constants.checked_sub(bytes).context("the image is no constant of the program")?;
         let output = emulate(&board, &elf, &[], |_| ())?;
         let printed = String::from_utf8_lossy(&output.console).trim().to_string();
@@ -84,16 +84,12 @@ fn measure(core: Core, profile: &str) -> Result<Vec<Row>> {
         ensure!(output.exit == 0, "{} ended with exit code {}: {printed}", where_(), output.exit);
         let number = |text: &str| u32::from_str_radix(text, 16).with_context(|| format!("{}: {printed:?}", where_()));
         let (stack, crc32) = printed.split_once(' ').with_context(|| format!("{}: {printed:?}", where_()))?;
-        let expected = on_host(program, model)?;
+        let expected = on_host(program, &model)?;
         ensure!(number(crc32)? == expected, "{}: CRC-32 {crc32}, on the host {expected:08x}", where_());
         let stack = number(stack)?.into();
         Ok(Row { core: core.name(), profile: profile.into(), program: program.into(), code, constants, state, stack })
     });
     rows.collect()
-}
-
-fn image(model: &str, pack: &str) -> PathBuf {
-    root().join(format!("models/{model}/{model}-{pack}.tbf"))
 }
 
 /// Bytes of code, of constants and of variables.
@@ -118,11 +114,10 @@ fn sections(elf: &[u8]) -> Result<(u64, u64, u64)> {
 }
 
 /// CRC-32 of a program's result, computed on this machine.
-fn on_host(program: &str, model: &str) -> Result<u32> {
+fn on_host(program: &str, model: &DefaultModel) -> Result<u32> {
     static SPEECH: MelBank<256, 20> = thumbformer::mel_bank!(LogMelConfig::SPEECH_8K);
-    let file = image(model, "host").with_file_name(format!("{model}.tbf"));
-    let words = thumbformer_cli::read_image(&file)?;
-    let model = thumbformer_cli::model(&words, &file)?;
+    let image = model.image()?;
+    let model = image.model()?;
     let dims = model.dims();
     let mut state = HostState::new(dims, dims.max_seq.min(256));
     let mut session = model.session(state.memory());

@@ -26,8 +26,8 @@ use std::path::{Path, PathBuf};
 pub use stream::stream;
 use thumbformer::Model;
 
-/// Path of the default language model, from the repository's folder.
-const MODEL: &str = "models/stories/stories.tbf";
+/// Folder of the default models, from the repository's folder.
+const MODELS: &str = "models";
 
 /// Text for the default language model.
 pub const SENTENCE: &str = "The animal didn't cross the street because it was too wide.";
@@ -64,7 +64,7 @@ pub struct Stream {
 /// The arguments of `mix`.
 #[derive(Args, Default)]
 pub struct Mix {
-    /// Image [default: the stories model, then random blocks that see the whole sequence]
+    /// Image [default: the default language model, then random blocks that see the whole sequence]
     #[arg(long, value_name = "IMAGE")]
     pub model: Option<PathBuf>,
     /// Text for a language model
@@ -87,7 +87,7 @@ pub struct Mix {
 /// The arguments of `heads`.
 #[derive(Args, Default)]
 pub struct Heads {
-    /// Image [default: the stories model]
+    /// Image [default: the default language model]
     #[arg(long, value_name = "IMAGE")]
     pub model: Option<PathBuf>,
     /// Text for a language model
@@ -116,17 +116,22 @@ fn with_model<T>(
     (text, recording): (Option<&str>, Option<&Path>),
     then: impl FnOnce(&Model<'_>, &Sequence) -> Result<T>,
 ) -> Result<T> {
-    let file = image.unwrap_or(Path::new(MODEL));
-    let words = match image {
-        Some(_) => read_image(file),
+    let file = match image {
+        Some(file) => file.into(),
         None => {
-            read_image(file).context("the default model; run this in the repository's folder, or give --model IMAGE")
+            default_image().context("the default model; run this in the repository's folder, or give --model IMAGE")?
         }
-    }?;
-    let model = model(&words, file)?;
+    };
+    let words = read_image(&file)?;
+    let model = model(&words, &file)?;
     let name = || file.display().to_string();
     let sequence = Sequence::of(&model, text, recording).with_context(name)?;
     then(&model, &sequence).with_context(name)
+}
+
+/// The image of the default language model.
+fn default_image() -> Result<PathBuf> {
+    Ok(board_manifest::first(board_manifest::Kind::Language, Path::new(MODELS))?.file())
 }
 
 /// Refuses a layer or head that a model does not have.

@@ -90,9 +90,10 @@ pub fn print(position: u32) -> Result<()> {
         "| board | core, MHz | weights in | wait states | cache | est. cycles a token | est. tokens/s | est. cycles/MAC |"
     )?;
     writeln!(stdout(), "|---|---|---|---|---|---|---|---|")?;
+    let language = crate::firmware::language_model()?;
     let mut runs: BTreeMap<String, Run> = BTreeMap::new();
     for board in board_manifest::all(&root().join("boards"))?.into_iter().filter(|board| board.chip.is_some()) {
-        let image = board_manifest::Image::of_default(&root().join("models"), "stories", &board.pack)?;
+        let image = language.image_for(&board.pack)?;
         if board_manifest::fit(&board, board_manifest::Application::Generate, &image).is_err() {
             continue;
         }

@@ -19,7 +19,7 @@ fn on_simd(board: &Board, nightly: &str, story: &Story) -> Result<Vec<Step>> {
     let printed = output(
         on_nightly(nightly)
             .args(["run", "--quiet", "--package", "thumbformer-cli", "--features", "portable-simd", "--", "run"])
-            .arg(board.image())
+            .arg(board.image()?)
             .args(["--logits-crc", "--ignore-end", "--prompt", &story.prompt])
             .args(["--steps", &story.steps.to_string(), "--seed", &story.seed.to_string()])
             .args(["--temperature", &sampling.temperature.to_string(), "--top-p", &sampling.top_p.to_string()])
