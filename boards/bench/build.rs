@@ -1,7 +1,7 @@
 //! Random matrices, canonical and packed, and the memory of the board.
 //!
 //! ```text
-//! THUMBFORMER_BOARD ──┬─► weights packed for its core ──► OUT_DIR/cases.rs, OUT_DIR/stories.rs, …
+//! THUMBFORMER_BOARD ──┬─► weights packed for its core ──► OUT_DIR/cases.rs, OUT_DIR/story.rs, …
 //!                     └─► its memory, the linker's arguments
 //! THUMBFORMER_PACK ───► another packing, which firmware must refuse
 //! ```
@@ -9,6 +9,7 @@
 #[path = "encoder.rs"]
 mod encoder;
 
+use board_manifest::{Kind, first};
 use std::path::PathBuf;
 use thumbformer::Packing;
 
@@ -31,12 +32,13 @@ fn main() {
 
     let name = std::env::var("THUMBFORMER_PACK").unwrap_or(board.pack);
     let packing = Packing::ALL.into_iter().find(|packing| packing.name() == name).expect("THUMBFORMER_PACK: a packing");
-    for (module, model, limits) in
-        [("story", "stories", ", max_seq = 256"), ("motion", "motion", ""), ("digits", "digits", "")]
+    let models = std::path::absolute("../../models").expect("a folder");
+    for (module, kind, limits) in
+        [("story", Kind::Language, ", max_seq = 256"), ("stream", Kind::Stream, ""), ("clip", Kind::Clip, "")]
     {
-        let image = std::path::absolute(format!("../../models/{model}/{model}-{name}.tbf")).expect("a folder");
+        let image = first(kind, &models).expect("a default model of each kind").packed(&name);
         let source = format!("thumbformer::model!(mod {module} = {image:?}{limits});\n");
-        std::fs::write(out.join(model).with_extension("rs"), source).expect("OUT_DIR is writable");
+        std::fs::write(out.join(module).with_extension("rs"), source).expect("OUT_DIR is writable");
     }
 
     let image = out.join("encoder.tbf");

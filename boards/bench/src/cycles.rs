@@ -12,7 +12,7 @@ use semihosting as _;
 use thumbformer::cycles::CycleCounter;
 use thumbformer::observe::{Observer, Point, Vector};
 
-include!(concat!(env!("OUT_DIR"), "/stories.rs"));
+include!(concat!(env!("OUT_DIR"), "/story.rs"));
 
 /// Functions that do nothing, each at an address of its own: the plugin is told these addresses.
 mod mark {

@@ -11,7 +11,7 @@ use semihosting as _;
 use thumbformer::cycles::{CycleCounter, Part, Profile};
 use thumbformer::text::{Sampler, Sampling};
 
-include!(concat!(env!("OUT_DIR"), "/stories.rs"));
+include!(concat!(env!("OUT_DIR"), "/story.rs"));
 
 #[cortex_m_rt::entry]
 fn main() -> ! {

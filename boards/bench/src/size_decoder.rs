@@ -8,7 +8,7 @@ use semihosting as _;
 #[allow(dead_code)]
 mod minimal;
 
-include!(concat!(env!("OUT_DIR"), "/stories.rs"));
+include!(concat!(env!("OUT_DIR"), "/story.rs"));
 
 #[cortex_m_rt::entry]
 fn main() -> ! {

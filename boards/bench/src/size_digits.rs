@@ -9,18 +9,18 @@ use thumbformer::audio::{LogMel, LogMelConfig, MelBank};
 #[allow(dead_code)]
 mod minimal;
 
-include!(concat!(env!("OUT_DIR"), "/digits.rs"));
+include!(concat!(env!("OUT_DIR"), "/clip.rs"));
 
 static SPEECH: MelBank<256, { firmware::MELS }> = thumbformer::mel_bank!(LogMelConfig::SPEECH_8K);
 
 /// Numbers of a clip's frames.
-const CLIP: usize = digits::MODEL.dims().max_seq * digits::MODEL.dims().n_features;
+const CLIP: usize = clip::MODEL.dims().max_seq * clip::MODEL.dims().n_features;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    static mut STATE: digits::State = digits::State::new();
+    static mut STATE: clip::State = clip::State::new();
     static mut FRONT_END: LogMel<'static, 256, { firmware::MELS }> = LogMel::new(&SPEECH);
     static mut FRAMES: [f32; CLIP] = [0.0; CLIP];
-    let mut session = digits::MODEL.session(STATE.memory());
+    let mut session = clip::MODEL.session(STATE.memory());
     bench::measure_stack(|| minimal::digits(&mut session, FRONT_END, FRAMES))
 }

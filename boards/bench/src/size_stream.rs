@@ -8,12 +8,12 @@ use semihosting as _;
 #[allow(dead_code)]
 mod minimal;
 
-include!(concat!(env!("OUT_DIR"), "/motion.rs"));
+include!(concat!(env!("OUT_DIR"), "/stream.rs"));
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    static mut STATE: motion::State = motion::State::new();
-    static mut FRAME: [f32; motion::MODEL.dims().n_features] = [0.0; motion::MODEL.dims().n_features];
-    let mut session = motion::MODEL.session(STATE.memory());
+    static mut STATE: stream::State = stream::State::new();
+    static mut FRAME: [f32; stream::MODEL.dims().n_features] = [0.0; stream::MODEL.dims().n_features];
+    let mut session = stream::MODEL.session(STATE.memory());
     bench::measure_stack(|| minimal::stream(&mut session, FRAME))
 }
