@@ -1,5 +1,38 @@
 //! Quantized transformer inference for Arm Cortex-M: no heap, no operating system, bit-identical from host to chip.
 //!
+//! ```
+//! use thumbformer::{Dims, Error, Options, Tensor};
+//!
+//! // One encoder block: d_model 2, one head, d_ff 2, at most 3 tokens. Its weights are constants.
+//! const DIMS: Dims = Dims::block(2, 1, 2, 3, Options::ENCODER);
+//! const ONES: [f32; 2] = [1.0, 1.0];
+//! const IDENTITY: [f32; 4] = [1.0, 0.0, 0.0, 1.0];
+//!
+//! thumbformer::constant_model!(
+//!     mod block = DIMS,
+//!     &[
+//!         (Tensor::AttentionNorm, 0, &ONES),
+//!         (Tensor::Query, 0, &IDENTITY),
+//!         (Tensor::Key, 0, &IDENTITY),
+//!         (Tensor::Value, 0, &IDENTITY),
+//!         (Tensor::AttentionOutput, 0, &IDENTITY),
+//!         (Tensor::MlpNorm, 0, &ONES),
+//!         (Tensor::Up, 0, &IDENTITY),
+//!         (Tensor::Down, 0, &IDENTITY),
+//!     ],
+//!     ram <= 512
+//! );
+//!
+//! fn main() -> Result<(), Error> {
+//!     let mut state = block::State::new(); // all memory that inference takes, the stack aside
+//!     let mut x = [1.0, -1.0, 0.5, 2.0]; // [seq, d_model]
+//!     block::MODEL.session(state.memory()).encode(&mut x)?;
+//!     assert!(x.iter().all(|x| x.is_finite()));
+//!     Ok(())
+//! }
+//! ```
+//! A trained model comes as an image instead, which [`model!`] includes and the compiler checks.
+//!
 //! ```text
 //! image bytes (flash) ──► Model<'a> (checked views, zero copy)
 //!                               │

@@ -58,8 +58,34 @@ macro_rules! mel_bank {
 
 /// Makes a model of constants at compile time, for a block whose weights are part of the program's source.
 ///
-/// ```text
-/// thumbformer::constant_model!(pub mod block = DIMS, &[(Tensor::Query, 0, &QUERY), …], max_seq = 16, batch = 4, ram <= 4096);
+/// ```
+/// use thumbformer::{Dims, Error, Options, Tensor};
+///
+/// // One encoder block: d_model 2, one head, d_ff 2, at most 3 tokens. Its weights are constants.
+/// const DIMS: Dims = Dims::block(2, 1, 2, 3, Options::ENCODER);
+/// const ONES: [f32; 2] = [1.0, 1.0];
+/// const IDENTITY: [f32; 4] = [1.0, 0.0, 0.0, 1.0];
+///
+/// thumbformer::constant_model!(
+///     mod block = DIMS,
+///     &[
+///         (Tensor::AttentionNorm, 0, &ONES),
+///         (Tensor::Query, 0, &IDENTITY),
+///         (Tensor::Key, 0, &IDENTITY),
+///         (Tensor::Value, 0, &IDENTITY),
+///         (Tensor::AttentionOutput, 0, &IDENTITY),
+///         (Tensor::MlpNorm, 0, &ONES),
+///         (Tensor::Up, 0, &IDENTITY),
+///         (Tensor::Down, 0, &IDENTITY),
+///     ],
+///     ram <= 512
+/// );
+///
+/// fn main() -> Result<(), Error> {
+///     let mut state = block::State::new();
+///     let mut x = [1.0, -1.0, 0.5, 2.0]; // [seq, d_model]
+///     block::MODEL.session(state.memory()).encode(&mut x)
+/// }
 /// ```
 /// `DIMS` is a constant [`Dims`](crate::Dims), see [`Dims::block`](crate::Dims::block). Each tensor comes with its layer and its
 /// values, `&[f32]`, a matrix row-major. The module is that of [`model!`](crate::model). Weights that do not match the

@@ -98,7 +98,46 @@ impl AttentionRow<'_> {
     }
 }
 
-/// An onlooker while a model runs. Every method has an empty default.
+/// Observer of the values inside a model while it runs. Every method has an empty default.
+///
+/// ```
+/// # use thumbformer::{Dims, Error, Options, Tensor};
+/// # const DIMS: Dims = Dims::block(2, 1, 2, 3, Options::ENCODER);
+/// # const ONES: [f32; 2] = [1.0, 1.0];
+/// # const IDENTITY: [f32; 4] = [1.0, 0.0, 0.0, 1.0];
+/// # thumbformer::constant_model!(
+/// #     mod block = DIMS,
+/// #     &[
+/// #         (Tensor::AttentionNorm, 0, &ONES),
+/// #         (Tensor::Query, 0, &IDENTITY),
+/// #         (Tensor::Key, 0, &IDENTITY),
+/// #         (Tensor::Value, 0, &IDENTITY),
+/// #         (Tensor::AttentionOutput, 0, &IDENTITY),
+/// #         (Tensor::MlpNorm, 0, &ONES),
+/// #         (Tensor::Up, 0, &IDENTITY),
+/// #         (Tensor::Down, 0, &IDENTITY),
+/// #     ]
+/// # );
+/// use thumbformer::observe::{Observer, Point, Vector};
+///
+/// /// Counts the tokens that went through attention.
+/// #[derive(Default)]
+/// struct Attended(usize);
+///
+/// impl Observer for Attended {
+///     fn vector(&mut self, point: Point, _layer: usize, _vector: &Vector<'_>) {
+///         self.0 += usize::from(point == Point::Context);
+///     }
+/// }
+///
+/// fn main() -> Result<(), Error> {
+///     let (mut state, mut seen) = (block::State::new(), Attended::default());
+///     let mut x = [1.0, -1.0, 0.5, 2.0]; // [seq, d_model]
+///     block::MODEL.session(state.memory()).observe(&mut seen).encode(&mut x)?;
+///     assert_eq!(seen.0, 2);
+///     Ok(())
+/// }
+/// ```
 pub trait Observer {
     /// Sees a vector; `layer` is 0 for points outside the layers.
     #[inline(always)]

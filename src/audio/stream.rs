@@ -6,6 +6,16 @@ use super::log2::log2_q15;
 use crate::error::Error;
 
 /// A front end for a stream of samples. It owns all its memory: `6 * FFT + 4 * MELS` bytes and a few words.
+///
+/// ```
+/// use thumbformer::audio::{LogMel, LogMelConfig, MelBank};
+///
+/// static BANK: MelBank<256, 20> = thumbformer::mel_bank!(LogMelConfig::SPEECH_8K);
+///
+/// let mut frames = 0;
+/// LogMel::new(&BANK).push(&[0; 8000], |frame| frames += usize::from(frame.len() == 20));
+/// assert_eq!(frames, BANK.frames(8000));
+/// ```
 #[derive(Clone, Debug)]
 pub struct LogMel<'a, const FFT: usize, const MELS: usize> {
     bank: &'a MelBank<FFT, MELS>,

@@ -6,6 +6,34 @@ use crate::dims::Dims;
 use crate::error::Error;
 
 /// The working memory of one session, lent as a slice: the engine is compiled for it, once for all models.
+///
+/// ```
+/// # use thumbformer::{Dims, Error, Options, Tensor};
+/// # const DIMS: Dims = Dims::block(2, 1, 2, 3, Options::ENCODER);
+/// # const ONES: [f32; 2] = [1.0, 1.0];
+/// # const IDENTITY: [f32; 4] = [1.0, 0.0, 0.0, 1.0];
+/// # thumbformer::constant_model!(
+/// #     mod block = DIMS,
+/// #     &[
+/// #         (Tensor::AttentionNorm, 0, &ONES),
+/// #         (Tensor::Query, 0, &IDENTITY),
+/// #         (Tensor::Key, 0, &IDENTITY),
+/// #         (Tensor::Value, 0, &IDENTITY),
+/// #         (Tensor::AttentionOutput, 0, &IDENTITY),
+/// #         (Tensor::MlpNorm, 0, &ONES),
+/// #         (Tensor::Up, 0, &IDENTITY),
+/// #         (Tensor::Down, 0, &IDENTITY),
+/// #     ]
+/// # );
+/// use thumbformer::Memory;
+///
+/// fn main() -> Result<(), Error> {
+///     // One buffer for several models, one after the other.
+///     let mut words = [0; 256];
+///     let memory = Memory::new(block::MODEL.dims(), 3, 1, &mut words)?;
+///     block::MODEL.session(memory).encode(&mut [1.0, -1.0, 0.5, 2.0])
+/// }
+/// ```
 pub struct Memory<'s> {
     pub(crate) max_seq: usize,
     pub(crate) batch: usize,

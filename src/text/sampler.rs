@@ -12,6 +12,15 @@ use crate::arch;
 use crate::error::Error;
 
 /// Sampling parameters: temperature, top-k and top-p.
+///
+/// ```
+/// use thumbformer::text::{Sampler, Sampling};
+///
+/// let mut sampler = Sampler::new(Sampling { temperature: 0.7, top_k: 2, top_p: 0.9 }, 1)?;
+/// let token = sampler.sample(&mut [0.1, 2.0, -5.0]);
+/// assert!(token < 2, "the third token is not among the two likeliest");
+/// # Ok::<(), thumbformer::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
     /// Divisor of the logits; 0 is greedy.

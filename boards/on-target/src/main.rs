@@ -42,6 +42,10 @@ mod small {
     );
 }
 
+/// The end of a program that faulted.
+///
+/// # Safety
+/// Called by the core alone, which leaves a sound frame on the stack.
 #[exception]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     defmt::error!("hard fault at {=u32:#010x}", frame.pc());

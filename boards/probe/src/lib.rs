@@ -35,6 +35,9 @@ pub fn arguments(line: &mut [u8; LINE]) -> Option<&str> {
 }
 
 /// Every fault ends here, panics too (`panic-probe` raises one), and semihosting calls that no debugger took.
+///
+/// # Safety
+/// Called by the core alone, which leaves a sound frame on the stack.
 #[exception]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     // SAFETY: only an address that instructions were just fetched from is read; a halfword is aligned there.
