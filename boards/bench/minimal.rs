@@ -1,4 +1,4 @@
-//! What the minimal programs compute; `cargo xtask bench size` computes the same on the host.
+//! Computations of the minimal programs; `cargo xtask bench size` computes the same on the host.
 
 use thumbformer::audio::LogMel;
 use thumbformer::text::argmax;

@@ -1,4 +1,4 @@
-//! What a backend is: the integer primitives that the kernels are written over.
+//! The trait of a backend: the integer primitives that the kernels are written over.
 //!
 //! ```text
 //! required      products of matrices, scores, their weights, weighted sums: what a core's instructions decide
@@ -283,11 +283,11 @@ pub(crate) trait Backend {
 /// Most tokens that go through the network together, and the default: the vectors that the kernels of the M4 take at a time.
 pub const MAX_BATCH: usize = 4;
 
-/// What is added to the products of a matrix.
+/// Bias of a matrix, added to its products.
 pub(crate) struct Bias<'a> {
     /// `[rows]`.
     pub(crate) integers: &'a [i16],
-    /// What they are multiplied with for each vector, for integers of 15 bits and a sign.
+    /// Multiplier of the integers for each vector, for integers of 15 bits and a sign.
     pub(crate) ratios: &'a [Multiplier],
 }
 

@@ -1,4 +1,4 @@
-//! What chips of one family share, and all boards with a debug probe.
+//! Code shared by the chips of one family, and by all boards with a debug probe.
 //!
 //! ```text
 //! a board: pins, figures ──► Chip::start: clocks, counter, serial port ──► OnChip, a firmware::Board
@@ -54,7 +54,7 @@ pub trait Chip: Sized {
     /// Sets supply, clocks, caches, counter and serial port up.
     fn start(core: Peripherals) -> OnChip<Self>;
 
-    /// Whether an emulator runs the program, so that it may be asked for its command line.
+    /// `true` when an emulator runs the program, which then has a command line.
     fn is_emulated(counter: &Self::Counter) -> bool {
         let _ = counter;
         false

@@ -11,14 +11,14 @@ use rp_pac::clocks::vals::{ClkPeriCtrlAuxsrc, ClkRefCtrlSrc, ClkSysCtrlAuxsrc, C
 use rp_pac::xosc::vals::{CtrlFreqRange, Enable};
 use rp_pac::{CLOCKS, IO_BANK0, PADS_BANK0, PLL_SYS, RESETS, UART0, XOSC, resets};
 
-/// What the RP2040's boot ROM runs first: it sets up fast reads of the Pico's flash, a Winbond W25Q16JV (2.8.1).
+/// Second stage of the RP2040's boot, which its ROM runs first: it sets up fast reads of the Pico's flash, a Winbond W25Q16JV (2.8.1).
 #[cfg(feature = "rp2040")]
 // SAFETY: the ROM alone reads this section, which the board's linker script puts where it looks.
 #[unsafe(link_section = ".boot2")]
 #[used]
 static BOOT2: [u8; 256] = rp2040_boot2::BOOT_LOADER_W25Q080;
 
-/// What the RP2350's boot ROM looks for (5.9.5, the smallest image definition for Arm): the block's first mark, a secure executable for
+/// Image definition, which the RP2350's boot ROM looks for (5.9.5, the smallest image definition for Arm): the block's first mark, a secure executable for
 /// Arm and RP2350, the end of the items, no further block, the block's last mark.
 #[cfg(feature = "rp235x")]
 // SAFETY: the ROM alone reads this section, which the board's linker script puts where it looks.

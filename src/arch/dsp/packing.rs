@@ -16,7 +16,7 @@ pub(super) const ID: u32 = 2;
 pub(super) const REMEDY: &str =
     "the image is packed for other cores; convert it with `--pack m4` for Cortex-M4, M7 and M33";
 
-/// Where the integers of word `i` of a block come from.
+/// Sources of the integers of word `i` of a block.
 pub(super) const fn sources(block: usize, _width: usize, i: usize) -> [(usize, usize); 4] {
     let (row, col) = (block + i % 2 * 2, i / 4 * 4 + i % 4 / 2 * 2);
     [(row, col), (row + 1, col), (row, col + 1), (row + 1, col + 1)]

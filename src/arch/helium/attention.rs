@@ -124,7 +124,7 @@ pub(crate) fn scaled_dots(keys: &[u32], width: usize, mantissas: &[i16], query: 
     }
 }
 
-/// What [`single_scores`] is given, in the order of its registers.
+/// Arguments of [`single_scores`], in the order of its registers.
 #[repr(C)]
 struct Keys {
     keys: *const i8,
@@ -254,7 +254,7 @@ struct By {
 macro_rules! sums {
     ($name:ident, $($rescale:literal),*) => {
         /// # Safety
-        /// What `job` points to is valid and aligned to its type: `4 * chunks` rows of `stride` bytes, `tokens` weights, at most
+        /// The target of `job` is valid and aligned to its type: `4 * chunks` rows of `stride` bytes, `tokens` weights, at most
         /// `stride`, and `4 * chunks` sums to be written; `chunks` is not 0.
         #[unsafe(naked)]
         unsafe extern "C" fn $name(job: &Job) {

@@ -80,7 +80,7 @@ macro_rules! scaled {
 /// 49 instructions for a group.
 ///
 /// # Safety
-/// What `job` points to is valid and aligned to 4 bytes: `blocks` blocks of eight rows, not 0, of `groups` groups and, where `halves` is
+/// The target of `job` is valid and aligned to 4 bytes: `blocks` blocks of eight rows, not 0, of `groups` groups and, where `halves` is
 /// 1, half a one; a vector of as many columns; `8 * blocks` results to be written.
 #[unsafe(naked)]
 unsafe extern "C" fn eight_rows(job: &Job) {

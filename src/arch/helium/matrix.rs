@@ -25,7 +25,7 @@ struct Job {
     bias_distance: isize,
     /// Multiplier and shift, negative, of the bias for each vector.
     ratios: [[i32; 2]; 2],
-    /// Where the multipliers end; where there are none, the results.
+    /// End of the multipliers, or of the results if there are none.
     end: *const u8,
 }
 
@@ -102,7 +102,7 @@ macro_rules! results_of_two {
 /// 79 instructions for four rows of 64 columns, 258 for 256.
 ///
 /// # Safety
-/// What `job` points to is valid and aligned to its type: `cols` is a multiple of 16 and the rows (from `multipliers` to `end`, and
+/// The target of `job` is valid and aligned to its type: `cols` is a multiple of 16 and the rows (from `multipliers` to `end`, and
 /// as many biases) one of 4, neither 0; rows times columns of weights, `cols` numbers of both vectors, all rows of both vectors'
 /// results.
 #[unsafe(naked)]
@@ -247,7 +247,7 @@ macro_rules! add_bias {
 macro_rules! one_vector {
     ($name:ident, $results:expr) => {
         /// # Safety
-        /// What `job` points to is valid and aligned to its type: `cols` is a multiple of 16 and the rows one of 4, neither 0; rows times
+        /// The target of `job` is valid and aligned to its type: `cols` is a multiple of 16 and the rows one of 4, neither 0; rows times
         /// columns of weights, `cols` numbers of the first vector, all rows of its results, and multipliers and biases where there are any.
         #[unsafe(naked)]
         unsafe extern "C" fn $name(job: &Job) {

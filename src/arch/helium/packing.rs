@@ -17,7 +17,7 @@ pub(super) const ID: u32 = 3;
 pub(super) const REMEDY: &str =
     "the image is packed for other cores; convert it with `--pack m55` for Cortex-M55 and M85";
 
-/// Where the integers of word `i` of a block come from.
+/// Sources of the integers of word `i` of a block.
 pub(super) const fn sources(block: usize, _width: usize, i: usize) -> [(usize, usize); 4] {
     let (row, col) = (block + i % COLUMNS / 4, i / COLUMNS * COLUMNS + i % 4 * 4);
     [(row, col), (row, col + 1), (row, col + 2), (row, col + 3)]

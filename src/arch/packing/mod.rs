@@ -1,11 +1,11 @@
-//! How a matrix of small integers lies in flash: one lossless arrangement for each family of cores.
+//! Packings, the arrangements of a matrix of small integers in flash: one lossless arrangement for each family of cores.
 //!
 //! ```text
 //! canonical: row-major integers, rows padded to a multiple of 4, columns to a multiple of 16 ── pack ──► words
 //! ```
 //! Every arrangement has as many words, and the host reads any of them, so it can run the very image that is flashed. No one
 //! order suits the loads of all cores: each is described beside the kernels that want it, in `packing.rs` of its backend's folder.
-//! What a new one must say is what [`of`] asks for.
+//! A new one must answer what [`of`] asks for.
 
 mod int4;
 #[cfg(feature = "std")]

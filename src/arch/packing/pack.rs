@@ -51,7 +51,7 @@ impl Int4<'_> {
         0..self.width().div_ceil(GROUP)
     }
 
-    /// Whether the first group is half a one.
+    /// `true` when the first group has half the columns.
     pub(super) fn begins_with_half(&self) -> bool {
         first_group(self.width()) < GROUP
     }

@@ -4,7 +4,7 @@
 //! Scalar ─┬─ matrix     every packing, multiplied
 //!         └─ attention  scores of a query, their weights, weighted sums of values
 //! ```
-//! What comes between is defined in the trait itself.
+//! The functions between are defined in the trait itself.
 
 pub(super) mod attention;
 pub(super) mod matrix;

@@ -14,7 +14,7 @@ pub(super) const NAME: &str = "host";
 pub(super) const ID: u32 = 1;
 pub(super) const REMEDY: &str = "the image is packed for other cores; convert it with `--pack host`";
 
-/// Where the integers of word `i` of a block come from.
+/// Sources of the integers of word `i` of a block.
 pub(super) const fn sources(block: usize, width: usize, i: usize) -> [(usize, usize); 4] {
     let (row, col) = (block + i / (width / 4), i % (width / 4) * 4);
     [(row, col), (row, col + 1), (row, col + 2), (row, col + 3)]

@@ -1,4 +1,4 @@
-//! What several backends are made of.
+//! Parts that several backends share.
 //!
 //! ```text
 //! multiply    32 by 16 bits, and by real numbers: the requantization of everything
