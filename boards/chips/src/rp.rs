@@ -18,8 +18,8 @@ use rp_pac::{CLOCKS, IO_BANK0, PADS_BANK0, PLL_SYS, RESETS, UART0, XOSC, resets}
 #[used]
 static BOOT2: [u8; 256] = rp2040_boot2::BOOT_LOADER_W25Q080;
 
-/// Image definition, which the RP2350's boot ROM looks for (5.9.5, the smallest image definition for Arm): the block's first mark, a secure executable for
-/// Arm and RP2350, the end of the items, no further block, the block's last mark.
+/// Image definition, which the RP2350's boot ROM looks for (5.9.5, the smallest image definition for Arm): the block's first mark, a
+/// secure executable for Arm and RP2350, the end of the items, no further block, the block's last mark.
 #[cfg(feature = "rp235x")]
 // SAFETY: the ROM alone reads this section, which the board's linker script puts where it looks.
 #[unsafe(link_section = ".start_block")]
