@@ -44,6 +44,11 @@ pub enum Error {
         /// Its value.
         found: u32,
     },
+    /// The image needs a cargo feature of this crate that is off.
+    MissingFeature {
+        /// The feature.
+        feature: &'static str,
+    },
     /// A dimension is zero, too large, or does not fit the others.
     Dimension {
         /// The dimension's name.
@@ -221,6 +226,7 @@ impl Error {
             Error::Unsupported { .. } => {
                 "the image uses an option that this version does not support; use a newer version or convert the checkpoint again"
             }
+            Error::MissingFeature { .. } => "the image needs thumbformer's cargo feature `qk-norm`; enable it",
             Error::Dimension { .. } => {
                 "a dimension of the model is zero, too large or does not match the others; check the checkpoint's config"
             }
@@ -293,6 +299,7 @@ impl fmt::Display for Error {
                 write!(f, "expected {expected:08x}, found {found:08x}: ")?;
             }
             Error::Unsupported { field, found } => write!(f, "{field} = {found}: ")?,
+            Error::MissingFeature { feature } => write!(f, "{feature}: ")?,
             Error::Dimension { name, found } => write!(f, "{name} = {found}: ")?,
             Error::MissingTensor { tensor, layer } | Error::BadSection { tensor, layer } => {
                 write!(f, "{tensor:?} of layer {layer}: ")?;

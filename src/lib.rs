@@ -48,7 +48,7 @@
 //!
 //! # Features
 //! `std`: the image writer and heap-owned states, for tools. `audio`: the front end for recorded sound, `audio`; the one
-//! feature that brings further crates, so a text model does without. `defmt`: [`Error`] can be logged. `portable-simd`: the
+//! feature that brings further crates, so a text model does without. `qk-norm`: normalised queries and keys, for images that have them. `defmt`: [`Error`] can be logged. `portable-simd`: the
 //! `core::simd` backend, needs a nightly compiler. Without any of them the crate is `no_std`, without `alloc`.
 #![no_std]
 #![cfg_attr(feature = "portable-simd", feature(portable_simd))]

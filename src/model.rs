@@ -99,15 +99,17 @@ impl<'a> Model<'a> {
 
     fn block(&'a self, layer: usize) -> Block<'a> {
         let (image, dims) = (&self.image, &self.image.dims);
+        // Without the feature no image with these tensors was parsed, and firmware does without the code.
+        let head_norm = |tensor| if cfg!(feature = "qk-norm") { image.optional_vector(tensor, layer) } else { None };
         Block {
             dims,
             attention_norm: self.norm(Tensor::AttentionNorm, Tensor::AttentionNormBias, layer),
             attention: Attention {
                 dims,
                 query: image.linear(Tensor::Query, Tensor::QueryBias, layer),
-                query_norm: image.optional_vector(Tensor::QueryNorm, layer),
+                query_norm: head_norm(Tensor::QueryNorm),
                 key: image.linear(Tensor::Key, Tensor::KeyBias, layer),
-                key_norm: image.optional_vector(Tensor::KeyNorm, layer),
+                key_norm: head_norm(Tensor::KeyNorm),
                 value: image.linear(Tensor::Value, Tensor::ValueBias, layer),
                 output: image.linear(Tensor::AttentionOutput, Tensor::AttentionOutputBias, layer),
             },

@@ -88,7 +88,9 @@ impl Attention<'_> {
         let outputs = all_contexts.chunks_exact_mut(width).zip(&mut exponents).take(tokens);
         for (token, (context, exponent)) in outputs.enumerate() {
             let mut query = query.token(token).ok_or(not_finite)?;
-            if let Some(gain) = &self.query_norm {
+            if cfg!(feature = "qk-norm")
+                && let Some(gain) = &self.query_norm
+            {
                 norm_heads(&mut query, gain, self.dims.norm_eps).ok_or(not_finite)?;
             }
             let rotation = step.rotation(token);
@@ -155,7 +157,9 @@ impl Attention<'_> {
         observer: &mut impl Observer,
     ) -> Option<i16> {
         let (mut key, value) = (keys.token(token)?, values.token(token)?);
-        if let Some(gain) = &self.key_norm {
+        if cfg!(feature = "qk-norm")
+            && let Some(gain) = &self.key_norm
+        {
             norm_heads(&mut key, gain, self.dims.norm_eps)?;
         }
         rotate(&mut key, step.rotation(token));

@@ -142,6 +142,10 @@ const fn read_options(words: &[u32]) -> Result<Options, Error> {
     if headless > 1 {
         return Err(Error::Unsupported { field: "headless", found: headless });
     }
+    let qk_norm = present(words) & bit(Tensor::QueryNorm) != 0;
+    if qk_norm && !cfg!(feature = "qk-norm") {
+        return Err(Error::MissingFeature { feature: "qk-norm" });
+    }
     Ok(Options {
         norm: option!(Norm, "norm", NORM),
         norm_place: option!(NormPlace, "norm placement", NORM_PLACE),
@@ -149,7 +153,7 @@ const fn read_options(words: &[u32]) -> Result<Options, Error> {
         mask: option!(Mask, "mask", MASK),
         positions: option!(Positions, "positions", POSITIONS),
         gated: present(words) & bit(Tensor::Gate) != 0,
-        qk_norm: present(words) & bit(Tensor::QueryNorm) != 0,
+        qk_norm,
         input: option!(Input, "input", INPUT),
         pooling: option!(Pooling, "pooling", POOLING),
         pooler: option!(Pooler, "pooler", POOLER),

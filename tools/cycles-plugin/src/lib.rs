@@ -90,6 +90,10 @@ fn options(words: impl Iterator<Item = String>) -> Result<(HashMap<u32, usize>, 
     Ok((marks, file.ok_or("no out=FILE")?))
 }
 
+/// Callback of QEMU for a block that it has translated.
+///
+/// # Safety
+/// QEMU calls it, with a block that is valid for the time of the call.
 unsafe extern "C" fn translated(_: qemu_plugin_id_t, block: *mut qemu_plugin_tb) {
     // SAFETY: QEMU lends us the block for the time of this call, and the index is below its length.
     let handles: Vec<_> =
@@ -144,14 +148,26 @@ fn predicated(instructions: &[Instruction]) -> Vec<usize> {
     found
 }
 
+/// Callback of QEMU for a block that is executed.
+///
+/// # Safety
+/// None: the pointer is a number and never followed.
 unsafe extern "C" fn executed(_: c_uint, number: *mut c_void) {
     with_record(|record| record.execute(number.addr()));
 }
 
+/// Callback of QEMU for an access to memory by an instruction under an IT.
+///
+/// # Safety
+/// None: the pointer is a number and never followed.
 unsafe extern "C" fn accessed(_: c_uint, _: qemu_plugin_meminfo_t, _: u64, number: *mut c_void) {
     with_record(|record| record.access(number.addr() / BLOCK, number.addr() % BLOCK));
 }
 
+/// Callback of QEMU at its end: writes the record.
+///
+/// # Safety
+/// None: the pointer is not used.
 unsafe extern "C" fn exit(_: qemu_plugin_id_t, _: *mut c_void) {
     if let Some((record, file)) = STATE.lock().unwrap_or_else(PoisonError::into_inner).as_mut()
         && let Err(error) = std::fs::write(&*file, record.text())

@@ -235,15 +235,15 @@ pub fn check() -> Result<String> {
         for result in results {
             verified.add(board, result)?;
         }
-        for &(application, _, painted) in stacks {
-            painted.into_iter().for_each(|bytes| depths.add(board, application, bytes));
+        for &(program, _, painted) in stacks {
+            painted.into_iter().for_each(|bytes| depths.add(board, program, bytes));
         }
     }
     // What emulated boards painted over, every board of their core must leave free.
     for (board, Checked { stacks, .. }) in boards.iter().zip(&checked) {
-        for &(application, left, _) in stacks {
-            let depth = depths.of(board, application)?;
-            ensure!(left >= depth, "{}: {left} bytes for the stack of {application:?}, it needs {depth}", board.name);
+        for &(program, left, _) in stacks {
+            let depth = depths.of(board, program)?;
+            ensure!(left >= depth, "{}: {left} bytes for the stack of {:?}, it needs {depth}", board.name, program.0);
         }
     }
     let verified = verified.summary()?;
@@ -261,7 +261,7 @@ struct Checked {
     ran: usize,
     results: Vec<Value>,
     /// RAM left for the stack of each program, and the painted depth of an emulated one.
-    stacks: Vec<(Application, u64, Option<u64>)>,
+    stacks: Vec<(stack::Program, u64, Option<u64>)>,
 }
 
 /// Builds a board's programs, and runs them if it is emulated.
@@ -276,13 +276,14 @@ fn check_board(board: &board_manifest::Board) -> Result<Checked> {
     let mut checked = Checked { built: 0, ran: 0, results: Vec::new(), stacks: Vec::new() };
     for (application, elf, taken) in build(board)? {
         checked.built += 1;
+        let program = (application, stack::has_float(&std::fs::read(&elf)?)?);
         if !board.is_emulated() {
-            checked.stacks.push((application, taken.stack, None));
+            checked.stacks.push((program, taken.stack, None));
             continue;
         }
         let output = emulate(&Board::from(board.clone()), &elf, &[], |_| ())?;
         let results: Vec<Value> = parse(&board.name, &elf, &output)?;
-        checked.stacks.push((application, taken.stack, Some(stack::painted(&board.name, &output)?)));
+        checked.stacks.push((program, taken.stack, Some(stack::painted(&board.name, &output)?)));
         checked.ran += 1;
         for result in results {
             ensure!(!is_wrong(&result), "{}: {application:?}: {result}", board.name);

@@ -79,6 +79,9 @@ impl Planned {
         let mut buildable = Board::from(self.board.clone());
         if let Some(model) = &self.model {
             buildable.build.variables.push(("THUMBFORMER_MODEL", model.display().to_string()));
+            if board_manifest::Image::read(model)?.model()?.dims().options.qk_norm {
+                buildable.build.features.push("firmware/qk-norm");
+            }
         }
         buildable.build_program(&setup::ensure(&buildable.target)?, self.application.name())
     }

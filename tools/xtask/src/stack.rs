@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! program in QEMU ──► {"app":"stack","board":…,"bytes":…} ──► Depths, by core and program ──► stack that a board of that core needs
+//! ELF ──► does the program compute the float network too? ──────┘
 //! ```
 
 use crate::emulator::Output;
 use anyhow::{Context, Result};
 use board_manifest::Application;
+use object::{Object, ObjectSymbol};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -24,24 +26,40 @@ pub fn painted(board: &str, output: &Output) -> Result<u64> {
     serde_json::from_str::<Value>(line)?["bytes"].as_u64().with_context(|| format!("{board} printed {line:?}"))
 }
 
-/// The largest depths, by core and program.
+/// Whether a program computes the float network, which goes deeper than the engine.
+///
+/// # Errors
+/// When it is no ELF file.
+pub fn has_float(elf: &[u8]) -> Result<bool> {
+    let file = object::File::parse(elf)?;
+    Ok(file.symbols().any(|symbol| symbol.name().is_ok_and(|name| name.contains("thumbformer_reference"))))
+}
+
+/// A program: the application, and whether it computes the float network.
+pub type Program = (Application, bool);
+
+/// The largest depths, by target, core and program.
 #[derive(Default)]
-pub struct Depths(BTreeMap<(String, Application), u64>);
+pub struct Depths(BTreeMap<(String, String, Program), u64>);
 
 impl Depths {
     /// Adds the depth of a program on an emulated board.
-    pub fn add(&mut self, board: &board_manifest::Board, application: Application, bytes: u64) {
-        let worst = self.0.entry((board.cpu.clone(), application)).or_default();
+    pub fn add(&mut self, board: &board_manifest::Board, program: Program, bytes: u64) {
+        let worst = self.0.entry((board.target.clone(), board.cpu.clone(), program)).or_default();
         *worst = bytes.max(*worst);
     }
 
-    /// The stack that a program needs on a board.
+    /// The stack that a program needs on a board: the depth on its core, or where no emulated board with that core ran such a program,
+    /// the largest on cores of its target, whose code differs in scheduling only.
     ///
     /// # Errors
-    /// When no emulated board has its core.
-    pub fn of(&self, board: &board_manifest::Board, application: Application) -> Result<u64> {
-        let depth = self.0.get(&(board.cpu.clone(), application)).copied();
-        depth.with_context(|| format!("{}: no emulated board with a {} ran {application:?}", board.name, board.cpu))
+    /// When no emulated board of its target ran such a program.
+    pub fn of(&self, board: &board_manifest::Board, program: Program) -> Result<u64> {
+        let of_target = || self.0.iter().filter(|((target, _, ran), _)| *target == board.target && *ran == program);
+        let depth =
+            of_target().find(|((_, cpu, _), _)| *cpu == board.cpu).or_else(|| of_target().max_by_key(|of| of.1));
+        let depth = depth.map(|(_, &depth)| depth);
+        depth.with_context(|| format!("{}: no emulated board of {} ran {program:?}", board.name, board.target))
     }
 }
 
@@ -54,11 +72,15 @@ mod tests {
     fn the_deepest_stack_of_a_core_is_what_its_boards_need() {
         let board = |name: &str| board_manifest::find(&crate::shell::root().join("boards"), name).expect("a board");
         let mut depths = Depths::default();
-        depths.add(&board("qemu-mps2-an386"), Application::Verify, 5000);
-        depths.add(&board("stm32f405"), Application::Verify, 4900);
-        assert_eq!(depths.of(&board("nrf52840-dk"), Application::Verify).expect("an M4F"), 5000);
-        assert!(depths.of(&board("nrf52840-dk"), Application::Bench).is_err(), "was not run");
-        assert!(depths.of(&board("microbit"), Application::Verify).is_err(), "another core");
+        let verify = (Application::Verify, false);
+        depths.add(&board("qemu-mps2-an386"), verify, 5000);
+        depths.add(&board("stm32f405"), verify, 4900);
+        depths.add(&board("qemu-mps2-an500"), (Application::Verify, true), 9000);
+        assert_eq!(depths.of(&board("nrf52840-dk"), verify).expect("an M4F"), 5000);
+        assert_eq!(depths.of(&board("stm32-nucleo-h743zi"), verify).expect("an M7, by the M4's"), 5000);
+        assert_eq!(depths.of(&board("stm32-nucleo-h743zi"), (Application::Verify, true)).expect("an M7"), 9000);
+        assert!(depths.of(&board("nrf52840-dk"), (Application::Bench, false)).is_err(), "was not run");
+        assert!(depths.of(&board("microbit"), verify).is_err(), "another target");
     }
 
     #[test]
