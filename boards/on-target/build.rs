@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! THUMBFORMER_BOARD ──┬─► its memory, the linker's arguments
-//!                     └─► image of its packing ──┬─► host ──► CRC-32 of all answers, the last one's name ──► OUT_DIR/motion.rs
+//!                     └─► image of its packing ──┬─► host ──► CRC-32 of all answers, the last one's name ──► OUT_DIR/stream.rs
 //!                                                └─► one bit of it changed
 //! ```
 
+use board_manifest::{Image, Kind, Signal, first};
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use thumbformer::state::HostState;
 use thumbformer::text::argmax;
 use thumbformer::{LogitsCrc, Model};
@@ -24,28 +25,26 @@ fn main() {
     }
     println!("cargo:rerun-if-changed=build.rs");
 
-    let models = std::path::absolute("../../models/motion").expect("a folder");
-    let image = models.join(format!("motion-{}.tbf", board.pack));
-    let recording = models.join("fixtures/elevation_1.csv");
-    for file in [&image, &recording] {
-        println!("cargo:rerun-if-changed={}", file.display());
-    }
-    std::fs::write(out.join("motion.rs"), motion(&image, &recording)).expect("OUT_DIR is writable");
+    let models = std::path::absolute("../../models").expect("a folder");
+    let image = first(Kind::Stream, &models).and_then(|model| model.image_for(&board.pack)).expect("a default stream");
+    println!("cargo:rerun-if-changed={}", image.file.display());
+    std::fs::write(out.join("stream.rs"), stream(&image)).expect("OUT_DIR is writable");
 }
 
 /// The model and what the tests compare with, as source.
-fn motion(image: &Path, recording: &Path) -> String {
-    let bytes = std::fs::read(image).expect("an image of the motion model");
-    let mut words: Vec<u32> =
-        bytes.chunks_exact(4).filter_map(<[u8]>::first_chunk).map(|w| u32::from_le_bytes(*w)).collect();
-    let text = std::fs::read_to_string(recording).expect("a recording");
-    let numbers = text.lines().skip(1).flat_map(|line| line.split(','));
-    let frames: Vec<f32> = numbers.map(|number| number.parse().expect("a number")).collect();
-    let (crc32, label) = on_host(&words, &frames);
+fn stream(image: &Image) -> String {
+    let model = image.model().expect("a sound image");
+    let recordings = board_manifest::signals(image, &model).expect("recordings");
+    let Some((_, Signal::Frames(frames))) = recordings.into_iter().next() else {
+        panic!("{}: no recording of frames", image.fixtures.display())
+    };
+    let (crc32, label) = on_host(&model, &frames);
+    let mut words = image.words().to_vec();
     let damaged = words.len() / 2;
     words[damaged] ^= 1 << 9;
 
-    let mut code = format!("thumbformer::model!(mod motion = {image:?}, batch = 1, ram <= 8 * 1024);\n");
+    let file = &image.file;
+    let mut code = format!("thumbformer::model!(mod stream = {file:?}, batch = 1, ram <= 8 * 1024);\n");
     writeln!(code, "/// `[seq, n_features]`.\nstatic FRAMES: &[f32] = &{frames:?};").expect("a string grows");
     writeln!(code, "/// Of the answers to all frames, as the host computed it.\nconst CRC32: u32 = {crc32:#010x};")
         .expect("grows");
@@ -55,8 +54,7 @@ fn motion(image: &Path, recording: &Path) -> String {
     code
 }
 
-fn on_host(words: &[u32], frames: &[f32]) -> (u32, String) {
-    let model = Model::parse(words).expect("a sound image");
+fn on_host(model: &Model<'_>, frames: &[f32]) -> (u32, String) {
     let mut state = HostState::with_batch(model.dims(), model.dims().max_seq, 1);
     let mut session = model.session(state.memory());
     let (mut crc, mut label) = (LogitsCrc::new(), None);

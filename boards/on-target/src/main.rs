@@ -2,7 +2,7 @@
 //! before each one, and passes the address of the one that is to run.
 //!
 //! ```text
-//! recording ──► motion model ──► answers ──► CRC-32: the host's?
+//! recording ──► stream model ──► answers ──► CRC-32: the host's?
 //! damaged image, wrong frame, full context ──► an error each, and no panic
 //! ```
 //! In emulation: `cargo xtask test on-target`; on a board: README.md.
@@ -17,7 +17,7 @@ use defmt_semihosting as _;
 
 mod boot;
 
-include!(concat!(env!("OUT_DIR"), "/motion.rs"));
+include!(concat!(env!("OUT_DIR"), "/stream.rs"));
 
 /// A block that keeps two tokens of two numbers.
 mod small {
@@ -54,7 +54,7 @@ unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
 
 #[embedded_test::tests]
 mod tests {
-    use super::{CRC32, DAMAGED, FRAMES, LABEL, motion, small};
+    use super::{CRC32, DAMAGED, FRAMES, LABEL, small, stream};
     use core::ops::Range;
     #[cfg(not(baseline))]
     use cortex_m::peripheral::DWT;
@@ -62,10 +62,10 @@ mod tests {
     use thumbformer::text::argmax;
     use thumbformer::{Error, LogitsCrc, Model};
 
-    static mut STATE: motion::State = motion::State::new();
+    static mut STATE: stream::State = stream::State::new();
 
     /// What every test gets.
-    type State = &'static mut motion::State;
+    type State = &'static mut stream::State;
 
     #[init]
     fn init() -> State {
@@ -75,13 +75,13 @@ mod tests {
     }
 
     /// The answers to all frames, one by one.
-    fn answers(state: &mut motion::State) -> Result<(u32, &'static str), Error> {
-        let mut session = motion::MODEL.session(state.memory());
+    fn answers(state: &mut stream::State) -> Result<(u32, &'static str), Error> {
+        let mut session = stream::MODEL.session(state.memory());
         let (mut crc, mut label) = (LogitsCrc::new(), None);
-        for frame in FRAMES.chunks_exact(motion::MODEL.dims().n_features) {
+        for frame in FRAMES.chunks_exact(stream::MODEL.dims().n_features) {
             let outputs = session.push(frame)?;
             crc.update(outputs);
-            label = motion::MODEL.label(usize::from(argmax(outputs)));
+            label = stream::MODEL.label(usize::from(argmax(outputs)));
         }
         Ok((crc.total(), label.unwrap_or("")))
     }
@@ -110,8 +110,8 @@ mod tests {
 
     #[test]
     fn a_frame_of_another_length_is_an_error_and_changes_nothing(state: State) -> Result<(), Error> {
-        let mut session = motion::MODEL.session(state.memory());
-        let width = motion::MODEL.dims().n_features;
+        let mut session = stream::MODEL.session(state.memory());
+        let width = stream::MODEL.dims().n_features;
         session.push(&FRAMES[..width])?;
         assert!(matches!(session.push(&FRAMES[..width - 1]), Err(Error::FrameLength { .. })));
         assert!(matches!(session.push(&[]), Err(Error::EmptySequence)));
@@ -138,7 +138,7 @@ mod tests {
         let bss = (&raw const __sbss) as usize..(&raw const __ebss) as usize;
         let range = {
             let start = core::ptr::from_mut(state) as usize;
-            Range { start, end: start + size_of::<motion::State>() }
+            Range { start, end: start + size_of::<stream::State>() }
         };
         assert!(bss.start <= range.start && range.end <= bss.end);
         // SAFETY: the bytes are those of `state`, which lives for ever and nobody else refers to.
