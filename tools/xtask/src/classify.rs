@@ -10,6 +10,7 @@ use crate::boards::results;
 use crate::cores::Core;
 use crate::firmware::{self, Board, Size};
 use crate::parallel::each;
+use crate::results::Results;
 use crate::setup;
 use crate::shell::root;
 use anyhow::{Context, Result, ensure};
@@ -154,7 +155,12 @@ pub fn check() -> Result<String> {
     let runs: Vec<(Core, &[(&str, &str)])> =
         or_all(&[]).into_iter().map(|core| (core, &[][..])).chain([(Core::M4, SMALL)]).collect();
     let measured = each(&runs, |(core, variables)| on_core(*core, &expected, variables))?;
+    let recorded = Results::recorded()?;
+    let incomparable = recorded.incomparable()?;
     for ((core, variables), rows) in runs.iter().zip(measured) {
+        if variables.is_empty() && incomparable.is_none() {
+            recorded.compare_recordings(*core, &rows)?;
+        }
         for row in rows {
             ensure!(
                 row.name.split('_').next() == Some(&row.label) || row.name.starts_with(&digit(&row.label)),

@@ -15,10 +15,11 @@ mod firmware;
 mod flash;
 mod host_bench;
 mod lesson;
-mod limits;
+mod measured;
 mod on_target;
 mod panics;
 mod parallel;
+mod results;
 mod setup;
 mod shell;
 mod size;
@@ -109,6 +110,8 @@ enum Command {
     },
     /// Estimate cycles without hardware, from the instructions that QEMU executes; accuracy: docs/cycles.md
     Cycles(cycles::Options),
+    /// Measure all figures of README and docs/results.md and write them
+    Results,
     /// Regenerate the outputs and pictures of docs/lesson.md from the commands in it
     Lesson,
     /// Find or install what the other commands need
@@ -201,6 +204,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench { what: Measured::Size(Cores { cores, json }) } => size::print(&cores, json),
         Command::Bench { what: Measured::Host(options) } => host_bench::host(options),
         Command::Cycles(options) => cycles::print(&options),
+        Command::Results => results::write(),
         Command::Lesson => lesson::write(),
         Command::Setup { name, check: true } => setup::check(&Board::find(&name)?.target),
         Command::Setup { name, check: false } => {

@@ -10,6 +10,7 @@ use crate::cores::Core;
 use crate::emulator::emulate;
 use crate::firmware;
 use crate::minimal;
+use crate::results::Results;
 use crate::setup::{self, Toolchain};
 use crate::shell::{root, rustc, text};
 use crate::test::Outcome;
@@ -165,13 +166,14 @@ pub fn check() -> Result<Outcome> {
     if !compiler.starts_with(&format!("{COMPILER} ")) {
         return Ok(Outcome::Skipped(format!("sizes are those of {COMPILER}, this is {compiler}")));
     }
+    let recorded = Results::recorded()?;
     for core in CORES {
         if let Toolchain::Debian { .. } = setup::ensure(&core.board()?.target)? {
             return Ok(Outcome::Skipped(format!("sizes are those of {COMPILER}, Debian's builds the firmware here")));
         }
-        for row in on_core(core)? {
-            within(&row)?;
-        }
+        let rows = on_core(core)?;
+        rows.iter().try_for_each(within)?;
+        recorded.compare_sizes(core, &rows)?;
     }
     Ok(Outcome::Passed(format!(
         "{} programs within 1 % of their sizes and stacks, their outputs the host's",

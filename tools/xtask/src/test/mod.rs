@@ -13,7 +13,9 @@ mod host;
 mod quality;
 
 use crate::firmware::Board;
-use crate::{boards, classify, codegen, cycles, example, host_bench, lesson, limits, on_target, panics, size};
+use crate::{
+    boards, classify, codegen, cycles, example, host_bench, lesson, measured, on_target, panics, results, size,
+};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use std::fmt;
@@ -96,6 +98,8 @@ checks! {
     Nightly: Default, Host => |_| host::nightly();
     /// rustdoc, warnings are errors
     Docs: Default, Host => |_| host::docs();
+    /// Tables of README and docs/results.md, rendered from the recorded measurements and compared
+    Results: Quick, Host => |_| results::check().map(Outcome::Passed);
     /// Commands in the documentation: all parse, those of code blocks run
     Commands: Quick, Host => |_| commands::check();
     /// docs/lesson.md and its pictures, regenerated and compared byte for byte
@@ -127,7 +131,7 @@ checks! {
     /// Tests of boards/on-target on every emulated core, each on a machine that was just reset
     OnTarget: Default, Firmware => |_| on_target::check().map(Outcome::Passed);
     /// Kernels on every emulated core: exact, repeatable, within the limits
-    Bench: Default, Firmware => |_| limits::check().map(Outcome::Passed);
+    Bench: Default, Firmware => |_| measured::check().map(Outcome::Passed);
     /// Minimal programs for three cores, for speed and for size: code, constants, state and painted stack within their limits
     Size: Default, Firmware => |_| size::check();
     /// Default encoders on every emulated core, from raw samples and sensors, within their budgets
