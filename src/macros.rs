@@ -20,14 +20,12 @@ macro_rules! model {
     ($(#[$place:meta])* $vis:vis mod $name:ident = $path:literal $(, max_seq = $max_seq:expr)? $(, batch = $batch:expr)? $(, ram <= $ram:expr)? $(,)?) => {
         #[doc = concat!("The model in `", $path, "`.")]
         $vis mod $name {
-            const BYTES: &[u8] = include_bytes!($path);
-
             /// Bytes of the image in flash.
-            pub const IMAGE_BYTES: usize = BYTES.len();
+            pub const IMAGE_BYTES: usize = include_bytes!($path).len();
 
-            // Words, so that the image is aligned by its type.
             $(#[$place])*
-            static WORDS: [u32; IMAGE_BYTES.div_ceil(4)] = $crate::image::words_from_bytes(BYTES);
+            static IMAGE: $crate::image::Aligned<IMAGE_BYTES> = $crate::image::Aligned(*include_bytes!($path));
+            const WORDS: &[u32] = IMAGE.words();
 
             $crate::checked!($(max_seq = $max_seq,)? $(batch = $batch,)? $(ram = $ram,)?);
         }
@@ -103,10 +101,11 @@ macro_rules! constant_model {
             /// Bytes of the image in flash.
             pub const IMAGE_BYTES: usize = 4 * $crate::image::constant_words(&$dims, TENSORS);
 
-            static WORDS: [u32; IMAGE_BYTES / 4] = match $crate::image::constant(&$dims, TENSORS) {
+            static IMAGE: [u32; IMAGE_BYTES / 4] = match $crate::image::constant(&$dims, TENSORS) {
                 Ok(words) => words,
                 Err(error) => panic!("{}", error.message()),
             };
+            const WORDS: &[u32] = &IMAGE;
 
             $crate::checked!($(max_seq = $max_seq,)? $(batch = $batch,)? $(ram = $ram,)?);
         }
@@ -121,7 +120,7 @@ macro_rules! checked {
         /// The model, checked at compile time.
         #[allow(long_running_const_eval)]
         pub const MODEL: $crate::Model<'static> = {
-            const PARSED: $crate::Model<'static> = match $crate::Model::parse(&WORDS) {
+            const PARSED: $crate::Model<'static> = match $crate::Model::parse_at_compile_time(WORDS) {
                 Ok(model) => model,
                 Err(error) => panic!("{}", error.message()),
             };

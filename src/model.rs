@@ -34,7 +34,17 @@ impl<'a> Model<'a> {
     /// # Errors
     /// Those of [`Image::parse`]; [`Error::Packing`] when its weights are packed for other cores.
     pub const fn parse(words: &'a [u32]) -> Result<Model<'a>, Error> {
-        let image = match Image::parse(words) {
+        Model::of(Image::parse(words))
+    }
+
+    /// [`parse`](Model::parse) for [`model!`](crate::model): faster for the compiler, slower and larger on a chip.
+    #[doc(hidden)]
+    pub const fn parse_at_compile_time(words: &'a [u32]) -> Result<Model<'a>, Error> {
+        Model::of(Image::parse_at_compile_time(words))
+    }
+
+    const fn of(image: Result<Image<'a>, Error>) -> Result<Model<'a>, Error> {
+        let image = match image {
             Ok(image) => image,
             Err(error) => return Err(error),
         };

@@ -1,4 +1,4 @@
-//! What kernels and models take on this board.
+//! Cost of kernels and models on this board.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! What stored recordings are, by the encoders that the board has room for.
+//! Classes of stored recordings, by the encoders that the board has room for.
 #![no_std]
 #![no_main]
 

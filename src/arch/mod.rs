@@ -36,6 +36,7 @@ mod tests;
 pub use backend::{BACKEND, MAX_BATCH, PACKING};
 pub(crate) use backend::{Backend, Bias, activation_stride, activation_words, activations};
 pub use packing::*;
+pub use shared::Aligned;
 pub(crate) use shared::*;
 
 #[cfg(thumbformer_backend = "dsp")]

@@ -65,6 +65,7 @@ mod view;
 #[cfg(feature = "std")]
 mod write;
 
+pub use crate::arch::Aligned;
 pub use constant::{Constant, constant, constant_words};
 pub(crate) use header::CRC;
 pub use view::{Image, Section, TokenizerKind};
@@ -84,17 +85,4 @@ pub fn words(bytes: &[u8]) -> Result<&[u32], Error> {
         return Err(Error::Length { expected, found: bytes.len() as u32 });
     }
     arch::words(bytes).ok_or(Error::Misaligned)
-}
-
-/// Words of an image that is included at compile time; used by [`model!`](crate::model).
-///
-/// `N` is the number of words. Bytes that do not fill a word are dropped; the length check then refuses the image.
-pub const fn words_from_bytes<const N: usize>(bytes: &[u8]) -> [u32; N] {
-    let mut words = [0; N];
-    let mut i = 0;
-    while i < N && 4 * i + 3 < bytes.len() {
-        words[i] = u32::from_le_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]]);
-        i += 1;
-    }
-    words
 }

@@ -25,7 +25,7 @@ use thumbformer::Dims;
 pub struct Row {
     /// Whose implementation.
     pub implementation: &'static str,
-    /// Which of its ways to compute.
+    /// Way to compute, where a contender has several.
     pub backend: &'static str,
     /// Compiler of all contenders.
     pub compiler: &'static str,

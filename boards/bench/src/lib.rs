@@ -1,4 +1,4 @@
-//! What the benchmark programs share: the counter.
+//! Counter of the benchmark programs.
 //!
 //! ```text
 //! SysTick under -icount ──► counter() ──► instructions of a call

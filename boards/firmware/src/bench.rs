@@ -9,9 +9,9 @@ use thumbformer::{Error, Packing};
 /// Positions of a sequence of tokens that are measured.
 const POSITIONS: [usize; 3] = [0, 64, 255];
 
-/// What the application `bench` measures.
+/// Measurements of the application `bench`.
 pub struct Bench<'a> {
-    /// How the matrices are packed.
+    /// Packing of the matrices.
     pub packing: Packing,
     /// The matrices.
     pub cases: &'a [Case<'a>],
@@ -78,7 +78,7 @@ fn some_token(test_model: &TestModel<'_>, position: usize) -> u16 {
     (7 * position % test_model.model.dims().vocab.max(1)) as u16
 }
 
-/// What a token at a position takes, with nobody looking on.
+/// Cost of a token at a position, unobserved.
 fn token<B: Board>(
     board: &mut B,
     test_model: &TestModel<'_>,

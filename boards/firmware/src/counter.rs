@@ -59,7 +59,7 @@ pub struct SysTick {
 /// 24 bits (Arm DDI 0403E, B3.3.4).
 const RELOAD: u32 = 0x00ff_ffff;
 
-/// How often the counter has run out.
+/// Number of times that the counter has run out.
 static OVERFLOWS: AtomicU32 = AtomicU32::new(0);
 
 #[cortex_m_rt::exception]
@@ -109,12 +109,12 @@ impl CycleCounter for SysTick {
     }
 }
 
-/// What a counter is worth.
+/// Counter's unit and range.
 #[derive(Clone, Copy)]
 pub enum Meter {
     /// It moves.
     Counts {
-        /// What it counts.
+        /// Unit that it counts.
         unit: &'static str,
         /// Thousandths of a unit that a turn of two instructions takes: 2000 where instructions are counted.
         turn_thousandths: u32,

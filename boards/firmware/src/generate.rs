@@ -10,18 +10,18 @@ use thumbformer::{Error, LogitsCrc, Memory, Model};
 const MAX_PROMPT: usize = 128;
 /// Most steps whose counts are kept for the median.
 const MAX_STEPS: usize = 512;
-/// How tokens are drawn.
+/// Sampling parameters.
 const SAMPLING: Sampling = Sampling { temperature: 0.7, top_k: 0, top_p: 0.9 };
 
-/// What to tell: `steps=N seed=N ignore-end prompt=TEXT TO THE END OF THE LINE`.
+/// Story to tell: `steps=N seed=N ignore-end prompt=TEXT TO THE END OF THE LINE`.
 struct Settings<'line> {
     /// Most steps; the story may end before.
     steps: usize,
-    /// What determines the draws.
+    /// Seed of the sampler.
     seed: u64,
-    /// Whether to go on after the end token, so that the number of steps is exact.
+    /// True to continue after the end token, so that the number of steps is exact.
     ignore_end: bool,
-    /// How the story begins.
+    /// Beginning of the story.
     prompt: &'line str,
 }
 

@@ -31,7 +31,7 @@ pub struct Case<'a> {
     pub int4_packed: &'a [u32],
 }
 
-/// What was measured.
+/// Measured kernel.
 pub struct Row {
     /// The kernel.
     pub kernel: &'static str,
@@ -45,9 +45,9 @@ pub struct Row {
     pub batch: usize,
     /// Multiply-accumulates, or elements.
     pub macs: usize,
-    /// What the whole call takes.
+    /// Cost of the whole call.
     pub count: u64,
-    /// Whether the result is that of a plain loop.
+    /// True if the result is that of a plain loop.
     pub exact: bool,
 }
 
@@ -100,7 +100,7 @@ const TOKENS: usize = 256;
 const HEADS: [usize; 4] = [8, 16, 24, WIDEST];
 const WIDEST: usize = 32;
 
-/// What one call takes: two, less one, so that the reading itself does not count.
+/// Cost of one call: of two calls less that of one, so that the reading itself does not count.
 fn measure(counter: &mut impl CycleCounter, mut call: impl FnMut()) -> u64 {
     let start = counter.now();
     call();
@@ -130,7 +130,7 @@ pub fn kernels(
     vectors(counter, each);
 }
 
-/// What is measured is a number of the usual size, in vectors of whole fours; what must be exact are all sizes and lengths.
+/// Measured: numbers of the usual size, in vectors of whole fours. Exact: all sizes and lengths.
 fn vectors(counter: &mut impl CycleCounter, each: &mut dyn FnMut(Row)) {
     const LENGTH: usize = 256;
     const BITS: u32 = 20;
@@ -351,7 +351,7 @@ fn linear(counter: &mut impl CycleCounter, packing: Packing, cases: &[Case<'_>],
     });
 }
 
-/// What a norm does between its sums, and bytes down a column: every length up to 70.
+/// Parts of a norm between its sums, and bytes down a column: every length up to 70.
 fn norm(counter: &mut impl CycleCounter, each: &mut dyn FnMut(Row)) {
     const LENGTH: usize = 70;
     let mut random = Random(9);

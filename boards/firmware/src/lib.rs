@@ -38,13 +38,13 @@ use thumbformer::cycles::CycleCounter;
 /// Longest command line, in bytes.
 pub const LINE: usize = 256;
 
-/// What differs between boards.
+/// Properties in which boards differ.
 pub trait Board: Sized {
     /// The board's name, as in its folder.
     const NAME: &'static str;
     /// The backend that this board is built for; a mismatch stops the build.
     const BACKEND: &'static str;
-    /// What counts: [`counter::Dwt`], [`counter::SysTick`] or a timer of the board's own.
+    /// Counter: [`counter::Dwt`], [`counter::SysTick`] or a timer of the board's own.
     type Counter: CycleCounter;
 
     /// Sets clocks, caches, console and counter up; to be called once.
@@ -64,7 +64,7 @@ pub trait Board: Sized {
         None
     }
 
-    /// What an emulator's command line asks for.
+    /// Request of an emulator's command line.
     ///
     /// `None` when it is longer than the buffer or not UTF-8: doing something else would be worse.
     fn arguments<'line>(&self, line: &'line mut [u8; LINE]) -> Option<&'line str> {
@@ -102,7 +102,7 @@ pub const fn decimal(text: &str) -> u32 {
     }
 }
 
-/// Whether a board's backend is the one that it was built with; for a `const` assertion.
+/// True if a board's backend is the one that it was built with; for a `const` assertion.
 pub const fn has_backend(expected: &str) -> bool {
     let (found, expected) = (thumbformer::BACKEND.as_bytes(), expected.as_bytes());
     let mut same = found.len() == expected.len();

@@ -58,7 +58,7 @@ impl Line {
         self.key(key).raw(if value { "true" } else { "false" })
     }
 
-    /// What was counted; nothing where nothing counts.
+    /// Count; nothing where nothing counts.
     pub fn count(self, key: &str, count: Option<u64>) -> Line {
         match count {
             Some(count) => self.number(key, count),

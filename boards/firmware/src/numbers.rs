@@ -7,7 +7,7 @@ pub(crate) struct Numbers {
     /// Of the digit after the point, where there is a point.
     place: Option<f32>,
     negative: bool,
-    /// Whether a digit was seen.
+    /// True if a digit was seen.
     some: bool,
 }
 

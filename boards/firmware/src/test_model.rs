@@ -1,4 +1,4 @@
-//! What applications run on: models, each with inputs and what the host makes of them.
+//! Models of the applications, each with inputs and the host's outputs.
 
 use crate::Board;
 use crate::counter::Meter;
@@ -27,13 +27,13 @@ pub struct TestModel<'a> {
 pub struct Input<'a> {
     /// Its name.
     pub name: &'a str,
-    /// What goes in.
+    /// Input of the model.
     pub signal: Signal<'a>,
     /// CRC-32 of the outputs that the host computes.
     pub crc32: u32,
 }
 
-/// What goes into a model.
+/// Input of a model.
 #[derive(Clone, Copy)]
 pub enum Signal<'a> {
     /// Tokens `[seq]`.
@@ -52,7 +52,7 @@ pub struct AudioInput<'a> {
     pub frames: &'a mut [f32],
 }
 
-/// What an input took.
+/// Cost of an input.
 #[derive(Default)]
 pub(crate) struct Cost {
     pub(crate) front_end: u64,
@@ -67,7 +67,7 @@ impl<'a> TestModel<'a> {
         Ok(self.model.session(Memory::new(self.model.dims(), self.max_seq, self.batch, words)?))
     }
 
-    /// Whether the model takes frame after frame, as they come.
+    /// True if the model takes frame after frame, as they come.
     pub(crate) fn is_stream(&self) -> bool {
         self.model.dims().is_causal()
     }

@@ -4,12 +4,12 @@ use crate::test_model::crc32;
 use crate::{AudioInput, Board, Line, Signal, TestModel, begin, end, report};
 use thumbformer::Error;
 
-/// What a board with a heap can show beside: the float model on the device, and that inference leaves the heap alone.
+/// Further proofs of a board with a heap: the float model on the device, and inference that leaves the heap alone.
 pub trait FloatCheck {
     /// Bytes of the heap that are in use.
     fn heap_used(&self) -> usize;
 
-    /// How far the outputs of a model's input are from the float model's, which is computed here and now: the ratio of signal to error in
+    /// Distance of a model's outputs from the float model's, which is computed here and now: the ratio of signal to error in
     /// hundredths of a decibel. `None` where there is no float model or not enough memory for it.
     fn reference(&mut self, model: &str, signal: Signal<'_>, outputs: &[f32]) -> Option<u32>;
 }

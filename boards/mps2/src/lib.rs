@@ -59,7 +59,7 @@ struct Uart {
 /// Nanoseconds of virtual time that an instruction takes under `-icount shift=6`.
 const NANOSECONDS: u64 = 64;
 
-/// How often the receive buffer is looked at before nobody is taken to send any more: a second of virtual time and more.
+/// Number of reads of an empty receive buffer after which nobody sends any more: a second of virtual time and more.
 const LOOKS: u32 = 2_000_000;
 
 /// A board.

@@ -1,4 +1,4 @@
-//! What the Picos' boot ROMs look for beside the program; the boards' `memory.x` say where it goes.
+//! Blocks that the Picos' boot ROMs look for beside the program; the boards' `memory.x` say where they go.
 
 /// The RP2040's second-stage boot loader, for the flash of the Pico (W25Q16JV).
 #[cfg(feature = "rp2040")]

@@ -64,7 +64,7 @@ mod tests {
 
     static mut STATE: stream::State = stream::State::new();
 
-    /// What every test gets.
+    /// State that every test gets.
     type State = &'static mut stream::State;
 
     #[init]

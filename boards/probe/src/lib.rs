@@ -1,4 +1,4 @@
-//! What boards share that are flashed and watched through a debug probe.
+//! Shared code of boards that are flashed and watched through a debug probe.
 //!
 //! ```text
 //! defmt::info!, panic! ──► RTT, a buffer in RAM ──► probe-rs prints it
@@ -12,7 +12,7 @@ use defmt_rtt as _;
 use firmware::LINE;
 use panic_probe as _;
 
-/// What a program ends with that hit a fault or a panic, as a Rust program on the host does.
+/// Exit code after a fault or a panic, as of a Rust program on the host.
 const FAULT: i32 = 101;
 
 /// `bkpt 0xab`, the instruction of every semihosting call on M-profile cores (Arm, Semihosting for AArch32, 4.1).
@@ -52,7 +52,7 @@ unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     }
 }
 
-/// Whether the address can be one of an instruction of this program: a jump into the void must not fault once more.
+/// True if the address can be one of an instruction of this program: a jump into the void must not fault once more.
 fn is_code(address: u32) -> bool {
     unsafe extern "C" {
         static __stext: u8;

@@ -5,15 +5,14 @@
 use core::hint::black_box;
 use {defmt_semihosting as _, panic_probe as _};
 
-use thumbformer::image::words_from_bytes;
+use thumbformer::image::Aligned;
 use thumbformer::text::{Sampler, Sampling};
 use thumbformer::{Error, Model};
 
 // Only its type is used: the memory for a model of these dimensions.
 thumbformer::model!(mod story = "../../../models/stories/stories-m4.tbf", max_seq = 64);
 
-const BYTES: &[u8] = include_bytes!("../../../models/stories/stories-m4.tbf");
-static WORDS: [u32; BYTES.len() / 4] = words_from_bytes(BYTES);
+static IMAGE: Aligned<{ story::IMAGE_BYTES }> = Aligned(*include_bytes!("../../../models/stories/stories-m4.tbf"));
 
 /// Parses words that the compiler knows nothing about, and generates a little.
 fn tell(state: &mut story::State, words: &[u32]) -> Result<u16, Error> {
@@ -34,8 +33,9 @@ fn tell(state: &mut story::State, words: &[u32]) -> Result<u16, Error> {
 #[cortex_m_rt::entry]
 fn main() -> ! {
     static mut STATE: story::State = story::State::new();
-    let sound = tell(STATE, black_box(&WORDS));
-    let cut = tell(STATE, black_box(WORDS.split_at(1000).0));
-    let refused = matches!(cut, Err(Error::Length { expected, found: 4000 }) if expected == 4 * WORDS.len() as u32);
+    let words = IMAGE.words();
+    let sound = tell(STATE, black_box(words));
+    let cut = tell(STATE, black_box(words.split_at(1000).0));
+    let refused = matches!(cut, Err(Error::Length { expected, found: 4000 }) if expected == 4 * words.len() as u32);
     semihosting::process::exit(i32::from(sound.is_err()) + 2 * i32::from(!refused))
 }

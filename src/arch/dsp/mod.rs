@@ -334,7 +334,7 @@ fn chunks_of_scores(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16]
 /// Numbers of the widest head that has a fast way; wider ones are rare and take the plain loop.
 const WIDEST: usize = 128;
 
-/// Whether an int4 product of this shape lies within its slices, and within the columns that the kernels are exact for.
+/// True if an int4 product of this shape lies within its slices, and within the columns that the kernels are exact for.
 fn fits_q4(weights: &[u32], cols: usize, x: &[u32], rows: usize, vectors: usize) -> bool {
     let sound = cols > 0 && cols.is_multiple_of(PACKED_COLUMNS) && cols <= MAX_COLUMNS_Q4;
     let blocks = rows / 4;

@@ -7,7 +7,7 @@
 use super::loops::{extension, lines};
 use core::arch::naked_asm;
 
-/// What `scaled_dots_4` needs besides its first pointers; it reads and changes the fields by their offsets: keep the order.
+/// Arguments of `scaled_dots_4` besides its first pointers; it reads and changes the fields by their offsets: keep the order.
 #[repr(C)]
 pub(super) struct Shape {
     /// Offset 0: the query, (0, 2) (1, 3) of each four numbers.

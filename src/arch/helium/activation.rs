@@ -32,7 +32,7 @@ macro_rules! activated {
     };
 }
 
-/// What [`activated`] needs, from `r2`: multiplier, left, and two shifts to `r4`, `r5`.
+/// Arguments of [`activated`], from `r2`: multiplier, left, and two shifts to `r4`, `r5`.
 macro_rules! activation {
     () => {
         "vpush {{d8-d15}}
@@ -47,7 +47,7 @@ macro_rules! activation {
     };
 }
 
-/// What an activation's loop is given.
+/// Arguments of an activation's loop.
 #[repr(C)]
 struct Argument {
     /// Of one product that is rounded.

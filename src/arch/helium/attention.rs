@@ -224,7 +224,7 @@ fn scores_by_chunks(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16]
     (4 * chunks, max as i16)
 }
 
-/// What [`sums`] is given.
+/// Arguments of [`sums`].
 #[repr(C)]
 struct Job {
     values: *const i8,
@@ -236,7 +236,7 @@ struct Job {
     by: By,
 }
 
-/// What sums are multiplied with: `(sum << left) * multiplier / 2^32`, shifted and rounded.
+/// Factor of the sums: `(sum << left) * multiplier / 2^32`, shifted and rounded.
 #[repr(C)]
 struct By {
     left: i32,

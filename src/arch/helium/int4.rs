@@ -9,7 +9,7 @@
 use super::{GROUP, MAX_COLUMNS_Q4, block_words, extension};
 use core::arch::naked_asm;
 
-/// What the loop is given, in the order of its registers.
+/// Arguments of the loop, in the order of its registers.
 #[repr(C)]
 struct Job {
     weights: *const u32,

@@ -11,7 +11,7 @@ use super::norm::shift_of_halves;
 use super::{Bias, extension, signed_bytes};
 use core::arch::naked_asm;
 
-/// What a loop is given, in the order of its registers.
+/// Arguments of a loop, in the order of its registers.
 #[repr(C)]
 struct Job {
     weights: *const u32,
@@ -66,7 +66,7 @@ macro_rules! step_by_two {
     };
 }
 
-/// What becomes of the sums of four rows by two vectors; not equal: there are more rows.
+/// Scaling and storing of the sums of four rows by two vectors; not equal: there are more rows.
 ///
 /// ```text
 /// r7 multipliers   r11 results   r2 columns, for the next rows
@@ -198,7 +198,7 @@ macro_rules! step {
     };
 }
 
-/// What becomes of the sums of four rows; not equal: there are more rows.
+/// Scaling and storing of the sums of four rows; not equal: there are more rows.
 ///
 /// ```text
 /// r7 multipliers   r12 their end   r11 results

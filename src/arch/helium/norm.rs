@@ -1,4 +1,4 @@
-//! What norms are made of, and what a vector is asked before it is quantized.
+//! Parts of a norm, and the maximum of a vector before it is quantized.
 //!
 //! ```text
 //! x ── vcvt ──► integers ── mean off, vmlaldava ──► squares ── × gain + bias ──► normed
@@ -264,7 +264,7 @@ pub(crate) fn add_scaled(x: &mut [i32], other: &[i16], ratio: Multiplier) {
     unsafe { add(x.as_mut_ptr(), other.as_ptr(), count, multiplier, shift_of_halves(ratio)) }
 }
 
-/// What [`scale_and_add_all`] is given.
+/// Arguments of [`scale_and_add_all`].
 #[repr(C)]
 struct Affine {
     multipliers: *const i16,

@@ -104,7 +104,7 @@ const ROWS: usize = 4;
 /// Columns of one turn of the loop.
 const COLUMNS: usize = 16;
 
-/// What a kernel needs besides its three pointers. The kernels read the fields by their offsets: keep the order.
+/// Arguments of a kernel besides its three pointers. The kernels read the fields by their offsets: keep the order.
 #[repr(C)]
 struct Shape {
     /// Offset 0: where the prepared activations end.

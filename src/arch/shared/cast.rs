@@ -22,6 +22,19 @@ pub(crate) fn words(bytes: &[u8]) -> Option<&[u32]> {
     (before.is_empty() && after.is_empty()).then_some(words)
 }
 
+/// Bytes that start at a multiple of 4, by their type.
+#[repr(C, align(4))]
+pub struct Aligned<const N: usize>(pub [u8; N]);
+
+impl<const N: usize> Aligned<N> {
+    /// The bytes as words; up to three at the end that fill none are left out.
+    pub const fn words(&self) -> &[u32] {
+        // SAFETY: the type is aligned as u32 is, and its only field is at its start; `N / 4` words lie in `N` bytes; every bit
+        // pattern is a valid u32; the lifetime is the argument's.
+        unsafe { core::slice::from_raw_parts(core::ptr::from_ref(self).cast(), N / 4) }
+    }
+}
+
 /// The bytes of these words as signed integers, to be written.
 pub(crate) const fn signed_bytes_mut(words: &mut [u32]) -> &mut [i8] {
     // SAFETY: i8 has no alignment and no invalid value, nor has u32; 4 of them lie in every u32; lifetime and uniqueness are

@@ -70,7 +70,7 @@ pub(crate) struct Multiplier {
 }
 
 impl Multiplier {
-    /// What makes zeros of all.
+    /// Multiplier that makes zeros of all.
     pub(crate) const ZERO: Multiplier = Multiplier { left_shift: 0, multiplier: 0, right_shift: 0 };
 
     /// The ratio for integers with `|a| <= bound`; it is never larger than the number that was asked for.

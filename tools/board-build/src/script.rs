@@ -71,7 +71,7 @@ fn generate(board: &Board, all: &Path) -> Result<String> {
     Ok(format!("thumbformer::model!({place}mod language = {:?}, max_seq = {max_seq});\n", image.file))
 }
 
-/// Where images lie: where the compiler puts constants, or in RAM.
+/// Place of images: where the compiler puts constants, or in RAM.
 fn place(board: &Board) -> &'static str {
     if board.weights_in_ram() { "#[unsafe(link_section = \".data.weights\")] " } else { "" }
 }

@@ -15,7 +15,7 @@ pub(crate) type FrontEnd = LogMel<'static, 256, 20>;
 pub struct TestModel {
     /// The model.
     pub image: Image,
-    /// How it fits.
+    /// Context, batch and state that fit.
     pub fit: Fit,
     /// Names, signals, and CRC-32 of the outputs that this machine computes.
     pub inputs: Vec<(String, Signal, u32)>,

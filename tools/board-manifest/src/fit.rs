@@ -1,11 +1,12 @@
-//! Whether a model fits a board.
+//! Models that fit a board, and what is missing where one does not.
 
+use crate::image::{Image, is_for};
 use crate::inputs::first_bytes;
 use crate::manifest::{Application, Board};
 use crate::models::shown_by;
-use anyhow::{Context, Result, bail, ensure};
-use std::path::{Path, PathBuf};
-use thumbformer::{Input, Model};
+use anyhow::{Result, bail, ensure};
+use std::path::Path;
+use thumbformer::Input;
 
 /// Bytes of flash that a program takes beside images and inputs; `cargo xtask board size` prints what it really is. The benchmark has
 /// every kernel, and its matrices.
@@ -29,63 +30,7 @@ const fn beside(application: Application) -> usize {
 /// Contexts that a language model may get, the best first.
 const CONTEXTS: [usize; 3] = [256, 128, 64];
 
-/// A model's image, in a file.
-pub struct Image {
-    /// The model's name.
-    pub name: String,
-    /// Where it is.
-    pub file: PathBuf,
-    /// Recordings for it, a folder: beside the image, where nothing else is known.
-    pub fixtures: PathBuf,
-    words: Vec<u32>,
-}
-
-impl Image {
-    /// Reads an image.
-    ///
-    /// # Errors
-    /// When there is none, or it is damaged.
-    pub fn read(file: &Path) -> Result<Image> {
-        let bytes = std::fs::read(file)
-            .with_context(|| format!("{}: cannot be read; make an image with `thumbformer convert`", file.display()))?;
-        ensure!(bytes.len() % 4 == 0, "{}: {} bytes are no whole words; convert it anew", file.display(), bytes.len());
-        let words: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
-        Model::parse(&words).with_context(|| format!("{}", file.display()))?;
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Image { name, file: file.into(), fixtures: file.with_file_name("fixtures"), words })
-    }
-
-    /// The same under another name, which becomes a module's.
-    pub fn named(self, name: &str) -> Image {
-        Image { name: name.into(), ..self }
-    }
-
-    /// The same with its recordings in this folder.
-    pub(crate) fn with_fixtures(self, folder: Option<&Path>) -> Image {
-        let fixtures = folder.map_or(self.fixtures, PathBuf::from);
-        Image { fixtures, ..self }
-    }
-
-    /// The model.
-    ///
-    /// # Errors
-    /// Never, as it was parsed before.
-    pub fn model(&self) -> Result<Model<'_>> {
-        Model::parse(&self.words).with_context(|| format!("{}", self.file.display()))
-    }
-
-    /// The file's words.
-    pub fn words(&self) -> &[u32] {
-        &self.words
-    }
-
-    /// Bytes of flash.
-    pub fn bytes(&self) -> usize {
-        4 * self.words.len()
-    }
-}
-
-/// How a model fits.
+/// Context, batch and state with which a model fits.
 #[derive(Clone, Copy, Debug)]
 pub struct Fit {
     /// Context that its state has room for.
@@ -96,17 +41,7 @@ pub struct Fit {
     pub state: usize,
 }
 
-/// Whether the model is for the application at all.
-pub fn is_for(model: &Model<'_>, application: Application) -> bool {
-    let text = model.dims().options.input == Input::Tokens;
-    match application {
-        Application::Generate => text,
-        Application::Classify => !text,
-        Application::Bench | Application::Verify => true,
-    }
-}
-
-/// How a model fits a board, by itself.
+/// Fit of a model on a board, by itself.
 ///
 /// # Errors
 /// What is missing, by how much, and what would fit; the packing when it is another core's.
@@ -145,7 +80,7 @@ pub fn fit(board: &Board, application: Application, image: &Image) -> Result<Fit
     }
 }
 
-/// Why a model does not fit.
+/// Reason that a model does not fit.
 fn misfit(
     board: &Board,
     application: Application,

@@ -1,6 +1,6 @@
 //! The inputs of a model: recordings, or a text.
 
-use crate::fit::Image;
+use crate::image::Image;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use thumbformer::{Input, Model};

@@ -9,12 +9,14 @@
 //! Code for the boards' programs is generated in `tools/board-build`.
 
 mod fit;
+mod image;
 mod inputs;
 mod linker;
 mod manifest;
 mod models;
 
-pub use fit::{Fit, Image, fit, free, is_for, models};
+pub use fit::{Fit, fit, free, models};
+pub use image::{Image, is_for};
 pub use inputs::{Signal, first_bytes, signals, watch};
 pub use manifest::{Application, Board, Region, all, find};
 pub use models::{DefaultModel, HeldOut, Kind, default_models, first, shown_by};

@@ -13,7 +13,7 @@ pub enum Application {
     Generate,
     /// Labels of recordings.
     Classify,
-    /// What kernels and models take.
+    /// Cost of kernels and models.
     Bench,
     /// The host's bits, on the board.
     Verify,
@@ -49,7 +49,7 @@ pub struct Board {
     pub cpu: String,
     /// The backend that its firmware has.
     pub backend: String,
-    /// How its images are packed.
+    /// Packing of its images.
     pub pack: String,
     /// Hertz of the core.
     pub clock_hz: u32,
@@ -69,10 +69,10 @@ pub struct Board {
     /// Bytes that this memory hands over at once.
     #[serde(default = "line")]
     pub line: u32,
-    /// What lies between core and memory.
+    /// Cache between core and memory.
     #[serde(default)]
     pub cache: String,
-    /// Where the weights lie while they are used; `"RAM"` has them copied there from flash.
+    /// Place of the weights while they are used; `"RAM"` has them copied there from flash.
     #[serde(default)]
     pub weights: String,
     /// Bytes of weights that come at once, and cycles that the core waits for them, beyond those of the load; none where weights are as
@@ -81,7 +81,7 @@ pub struct Board {
     /// Its folder's name.
     #[serde(skip)]
     pub name: String,
-    /// What it is.
+    /// Description.
     #[serde(skip)]
     pub description: String,
     /// Its folder.
@@ -171,12 +171,12 @@ impl Board {
         if self.target.ends_with("hf") && core.ends_with("M4") { core + "F" } else { core }
     }
 
-    /// Whether images are copied from flash to RAM before they are used.
+    /// True if images are copied from flash to RAM before they are used.
     pub fn weights_in_ram(&self) -> bool {
         self.weights == "RAM"
     }
 
-    /// Whether the programs run in the emulator.
+    /// True if the programs run in the emulator.
     pub fn is_emulated(&self) -> bool {
         self.machine.is_some()
     }
@@ -208,7 +208,7 @@ pub fn find(boards: &Path, name: &str) -> Result<Board> {
     bail!("no board {name:?}: {}", near(&names, name))
 }
 
-/// Which of these names may have been meant.
+/// Names that may have been meant.
 fn near(names: &[&str], wanted: &str) -> String {
     let wanted = wanted.to_lowercase();
     let likeness = |name: &str| -> f64 {
@@ -221,7 +221,7 @@ fn near(names: &[&str], wanted: &str) -> String {
         return format!("there are {}; boards/README.md says how to add one", names.join(", "));
     }
     near.truncate(4);
-    format!("near it are {}; all: `cargo xtask board list`", near.join(", "))
+    format!("similar names: {}; all: `cargo xtask board list`", near.join(", "))
 }
 
 #[cfg(test)]
@@ -238,7 +238,7 @@ mod tests {
             ("AN386", "qemu-mps2-an386"),
         ] {
             let found = near(&names, wanted);
-            assert!(found.starts_with(&format!("near it are {expected}")), "{wanted}: {found}");
+            assert!(found.starts_with(&format!("similar names: {expected}")), "{wanted}: {found}");
         }
         assert!(near(&names, "zzz").contains("microbit, nrf52840-dk"));
     }

@@ -5,7 +5,7 @@
 //!             NAME.tbf, NAME-PACK.tbf ──► kind of model, its dimensions ──┴─► DefaultModel
 //! ```
 
-use crate::fit::{Image, is_for};
+use crate::image::{Image, is_for};
 use crate::inputs::watch;
 use crate::manifest::Application;
 use anyhow::{Context, Result, ensure};

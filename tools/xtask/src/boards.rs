@@ -223,45 +223,80 @@ fn parse<T: for<'d> Deserialize<'d>>(board: &str, elf: &Path, output: &Output) -
 /// # Errors
 /// When a program cannot be built, does not fit, or computes a different result than the host.
 pub fn check() -> Result<String> {
-    let (mut verified, mut depths) = (Verified::new()?, Depths::default());
+    let mut verified = Verified::new()?;
     let readme = std::fs::read_to_string(root().join("boards/README.md"))?;
     ensure!(
         readme.contains(&table()?),
         "boards/README.md: its table is old; replace it by that of `cargo xtask board list`"
     );
     let boards = all()?;
-    let checked = each(&boards, check_board)?;
-    for (board, Checked { results, stacks, .. }) in boards.iter().zip(&checked) {
+    let (checked, depths) = check_all(&boards)?;
+    for (board, Checked { results, programs }) in boards.iter().zip(&checked) {
         for result in results {
             verified.add(board, result)?;
         }
-        for &(program, _, painted) in stacks {
-            painted.into_iter().for_each(|bytes| depths.add(board, program, bytes));
-        }
-    }
-    // What emulated boards painted over, every board of their core must leave free.
-    for (board, Checked { stacks, .. }) in boards.iter().zip(&checked) {
-        for &(program, left, _) in stacks {
+        // What emulated boards painted over, every board of their core must leave free.
+        for &Program { program, left, .. } in programs {
             let depth = depths.of(board, program)?;
             ensure!(left >= depth, "{}: {left} bytes for the stack of {:?}, it needs {depth}", board.name, program.0);
         }
     }
+    let programs = || checked.iter().flat_map(|checked| &checked.programs);
     let verified = verified.summary()?;
     Ok(format!(
         "{} boards, {} programs built, {} run in emulation; {verified}",
         boards.len(),
-        checked.iter().map(|checked| checked.built).sum::<usize>(),
-        checked.iter().map(|checked| checked.ran).sum::<usize>()
+        programs().count(),
+        programs().filter(|program| program.painted.is_some()).count()
     ))
 }
 
-/// Checks of a board's programs: the numbers of programs built and run, and the results of `verify`.
+/// Checks the programs of every real board against its chip as probe-rs describes it, with the stack that was painted in emulation.
+///
+/// # Errors
+/// When a program cannot be built or does not fit the chip.
+pub fn check_chips() -> Result<String> {
+    let boards = all()?;
+    let (checked, depths) = check_all(&boards)?;
+    let mut chips = 0;
+    for (board, Checked { programs, .. }) in boards.iter().zip(&checked) {
+        let Some(chip) = &board.chip else { continue };
+        chips += 1;
+        for Program { program, elf, .. } in programs {
+            let stack = depths.of(board, *program)?.to_string();
+            output(flash::probe().args(["check", "--chip", chip, "--stack", &stack]).arg(elf))
+                .with_context(|| format!("{}: {:?} does not fit its chip", board.name, program.0))?;
+        }
+    }
+    Ok(format!("the programs of {chips} chips as probe-rs describes these"))
+}
+
+/// Builds the programs of all boards, and runs those of emulated ones.
+fn check_all(boards: &[board_manifest::Board]) -> Result<(Vec<Checked>, Depths)> {
+    let checked = each(boards, check_board)?;
+    let mut depths = Depths::default();
+    for (board, Checked { programs, .. }) in boards.iter().zip(&checked) {
+        for Program { program, painted, .. } in programs {
+            painted.iter().for_each(|&bytes| depths.add(board, *program, bytes));
+        }
+    }
+    Ok((checked, depths))
+}
+
+/// Programs of a board, and the results of `verify`.
 struct Checked {
-    built: usize,
-    ran: usize,
     results: Vec<Value>,
-    /// RAM left for the stack of each program, and the painted depth of an emulated one.
-    stacks: Vec<(stack::Program, u64, Option<u64>)>,
+    programs: Vec<Program>,
+}
+
+/// A program that was built, and if its board is emulated, run.
+struct Program {
+    program: stack::Program,
+    elf: PathBuf,
+    /// RAM left for the stack, in bytes.
+    left: u64,
+    /// Stack depth painted in emulation, in bytes.
+    painted: Option<u64>,
 }
 
 /// Builds a board's programs, and runs them if it is emulated.
@@ -273,49 +308,23 @@ fn check_board(board: &board_manifest::Board) -> Result<Checked> {
         board.folder.display(),
         board.applications
     );
-    let mut checked = Checked { built: 0, ran: 0, results: Vec::new(), stacks: Vec::new() };
+    let mut checked = Checked { results: Vec::new(), programs: Vec::new() };
     for (application, elf, taken) in build(board)? {
-        checked.built += 1;
         let program = (application, stack::has_float(&std::fs::read(&elf)?)?);
-        if !board.is_emulated() {
-            checked.stacks.push((program, taken.stack, None));
-            continue;
-        }
-        let output = emulate(&Board::from(board.clone()), &elf, &[], |_| ())?;
-        let results: Vec<Value> = parse(&board.name, &elf, &output)?;
-        checked.stacks.push((program, taken.stack, Some(stack::painted(&board.name, &output)?)));
-        checked.ran += 1;
-        for result in results {
-            ensure!(!is_wrong(&result), "{}: {application:?}: {result}", board.name);
-            if application == Application::Verify {
-                checked.results.push(result);
+        let mut painted = None;
+        if board.is_emulated() {
+            let output = emulate(&Board::from(board.clone()), &elf, &[], |_| ())?;
+            painted = Some(stack::painted(&board.name, &output)?);
+            for result in parse::<Value>(&board.name, &elf, &output)? {
+                ensure!(!is_wrong(&result), "{}: {application:?}: {result}", board.name);
+                if application == Application::Verify {
+                    checked.results.push(result);
+                }
             }
         }
+        checked.programs.push(Program { program, elf, left: taken.stack, painted });
     }
     Ok(checked)
-}
-
-/// Checks the programs of every real board against its chip as probe-rs describes it.
-///
-/// # Errors
-/// When a program cannot be built or does not fit the chip.
-pub fn check_chips() -> Result<String> {
-    let boards: Vec<_> = all()?.into_iter().filter(|board| board.chip.is_some()).collect();
-    for board in &boards {
-        let elfs: Vec<PathBuf> = build(board)?.into_iter().map(|(_, elf, _)| elf).collect();
-        on_its_chip(board, &elfs)?;
-    }
-    Ok(format!("the programs of {} chips as probe-rs describes these", boards.len()))
-}
-
-/// Checks programs against the memory map and the boot of a board's chip, if it has one.
-fn on_its_chip(board: &board_manifest::Board, elfs: &[PathBuf]) -> Result<()> {
-    let Some(chip) = &board.chip else { return Ok(()) };
-    let stack = LEAST_STACK.to_string();
-    let mut command = flash::probe();
-    command.args(["check", "--chip", chip, "--stack", &stack]).args(elfs);
-    output(&mut command).with_context(|| format!("{}: its programs do not fit its chip", board.name))?;
-    Ok(())
 }
 
 /// Results of `verify` on the boards.
@@ -368,9 +377,6 @@ impl Verified {
 const LEAST_CORES: usize = 6;
 /// Minimum number of boards that compute the float network themselves.
 const LEAST_FLOATS: usize = 3;
-
-/// Minimum RAM of a chip for the stack; [`check`] compares boards with the painted depths.
-const LEAST_STACK: u64 = 4 * 1024;
 
 /// True if a result reports that it is wrong.
 fn is_wrong(result: &Value) -> bool {

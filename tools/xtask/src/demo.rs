@@ -87,7 +87,7 @@ pub fn compare(board: &[Step], other: &[Step], name: &str) -> Result<String> {
 pub struct Total {
     steps: usize,
     /// CRC-32 of all logits.
-    crc32: String,
+    pub crc32: String,
     unit: String,
     minimum: u64,
     median: u64,

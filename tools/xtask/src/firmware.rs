@@ -1,5 +1,6 @@
 //! Firmware of the boards, built as ELF files.
 
+use crate::remap;
 use crate::setup::Toolchain;
 use crate::shell::{output, root};
 use anyhow::{Context, Result, bail};
@@ -128,23 +129,22 @@ impl Board {
     }
 
     /// Cargo in the board's folder, for its target; the caller adds the arguments of the subcommand.
-    pub fn cargo(&self, toolchain: &Toolchain, subcommand: &str) -> Command {
+    ///
+    /// # Errors
+    /// When the path of this program, which wraps the compiler, is unknown.
+    pub fn cargo(&self, toolchain: &Toolchain, subcommand: &str) -> Result<Command> {
         let mut command = toolchain.cargo(subcommand, &self.target);
-        let remap = remap();
-        if self.build.rustflags.is_empty() {
-            // Joined to the flags of the folder's configuration.
-            command.args(["--config", &format!("target.'cfg(target_os = \"none\")'.rustflags = {remap:?}")]);
-        } else {
-            let flags = [self.build.rustflags.as_slice(), &remap].concat();
-            command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+        remap::wrap(&mut command)?;
+        if !self.build.rustflags.is_empty() {
+            command.env("CARGO_ENCODED_RUSTFLAGS", self.build.rustflags.join("\x1f"));
         }
         command.envs(self.build.variables.iter().map(|(name, value)| (name, value)));
         command.current_dir(&self.folder).arg("--target-dir").arg(root().join("boards/target"));
-        command
+        Ok(command)
     }
 
     fn compile(&self, toolchain: &Toolchain, arguments: &[&str]) -> Result<()> {
-        let mut command = self.cargo(toolchain, "build");
+        let mut command = self.cargo(toolchain, "build")?;
         command.arg("--release").args(arguments).args(self.build.features.iter().flat_map(|f| ["--features", f]));
         let built = output(&mut command)?;
         let printed = String::from_utf8_lossy(&built.stderr);
@@ -156,15 +156,7 @@ impl Board {
     }
 }
 
-/// Flags by which no program holds the path of this clone or of cargo's folder: a clone anywhere gives the same bytes.
-fn remap() -> [String; 2] {
-    let home = std::env::home_dir().unwrap_or_default().join(".cargo");
-    let cargo = std::env::var_os("CARGO_HOME").map_or(home, PathBuf::from);
-    [(root(), "/thumbformer"), (cargo.join("registry/src"), "/registry")]
-        .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
-}
-
-/// Holds a program to what [`remap`] promises.
+/// Holds a program to what [`remap`](crate::remap) promises.
 ///
 /// # Errors
 /// When what is loaded on the board holds the path of this clone.

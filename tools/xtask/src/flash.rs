@@ -145,7 +145,7 @@ mod tests {
             model: model.then(|| foreign.clone()),
         };
         let table = [
-            (program("stm32f40", None, false), "no board \"stm32f40\": near it are stm32f405"),
+            (program("stm32f40", None, false), "no board \"stm32f40\": similar names: stm32f405"),
             (program("qemu-mps2-an386", None, false), "`cargo xtask board run qemu-mps2-an386`"),
             (
                 program("raspberry-pi-pico", Some("sing"), false),

@@ -5,11 +5,12 @@
 //!                            ```sh       commands alone             ──► run ──► pictures ──────────────────┴─► or compared
 //! ```
 
-use crate::shell::{cargo, output, root};
+use crate::shell::{output, root, thumbformer};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use thumbformer_cli::stdout::stdout;
 
 /// The chapter.
@@ -65,6 +66,7 @@ fn read(file: &Path) -> Result<String> {
 
 /// Runs the chapter's commands and writes the pictures to `folder`; returns the chapter with new outputs, and the pictures' names.
 fn run(chapter: &str, folder: &Path) -> Result<(String, BTreeSet<String>)> {
+    let tool = thumbformer()?;
     let (mut text, mut pictures) = (String::new(), BTreeSet::new());
     let mut fence = None;
     for line in chapter.lines() {
@@ -73,11 +75,11 @@ fn run(chapter: &str, folder: &Path) -> Result<(String, BTreeSet<String>)> {
             (Some(_), "```") => fence = None,
             (Some("console"), line) if !line.starts_with("$ ") => continue,
             (Some("console"), command) => {
-                text += &format!("{command}\n{}", printed(&command[2..], folder, &mut pictures)?);
+                text += &format!("{command}\n{}", printed(&tool, &command[2..], folder, &mut pictures)?);
                 continue;
             }
             (Some("sh"), command) => {
-                printed(command, folder, &mut pictures)?;
+                printed(&tool, command, folder, &mut pictures)?;
             }
             (Some(_), _) => (),
         }
@@ -88,7 +90,7 @@ fn run(chapter: &str, folder: &Path) -> Result<(String, BTreeSet<String>)> {
 }
 
 /// Runs one command of the chapter, whose pictures are written to `folder`; returns its output.
-fn printed(command: &str, folder: &Path, pictures: &mut BTreeSet<String>) -> Result<String> {
+fn printed(tool: &Path, command: &str, folder: &Path, pictures: &mut BTreeSet<String>) -> Result<String> {
     let Some(words) = command.strip_prefix("thumbformer explain ") else {
         bail!("{CHAPTER}: found {command:?}, expected `thumbformer explain …`");
     };
@@ -99,8 +101,7 @@ fn printed(command: &str, folder: &Path, pictures: &mut BTreeSet<String>) -> Res
         }
         None => PathBuf::from(word),
     });
-    let mut cargo = cargo();
-    cargo.args(["run", "--quiet", "--release", "--package", "thumbformer-cli", "--", "explain"]).args(arguments);
-    String::from_utf8(output(&mut cargo)?.stdout)
+    let mut explain = Command::new(tool);
+    String::from_utf8(output(explain.current_dir(root()).arg("explain").args(arguments))?.stdout)
         .with_context(|| format!("{command}: printed something else than text"))
 }

@@ -19,6 +19,7 @@ mod measured;
 mod on_target;
 mod panics;
 mod parallel;
+mod remap;
 mod results;
 mod setup;
 mod shell;
@@ -180,6 +181,9 @@ struct Cores {
 const DEMO_BOARD: &str = "qemu-mps2-an386";
 
 fn main() -> ExitCode {
+    if let Some(code) = remap::as_compiler() {
+        return code;
+    }
     exit(run(Arguments::parse().command))
 }
 

@@ -85,7 +85,7 @@ impl Results {
         serde_json::from_str(&text).with_context(|| RECORD.to_string())
     }
 
-    /// Why measurements cannot be compared here, if they cannot.
+    /// Reason that measurements cannot be compared here, if there is one.
     ///
     /// # Errors
     /// A manifest that cannot be read.

@@ -24,6 +24,16 @@ pub fn cargo() -> Command {
     command
 }
 
+/// The command line tool, built as this program was.
+///
+/// # Errors
+/// With the compiler's output.
+pub fn thumbformer() -> Result<PathBuf> {
+    output(cargo().args(["build", "--quiet", "--package", "thumbformer-cli"]))?;
+    let here = std::env::current_exe().context("the folder of xtask")?;
+    Ok(here.with_file_name(format!("thumbformer{}", std::env::consts::EXE_SUFFIX)))
+}
+
 /// The compiler that goes with [`cargo`].
 pub fn rustc() -> Command {
     let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));

@@ -26,7 +26,7 @@ pub fn painted(board: &str, output: &Output) -> Result<u64> {
     serde_json::from_str::<Value>(line)?["bytes"].as_u64().with_context(|| format!("{board} printed {line:?}"))
 }
 
-/// Whether a program computes the float network, which goes deeper than the engine.
+/// True if a program computes the float network, which goes deeper than the engine.
 ///
 /// # Errors
 /// When it is no ELF file.

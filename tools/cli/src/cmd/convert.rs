@@ -1,6 +1,7 @@
 //! `thumbformer convert`: an image of a float checkpoint.
 
-use super::{bar, int4};
+use super::bar;
+use super::int4::Calibration;
 use crate::stdout::Stdout;
 use crate::{convert, inspect, model, packs, write_file};
 use anyhow::{Context, Result};
@@ -14,31 +15,24 @@ use thumbformer_checkpoint::{Checkpoint, Input};
 #[derive(Args)]
 pub struct Cmd {
     /// Checkpoint: a folder of config.json and model.safetensors (thumbformer's own layout, Hugging Face's, PyTorch's), a .gguf, or a llama2.c .bin
-    pub checkpoint: PathBuf,
+    checkpoint: PathBuf,
     /// Image file to write
     #[arg(short, long)]
-    pub output: PathBuf,
+    output: PathBuf,
     /// Tokenizer: tokenizer.json or llama2.c's tokenizer.bin [default: the one beside the checkpoint]
     #[arg(long)]
     tokenizer: Option<PathBuf>,
     /// Context length in tokens, at most the checkpoint's [default: the checkpoint's]
     #[arg(long)]
-    pub max_seq: Option<usize>,
+    max_seq: Option<usize>,
     /// Weight packing: host, a core (cortex-m4f, m0plus) or a board (a folder of boards/)
     #[arg(long, default_value = "host", value_parser = packs::packing)]
     pack: Packing,
     /// Weight format of the layers' matrices; embedding and head stay int8
     #[arg(long, value_enum, default_value_t = Quantization::Q8)]
     quant: Quantization,
-    /// Calibration text for int4, similar to the training data; lines `<|end|>` separate documents
-    #[arg(long, value_name = "FILE")]
-    pub calibrate: Option<PathBuf>,
-    /// Distillation steps: a decoder's int4 matrices are trained together on the text; 0 quantizes layer by layer
-    #[arg(long, value_name = "STEPS", default_value_t = int4::STEPS, requires = "calibrate")]
-    pub distill: usize,
-    /// Calibration tokens, rounded up to whole documents [default: as many as the method uses]
-    #[arg(long, requires = "calibrate")]
-    pub calibrate_tokens: Option<usize>,
+    #[command(flatten)]
+    calibration: Calibration,
 }
 
 impl Cmd {
@@ -52,7 +46,7 @@ impl Cmd {
         let settings = convert::Settings { max_seq: self.max_seq, packing: self.pack };
         let int4 = match self.quant {
             Quantization::Q8 => None,
-            Quantization::Q4 => Some(int4::quantize(&checkpoint, self)?),
+            Quantization::Q4 => Some(self.calibration.quantize(&checkpoint, self.max_seq)?),
         };
         let int4_of = |layer, tensor| int4.as_ref().and_then(|int4| int4.get(layer, tensor));
         let words = convert::convert_with(&checkpoint, settings, &int4_of, &mut |name| {
@@ -87,7 +81,8 @@ impl Cmd {
     /// Files that the image is made of: the checkpoint, of a folder all of its files, tokenizer and calibration text. An older image
     /// in that folder may be written anew.
     fn inputs(&self) -> Result<Vec<PathBuf>> {
-        let mut files: Vec<PathBuf> = [&self.tokenizer, &self.calibrate].into_iter().flatten().cloned().collect();
+        let mut files: Vec<PathBuf> =
+            [&self.tokenizer, &self.calibration.text].into_iter().flatten().cloned().collect();
         if self.checkpoint.is_dir() {
             let entries =
                 std::fs::read_dir(&self.checkpoint).with_context(|| format!("{}", self.checkpoint.display()))?;

@@ -6,59 +6,81 @@
 //!                     └─► otherwise, or with `--distill 0` ──► layer by layer
 //! ```
 
-use super::convert::Cmd;
 use super::{bar, read_text};
 use crate::quantize::{self, Quantized, distill};
 use crate::verify::{self, Selection};
 use crate::{convert, model};
 use anyhow::{Context, Result};
-use std::path::Path;
+use clap::Args;
+use std::path::{Path, PathBuf};
 use thumbformer_checkpoint::Checkpoint;
 
 /// Steps that the default model needs.
-pub const STEPS: usize = 300;
+const STEPS: usize = 300;
 /// Tokens that say enough about single matrices.
 const LAYERWISE_TOKENS: usize = 8192;
 
-/// The int4 matrices of the layers.
-pub fn quantize(checkpoint: &Checkpoint, arguments: &Cmd) -> Result<Quantized> {
-    let Some(file) = &arguments.calibrate else {
-        eprintln!(
-            "warning: plain rounding to int4 loses much accuracy; give a text of the training text's kind with --calibrate FILE"
-        );
-        return quantize::rounded(checkpoint);
-    };
-    by_text(checkpoint, arguments, file).with_context(|| format!("{}", file.display()))
+/// Arguments of `convert` for int4.
+#[derive(Args)]
+pub struct Calibration {
+    /// Calibration text for int4, similar to the training data; lines `<|end|>` separate documents
+    #[arg(long = "calibrate", id = "calibrate", value_name = "FILE")]
+    pub text: Option<PathBuf>,
+    /// Distillation steps: a decoder's int4 matrices are trained together on the text; 0 quantizes layer by layer
+    #[arg(long, value_name = "STEPS", default_value_t = STEPS, requires = "calibrate")]
+    distill: usize,
+    /// Calibration tokens, rounded up to whole documents [default: as many as the method uses]
+    #[arg(long = "calibrate-tokens", id = "calibrate_tokens", requires = "calibrate")]
+    tokens: Option<usize>,
 }
 
-fn by_text(checkpoint: &Checkpoint, arguments: &Cmd, file: &Path) -> Result<Quantized> {
-    let steps = arguments.distill;
-    let distillable = steps > 0 && distill::lacking(checkpoint).is_none();
-    let of_use = if distillable { distill::tokens(steps) } else { LAYERWISE_TOKENS };
-    let mut documents = documents(checkpoint, arguments, file, of_use)?;
-    if steps > 0 {
-        match distill::refusal(checkpoint, &documents) {
-            Some(why) => eprintln!("not distilled, but quantized layer by layer: {why}"),
-            None => {
-                if let Some(quantized) = distilled(checkpoint, &documents, steps)? {
-                    return Ok(quantized);
+impl Calibration {
+    /// The int4 matrices of the layers; `max_seq` is the context of the image.
+    pub fn quantize(&self, checkpoint: &Checkpoint, max_seq: Option<usize>) -> Result<Quantized> {
+        let Some(file) = &self.text else {
+            eprintln!(
+                "warning: plain rounding to int4 loses much accuracy; give a text of the training text's kind with --calibrate FILE"
+            );
+            return quantize::rounded(checkpoint);
+        };
+        self.by_text(checkpoint, max_seq, file).with_context(|| format!("{}", file.display()))
+    }
+
+    fn by_text(&self, checkpoint: &Checkpoint, max_seq: Option<usize>, file: &Path) -> Result<Quantized> {
+        let steps = self.distill;
+        let distillable = steps > 0 && distill::lacking(checkpoint).is_none();
+        let of_use = if distillable { distill::tokens(steps) } else { LAYERWISE_TOKENS };
+        let mut documents = self.documents(checkpoint, max_seq, file, of_use)?;
+        if steps > 0 {
+            match distill::refusal(checkpoint, &documents) {
+                Some(why) => eprintln!("not distilled, but quantized layer by layer: {why}"),
+                None => {
+                    if let Some(quantized) = distilled(checkpoint, &documents, steps)? {
+                        return Ok(quantized);
+                    }
+                    documents = self.documents(checkpoint, max_seq, file, LAYERWISE_TOKENS)?;
                 }
-                documents = self::documents(checkpoint, arguments, file, LAYERWISE_TOKENS)?;
             }
         }
+        layerwise(checkpoint, &documents)
     }
-    layerwise(checkpoint, &documents)
-}
 
-/// The text as tokens, cut by the image's own tokenizer.
-fn documents(checkpoint: &Checkpoint, arguments: &Cmd, file: &Path, of_use: usize) -> Result<Vec<Vec<u16>>> {
-    let settings = convert::Settings { max_seq: arguments.max_seq, ..Default::default() };
-    let words = convert::convert(checkpoint, settings, &mut |_| ())?;
-    let selection = Selection { last: None, max_tokens: Some(arguments.calibrate_tokens.unwrap_or(of_use)) };
-    let mut documents = verify::documents(&model(&words, &arguments.output)?, &read_text(file)?, selection)?;
-    // The last token of a document is only predicted.
-    documents.iter_mut().for_each(|document| document.truncate(document.len() - 1));
-    Ok(documents)
+    /// The text as tokens, cut by the image's own tokenizer.
+    fn documents(
+        &self,
+        checkpoint: &Checkpoint,
+        max_seq: Option<usize>,
+        file: &Path,
+        of_use: usize,
+    ) -> Result<Vec<Vec<u16>>> {
+        let settings = convert::Settings { max_seq, ..Default::default() };
+        let words = convert::convert(checkpoint, settings, &mut |_| ())?;
+        let selection = Selection { last: None, max_tokens: Some(self.tokens.unwrap_or(of_use)) };
+        let mut documents = verify::documents(&model(&words, file)?, &read_text(file)?, selection)?;
+        // The last token of a document is only predicted.
+        documents.iter_mut().for_each(|document| document.truncate(document.len() - 1));
+        Ok(documents)
+    }
 }
 
 /// All layers together; `None` where it does not help.

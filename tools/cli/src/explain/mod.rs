@@ -56,7 +56,7 @@ pub struct Stream {
     /// Layer whose steps are shown in numbers
     #[arg(long, default_value_t = 0)]
     pub layer: usize,
-    /// Writes the picture
+    /// SVG file of the picture
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
 }
@@ -79,7 +79,7 @@ pub struct Mix {
     /// Layer whose points are shown
     #[arg(long, default_value_t = 0)]
     pub layer: usize,
-    /// Writes the picture
+    /// SVG file of the picture
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
 }
@@ -105,7 +105,7 @@ pub struct Heads {
     /// Head to show [default: all]; with --layer: its attention from every token
     #[arg(long)]
     pub head: Option<usize>,
-    /// Writes the picture
+    /// SVG file of the picture
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
 }

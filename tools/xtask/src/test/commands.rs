@@ -7,7 +7,7 @@
 
 use super::Outcome;
 use crate::Arguments;
-use crate::shell::{output, root};
+use crate::shell::{self, output, root};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use std::path::{Path, PathBuf};
@@ -101,7 +101,7 @@ pub fn check() -> Result<Outcome> {
     _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
     std::fs::write(folder.join("text.txt"), text())?;
-    output(crate::shell::cargo().args(["build", "--quiet", "--package", "thumbformer-cli"]))?;
+    let thumbformer = shell::thumbformer()?;
     let (mut parsed, mut ran, mut used, mut faults) = (0, 0, vec![false; ROWS.len()], Vec::new());
     for Documented { place, line, in_block } in documented()? {
         parsed += 1;
@@ -120,7 +120,7 @@ pub fn check() -> Result<Outcome> {
             Check(name) => ensure!(super::names().split(", ").any(|check| check == *name), "no check {name}"),
             proof if first_use => {
                 ran += 1;
-                if let Err(error) = run(&line, proof, &folder) {
+                if let Err(error) = run(&line, proof, &folder, &thumbformer) {
                     faults.push(format!("{place}: {error:#}"));
                 }
             }
@@ -191,14 +191,13 @@ fn parse(line: &str) -> Result<()> {
     }
 }
 
-fn run(line: &str, proof: &Proof, folder: &Path) -> Result<()> {
+fn run(line: &str, proof: &Proof, folder: &Path, thumbformer: &Path) -> Result<()> {
     let (Prints(replaced, expected) | Refuses(replaced, expected)) = proof else { return Ok(()) };
     let line = replaced.iter().fold(line.to_string(), |line, (word, other)| line.replace(word, other));
     let words = shlex::split(&line).context("a quote is not closed")?;
-    let here = std::env::current_exe()?;
     let (program, arguments): (PathBuf, &[String]) = match &words[..] {
-        [cargo, _, rest @ ..] if cargo == "cargo" => (here, rest),
-        [_, rest @ ..] => (here.with_file_name("thumbformer"), rest),
+        [cargo, _, rest @ ..] if cargo == "cargo" => (std::env::current_exe()?, rest),
+        [_, rest @ ..] => (thumbformer.into(), rest),
         [] => bail!("an empty command"),
     };
     // Words that name files of the repository; files that a command writes stay in the folder.

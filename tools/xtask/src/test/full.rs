@@ -1,6 +1,8 @@
 //! Checks of `cargo xtask test full`: slow, or with tools of others, which are installed below `target/`.
 
 use super::Outcome;
+use crate::boards;
+use crate::setup;
 use crate::shell::{cargo, in_path, output, root, text};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
@@ -30,10 +32,10 @@ pub fn msrv() -> Result<Outcome> {
     let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = \""));
     let version = version.and_then(|rest| rest.strip_suffix('"')).context("Cargo.toml: no rust-version")?;
     let toolchain = format!("+{version}");
-    if text(crate::setup::cargo_of(&toolchain).arg("--version")).is_none() {
+    if text(setup::cargo_of(&toolchain).arg("--version")).is_none() {
         return Ok(Outcome::Skipped(format!("no Rust {version}: `rustup toolchain install {version}`")));
     }
-    let mut command = crate::setup::cargo_of(&toolchain);
+    let mut command = setup::cargo_of(&toolchain);
     output(command.args(["check", "--workspace", "--target-dir", "target/msrv"]))?;
     Ok(Outcome::Passed(format!("Rust {version} compiles the workspace")))
 }
@@ -61,11 +63,53 @@ fn venv(name: &str, requirements: &Path) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// The book, built by mdBook; links between its pages are checked by tests/links.rs.
-pub fn book() -> Result<Outcome> {
-    if !root().join("docs/book.toml").is_file() {
-        return Ok(Outcome::Skipped("docs/ is no book yet".into()));
+/// A board's program built by cargo alone: from another folder, and with flags that replace those of the board's folder. It runs, or
+/// the build is refused; it is never an empty program.
+pub fn elsewhere() -> Result<Outcome> {
+    let board = board_manifest::find(&root().join("boards"), "qemu-mps2-an386")?;
+    setup::ensure(&board.target)?;
+    let manifest = board.folder.join("Cargo.toml");
+    let build = |folder: &Path, arguments: &[&str], rustflags: Option<&str>| {
+        let mut command = cargo();
+        command.args(["build", "--release", "--bin", "classify", "--manifest-path"]).arg(&manifest).args(arguments);
+        command.args(["--target-dir"]).arg(root().join("target/elsewhere")).current_dir(folder).env_remove("RUSTFLAGS");
+        rustflags.map(|flags| command.env("RUSTFLAGS", flags));
+        output(&mut command)
+    };
+    let refused = build(&root(), &[], None).err().context("a program for the host must be refused")?.to_string();
+    ensure!(refused.contains(&format!("--target {}", board.target)), "refused without the way out: {refused}");
+    let elf = root().join("target/elsewhere").join(&board.target).join("release/classify");
+    let target = ["--target", board.target.as_str()];
+    for (folder, arguments, rustflags) in
+        [(root(), &target[..], None), (board.folder.clone(), &[][..], Some("-C debuginfo=1"))]
+    {
+        _ = std::fs::remove_file(&elf);
+        build(&folder, arguments, rustflags)?;
+        let results: Vec<serde_json::Value> = boards::results(&board.clone().into(), &elf, &[])?;
+        ensure!(results.iter().any(|result| result["as_host"] == true), "not as on the host: {results:?}");
     }
+    Ok(Outcome::Passed(
+        "from another folder and with RUSTFLAGS, the program of the board; without a target, refused".into(),
+    ))
+}
+
+/// The package as it would be published, whose own tests are compiled.
+pub fn package() -> Result<Outcome> {
+    let folder = root().join("target/package");
+    output(cargo().args(["package", "--package", "thumbformer", "--allow-dirty", "--target-dir", "target"]))?;
+    let unpacked = std::fs::read_dir(&folder)?.filter_map(|entry| Some(entry.ok()?.path())).find(|path| path.is_dir());
+    let unpacked = unpacked.context("no package")?;
+    output(
+        cargo()
+            .args(["test", "--no-run", "--all-features", "--target-dir"])
+            .arg(folder.join("target"))
+            .current_dir(&unpacked),
+    )?;
+    Ok(Outcome::Passed("builds, and its tests compile".into()))
+}
+
+/// The book, built by mdBook; links between its pages are checked by tests/documents.rs.
+pub fn book() -> Result<Outcome> {
     let tools = root().join("target/tools");
     let mdbook = in_path("mdbook").unwrap_or_else(|| tools.join("bin/mdbook"));
     if !mdbook.is_file() {

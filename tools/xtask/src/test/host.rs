@@ -36,7 +36,7 @@ pub fn clippy(board: &Board) -> Result<Outcome> {
     if let Toolchain::Debian { .. } = toolchain {
         return Ok(Outcome::Passed("without the boards, as Debian's toolchain has no clippy".into()));
     }
-    output(board.cargo(&toolchain, "clippy").args(["--release", "--", "-D", "warnings"]))?;
+    output(board.cargo(&toolchain, "clippy")?.args(["--release", "--", "-D", "warnings"]))?;
     Ok(Outcome::Passed("both workspaces".into()))
 }
 

@@ -120,6 +120,10 @@ checks! {
     Goldens: Full, Host => |_| full::goldens();
     /// Book of docs/; installs mdBook
     Book: Full, Host => |_| full::book();
+    /// Package of the core as it would be published, and its tests, compiled
+    Package: Full, Host => |_| full::package();
+    /// A board's program built by cargo alone, from another folder and with RUSTFLAGS set: right, or refused
+    Elsewhere: Full, Firmware => |_| full::elsewhere();
     /// Firmware in emulation, against the host, bit for bit
     Emulated: Quick, Firmware => emulated::check;
     /// Copy of examples/firmware in another folder, built for an M4 and an M0+ and run, against the host

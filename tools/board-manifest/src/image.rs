@@ -1,0 +1,72 @@
+//! A model's image, in a file, and the applications that are for it.
+
+use crate::manifest::Application;
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use thumbformer::{Input, Model};
+
+/// A model's image, in a file.
+pub struct Image {
+    /// The model's name.
+    pub name: String,
+    /// Where it is.
+    pub file: PathBuf,
+    /// Recordings for it, a folder: beside the image, where nothing else is known.
+    pub fixtures: PathBuf,
+    words: Vec<u32>,
+}
+
+impl Image {
+    /// Reads an image.
+    ///
+    /// # Errors
+    /// When there is none, or it is damaged.
+    pub fn read(file: &Path) -> Result<Image> {
+        let bytes = std::fs::read(file)
+            .with_context(|| format!("{}: cannot be read; make an image with `thumbformer convert`", file.display()))?;
+        ensure!(bytes.len() % 4 == 0, "{}: {} bytes are no whole words; convert it anew", file.display(), bytes.len());
+        let words: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
+        Model::parse(&words).with_context(|| format!("{}", file.display()))?;
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Image { name, file: file.into(), fixtures: file.with_file_name("fixtures"), words })
+    }
+
+    /// The same under another name, which becomes a module's.
+    pub fn named(self, name: &str) -> Image {
+        Image { name: name.into(), ..self }
+    }
+
+    /// The same with its recordings in this folder.
+    pub(crate) fn with_fixtures(self, folder: Option<&Path>) -> Image {
+        let fixtures = folder.map_or(self.fixtures, PathBuf::from);
+        Image { fixtures, ..self }
+    }
+
+    /// The model.
+    ///
+    /// # Errors
+    /// Never, as it was parsed before.
+    pub fn model(&self) -> Result<Model<'_>> {
+        Model::parse(&self.words).with_context(|| format!("{}", self.file.display()))
+    }
+
+    /// The file's words.
+    pub fn words(&self) -> &[u32] {
+        &self.words
+    }
+
+    /// Bytes of flash.
+    pub fn bytes(&self) -> usize {
+        4 * self.words.len()
+    }
+}
+
+/// True if the application is for models of this kind.
+pub fn is_for(model: &Model<'_>, application: Application) -> bool {
+    let text = model.dims().options.input == Input::Tokens;
+    match application {
+        Application::Generate => text,
+        Application::Classify => !text,
+        Application::Bench | Application::Verify => true,
+    }
+}
