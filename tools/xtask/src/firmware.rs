@@ -156,7 +156,7 @@ impl Board {
     }
 }
 
-/// Holds a program to what [`remap`](crate::remap) promises.
+/// Holds a program to what [`remap`] promises.
 ///
 /// # Errors
 /// When what is loaded on the board holds the path of this clone.
