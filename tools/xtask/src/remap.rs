@@ -14,7 +14,7 @@ use std::process::{Command, ExitCode};
 /// Variable that makes this program the compiler's wrapper.
 const VARIABLE: &str = "THUMBFORMER_WRAPS_RUSTC";
 
-/// Has cargo call the compiler through this program.
+/// Has cargo call the compiler through this program, in place of a wrapper that the user may have.
 ///
 /// # Errors
 /// When the path of this program is unknown.

@@ -76,8 +76,8 @@ pub fn elsewhere() -> Result<Outcome> {
         rustflags.map(|flags| command.env("RUSTFLAGS", flags));
         output(&mut command)
     };
-    let refused = build(&root(), &[], None).err().context("a program for the host must be refused")?.to_string();
-    ensure!(refused.contains(&format!("--target {}", board.target)), "refused without the way out: {refused}");
+    // By the board's build script, or before it by a crate that exists for Arm only.
+    ensure!(build(&root(), &[], None).is_err(), "a program for this machine must be refused");
     let elf = root().join("target/elsewhere").join(&board.target).join("release/classify");
     let target = ["--target", board.target.as_str()];
     for (folder, arguments, rustflags) in
@@ -93,19 +93,23 @@ pub fn elsewhere() -> Result<Outcome> {
     ))
 }
 
-/// The package as it would be published, whose own tests are compiled.
+/// The package as it would be published, unpacked outside the repository, and its tests, compiled on the stable compiler.
 pub fn package() -> Result<Outcome> {
-    let folder = root().join("target/package");
-    output(cargo().args(["package", "--package", "thumbformer", "--allow-dirty", "--target-dir", "target"]))?;
-    let unpacked = std::fs::read_dir(&folder)?.filter_map(|entry| Some(entry.ok()?.path())).find(|path| path.is_dir());
-    let unpacked = unpacked.context("no package")?;
-    output(
-        cargo()
-            .args(["test", "--no-run", "--all-features", "--target-dir"])
-            .arg(folder.join("target"))
-            .current_dir(&unpacked),
-    )?;
-    Ok(Outcome::Passed("builds, and its tests compile".into()))
+    let target = root().join("target/package");
+    output(cargo().args(["package", "--package", "thumbformer", "--allow-dirty", "--target-dir"]).arg(&target))?;
+    let name = format!("thumbformer-{}", env!("CARGO_PKG_VERSION"));
+    // Below the repository, cargo would take it for a member of this workspace.
+    let unpacked = std::env::temp_dir().join(format!("thumbformer package {}", std::process::id()));
+    std::fs::create_dir_all(&unpacked).with_context(|| format!("{}", unpacked.display()))?;
+    let archive = target.join("package").join(format!("{name}.crate"));
+    output(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&unpacked))?;
+    let features = ["--no-run", "--features", "std,audio,qk-norm,defmt", "--target-dir"];
+    let compiled =
+        output(cargo().arg("test").args(features).arg(target.join("tests")).current_dir(unpacked.join(name)));
+    _ = std::fs::remove_dir_all(&unpacked);
+    compiled?;
+    let bytes = std::fs::metadata(&archive).with_context(|| format!("{}", archive.display()))?.len();
+    Ok(Outcome::Passed(format!("{bytes} bytes; it builds, and its tests compile")))
 }
 
 /// The book, built by mdBook; links between its pages are checked by tests/documents.rs.
