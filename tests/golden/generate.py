@@ -21,6 +21,7 @@ from pathlib import Path
 
 import blocks
 import gguf_files
+import tokenizer_files
 
 HERE = Path(__file__).resolve().parent
 SEED = 20261123
@@ -256,6 +257,7 @@ def generate(folder):
         (folder / name / "checkpoint" / "generation_config.json").unlink(missing_ok=True)
     blocks.generate(folder, SEED)
     gguf_files.generate(folder)
+    tokenizer_files.generate(folder)
 
 
 def check():

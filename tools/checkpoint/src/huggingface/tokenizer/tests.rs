@@ -1,200 +1,99 @@
-//! The tables against the `tokenizers` library: vocabularies of both kinds, trained here, and the default model's.
+//! The tables against the ids of the `tokenizers` library (`tests/golden/tokenizers`): vocabularies of all kinds, and the default model's.
 
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::{Value, json};
-use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::{AddedToken, TokenizerImpl};
 
 use super::load;
 use crate::tokenizer::plain;
 use crate::{Tokenizer, TokenizerKind};
 
-/// Texts that a person or a fuzzer might type.
-const TEXTS: [&str; 30] = [
-    "",
-    " ",
-    "  ",
-    "   three leading spaces",
-    "trailing space ",
-    "Once upon a time, there was a little girl named Lily.",
-    "the the the cat sat on the mat and the cat ran",
-    "double  and   triple    spaces",
-    "She said, \"It's Tom's ball!\" and didn't stop.",
-    "line\nline\n\nparagraph\n",
-    "\n",
-    "\r\n\ttabs\tand\r\nreturns",
-    "naïve café façade über Ærøskøbing",
-    "e\u{301} combining, \u{212B} angstrom, ﬁ ligature",
-    "日本語のテキスト",
-    "Привет, мир",
-    "שלום עולם",
-    "😀 👨‍👩‍👧 🇩🇪 🏳️‍🌈",
-    "zero\u{200B}width\u{FEFF}",
-    "a\u{2581}mark \u{2581} and \u{2581}\u{2581}",
-    "<0x41> <s> </s> <unk>",
-    "<0x0A>",
-    "\u{0}\u{1}\u{7F}\u{80}\u{FFFF}\u{10FFFF}",
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-    "1234567890 3.14159 -42",
-    "ALL CAPS AND MiXeD",
-    "don't won't I'll you're we've",
-    "!!!???...,,,;;;",
-    "the\u{A0}no-break\u{3000}ideographic space",
-    "mat\u{0}mat the mat sat",
-];
-
-const CORPUS: &str = "Once upon a time there was a little cat. The cat sat on the mat. The mat was red and the cat was \
-    happy. \"Hello,\" said the cat.  Then the cat ran to the café and said it again and again. naïve über";
-
-/// A pre-tokenizer or normalizer of the library, from its JSON.
-fn part<T: serde::de::DeserializeOwned>(value: &Value) -> Option<T> {
-    serde_json::from_value(value.clone()).expect("the library knows it")
+fn repository(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
 }
 
-/// Trains a tokenizer with these steps on the little corpus and saves it as the library does.
-fn train(folder: &Path, normalizer: &Value, pre_tokenizer: &Value, byte_fallback: bool) -> PathBuf {
-    let mut special: Vec<AddedToken> =
-        ["<unk>", "<s>", "</s>"].map(|text| AddedToken::from(text.to_string(), true)).into();
-    let bytes = (0..=255u8).map(|byte| format!("<0x{byte:02X}>"));
-    if byte_fallback {
-        special.extend(bytes.map(|text| AddedToken::from(text, true)));
-    }
-    let mut trainer = BpeTrainer::builder().vocab_size(400).show_progress(false).special_tokens(special);
-    if !byte_fallback {
-        trainer = trainer
-            .initial_alphabet(tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet().into_iter().collect());
-    }
-    let model = BPE::builder().byte_fallback(byte_fallback).build().unwrap();
-    type Steps = TokenizerImpl<
-        BPE,
-        tokenizers::NormalizerWrapper,
-        tokenizers::PreTokenizerWrapper,
-        tokenizers::PostProcessorWrapper,
-        tokenizers::DecoderWrapper,
-    >;
-    let mut tokenizer = Steps::new(model);
-    tokenizer.with_normalizer(part::<tokenizers::NormalizerWrapper>(normalizer)).unwrap();
-    tokenizer.with_pre_tokenizer(part::<tokenizers::PreTokenizerWrapper>(pre_tokenizer));
-    tokenizer.train(&mut trainer.build(), std::iter::once(CORPUS)).unwrap();
-    let path = folder.join("tokenizer.json");
-    tokenizer.save(&path, true).unwrap();
-    path
+fn golden(name: &str) -> PathBuf {
+    repository("tests/golden/tokenizers").join(name)
+}
+
+/// A tokenizer of the library.
+fn tables(kind: &str) -> Tokenizer {
+    let path = golden(kind).join("tokenizer.json");
+    let tables = load(&path, 512).unwrap_or_else(|error| panic!("{error}"));
+    assert!(tables.merges.len() > 20, "{kind}: {} merges try nothing", tables.merges.len());
+    assert_eq!(tables.pieces.len(), 512, "padded to the model's vocabulary");
+    tables
+}
+
+/// A text and the library's ids.
+#[derive(Deserialize)]
+struct Encoding {
+    text: String,
+    ids: Vec<u32>,
 }
 
 /// Every text must have the library's ids, and print itself again.
-fn compare(path: &Path, tables: &Tokenizer, texts: &[&str]) {
-    let mut library = tokenizers::Tokenizer::from_file(path).unwrap();
-    library.set_encode_special_tokens(true);
+fn compare(tables: &Tokenizer, encodings: &str) {
+    #[derive(Deserialize)]
+    struct File {
+        encodings: Vec<Encoding>,
+    }
+    let file: File = serde_json::from_str(&std::fs::read_to_string(golden(encodings)).unwrap()).unwrap();
+    assert!(file.encodings.len() > 100, "{encodings}: {} texts try nothing", file.encodings.len());
     let mut wrong = Vec::new();
-    for text in texts {
-        let expected = library.encode(*text, false).unwrap().get_ids().to_vec();
-        let found = plain::encode(tables, text);
-        if found != expected {
-            wrong.push(format!("{text:?}: found {found:?}, expected {expected:?}"));
+    for Encoding { text, ids } in file.encodings {
+        let found = plain::encode(tables, &text);
+        if found != ids {
+            wrong.push(format!("{text:?}: found {found:?}, expected {ids:?}"));
         }
         let printed: Vec<u8> = found.iter().flat_map(|&id| tables.pieces[id as usize].clone()).collect();
         let prefix = if tables.prefix_space && !text.is_empty() { " " } else { "" };
         let marks_as_spaces = match tables.kind {
             TokenizerKind::Characters => text.replace('\u{2581}', " "),
-            TokenizerKind::ByteLevel => text.to_string(),
+            TokenizerKind::ByteLevel => text.clone(),
         };
         assert_eq!(String::from_utf8_lossy(&printed), format!("{prefix}{marks_as_spaces}"));
     }
-    assert!(wrong.is_empty(), "{} texts differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{encodings}: {} texts differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
 fn the_tables_give_the_library_s_ids_for_every_accepted_kind() {
-    let prepend = json!({"type": "Prepend", "prepend": "▁"});
-    let replace = json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
-    let sequence = json!({"type": "Sequence", "normalizers": [prepend, replace]});
-    let metaspace =
-        |split: bool| json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": split});
-    let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
-    let none = Value::Null;
-    let cases = [
-        ("byte level", &none, &byte_level, false),
-        ("Llama 2: Prepend and Replace", &sequence, &none, true),
-        ("Replace alone", &replace, &none, true),
-        ("Metaspace in one piece", &none, &metaspace(false), true),
-        ("Metaspace split at spaces", &none, &metaspace(true), true),
-    ];
-    for (case, normalizer, pre_tokenizer, byte_fallback) in cases {
-        println!("{case}");
-        let folder = tempfile::tempdir().unwrap();
-        let path = train(folder.path(), normalizer, pre_tokenizer, byte_fallback);
-        let tables = load(&path, 512).unwrap_or_else(|error| panic!("{case}: {error}"));
-        assert!(tables.merges.len() > 20, "{case}: {} merges try nothing", tables.merges.len());
-        assert_eq!(tables.pieces.len(), 512, "padded to the model's vocabulary");
-        compare(&path, &tables, &TEXTS);
-        compare(&path, &tables, &[CORPUS]);
-        let random = random_texts(300);
-        compare(&path, &tables, &random.iter().map(String::as_str).collect::<Vec<_>>());
+    for kind in ["byte_level", "llama2", "replace", "metaspace", "metaspace_split", "metaspace_split_later"] {
+        compare(&tables(kind), &format!("{kind}/encodings.json"));
     }
-}
-
-/// Short words of the corpus and awkward characters in random order, the same on every run.
-fn random_texts(count: usize) -> Vec<String> {
-    let parts =
-        ["the", "a", " ", " ", "  ", "cat", "t", "h", "e", "and ", "\n", "é", "▁", "😀", "on", "said", ".", "\""];
-    let mut state = 1u64;
-    let mut next = |below: usize| {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (state >> 33) as usize % below
-    };
-    let mut text = |_| {
-        let length = next(25);
-        (0..length).map(|_| parts[next(parts.len())]).collect()
-    };
-    (0..count).map(&mut text).collect()
 }
 
 #[test]
 fn merges_across_spaces_are_left_out_where_the_library_cuts_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("tokenizer.json");
-    let mut file = sound(TokenizerKind::Characters);
-    std::fs::write(&path, file.to_string()).unwrap();
-    let whole = load(&path, 512).unwrap();
-    file["pre_tokenizer"]["split"] = true.into();
-    std::fs::write(&path, file.to_string()).unwrap();
-    let split = load(&path, 512).unwrap();
+    let (whole, split) = (tables("metaspace"), tables("metaspace_split_later"));
     assert!(split.merges.len() < whole.merges.len(), "this vocabulary has merges across spaces");
-    compare(&path, &split, &TEXTS);
-    assert_ne!(plain::encode(&split, CORPUS), plain::encode(&whole, CORPUS));
+    let text = "the cat sat on the mat and the cat ran";
+    assert_ne!(plain::encode(&split, text), plain::encode(&whole, text));
 }
 
 #[test]
 fn both_spellings_of_merges_are_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
-    let path = train(folder.path(), &Value::Null, &byte_level, false);
-    let pairs = load(&path, 512).unwrap();
-    let mut file: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let pairs = tables("byte_level");
+    let mut file = sound(TokenizerKind::ByteLevel);
     for merge in file["model"]["merges"].as_array_mut().unwrap() {
         let pair = merge.as_array().expect("the library writes pairs");
         *merge = format!("{} {}", pair[0].as_str().unwrap(), pair[1].as_str().unwrap()).into();
     }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.json");
     std::fs::write(&path, file.to_string()).unwrap();
     assert_eq!(load(&path, 512).unwrap(), pairs);
 }
 
 /// A small valid tokenizer of each kind, for a test to spoil.
 fn sound(kind: TokenizerKind) -> Value {
-    let folder = tempfile::tempdir().unwrap();
-    let path = match kind {
-        TokenizerKind::ByteLevel => {
-            let step =
-                json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
-            train(folder.path(), &Value::Null, &step, false)
-        }
-        TokenizerKind::Characters => {
-            let step = json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": false});
-            train(folder.path(), &Value::Null, &step, true)
-        }
+    let kind = match kind {
+        TokenizerKind::ByteLevel => "byte_level",
+        TokenizerKind::Characters => "metaspace",
     };
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    serde_json::from_str(&std::fs::read_to_string(golden(kind).join("tokenizer.json")).unwrap()).unwrap()
 }
 
 #[test]
@@ -264,11 +163,8 @@ fn a_vocabulary_that_lacks_a_byte_is_refused() {
 
 #[test]
 fn the_default_model_s_tables_give_the_library_s_ids() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/stories/checkpoint/tokenizer.json");
+    let path = repository("models/stories/checkpoint/tokenizer.json");
     let tables = load(&path, 512).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((tables.kind, tables.prefix_space), (TokenizerKind::Characters, true));
-    compare(&path, &tables, &TEXTS);
-    compare(&path, &tables, &[CORPUS]);
-    let random = random_texts(300);
-    compare(&path, &tables, &random.iter().map(String::as_str).collect::<Vec<_>>());
+    compare(&tables, "stories.json");
 }
