@@ -63,7 +63,8 @@ pub fn refusal(checkpoint: &Checkpoint, documents: &[Vec<u16>]) -> Option<String
     let windows = Windows::new(documents);
     let enough = !windows.aside.is_empty() && windows.seen.len() >= BATCH;
     let count = windows.aside.len() + windows.seen.len();
-    (!enough).then(|| format!("the text has {count} windows of {WINDOW} tokens; give at least {ASIDE}"))
+    let length = checkpoint.config.max_seq.min(WINDOW);
+    (!enough).then(|| format!("the text has {count} windows of up to {length} tokens; give at least {ASIDE}"))
 }
 
 /// Documents, cut into windows.
