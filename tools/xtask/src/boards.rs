@@ -126,15 +126,18 @@ pub struct Footprint {
     pub stack: u64,
 }
 
-/// Builds a board's programs and measures them.
+/// Builds some of a board's programs and measures them.
 ///
 /// # Errors
 /// With the compiler's output, or when a program takes more RAM than the board has.
-fn build(board: &board_manifest::Board) -> Result<Vec<(Application, PathBuf, Footprint)>> {
+fn build(
+    board: &board_manifest::Board,
+    applications: &[Application],
+) -> Result<Vec<(Application, PathBuf, Footprint)>> {
     let buildable = Board::from(board.clone());
-    let names: Vec<&str> = board.applications.iter().map(|application| application.name()).collect();
+    let names: Vec<&str> = applications.iter().map(|application| application.name()).collect();
     let elfs = buildable.build_programs(&setup::ensure(&buildable.target)?, &names)?;
-    let measured = board.applications.iter().zip(elfs).map(|(&application, elf)| {
+    let measured = applications.iter().zip(elfs).map(|(&application, elf)| {
         let bytes = std::fs::read(&elf)?;
         firmware::holds_no_path(&bytes).with_context(|| format!("{}: {}", board.name, application.name()))?;
         let size = firmware::size(&bytes)?;
@@ -158,7 +161,7 @@ pub fn size(names: &[String]) -> Result<()> {
     )?;
     writeln!(stdout(), "|---|---|---|---|---|---|")?;
     for board in named(names)? {
-        for (application, elf, Footprint { flash, ram, stack }) in build(&board)? {
+        for (application, elf, Footprint { flash, ram, stack }) in build(&board, &board.applications)? {
             let painted = if board.is_emulated() {
                 let output = emulate(&Board::from(board.clone()), &elf, &[], |_| ())?;
                 stack::painted(&board.name, &output)?.to_string()
@@ -218,7 +221,8 @@ fn parse<T: for<'d> Deserialize<'d>>(board: &str, elf: &Path, output: &Output) -
     Ok(results)
 }
 
-/// Builds the programs of every board, runs the emulated ones, and compares the results of all.
+/// Builds every program of the emulated boards, runs it, and compares the results of all; of a real board its first program, as
+/// [`check_chips`] builds the others.
 ///
 /// # Errors
 /// When a program cannot be built, does not fit, or computes a different result than the host.
@@ -230,7 +234,11 @@ pub fn check() -> Result<String> {
         "boards/README.md: its table is old; replace it by that of `cargo xtask board list`"
     );
     let boards = all()?;
-    let (checked, depths) = check_all(&boards)?;
+    let first = |board: &board_manifest::Board| match board.is_emulated() {
+        true => board.applications.clone(),
+        false => board.applications.iter().copied().take(1).collect(),
+    };
+    let (checked, depths) = check_all(&boards, first)?;
     for (board, Checked { results, programs }) in boards.iter().zip(&checked) {
         for result in results {
             verified.add(board, result)?;
@@ -251,13 +259,13 @@ pub fn check() -> Result<String> {
     ))
 }
 
-/// Checks the programs of every real board against its chip as probe-rs describes it, with the stack that was painted in emulation.
+/// Checks every program of every real board against its chip as probe-rs describes it, with the stack that was painted in emulation.
 ///
 /// # Errors
 /// When a program cannot be built or does not fit the chip.
 pub fn check_chips() -> Result<String> {
     let boards = all()?;
-    let (checked, depths) = check_all(&boards)?;
+    let (checked, depths) = check_all(&boards, |board| board.applications.clone())?;
     let mut chips = 0;
     for (board, Checked { programs, .. }) in boards.iter().zip(&checked) {
         let Some(chip) = &board.chip else { continue };
@@ -271,9 +279,12 @@ pub fn check_chips() -> Result<String> {
     Ok(format!("the programs of {chips} chips as probe-rs describes these"))
 }
 
-/// Builds the programs of all boards, and runs those of emulated ones.
-fn check_all(boards: &[board_manifest::Board]) -> Result<(Vec<Checked>, Depths)> {
-    let checked = each(boards, check_board)?;
+/// Builds these programs of all boards, and runs those of emulated ones.
+fn check_all(
+    boards: &[board_manifest::Board],
+    programs: impl Fn(&board_manifest::Board) -> Vec<Application> + Sync,
+) -> Result<(Vec<Checked>, Depths)> {
+    let checked = each(boards, |board| check_board(board, &programs(board)))?;
     let mut depths = Depths::default();
     for (board, Checked { programs, .. }) in boards.iter().zip(&checked) {
         for Program { program, painted, .. } in programs {
@@ -300,7 +311,7 @@ struct Program {
 }
 
 /// Builds a board's programs, and runs them if it is emulated.
-fn check_board(board: &board_manifest::Board) -> Result<Checked> {
+fn check_board(board: &board_manifest::Board, applications: &[Application]) -> Result<Checked> {
     let wanted = wanted(board)?;
     ensure!(
         board.applications == wanted,
@@ -309,7 +320,7 @@ fn check_board(board: &board_manifest::Board) -> Result<Checked> {
         board.applications
     );
     let mut checked = Checked { results: Vec::new(), programs: Vec::new() };
-    for (application, elf, taken) in build(board)? {
+    for (application, elf, taken) in build(board, applications)? {
         let program = (application, stack::has_float(&std::fs::read(&elf)?)?);
         let mut painted = None;
         if board.is_emulated() {

@@ -128,9 +128,9 @@ checks! {
     Emulated: Quick, Firmware => emulated::check;
     /// Copy of examples/firmware in another folder, built for an M4 and an M0+ and run, against the host
     Example: Default, Firmware => |_| example::check().map(Outcome::Passed);
-    /// Every program of every board, built; every emulated one, run and compared
+    /// Every program of every emulated board, run and compared; the first program of every real board, built
     Boards: Default, Firmware => |_| boards::check().map(Outcome::Passed);
-    /// Programs of every real board against its chip as probe-rs describes it; compiles probe-rs
+    /// Every program of every real board, built, against its chip as probe-rs describes it; compiles probe-rs
     Chips: Full, Firmware => |_| boards::check_chips().map(Outcome::Passed);
     /// Tests of boards/on-target on every emulated core, each on a machine that was just reset
     OnTarget: Default, Firmware => |_| on_target::check().map(Outcome::Passed);
