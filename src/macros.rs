@@ -3,11 +3,18 @@
 
 /// Includes an image, checks it at compile time, and makes a module with its model and the type of its state.
 ///
-/// ```text
-/// thumbformer::model!(pub mod story = "story.tbf", max_seq = 256, batch = 4, ram <= 160 * 1024);
 /// ```
-/// makes `story::MODEL` ([`Model`](crate::Model)), `story::State` (all memory of a session; `size_of` is its cost),
-/// `story::MAX_SEQ` and `story::IMAGE_BYTES`. The path is relative to the file that contains the macro. Without `max_seq` the
+/// thumbformer::model!(mod tiny = "../examples/tiny.tbf", max_seq = 8, batch = 4, ram <= 4 * 1024);
+///
+/// // All memory that inference takes, the stack aside; on a board a `static`.
+/// let mut state = tiny::State::new();
+/// let mut session = tiny::MODEL.session(state.memory());
+/// let logits = session.decode(1)?;
+/// assert_eq!(logits.len(), tiny::MODEL.dims().vocab);
+/// # Ok::<(), thumbformer::Error>(())
+/// ```
+/// The module has `tiny::MODEL` ([`Model`](crate::Model)), `tiny::State` (all memory of a session; `size_of` is its cost),
+/// `tiny::MAX_SEQ` and `tiny::IMAGE_BYTES`. The path is relative to the file that contains the macro. Without `max_seq` the
 /// state has room for the model's whole context; without `batch` the tokens of a prompt go through the network
 /// [`MAX_BATCH`](crate::MAX_BATCH) at a time (fewer take less memory); without `ram` the size is not limited. The build stops
 /// with a message for a damaged image, an unsupported version, a context longer than the model's and a state beyond the RAM

@@ -15,6 +15,31 @@ use crate::state::Memory;
 use core::ops::Range;
 
 /// One sequence on its way through a model.
+///
+/// ```
+/// thumbformer::model!(mod tiny = "../examples/tiny.tbf");
+///
+/// let mut state = tiny::State::new();
+/// let mut session = tiny::MODEL.session(state.memory());
+/// // Greedy: after the prompt, always the token with the highest logit.
+/// let mut logits = session.prefill(&[1, 280, 266])?;
+/// let mut generated = [0; 4];
+/// for token in &mut generated {
+///     let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
+///     *token = best.unwrap_or(0) as u16;
+///     logits = session.decode(*token)?;
+/// }
+/// // Token by token gives the same bits as the prompt at once.
+/// let mut state = tiny::State::new();
+/// let mut session = tiny::MODEL.session(state.memory());
+/// let mut first = 0;
+/// for token in [1, 280, 266] {
+///     let logits = session.decode(token)?;
+///     first = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0);
+/// }
+/// assert_eq!(usize::from(generated[0]), first);
+/// # Ok::<(), thumbformer::Error>(())
+/// ```
 pub struct Session<'m, 's> {
     model: Model<'m>,
     memory: Memory<'s>,

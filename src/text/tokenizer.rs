@@ -6,6 +6,20 @@ use crate::image::{Image, TokenizerKind};
 use crate::tensors::Tensor;
 
 /// The tokenizer of an image.
+///
+/// ```
+/// thumbformer::model!(mod tiny = "../../examples/tiny.tbf");
+///
+/// let tokenizer = tiny::MODEL.tokenizer().expect("the image has a tokenizer");
+/// let mut tokens = [0; 16];
+/// let length = tokenizer.encode("the cat", true, &mut tokens)?;
+/// assert_eq!(Some(tokens[0]), tokenizer.bos());
+/// // Back to text, piece by piece; the token before decides whether a piece begins with a space.
+/// let pieces = tokens[..length].windows(2).map(|pair| tokenizer.piece(pair[0], pair[1]));
+/// let text: Vec<u8> = pieces.flatten().copied().collect();
+/// assert_eq!(text, b"the cat");
+/// # Ok::<(), thumbformer::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Tokenizer<'a> {
     kind: TokenizerKind,

@@ -70,7 +70,7 @@ def generate(folder):
         finish(writer)
     save_file(expected, out / "expected.safetensors")
 
-    # A tokenizer's scores, and the least model that may carry them.
+    # A tokenizer's scores, and a small model that carries them: examples/tiny.tbf is its image.
     data = (folder / "llama2c_tokenizer" / "tokenizer.bin").read_bytes()
     at, tokens, scores = 4, [], []
     while at < len(data):
@@ -79,13 +79,17 @@ def generate(folder):
         scores.append(score)
         at += 8 + length
     writer = gguf.GGUFWriter(out / "tokenizer.gguf", "llama")
-    settings(writer, 4, 1, 4, 1, 1, 8, 1e-5)
+    settings(writer, 4, 1, 4, 1, 1, 32, 1e-5)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
     writer.add_tokenizer_model("llama")
     writer.add_token_list(tokens)
     writer.add_token_scores(scores)
-    ones = {"token_embd": (len(tokens), 4), "output_norm": (4,), "output": (len(tokens), 4)}
+    shapes = {"token_embd": (len(tokens), 4), "output_norm": (4,), "output": (len(tokens), 4)}
     for part in PARTS.values():
-        ones[f"blk.0.{part}"] = (4,) if part.endswith("norm") else (4, 4)
-    for name, shape in ones.items():
-        writer.add_tensor(f"{name}.weight", np.ones(shape, np.float16 if len(shape) > 1 else np.float32))
+        shapes[f"blk.0.{part}"] = (4,) if part.endswith("norm") else (4, 4)
+    random = np.random.default_rng(20261129)
+    for name, shape in shapes.items():
+        weights = random.standard_normal(shape) if len(shape) > 1 else np.ones(shape)
+        writer.add_tensor(f"{name}.weight", weights.astype(np.float16 if len(shape) > 1 else np.float32))
     finish(writer)

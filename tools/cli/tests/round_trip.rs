@@ -38,6 +38,15 @@ fn the_committed_images_are_what_conversion_makes_of_the_committed_checkpoint() 
     }
 }
 
+/// The image of the core's documentation, small enough for its package.
+#[test]
+fn the_image_of_the_examples_is_what_conversion_makes_of_a_golden_checkpoint() {
+    let words = image_of(&load("tests/golden/gguf/tokenizer.gguf"));
+    let committed = std::fs::read(root().join("examples/tiny.tbf")).unwrap_or_default();
+    let same = thumbformer::image::bytes(&words) == committed;
+    assert!(same, "convert tests/golden/gguf/tokenizer.gguf again and commit examples/tiny.tbf");
+}
+
 /// The packing is a rearrangement: no bit of any logit depends on it, so the host verifies the very image that is flashed.
 #[test]
 fn images_of_every_packing_compute_the_same_bits() {
