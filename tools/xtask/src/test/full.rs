@@ -5,6 +5,7 @@ use crate::boards;
 use crate::setup;
 use crate::shell::{cargo, in_path, output, root, text};
 use anyhow::{Context, Result, ensure};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -88,9 +89,32 @@ pub fn elsewhere() -> Result<Outcome> {
         let results: Vec<serde_json::Value> = boards::results(&board.clone().into(), &elf, &[])?;
         ensure!(results.iter().any(|result| result["as_host"] == true), "not as on the host: {results:?}");
     }
-    Ok(Outcome::Passed(
-        "from another folder and with RUSTFLAGS, the program of the board; without a target, refused".into(),
-    ))
+    let folders = runs_in_every_folder()?;
+    Ok(Outcome::Passed(format!(
+        "from another folder and with RUSTFLAGS, the program of the board; without a target, refused; `cargo xtask` works in \
+         {folders} folders"
+    )))
+}
+
+/// `cargo xtask` in every folder of the repository, whatever workspace it is in, but for the crate that users copy out of it.
+fn runs_in_every_folder() -> Result<usize> {
+    const COPIED: &str = "examples/firmware";
+    let listed = output(Command::new("git").args(["ls-files"]).current_dir(root()))?;
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let folders: BTreeSet<&Path> = listed.lines().flat_map(|file| Path::new(file).ancestors().skip(1)).collect();
+    let mut works = 0;
+    for folder in folders.into_iter().filter(|folder| !folder.starts_with(COPIED)) {
+        let mut command = cargo();
+        command.args(["xtask", "test", "--list"]).current_dir(root().join(folder)).env_remove("CARGO_TARGET_DIR");
+        let printed = output(&mut command).with_context(|| format!("`cargo xtask` in {}", folder.display()))?.stdout;
+        ensure!(
+            printed.starts_with(b"fmt "),
+            "`cargo xtask test --list` in {} printed something else",
+            folder.display()
+        );
+        works += 1;
+    }
+    Ok(works)
 }
 
 /// The package as it would be published, unpacked outside the repository, and its tests, compiled on the stable compiler.
@@ -103,13 +127,17 @@ pub fn package() -> Result<Outcome> {
     std::fs::create_dir_all(&unpacked).with_context(|| format!("{}", unpacked.display()))?;
     let archive = target.join("package").join(format!("{name}.crate"));
     output(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&unpacked))?;
-    let features = ["--no-run", "--features", "std,audio,qk-norm,defmt", "--target-dir"];
-    let compiled =
-        output(cargo().arg("test").args(features).arg(target.join("tests")).current_dir(unpacked.join(name)));
+    let test = |what| {
+        let features = ["test", what, "--features", "std,audio,qk-norm,defmt", "--target-dir"];
+        output(cargo().args(features).arg(target.join("tests")).current_dir(unpacked.join(&name)))
+    };
+    let compiled = test("--no-run").and_then(|_| test("--doc"));
     _ = std::fs::remove_dir_all(&unpacked);
     compiled?;
     let bytes = std::fs::metadata(&archive).with_context(|| format!("{}", archive.display()))?.len();
-    Ok(Outcome::Passed(format!("{bytes} bytes; it builds, and its tests compile")))
+    Ok(Outcome::Passed(format!(
+        "{bytes} bytes; it builds, its tests compile, and the examples of its documentation run"
+    )))
 }
 
 /// The book, built by mdBook; links between its pages are checked by tests/documents.rs.
