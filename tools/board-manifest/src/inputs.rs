@@ -2,8 +2,9 @@
 
 use crate::image::Image;
 use anyhow::{Context, Result};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use thumbformer::{Input, Model};
+use thumbformer_recordings::Recording;
 
 /// Text that a language model is given.
 const TEXT: &str = "Once upon a time, there was a little girl named Lily. She loved";
@@ -58,28 +59,42 @@ pub fn signals(image: &Image, model: &Model<'_>) -> Result<Vec<(String, Signal)>
         return Ok(vec![("text".into(), Signal::Tokens(tokens))]);
     }
     watch(&image.fixtures);
-    files(&image.fixtures)?.into_iter().map(|file| Ok((stem(&file), read(&file)?))).collect()
+    let files = thumbformer_recordings::in_folder(&image.fixtures)?;
+    files.into_iter().map(|file| Ok((thumbformer_recordings::name(&file), read(model, &file)?))).collect()
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("{}: no recordings", folder.display()))?;
-    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    files.sort();
-    Ok(files)
+/// A recording: samples of a WAV file, or the numbers of a table as frames of the model.
+fn read(model: &Model<'_>, file: &Path) -> Result<Signal> {
+    Ok(match Recording::read(file)? {
+        Recording::Sound(sound) => Signal::Sound(sound.samples),
+        Recording::Table(table) => {
+            Signal::Frames(table.frames(model.dims().n_features).with_context(|| format!("{}", file.display()))?)
+        }
+    })
 }
 
-fn stem(file: &Path) -> String {
-    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
+#[cfg(test)]
+mod tests {
+    use super::{Signal, signals};
+    use crate::{Kind, first};
+    use std::path::Path;
 
-/// A recording: samples of a WAV file, or the numbers of a table with a header.
-fn read(file: &Path) -> Result<Signal> {
-    let about = || format!("{}", file.display());
-    if file.extension().is_some_and(|extension| extension == "wav") {
-        let samples = hound::WavReader::open(file).with_context(about)?.into_samples::<i16>();
-        return Ok(Signal::Sound(samples.collect::<Result<_, _>>().with_context(about)?));
+    #[test]
+    fn a_table_without_a_header_keeps_its_first_sample() {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+        let image = first(Kind::Stream, &models).expect("a model").image().expect("an image");
+        let folder = tempfile::tempdir().expect("a folder");
+        let n_features = image.model().expect("a model").dims().n_features;
+        let rows: String = (0..n_features / 6).map(|row| format!("{row},0.5,1,1.5,2,2.5\n")).collect();
+        std::fs::write(folder.path().join("plain.csv"), &rows).expect("a file");
+        std::fs::write(folder.path().join("WITH.CSV"), format!("ax,ay,az,gx,gy,gz\n{rows}")).expect("a file");
+        std::fs::write(folder.path().join("README.md"), "no recording").expect("a file");
+        let image = image.with_fixtures(Some(folder.path()));
+        let found = signals(&image, &image.model().expect("a model")).expect("recordings");
+        assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["WITH", "plain"]);
+        for (name, signal) in found {
+            let Signal::Frames(frames) = signal else { panic!("{name}: no frames") };
+            assert_eq!((frames.len(), frames[0], frames[6]), (n_features, 0.0, 1.0), "{name}");
+        }
     }
-    let text = std::fs::read_to_string(file).with_context(about)?;
-    let numbers = text.lines().skip(1).flat_map(|line| line.split(',')).map(str::parse);
-    Ok(Signal::Frames(numbers.collect::<Result<_, _>>().with_context(about)?))
 }

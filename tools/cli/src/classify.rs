@@ -5,14 +5,15 @@
 //! .csv ──► numbers, in order ───┴─► frames [seq, n_features] ──► Session::infer ──► label, probability, CRC-32
 //! ```
 
-use crate::features::{MELS, features, read_wav};
-use anyhow::{Context, Result, bail, ensure};
+use crate::features::{MELS, at_rate, features};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::fmt;
 use std::path::Path;
 use thumbformer::state::HostState;
 use thumbformer::text::argmax;
 use thumbformer::{Error, Input, LogitsCrc, Mask, Model, Pooling, softmax};
+use thumbformer_recordings::Recording::{Sound, Table};
 
 /// A recording as input of a model.
 #[derive(Clone, Debug)]
@@ -57,12 +58,12 @@ pub fn read(model: &Model<'_>, file: &Path) -> Result<Recording> {
         "the image reads {:?}, not frames: use `run` for a language model",
         dims.options.input
     );
-    let frames = match file.extension().and_then(|extension| extension.to_str()) {
-        Some("wav") => sound(model, file)?,
-        Some("csv") => numbers(dims.n_features, file)?,
-        _ => bail!("{}: expected a .wav or .csv file: convert the recording", file.display()),
+    let frames = match thumbformer_recordings::Recording::read(file)? {
+        Sound(sound) => at_rate(sound).and_then(|samples| heard(model, &samples)),
+        Table(table) => table.frames(dims.n_features),
     };
-    let name = file.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let frames = frames.with_context(|| format!("{}", file.display()))?;
+    let name = thumbformer_recordings::name(file);
     let truth = truth(model, name.split('_').next().unwrap_or(""));
     Ok(Recording { name, truth, frames })
 }
@@ -75,59 +76,18 @@ fn truth(model: &Model<'_>, name: &str) -> Option<usize> {
 
 /// Frames of sound; several of the front end's make one of the model's. For a model of whole clips the sound is cut off or padded
 /// with silence to its length.
-fn sound(model: &Model<'_>, file: &Path) -> Result<Vec<f32>> {
+fn heard(model: &Model<'_>, samples: &[i16]) -> Result<Vec<f32>> {
     let dims = model.dims();
     ensure!(
         dims.n_features.is_multiple_of(MELS),
-        "{}: the front end makes frames of {MELS} numbers, expected a multiple of that, found n_features = {}: the image is not \
-         for sound",
-        file.display(),
+        "the front end makes frames of {MELS} numbers, expected a multiple of that, found n_features = {}: the image is not for sound",
         dims.n_features
     );
-    let samples = read_wav(file)?;
     let clip = dims.max_seq * dims.n_features / MELS;
     let frames = (dims.options.mask == Mask::Bidirectional).then_some(clip);
-    let mut frames = features(&samples, frames).with_context(|| format!("{}", file.display()))?;
+    let mut frames = features(samples, frames)?;
     frames.truncate(frames.len() - frames.len() % dims.n_features);
     Ok(frames)
-}
-
-/// Numbers of a CSV file, line after line. A first line of words is skipped; samples at the end that do not fill a frame are left
-/// out.
-fn numbers(n_features: usize, file: &Path) -> Result<Vec<f32>> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("{}: cannot be read", file.display()))?;
-    let (mut numbers, mut columns) = (Vec::new(), None);
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let row: Result<Vec<f32>, _> = line.split(',').map(|word| word.trim().parse::<f32>()).collect();
-        let row = match row {
-            Ok(row) => row,
-            Err(_) if index == 0 => continue,
-            Err(error) => {
-                bail!("{}, line {}: {error}: expected numbers separated by commas", file.display(), index + 1)
-            }
-        };
-        let expected = *columns.get_or_insert(row.len());
-        ensure!(
-            row.len() == expected,
-            "{}, line {}: expected {expected} numbers, found {}",
-            file.display(),
-            index + 1,
-            row.len()
-        );
-        ensure!(
-            n_features.is_multiple_of(expected),
-            "{}: the model's frames of {n_features} numbers are not a multiple of {expected} columns: give a recording of its sensor",
-            file.display()
-        );
-        numbers.extend(row);
-    }
-    numbers.truncate(numbers.len() - numbers.len() % n_features.max(1));
-    ensure!(
-        !numbers.is_empty(),
-        "{}: too short for a frame of {n_features} numbers: record for longer",
-        file.display()
-    );
-    Ok(numbers)
 }
 
 /// Classifies a recording; without a pooling, the outputs of the last frame count.

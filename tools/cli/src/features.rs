@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use thumbformer::Error;
 use thumbformer::audio::{LogMel, LogMelConfig, MelBank};
+use thumbformer_recordings::Sound;
 
 /// Number of mel filters of the front end for speech.
 pub const MELS: usize = 20;
@@ -11,29 +12,25 @@ pub const MELS: usize = 20;
 /// The front end for speech, with which the digits model was trained.
 pub static SPEECH: MelBank<256, MELS> = thumbformer::mel_bank!(LogMelConfig::SPEECH_8K);
 
-/// Samples of a WAV file: one channel, 16 bits, at the front end's rate.
+/// Samples of a WAV file, at the front end's rate.
 ///
 /// # Errors
-/// For any other kind of file; the error names its format.
+/// For a file that cannot be read, and for another rate.
 pub fn read_wav(file: &Path) -> Result<Vec<i16>> {
-    let mut reader = hound::WavReader::open(file).with_context(|| format!("{}: not a WAV file", file.display()))?;
-    let spec = reader.spec();
-    let kind = (spec.channels, spec.bits_per_sample, spec.sample_format);
+    at_rate(Sound::read(file)?).with_context(|| format!("{}", file.display()))
+}
+
+/// Samples of a sound that has the front end's rate.
+///
+/// # Errors
+/// For another rate.
+pub fn at_rate(sound: Sound) -> Result<Vec<i16>> {
+    let (found, expected) = (sound.rate, SPEECH.config().sample_rate);
     ensure!(
-        kind == (1, 16, hound::SampleFormat::Int),
-        "{}: {} channels of {} bits ({:?}), expected 1 channel of 16 bits; convert it",
-        file.display(),
-        spec.channels,
-        spec.bits_per_sample,
-        spec.sample_format
+        found == expected,
+        "{found} Hz, expected {expected} Hz: resample it, as by `sox in.wav -r {expected} out.wav`"
     );
-    let expected = SPEECH.config().sample_rate;
-    if spec.sample_rate != expected {
-        return Err(Error::SampleRate { found: spec.sample_rate })
-            .with_context(|| format!("{}: the front end for speech takes {expected} Hz", file.display()));
-    }
-    let samples: Result<Vec<i16>, _> = reader.samples::<i16>().collect();
-    samples.with_context(|| format!("{}: cut off or damaged; record or copy it again", file.display()))
+    Ok(sound.samples)
 }
 
 /// Frames of a recording, `[frames, MELS]`; `None` for as many as the recording has.

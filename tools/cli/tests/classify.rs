@@ -101,13 +101,14 @@ fn what_cannot_be_classified_is_refused_by_name() {
         file
     };
     let (image, stories) = (models().join("digits/digits.tbf"), root().join("models/stories/stories.tbf"));
-    let table: [(&Path, PathBuf, &[&str]); 9] = [
-        (&image, wav("fast.wav", 44_100, 8000), &["fast.wav", "44100", "8000"]),
+    let table: [(&Path, PathBuf, &[&str]); 10] = [
+        (&image, wav("fast.wav", 44_100, 8000), &["fast.wav: 44100 Hz, expected 8000 Hz: resample it"]),
+        (&image, wav("wide.wav", 16_000, 8000), &["wide.wav: 16000 Hz, expected 8000 Hz: resample it"]),
         (&image, wav("short.wav", 8000, 255), &["short.wav", "256", "255"]),
         (&image, file("sound.mp3", "x"), &["sound.mp3", ".wav", ".csv"]),
         (&image, file("broken.wav", "RIFF"), &["broken.wav"]),
-        (&image, file("words.csv", "1,2\n3,x\n"), &["words.csv, line 2"]),
-        (&image, file("ragged.csv", "1,2\n3\n"), &["ragged.csv, line 2", "expected 2", "found 1"]),
+        (&image, file("words.csv", "1,2\n3,x\n"), &["words.csv: line 2, column 2: \"x\""]),
+        (&image, file("ragged.csv", "1,2\n3\n"), &["ragged.csv: line 2: 1 cells, expected 2"]),
         (&image, file("seven.csv", "1,2,3,4,5,6,7\n"), &["seven.csv", "7 columns", "40"]),
         (&image, file("empty.csv", "a,b\n1,2\n"), &["empty.csv", "too short for a frame of 40"]),
         (&stories, wav("ok.wav", 8000, 8000), &["Tokens", "run"]),

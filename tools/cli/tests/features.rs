@@ -73,9 +73,9 @@ fn recordings_that_cannot_be_computed_with_are_refused_by_name() {
         ("text.wav", &["text.wav", "WAV"]),
         ("rate.wav", &["rate.wav", "44100 Hz", "resample"]),
         ("wide.wav", &["wide.wav", "16000 Hz", "8000 Hz"]),
-        ("stereo.wav", &["stereo.wav", "2 channels", "expected 1 channel of 16 bits"]),
+        ("stereo.wav", &["stereo.wav", "2 channels, expected 1: mix them down"]),
         ("short.wav", &["short.wav", "expected 256 samples, found 255"]),
-        ("empty.wav", &["empty.wav", "found 0"]),
+        ("empty.wav", &["empty.wav", "no samples"]),
         ("cut.wav", &["cut.wav", "cut off"]),
     ];
     for (name, words) in table {
