@@ -36,7 +36,7 @@ fn stream(image: &Image) -> String {
     let model = image.model().expect("a sound image");
     let recordings = board_manifest::signals(image, &model).expect("recordings");
     let Some((_, Signal::Frames(frames))) = recordings.into_iter().next() else {
-        panic!("{}: no recording of frames", image.fixtures.display())
+        panic!("{}: no recording of frames", image.file.display())
     };
     let (crc32, label) = on_host(&model, &frames);
     let mut words = image.words().to_vec();

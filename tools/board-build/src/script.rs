@@ -3,15 +3,16 @@
 //! ```text
 //! manifest           ──► memory.x in OUT_DIR, the linker's arguments, BOARD_BACKEND, BOARD_CLOCK_HZ
 //! models that fit    ──► OUT_DIR/generate.rs, classify.rs, bench.rs, verify.rs: what boards/apps/*.rs include
-//! THUMBFORMER_MODEL  ──► instead of the default models
-//! THUMBFORMER_RAM    ──► bytes, for a sibling of the chip with less
+//! THUMBFORMER_MODEL       ──► an image instead of the default models
+//! THUMBFORMER_RECORDINGS  ──► its recordings, a folder
+//! THUMBFORMER_RAM         ──► bytes, for a sibling of the chip with less
 //! ```
 
 use crate::float::{self, Float};
 use crate::linker;
 use crate::test_model::TestModel;
 use anyhow::{Context, Result};
-use board_manifest::{Application, Board, Fit, Image, Kind, first, fit, free, is_for, models, watch};
+use board_manifest::{Application, Board, Fit, Image, Kind, first, fit, free, models, watch};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use thumbformer::{Packing, bench};
@@ -23,6 +24,7 @@ pub fn build_script() {
 
 fn write() -> Result<()> {
     println!("cargo:rerun-if-env-changed=THUMBFORMER_MODEL");
+    println!("cargo:rerun-if-env-changed=THUMBFORMER_RECORDINGS");
     println!("cargo:rerun-if-env-changed=THUMBFORMER_RAM");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").context("no OUT_DIR: to be run by cargo")?);
     let folder = std::env::current_dir()?;
@@ -36,23 +38,26 @@ fn write() -> Result<()> {
     let all = std::path::absolute(folder.join("../../models"))?;
     for &application in &board.applications {
         let text = match application {
-            Application::Generate => generate(&board, &all)?,
-            _ => test_models(&board, application, &all)?,
+            Application::Generate => generate(&board, &all),
+            _ => test_models(&board, application, &all),
+        };
+        // A model need not fit all programs: the compiler says why of the one that is wanted.
+        let text = match std::env::var_os("THUMBFORMER_MODEL") {
+            Some(_) => text.unwrap_or_else(|error| format!("compile_error!({:?});\n", format!("{error:#}"))),
+            None => text?,
         };
         std::fs::write(out.join(application.name()).with_extension("rs"), text)?;
     }
     Ok(())
 }
 
-/// The image that the user wants in place of the default ones, if it is for the application.
+/// The image that the user wants in place of the default ones.
 fn wanted(board: &Board, application: Application) -> Result<Option<(Image, Fit)>> {
     let Some(file) = std::env::var_os("THUMBFORMER_MODEL") else { return Ok(None) };
     let file = PathBuf::from(file);
     watch(&file);
-    let image = Image::read(&file)?;
-    if !is_for(&image.model()?, application) {
-        return Ok(None);
-    }
+    let recordings = std::env::var_os("THUMBFORMER_RECORDINGS").map(PathBuf::from);
+    let image = Image::read(&file)?.with_recordings(recordings.as_deref());
     let fit = fit(board, application, &image)?;
     Ok(Some((image.named("model"), fit)))
 }
@@ -78,9 +83,11 @@ fn place(board: &Board) -> &'static str {
 
 /// Models with their inputs, and what the programs need beside.
 fn test_models(board: &Board, application: Application, all: &Path) -> Result<String> {
-    let images = match wanted(board, application)? {
-        Some(wanted) if application != Application::Classify => vec![wanted],
-        _ => models(board, application, all)?,
+    let wanted = wanted(board, application)?;
+    let is_wanted = wanted.is_some();
+    let images = match wanted {
+        Some(wanted) => vec![wanted],
+        None => models(board, application, all)?,
     };
     let float = match application {
         Application::Verify => Float::beside(board, &images, all)?,
@@ -90,6 +97,7 @@ fn test_models(board: &Board, application: Application, all: &Path) -> Result<St
         free(board, application, &images).saturating_sub(float.as_ref().map_or(0, Float::flash)) / images.len().max(1);
     let most = match application {
         Application::Classify => usize::MAX,
+        Application::Verify if is_wanted => usize::MAX,
         // An inference between two of the float network's: its weights on the heap must outlive it.
         Application::Verify if float.is_some() => 2,
         _ => 1,

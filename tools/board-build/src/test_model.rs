@@ -1,7 +1,7 @@
 //! A model with inputs, and what the host computes of them: as Rust source.
 
 use anyhow::{Context, Result};
-use board_manifest::{Fit, Image, Signal, signals};
+use board_manifest::{Fit, Image, Signal, held, signals};
 use std::fmt::Write;
 use thumbformer::audio::{LogMel, LogMelConfig, MelBank};
 use thumbformer::state::HostState;
@@ -28,14 +28,10 @@ impl TestModel {
     /// When an input cannot be read, or the engine refuses it.
     pub fn new(image: Image, fit: Fit, bytes: usize, most: usize) -> Result<TestModel> {
         let model = image.model()?;
-        let mut free = bytes;
         let mut inputs = Vec::new();
-        for (name, signal) in signals(&image, &model)?.into_iter().take(most) {
-            let size = signal.bytes();
-            if !inputs.is_empty() && size > free {
-                break;
-            }
-            free = free.saturating_sub(size);
+        let mut signals = signals(&image, &model)?;
+        signals.truncate(most.min(held(&signals, bytes)));
+        for (name, signal) in signals {
             let outputs = outputs(&model, &signal).with_context(|| format!("{}: {name}", image.file.display()))?;
             inputs.push((name, signal, LogitsCrc::new().update(&outputs)));
         }

@@ -11,8 +11,8 @@ pub struct Image {
     pub name: String,
     /// Where it is.
     pub file: PathBuf,
-    /// Recordings for it, a folder: beside the image, where nothing else is known.
-    pub fixtures: PathBuf,
+    /// Recordings for it, a folder.
+    pub recordings: Option<PathBuf>,
     words: Vec<u32>,
 }
 
@@ -28,7 +28,7 @@ impl Image {
         let words: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
         Model::parse(&words).with_context(|| format!("{}", file.display()))?;
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Image { name, file: file.into(), fixtures: file.with_file_name("fixtures"), words })
+        Ok(Image { name, file: file.into(), recordings: None, words })
     }
 
     /// The same under another name, which becomes a module's.
@@ -37,9 +37,8 @@ impl Image {
     }
 
     /// The same with its recordings in this folder.
-    pub(crate) fn with_fixtures(self, folder: Option<&Path>) -> Image {
-        let fixtures = folder.map_or(self.fixtures, PathBuf::from);
-        Image { fixtures, ..self }
+    pub fn with_recordings(self, folder: Option<&Path>) -> Image {
+        Image { recordings: folder.map(PathBuf::from), ..self }
     }
 
     /// The model.

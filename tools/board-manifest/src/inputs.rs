@@ -9,6 +9,9 @@ use thumbformer_recordings::Recording;
 /// Text that a language model is given.
 const TEXT: &str = "Once upon a time, there was a little girl named Lily. She loved";
 
+/// Samples a second that the boards' front end takes.
+const RATE: u32 = thumbformer::audio::LogMelConfig::SPEECH_8K.sample_rate;
+
 /// Bytes of flash that a model's first input takes.
 ///
 /// # Errors
@@ -58,15 +61,29 @@ pub fn signals(image: &Image, model: &Model<'_>) -> Result<Vec<(String, Signal)>
         tokens.truncate(length);
         return Ok(vec![("text".into(), Signal::Tokens(tokens))]);
     }
-    watch(&image.fixtures);
-    let files = thumbformer_recordings::in_folder(&image.fixtures)?;
+    let folder = image.recordings.as_deref();
+    let folder =
+        folder.with_context(|| format!("{}: no recordings for it: name their folder", image.file.display()))?;
+    watch(folder);
+    let files = thumbformer_recordings::in_folder(folder)?;
+    files.iter().for_each(|file| watch(file));
     files.into_iter().map(|file| Ok((thumbformer_recordings::name(&file), read(model, &file)?))).collect()
+}
+
+/// How many inputs a program holds in so many bytes of flash: the first always, the others as long as they fit.
+pub fn held(inputs: &[(String, Signal)], bytes: usize) -> usize {
+    let mut sum = 0;
+    let fits = |(_, signal): &&(String, Signal)| {
+        sum += signal.bytes();
+        sum <= bytes
+    };
+    inputs.iter().take_while(fits).count().max(1).min(inputs.len())
 }
 
 /// A recording: samples of a WAV file, or the numbers of a table as frames of the model.
 fn read(model: &Model<'_>, file: &Path) -> Result<Signal> {
     Ok(match Recording::read(file)? {
-        Recording::Sound(sound) => Signal::Sound(sound.samples),
+        Recording::Sound(sound) => Signal::Sound(sound.at(RATE).with_context(|| format!("{}", file.display()))?),
         Recording::Table(table) => {
             Signal::Frames(table.frames(model.dims().n_features).with_context(|| format!("{}", file.display()))?)
         }
@@ -89,7 +106,7 @@ mod tests {
         std::fs::write(folder.path().join("plain.csv"), &rows).expect("a file");
         std::fs::write(folder.path().join("WITH.CSV"), format!("ax,ay,az,gx,gy,gz\n{rows}")).expect("a file");
         std::fs::write(folder.path().join("README.md"), "no recording").expect("a file");
-        let image = image.with_fixtures(Some(folder.path()));
+        let image = image.with_recordings(Some(folder.path()));
         let found = signals(&image, &image.model().expect("a model")).expect("recordings");
         assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["WITH", "plain"]);
         for (name, signal) in found {

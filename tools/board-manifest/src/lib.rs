@@ -17,6 +17,6 @@ mod models;
 
 pub use fit::{Fit, fit, free, models};
 pub use image::{Image, is_for};
-pub use inputs::{Signal, first_bytes, signals, watch};
+pub use inputs::{Signal, first_bytes, held, signals, watch};
 pub use manifest::{Application, Board, Region, all, find};
 pub use models::{DefaultModel, HeldOut, Kind, default_models, first, shown_by};

@@ -158,7 +158,7 @@ impl DefaultModel {
 
     fn read(&self, file: &Path) -> Result<Image> {
         let facts = self.folder.join(FILE);
-        let image = Image::read(file)?.named(&self.name).with_fixtures(self.fixtures.as_deref());
+        let image = Image::read(file)?.named(&self.name).with_recordings(self.fixtures.as_deref());
         let model = image.model()?;
         for &application in &self.programs {
             ensure!(
@@ -244,7 +244,7 @@ mod tests {
         }
         let stream = first(Kind::Stream, folder.path()).expect("a stream");
         assert_eq!(stream.name, "fourth");
-        assert_eq!(stream.image().expect("an image").fixtures, folder.path().join("fourth/recordings"));
+        assert_eq!(stream.image().expect("an image").recordings, Some(folder.path().join("fourth/recordings")));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! .csv ──► numbers, in order ───┴─► frames [seq, n_features] ──► Session::infer ──► label, probability, CRC-32
 //! ```
 
-use crate::features::{MELS, at_rate, features};
+use crate::features::{MELS, SPEECH, features};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::fmt;
@@ -59,7 +59,7 @@ pub fn read(model: &Model<'_>, file: &Path) -> Result<Recording> {
         dims.options.input
     );
     let frames = match thumbformer_recordings::Recording::read(file)? {
-        Sound(sound) => at_rate(sound).and_then(|samples| heard(model, &samples)),
+        Sound(sound) => sound.at(SPEECH.config().sample_rate).and_then(|samples| heard(model, &samples)),
         Table(table) => table.frames(dims.n_features),
     };
     let frames = frames.with_context(|| format!("{}", file.display()))?;

@@ -1,6 +1,6 @@
 //! Frames of recordings, for training scripts, by the on-device front end: `thumbformer features`.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::path::Path;
 use thumbformer::Error;
 use thumbformer::audio::{LogMel, LogMelConfig, MelBank};
@@ -17,20 +17,7 @@ pub static SPEECH: MelBank<256, MELS> = thumbformer::mel_bank!(LogMelConfig::SPE
 /// # Errors
 /// For a file that cannot be read, and for another rate.
 pub fn read_wav(file: &Path) -> Result<Vec<i16>> {
-    at_rate(Sound::read(file)?).with_context(|| format!("{}", file.display()))
-}
-
-/// Samples of a sound that has the front end's rate.
-///
-/// # Errors
-/// For another rate.
-pub fn at_rate(sound: Sound) -> Result<Vec<i16>> {
-    let (found, expected) = (sound.rate, SPEECH.config().sample_rate);
-    ensure!(
-        found == expected,
-        "{found} Hz, expected {expected} Hz: resample it, as by `sox in.wav -r {expected} out.wav`"
-    );
-    Ok(sound.samples)
+    Sound::read(file)?.at(SPEECH.config().sample_rate).with_context(|| format!("{}", file.display()))
 }
 
 /// Frames of a recording, `[frames, MELS]`; `None` for as many as the recording has.

@@ -26,6 +26,16 @@ impl Sound {
         Sound::from_bytes(&bytes).with_context(|| format!("{}", file.display()))
     }
 
+    /// Its samples, if it has this rate.
+    ///
+    /// # Errors
+    /// For another rate.
+    pub fn at(self, rate: u32) -> Result<Vec<i16>> {
+        let found = self.rate;
+        ensure!(found == rate, "{found} Hz, expected {rate} Hz: resample it, as by `sox in.wav -r {rate} out.wav`");
+        Ok(self.samples)
+    }
+
     /// The same for a file's bytes.
     ///
     /// # Errors

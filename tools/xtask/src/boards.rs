@@ -10,6 +10,7 @@
 use crate::emulator::{Extra, Output, RESULT, emulate, emulate_with};
 use crate::firmware::{self, Board};
 use crate::flash;
+use crate::given::Given;
 use crate::parallel::each;
 use crate::setup;
 use crate::shell::{output, root};
@@ -132,9 +133,9 @@ pub struct Footprint {
 /// With the compiler's output, or when a program takes more RAM than the board has.
 fn build(
     board: &board_manifest::Board,
+    buildable: &Board,
     applications: &[Application],
 ) -> Result<Vec<(Application, PathBuf, Footprint)>> {
-    let buildable = Board::from(board.clone());
     let names: Vec<&str> = applications.iter().map(|application| application.name()).collect();
     let elfs = buildable.build_programs(&setup::ensure(&buildable.target)?, &names)?;
     let measured = applications.iter().zip(elfs).map(|(&application, elf)| {
@@ -154,14 +155,27 @@ fn build(
 ///
 /// # Errors
 /// When one cannot be built.
-pub fn size(names: &[String]) -> Result<()> {
+pub fn size(names: &[String], given: &Given) -> Result<()> {
     writeln!(
         stdout(),
         "| board | program | flash, bytes | static RAM, bytes | left for the stack, bytes | stack, painted, bytes |"
     )?;
     writeln!(stdout(), "|---|---|---|---|---|---|")?;
     for board in named(names)? {
-        for (application, elf, Footprint { flash, ram, stack }) in build(&board, &board.applications)? {
+        let mut built = Vec::new();
+        if given.model.is_none() {
+            built = build(&board, &Board::from(board.clone()), &board.applications)?;
+        } else {
+            for &application in &board.applications {
+                match given.build_for(&board, application) {
+                    Ok(buildable) => built.extend(build(&board, &buildable, &[application])?),
+                    Err(error) => {
+                        writeln!(stdout(), "| {} | {} | {error:#} | | | |", board.name, application.name())?;
+                    }
+                }
+            }
+        }
+        for (application, elf, Footprint { flash, ram, stack }) in built {
             let painted = if board.is_emulated() {
                 let output = emulate(&Board::from(board.clone()), &elf, &[], |_| ())?;
                 stack::painted(&board.name, &output)?.to_string()
@@ -186,8 +200,11 @@ fn named(names: &[String]) -> Result<Vec<board_manifest::Board>> {
 ///
 /// # Errors
 /// When it cannot be built or run, or ends with a code other than 0.
-pub fn run(name: &str, application: &str, arguments: &[String], serial: Option<&Path>) -> Result<()> {
-    let board = Board::from(board_manifest::find(&root().join("boards"), name)?);
+pub fn run(name: &str, application: &str, given: &Given, arguments: &[String], serial: Option<&Path>) -> Result<()> {
+    let board = board_manifest::find(&root().join("boards"), name)?;
+    let wanted = flash::application(&board, Some(application))?;
+    ensure!(board.is_emulated(), "{name} is not in the emulator: `cargo xtask flash {name} {application}`");
+    let board = given.build_for(&board, wanted)?;
     let elf = board.build_program(&setup::ensure(&board.target)?, application)?;
     let mut written = Ok(());
     let Output { exit, .. } = emulate_with(&board, &elf, arguments, &Extra { serial, options: &[] }, |text| {
@@ -320,7 +337,7 @@ fn check_board(board: &board_manifest::Board, applications: &[Application]) -> R
         board.applications
     );
     let mut checked = Checked { results: Vec::new(), programs: Vec::new() };
-    for (application, elf, taken) in build(board, applications)? {
+    for (application, elf, taken) in build(board, &Board::from(board.clone()), applications)? {
         let program = (application, stack::has_float(&std::fs::read(&elf)?)?);
         let mut painted = None;
         if board.is_emulated() {

@@ -9,14 +9,16 @@ use crate::bench::or_all;
 use crate::boards::results;
 use crate::cores::Core;
 use crate::firmware::{self, Board, Size};
+use crate::given::Given;
 use crate::parallel::each;
 use crate::results::Results;
 use crate::setup;
 use crate::shell::root;
-use anyhow::{Context, Result, ensure};
-use board_manifest::{Application, Kind, shown_by};
+use anyhow::{Context, Result, bail, ensure};
+use board_manifest::{Application, Image, Kind, first, shown_by};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
+use std::path::PathBuf;
 use thumbformer_cli::classify::{Prediction, classify, read};
 use thumbformer_cli::stdout::stdout;
 
@@ -59,15 +61,17 @@ pub fn on_host() -> Result<Vec<Prediction>> {
     let mut heard = Vec::new();
     for shown in shown_by(Application::Classify, &root().join("models"))? {
         let image = shown.image()?;
-        let (model, fixtures) = (image.model()?, &image.fixtures);
-        let files = std::fs::read_dir(fixtures).with_context(|| format!("{}", fixtures.display()))?;
-        let mut files = files.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-        files.sort();
-        for file in files {
+        let model = image.model()?;
+        for file in recordings(&image)? {
             heard.push(classify(&model, &read(&model, &file)?)?);
         }
     }
     Ok(heard)
+}
+
+fn recordings(image: &Image) -> Result<Vec<PathBuf>> {
+    let folder = image.recordings.as_deref();
+    thumbformer_recordings::in_folder(folder.with_context(|| format!("{}: no recordings", image.file.display()))?)
 }
 
 /// Classifies all recordings on one core's board and compares label and bits with the host's; built with additional environment
@@ -136,6 +140,35 @@ pub fn print(cores: &[Core], json: bool) -> Result<()> {
     Ok(())
 }
 
+/// An image of a user with recordings of his: the stream model under another name, and a table without a header.
+fn own() -> Result<()> {
+    let folder = root().join("target/own model");
+    _ = std::fs::remove_dir_all(&folder);
+    let recordings = folder.join("recordings");
+    std::fs::create_dir_all(&recordings).with_context(|| format!("{}", recordings.display()))?;
+    let board = Core::M4.emulated()?;
+    let default = first(Kind::Stream, &root().join("models"))?;
+    let (image, model) = (default.image_for(&board.pack)?, folder.join("own.tbf"));
+    std::fs::copy(&image.file, &model)?;
+    let source = crate::classify::recordings(&image)?.pop().context("no recording")?;
+    let text = std::fs::read_to_string(&source)?;
+    let (_, numbers) = text.split_once('\n').context("a header")?;
+    let own = recordings.join("OWN.CSV");
+    std::fs::write(&own, numbers)?;
+
+    let expected = classify(&image.model()?, &read(&image.model()?, &own)?)?;
+    let with_header = classify(&image.model()?, &read(&image.model()?, &source)?)?;
+    ensure!(expected.crc32 == with_header.crc32, "without its header, {} has other numbers", source.display());
+    let given = Given { model: Some(model), recordings: Some(recordings) };
+    let board = given.build_for(&board, Application::Classify)?;
+    let elf = board.build_program(&setup::ensure(&board.target)?, Application::Classify.name())?;
+    let rows: Vec<Row> = results(&board, &elf, &[])?;
+    let [row] = &rows[..] else { bail!("expected the one recording that was given, found {rows:?}") };
+    let found = (row.name.as_str(), &row.label, &row.crc32);
+    ensure!(found == ("OWN", &expected.label, &format!("{:08x}", expected.crc32)), "own model: {row:?}, {expected:?}");
+    Ok(())
+}
+
 /// Limit of instructions for a second of sound on the M4, from samples to outputs.
 const DIGITS_INSTRUCTIONS: u32 = 12_000_000;
 /// Limits of the memory of the M4's program, in bytes: of RAM, of which the stack may need a part; of flash for the code and the
@@ -183,10 +216,11 @@ pub fn check() -> Result<String> {
     let sound = most.iter().all(|&most| most > 0 && most <= DIGITS_INSTRUCTIONS);
     ensure!(sound, "M4: a clip takes {most:?} instructions, at most {DIGITS_INSTRUCTIONS}");
     ensure!(streams > 0, "no stream among the recordings");
+    own()?;
     let size = size()?;
     ensure!(size.ram <= RAM && size.flash <= FLASH, "the M4's program takes {} and {} bytes", size.ram, size.flash);
     Ok(format!(
-        "{} recordings on 6 cores as on the host; M4: a second of sound {} instructions, built for size {}, then {} bytes of flash \
+        "{} recordings on 6 cores as on the host, and one of a user's own model; M4: a second of sound {} instructions, built for size {}, then {} bytes of flash \
          for code and the digits' weights, {} of the 48 KiB of RAM for both models and the rest for the stack",
         expected.len(),
         most[0],
@@ -211,8 +245,7 @@ fn size() -> Result<Size> {
     for shown in shown_by(Application::Classify, &root().join("models"))? {
         let image = shown.image()?;
         let model = image.model()?;
-        for file in std::fs::read_dir(&image.fixtures)? {
-            let file = file?.path();
+        for file in recordings(&image)? {
             size.flash -= match file.extension().and_then(|extension| extension.to_str()) {
                 Some("wav") => 2 * thumbformer_cli::features::read_wav(&file)?.len(),
                 _ => 4 * read(&model, &file)?.frames.len(),

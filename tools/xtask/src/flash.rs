@@ -6,12 +6,15 @@
 //! tools/probe, which knows chips and probes, is a program of its own, as it takes minutes to compile.
 
 use crate::firmware::Board;
+use crate::given::Given;
 use crate::setup;
 use crate::shell::{cargo, root};
 use anyhow::{Context, Result, bail, ensure};
 use board_manifest::Application;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use thumbformer_cli::stdout::stdout;
 
 /// A program for a board.
 #[derive(Clone, Debug, clap::Args)]
@@ -21,17 +24,15 @@ pub struct Program {
     pub name: String,
     /// Program: generate, classify, bench or verify [default: the board's first]
     pub application: Option<String>,
-    /// Image [default: that of the default model]
-    #[arg(long)]
-    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    pub given: Given,
 }
 
 /// A program that fits its board by the manifest and the image; nothing is compiled yet.
 struct Planned {
-    board: board_manifest::Board,
+    board: Board,
     chip: String,
     application: Application,
-    model: Option<PathBuf>,
 }
 
 impl Program {
@@ -41,13 +42,8 @@ impl Program {
         let Some(chip) = board.chip.clone() else {
             bail!("{} exists in the emulator only: `cargo xtask board run {}`", board.name, board.name)
         };
-        let application = self.application(&board)?;
-        let model = self.model.as_ref().map(|model| -> Result<PathBuf> {
-            let file = std::path::absolute(model).with_context(|| format!("{}", model.display()))?;
-            board_manifest::fit(&board, application, &board_manifest::Image::read(&file)?)?;
-            Ok(file)
-        });
-        Ok(Planned { chip, application, model: model.transpose()?, board })
+        let application = application(&board, self.application.as_deref())?;
+        Ok(Planned { chip, application, board: self.given.build_for(&board, application)? })
     }
 
     /// [`Program::plan`] for a file that a Pico takes.
@@ -65,25 +61,22 @@ impl Program {
         }
         self.plan()
     }
+}
 
-    fn application(&self, board: &board_manifest::Board) -> Result<Application> {
-        let names: Vec<&str> = board.applications.iter().map(|application| application.name()).collect();
-        let wanted = self.application.as_deref().or(names.first().copied()).unwrap_or_default();
-        let found = board.applications.iter().copied().find(|application| application.name() == wanted);
-        found.with_context(|| format!("{} has no program {wanted:?}: it has {}", board.name, names.join(", ")))
-    }
+/// A board's program of this name, or its first.
+///
+/// # Errors
+/// When it has no such program.
+pub fn application(board: &board_manifest::Board, name: Option<&str>) -> Result<Application> {
+    let names: Vec<&str> = board.applications.iter().map(|application| application.name()).collect();
+    let wanted = name.or(names.first().copied()).unwrap_or_default();
+    let found = board.applications.iter().copied().find(|application| application.name() == wanted);
+    found.with_context(|| format!("{} has no program {wanted:?}: it has {}", board.name, names.join(", ")))
 }
 
 impl Planned {
     fn build(&self) -> Result<PathBuf> {
-        let mut buildable = Board::from(self.board.clone());
-        if let Some(model) = &self.model {
-            buildable.build.variables.push(("THUMBFORMER_MODEL", model.display().to_string()));
-            if board_manifest::Image::read(model)?.model()?.dims().options.qk_norm {
-                buildable.build.features.push("firmware/qk-norm");
-            }
-        }
-        buildable.build_program(&setup::ensure(&buildable.target)?, self.application.name())
+        self.board.build_program(&setup::ensure(&self.board.target)?, self.application.name())
     }
 }
 
@@ -111,6 +104,20 @@ pub fn flash(program: &Program, selector: Option<&str>) -> Result<()> {
     run(command)
 }
 
+/// Builds and checks, and prints what [`flash`] would write.
+///
+/// # Errors
+/// As [`flash`], without a probe.
+pub fn dry_run(program: &Program) -> Result<()> {
+    let planned = program.plan()?;
+    let elf = planned.build()?;
+    let mut command = probe();
+    command.args(["check", "--chip", &planned.chip]).arg(&elf);
+    run(command)?;
+    writeln!(stdout(), "nothing is written; {} is what `flash` would write", elf.display())?;
+    Ok(())
+}
+
 /// Builds, checks, and writes a file that a Pico takes without a probe.
 ///
 /// # Errors
@@ -132,7 +139,7 @@ fn run(mut command: Command) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::Program;
+    use super::{Given, Program};
     use crate::shell::root;
 
     /// Nothing is compiled here: the manifest and the image are enough for a refusal.
@@ -142,7 +149,7 @@ mod tests {
         let program = |name: &str, application: Option<&str>, model: bool| Program {
             name: name.into(),
             application: application.map(String::from),
-            model: model.then(|| foreign.clone()),
+            given: Given { model: model.then(|| foreign.clone()), recordings: None },
         };
         let table = [
             (program("stm32f40", None, false), "no board \"stm32f40\": similar names: stm32f405"),
@@ -152,6 +159,8 @@ mod tests {
                 "no program \"sing\": it has generate, classify, bench, verify",
             ),
             (program("raspberry-pi-pico-2", Some("classify"), true), "convert it with `--pack m4`"),
+            (program("raspberry-pi-pico", Some("generate"), true), "`generate` is for other models"),
+            (program("raspberry-pi-pico", Some("classify"), true), "give a folder of them by --recordings"),
         ];
         for (program, expected) in &table {
             for planned in [program.plan(), program.plan_uf2()] {

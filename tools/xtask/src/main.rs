@@ -13,6 +13,7 @@ mod emulator;
 mod example;
 mod firmware;
 mod flash;
+mod given;
 mod host_bench;
 mod lesson;
 mod measured;
@@ -89,6 +90,9 @@ enum Command {
         /// Probe, if several are attached: vendor:product:serial, or its serial number
         #[arg(long)]
         probe: Option<String>,
+        /// Build and check only, and print what would be written
+        #[arg(long, conflicts_with = "probe")]
+        dry_run: bool,
     },
     /// Build a program for a Pico and write it as a UF2 file, to be copied to the board
     Uf2 {
@@ -139,6 +143,8 @@ enum OfBoards {
         /// Boards: folders of boards/ [default: all]
         #[arg(value_name = "BOARD")]
         names: Vec<String>,
+        #[command(flatten)]
+        given: given::Given,
     },
     /// Run a program in the emulator
     Run {
@@ -152,6 +158,8 @@ enum OfBoards {
         /// File whose bytes arrive on the serial port
         #[arg(long)]
         serial: Option<std::path::PathBuf>,
+        #[command(flatten)]
+        given: given::Given,
     },
 }
 
@@ -196,11 +204,12 @@ fn run(command: Command) -> Result<()> {
         Command::Test { checks, .. } => test::test(&Board::find(DEMO_BOARD)?, &checks),
         Command::Classify(Cores { cores, json }) => classify::print(&cores, json),
         Command::Board { what: OfBoards::List { json } } => boards::list(json),
-        Command::Board { what: OfBoards::Size { names } } => boards::size(&names),
-        Command::Board { what: OfBoards::Run { name, application, arguments, serial } } => {
-            boards::run(&name, &application, &arguments, serial.as_deref())
+        Command::Board { what: OfBoards::Size { names, given } } => boards::size(&names, &given),
+        Command::Board { what: OfBoards::Run { name, application, arguments, serial, given } } => {
+            boards::run(&name, &application, &given, &arguments, serial.as_deref())
         }
-        Command::Flash { program, probe } => flash::flash(&program, probe.as_deref()),
+        Command::Flash { program, dry_run: true, .. } => flash::dry_run(&program),
+        Command::Flash { program, probe, .. } => flash::flash(&program, probe.as_deref()),
         Command::Uf2 { program, output } => flash::uf2(&program, output.as_deref()),
         Command::OnTarget { name } => on_target::on_board(&name),
         Command::Bench { what: Measured::Device(Cores { cores, json }) } => bench::device(&cores, json),

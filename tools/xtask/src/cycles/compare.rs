@@ -7,7 +7,7 @@
 use super::subject::{self, Subject, WHOLE};
 use super::{Options, plugin};
 use crate::cores::Core;
-use crate::firmware::Board;
+use crate::flash;
 use crate::setup;
 use crate::shell::root;
 use anyhow::{Result, bail};
@@ -26,18 +26,18 @@ use thumbformer_cycles::{Flash, Report, estimate};
 pub fn as_options(board: &board_manifest::Board, options: &Options) -> Result<Options> {
     let mut elf = None;
     if let Some(name) = &options.app {
-        let names: Vec<&str> = board.applications.iter().map(|application| application.name()).collect();
-        if !names.contains(&name.as_str()) {
-            bail!("{} has no program {name:?}: it has {}", board.name, names.join(", "));
-        }
+        let application = flash::application(board, Some(name))?;
         if !board.is_emulated() {
             bail!(
                 "no emulator runs the programs of {}: without PROGRAM the model on its core is estimated",
                 board.name
             );
         }
-        let buildable = Board::from(board.clone());
+        let buildable = options.given.build_for(board, application)?;
         elf = Some(buildable.build_program(&setup::ensure(&buildable.target)?, name)?);
+    }
+    if options.given.model.is_some() && elf.is_none() {
+        bail!("--model needs a program of the board: `cargo xtask cycles {} classify --model …`", board.name);
     }
     Ok(Options {
         cores: vec![Core::of(board)?],

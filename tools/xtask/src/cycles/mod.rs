@@ -14,6 +14,7 @@ mod validate;
 pub use check::check;
 
 use crate::cores::Core;
+use crate::given::Given;
 use crate::shell::root;
 use anyhow::{Result, bail};
 use serde::Serialize;
@@ -37,6 +38,8 @@ pub struct Options {
     /// Program of a board that the emulator has, in place of the model: generate, classify, bench or verify
     #[arg(value_name = "PROGRAM", requires = "board")]
     app: Option<String>,
+    #[command(flatten)]
+    given: Given,
     /// The default language model on every real board, beside published measurements of other programs
     #[arg(long, conflicts_with = "board")]
     compare: bool,
@@ -103,6 +106,9 @@ pub fn print(options: &Options) -> Result<()> {
     }
     if options.compare {
         return compare::print(options.position);
+    }
+    if options.given.model.is_some() && options.board.is_none() {
+        bail!("--model needs a board and its program: `cargo xtask cycles BOARD classify --model …`");
     }
     let of_board;
     let options = match &options.board {

@@ -1,0 +1,83 @@
+//! The image that a program gets in place of the default models, with its recordings.
+
+use crate::firmware::Board;
+use anyhow::{Context, Result, ensure};
+use board_manifest::{Application, Image, fit, free, held, signals};
+use std::path::{Path, PathBuf};
+use thumbformer::Input;
+
+/// Arguments of every command that builds a program.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Given {
+    /// Image in place of the default models
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// Recordings for that image, which the program holds: a folder of WAV or CSV files
+    #[arg(long, value_name = "FOLDER", requires = "model")]
+    pub recordings: Option<PathBuf>,
+}
+
+impl Given {
+    /// The build of a board's program with this image, checked as far as manifest and image tell; says on standard error what the
+    /// program will hold.
+    ///
+    /// # Errors
+    /// When the image does not fit, is for another program, or its recordings are missing or cannot be read.
+    pub fn build_for(&self, board: &board_manifest::Board, application: Application) -> Result<Board> {
+        let mut buildable = Board::from(board.clone());
+        let about = format!("{} on {}", application.name(), board.name);
+        let Some(model) = &self.model else {
+            let names: Vec<String> = match application {
+                Application::Generate => vec![crate::firmware::language_model()?.name],
+                _ => {
+                    let models = board_manifest::models(board, application, &crate::shell::root().join("models"))?;
+                    models.into_iter().map(|(image, _)| image.name).collect()
+                }
+            };
+            eprintln!("{about}: the default models {}", names.join(", "));
+            return Ok(buildable);
+        };
+        let (file, recordings) = (absolute(model)?, self.recordings.as_deref().map(absolute).transpose()?);
+        let image = Image::read(&file)?.with_recordings(recordings.as_deref());
+        let fit = fit(board, application, &image)?;
+        let parsed = image.model()?;
+        let is_text = parsed.dims().options.input == Input::Tokens;
+        let mut holds = String::new();
+        if let Some(folder) = &recordings {
+            ensure!(
+                !is_text,
+                "{}: a language model has no recordings: leave out --recordings {}",
+                model.display(),
+                folder.display()
+            );
+            let inputs = signals(&image, &parsed)?;
+            let all = inputs.len();
+            let held = match application {
+                Application::Bench => 1,
+                _ => held(&inputs, free(board, application, &[(Image::read(&file)?, fit)])),
+            };
+            holds = format!(", {held} of the {all} recordings in {}", folder.display());
+            if held < all && application != Application::Bench {
+                holds += ": the flash has no room for more";
+            }
+            buildable.build.variables.push(("THUMBFORMER_RECORDINGS", folder.display().to_string()));
+        } else {
+            ensure!(
+                is_text,
+                "{}: `{}` computes with recordings, and the image holds none: give a folder of them by --recordings",
+                model.display(),
+                application.name()
+            );
+        }
+        buildable.build.variables.push(("THUMBFORMER_MODEL", file.display().to_string()));
+        if parsed.dims().options.qk_norm {
+            buildable.build.features.push("firmware/qk-norm");
+        }
+        eprintln!("{about}: {}{holds}", model.display());
+        Ok(buildable)
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("{}", path.display()))
+}
