@@ -1,8 +1,8 @@
 //! A board's build script: `fn main() { board_build::build_script() }`.
 //!
 //! ```text
-//! manifest           ──► memory.x in OUT_DIR, the linker's arguments, BOARD_BACKEND, BOARD_CLOCK_HZ
-//! models that fit    ──► OUT_DIR/generate.rs, classify.rs, bench.rs, verify.rs: what boards/apps/*.rs include
+//! manifest                ──► memory.x in OUT_DIR, the linker's arguments, BOARD_BACKEND, BOARD_CLOCK_HZ
+//! models that fit         ──► OUT_DIR/generate.rs, classify.rs, bench.rs, verify.rs: what boards/apps/*.rs include
 //! THUMBFORMER_MODEL       ──► an image instead of the default models
 //! THUMBFORMER_RECORDINGS  ──► its recordings, a folder
 //! THUMBFORMER_RAM         ──► bytes, for a sibling of the chip with less
