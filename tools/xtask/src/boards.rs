@@ -276,7 +276,8 @@ pub fn check() -> Result<String> {
     ))
 }
 
-/// Checks every program of every real board against its chip as probe-rs describes it, with the stack that was painted in emulation.
+/// Checks every program of every real board against its chip as probe-rs describes it, with the stack that was painted in emulation;
+/// and prints the sizes, and what would be flashed, of a user's image on one of them.
 ///
 /// # Errors
 /// When a program cannot be built or does not fit the chip.
@@ -293,7 +294,17 @@ pub fn check_chips() -> Result<String> {
                 .with_context(|| format!("{}: {:?} does not fit its chip", board.name, program.0))?;
         }
     }
-    Ok(format!("the programs of {chips} chips as probe-rs describes these"))
+    let board = boards.iter().find(|board| board.chip.is_some() && board.applications.contains(&Application::Classify));
+    let board = board.context("no real board classifies")?;
+    let image = board_manifest::first(board_manifest::Kind::Stream, &root().join("models"))?.image_for(&board.pack)?;
+    let given = Given { model: Some(image.file), recordings: image.recordings };
+    size(std::slice::from_ref(&board.name), &given)?;
+    flash::dry_run(&flash::Program {
+        name: board.name.clone(),
+        application: Some(Application::Classify.name().into()),
+        given,
+    })?;
+    Ok(format!("the programs of {chips} chips as probe-rs describes these; a user's image on {}", board.name))
 }
 
 /// Builds these programs of all boards, and runs those of emulated ones.

@@ -40,6 +40,8 @@ impl Given {
         let (file, recordings) = (absolute(model)?, self.recordings.as_deref().map(absolute).transpose()?);
         let image = Image::read(&file)?.with_recordings(recordings.as_deref());
         let fit = fit(board, application, &image)?;
+        let images = [(image, fit)];
+        let [(image, _)] = &images;
         let parsed = image.model()?;
         let is_text = parsed.dims().options.input == Input::Tokens;
         let mut holds = String::new();
@@ -50,11 +52,11 @@ impl Given {
                 model.display(),
                 folder.display()
             );
-            let inputs = signals(&image, &parsed)?;
+            let inputs = signals(image, &parsed)?;
             let all = inputs.len();
             let held = match application {
                 Application::Bench => 1,
-                _ => held(&inputs, free(board, application, &[(Image::read(&file)?, fit)])),
+                _ => held(&inputs, free(board, application, &images)),
             };
             holds = format!(", {held} of the {all} recordings in {}", folder.display());
             if held < all && application != Application::Bench {

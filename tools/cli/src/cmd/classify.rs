@@ -12,7 +12,7 @@ use std::path::PathBuf;
 pub struct Cmd {
     /// Model image
     image: PathBuf,
-    /// Recordings: WAV files (8000 Hz, one channel, 16 bits) or CSV files (a line for each sample, a column for each axis)
+    /// Recordings: WAV files (8000 Hz, one channel) or CSV files (a line for each sample, a column for each axis)
     #[arg(required = true)]
     recordings: Vec<PathBuf>,
     /// Print JSON, one line per recording

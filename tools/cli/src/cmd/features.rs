@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Arguments of `thumbformer features`.
 #[derive(Args)]
 pub struct Cmd {
-    /// WAV files: 8000 Hz, one channel, 16 bits
+    /// WAV files: 8000 Hz, one channel
     #[arg(required = true)]
     recordings: Vec<PathBuf>,
     /// File to write: 32-bit floats, little-endian, [recordings, frames, filters]

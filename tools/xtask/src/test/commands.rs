@@ -44,7 +44,7 @@ const ROWS: &[(&str, Proof)] = &[
     ("cargo xtask flash nrf52840-dk classify --model model.tbf --recordings FOLDER", Check("encoders")),
     ("cargo xtask flash stm32f405 classify --model model.tbf --recordings FOLDER --dry-run", Check("chips")),
     ("cargo xtask board run qemu-mps2-an386 classify --model model.tbf --recordings FOLDER", Check("encoders")),
-    ("cargo xtask board size stm32f405 --model model.tbf --recordings FOLDER", Check("encoders")),
+    ("cargo xtask board size stm32f405 --model model.tbf --recordings FOLDER", Check("chips")),
     ("cargo xtask board size raspberry-pi-pico", Check("boards")),
     ("cargo xtask uf2 raspberry-pi-pico", Check("boards")),
     ("cargo xtask on-target qemu-mps2-an386", Check("on-target")),

@@ -79,6 +79,8 @@ pub fn elsewhere() -> Result<Outcome> {
     };
     // By the board's build script, or before it by a crate that exists for Arm only.
     ensure!(build(&root(), &[], None).is_err(), "a program for this machine must be refused");
+    let empty = root().join("target/elsewhere/release/classify");
+    ensure!(!empty.exists(), "{}: a build for this machine was refused, and left a program", empty.display());
     let elf = root().join("target/elsewhere").join(&board.target).join("release/classify");
     let target = ["--target", board.target.as_str()];
     for (folder, arguments, rustflags) in
