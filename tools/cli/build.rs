@@ -14,7 +14,8 @@ fn main() {
     let (boards, committed) = (folder.join("../../boards"), folder.join("packs.in"));
     println!("cargo:rerun-if-changed=build.rs");
     let text = if boards.join("Cargo.toml").is_file() {
-        println!("cargo:rerun-if-changed={}", boards.display());
+        // Not the folder, in which cargo would find every program that was built since. A new board is in the lock file.
+        println!("cargo:rerun-if-changed={}", boards.join("Cargo.lock").display());
         table(&boards)
     } else {
         println!("cargo:rerun-if-changed={}", committed.display());

@@ -192,7 +192,8 @@ fn main() -> ExitCode {
     if let Some(code) = remap::as_compiler() {
         return code;
     }
-    exit(run(Arguments::parse().command))
+    let arguments = Arguments::parse();
+    exit(shell::this_program().and_then(|_| run(arguments.command)))
 }
 
 fn run(command: Command) -> Result<()> {

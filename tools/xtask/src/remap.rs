@@ -6,8 +6,8 @@
 //! Not in `RUSTFLAGS`: with that flag among them, cargo keeps only the last build of a target folder and compiles everything anew
 //! whenever the board, and with it `target-cpu`, changes.
 
-use crate::shell::root;
-use anyhow::{Context, Result};
+use crate::shell::{root, this_program};
+use anyhow::Result;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
@@ -19,8 +19,7 @@ const VARIABLE: &str = "THUMBFORMER_WRAPS_RUSTC";
 /// # Errors
 /// When the path of this program is unknown.
 pub fn wrap(command: &mut Command) -> Result<()> {
-    let here = std::env::current_exe().context("the path of xtask")?;
-    command.env("RUSTC_WRAPPER", here).env(VARIABLE, "1");
+    command.env("RUSTC_WRAPPER", this_program()?).env(VARIABLE, "1");
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 /// Path of the repository.
 pub fn root() -> PathBuf {
@@ -24,14 +25,37 @@ pub fn cargo() -> Command {
     command
 }
 
-/// The command line tool, built as this program was.
+/// This program, under a name that stays where cargo links a new one in its place: somebody may build while it runs.
+///
+/// # Errors
+/// When the name cannot be given.
+pub fn this_program() -> Result<PathBuf> {
+    static HELD: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(held) = HELD.get() {
+        return Ok(held.clone());
+    }
+    let here = std::env::current_exe().context("the path of xtask")?;
+    // Beside it, where its siblings are found from both.
+    let held = here.with_file_name("xtask-held").with_extension(std::env::consts::EXE_EXTENSION);
+    if here != held {
+        let part = here.with_file_name(format!("xtask-part-{}", std::process::id()));
+        std::fs::hard_link(&here, &part)
+            .or_else(|_| std::fs::copy(&here, &part).map(|_| ()))
+            .and_then(|()| std::fs::rename(&part, &held))
+            .with_context(|| format!("{} as {}", here.display(), held.display()))?;
+        // Two names of one file are not renamed.
+        _ = std::fs::remove_file(&part);
+    }
+    Ok(HELD.get_or_init(|| held).clone())
+}
+
+/// The command line tool, built as this program was: together with it, or cargo would compile all of it for other features.
 ///
 /// # Errors
 /// With the compiler's output.
 pub fn thumbformer() -> Result<PathBuf> {
-    output(cargo().args(["build", "--quiet", "--package", "thumbformer-cli"]))?;
-    let here = std::env::current_exe().context("the folder of xtask")?;
-    Ok(here.with_file_name(format!("thumbformer{}", std::env::consts::EXE_SUFFIX)))
+    output(cargo().args(["build", "--quiet", "--package", "thumbformer-cli", "--package", "xtask"]))?;
+    Ok(this_program()?.with_file_name("thumbformer").with_extension(std::env::consts::EXE_EXTENSION))
 }
 
 /// The compiler that goes with [`cargo`].

@@ -200,7 +200,7 @@ fn run(line: &str, proof: &Proof, folder: &Path, thumbformer: &Path) -> Result<(
     let line = replaced.iter().fold(line.to_string(), |line, (word, other)| line.replace(word, other));
     let words = shlex::split(&line).context("a quote is not closed")?;
     let (program, arguments): (PathBuf, &[String]) = match &words[..] {
-        [cargo, _, rest @ ..] if cargo == "cargo" => (std::env::current_exe()?, rest),
+        [cargo, _, rest @ ..] if cargo == "cargo" => (shell::this_program()?, rest),
         [_, rest @ ..] => (thumbformer.into(), rest),
         [] => bail!("an empty command"),
     };
