@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! quick ⊂ default (what CI runs) ⊂ full
-//! host lane:     compiler and host tests     ─┐
-//! firmware lane: firmware, emulated machines ─┴─► passed, FAILED, skipped
+//! host lane:     compiler and host tests ──► what is left of the other lane ─┐
+//! firmware lane: firmware, emulated machines ────────────────────────────────┴─► passed, FAILED, skipped
 //! ```
 
 mod commands;
@@ -18,6 +18,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::Write;
 use std::str::FromStr;
@@ -44,7 +45,7 @@ enum Tier {
     Full,
 }
 
-/// A lane, whose checks run one after the other, as they share a target folder.
+/// A lane, whose checks begin in their order, as they share a target folder: builds wait for each other, emulated machines do not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Lane {
     Host,
@@ -216,8 +217,12 @@ pub fn test(board: &Board, wanted: &[Wanted]) -> Result<()> {
         wanted => wanted.iter().flat_map(|wanted| wanted.0.iter().copied()).collect(),
     };
     let (begin, counts) = (Instant::now(), Mutex::new([0; 3]));
-    let run_lane = |lane: Lane| -> Result<()> {
-        for check in checks.iter().filter(|check| check.lane() == lane) {
+    let of =
+        |lane: Lane| Mutex::new(checks.iter().copied().filter(|check| check.lane() == lane).collect::<VecDeque<_>>());
+    let (host_lane, firmware_lane) = (of(Lane::Host), of(Lane::Firmware));
+    let next = |lanes: &[&Mutex<VecDeque<Check>>]| lanes.iter().find_map(|lane| lane.lock().ok()?.pop_front());
+    let run = |lanes: &[&Mutex<VecDeque<Check>>]| -> Result<()> {
+        while let Some(check) = next(lanes) {
             let begin = Instant::now();
             let (index, word, text) = match check.run(board) {
                 Ok(Outcome::Passed(text)) => (0, "passed", text),
@@ -233,8 +238,8 @@ pub fn test(board: &Board, wanted: &[Wanted]) -> Result<()> {
     };
     writeln!(stdout(), "{} checks, each is reported when it ends", checks.len())?;
     let lanes = std::thread::scope(|scope| {
-        let host = scope.spawn(|| run_lane(Lane::Host));
-        [run_lane(Lane::Firmware), host.join().unwrap_or_else(|_| bail!("a check panicked; its message is above"))]
+        let host = scope.spawn(|| run(&[&host_lane, &firmware_lane]));
+        [run(&[&firmware_lane]), host.join().unwrap_or_else(|_| bail!("a check panicked; its message is above"))]
     });
     let [passed, failed, skipped] = counts.into_inner().ok().context("a check panicked")?;
     let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
