@@ -11,7 +11,7 @@ use crate::block::Norm;
 use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::kernels::matrix::{Batch, linear};
-use crate::kernels::quantize::quantize_stream;
+use crate::kernels::quantize::{quantize_scaled, quantize_stream};
 use crate::observe::{Observer, Point, Vector};
 use crate::state::regions::Scratch;
 use crate::weights::{self, Linear, Matrix};
@@ -20,6 +20,8 @@ use crate::weights::{self, Linear, Matrix};
 pub(crate) struct Embedding<'a> {
     /// Of tokens `[vocab, d_model]`, of frames `[d_model, n_features]`.
     pub(crate) linear: Linear<'a>,
+    /// Offsets, then scales of a frame's features, bits of `f32`, `[2, n_features]`; empty for none.
+    pub(crate) feature_scaling: &'a [u32],
     /// `[d_model]`: the learned vector before the sequence.
     pub(crate) class_token: Option<weights::Vector<'a>>,
     /// `[max_seq, d_model]`.
@@ -54,7 +56,11 @@ impl Embedding<'_> {
                 let mut frames = frames.chunks_exact(matrix.cols.max(1));
                 let Scratch { integers, activations, .. } = scratch;
                 let batch = Batch::new(matrix.cols, count, activations, |_, words| {
-                    quantize_stream(frames.next()?, integers, words)
+                    let frame = frames.next()?;
+                    match self.feature_scaling {
+                        [] => quantize_stream(frame, integers, words),
+                        scaling => quantize_scaled(frame, scaling, integers, words),
+                    }
                 });
                 let out = integers.get_mut(..count * matrix.rows.next_multiple_of(PACKED_ROWS)).unwrap_or(&mut []);
                 let products = linear(out, &self.linear, activations, &batch.ok_or(not_finite)?);

@@ -63,6 +63,16 @@ pub enum Error {
         /// Its layer (0 for tensors outside the layers).
         layer: u32,
     },
+    /// The image holds a tensor that has no meaning with its options.
+    UnexpectedTensor {
+        /// The tensor.
+        tensor: Tensor,
+    },
+    /// The image holds a section of a later version, which may not be ignored.
+    UnknownSection {
+        /// Its kind, four letters.
+        kind: [u8; 4],
+    },
     /// A tensor's shape does not match the dimensions.
     ShapeMismatch {
         /// The tensor.
@@ -231,6 +241,12 @@ impl Error {
                 "a dimension of the model is zero, too large or does not match the others; check the checkpoint's config"
             }
             Error::MissingTensor { .. } => "the image lacks a tensor; convert the checkpoint again",
+            Error::UnexpectedTensor { .. } => {
+                "the image holds a tensor that has no meaning with its options; convert the checkpoint again"
+            }
+            Error::UnknownSection { .. } => {
+                "the image has a section of a kind that this version does not know; use a newer version or convert the checkpoint again"
+            }
             Error::ShapeMismatch { .. } => {
                 "a tensor's shape does not match the model's dimensions; check the checkpoint's config"
             }
@@ -301,6 +317,8 @@ impl fmt::Display for Error {
             Error::Unsupported { field, found } => write!(f, "{field} = {found}: ")?,
             Error::MissingFeature { feature } => write!(f, "{feature}: ")?,
             Error::Dimension { name, found } => write!(f, "{name} = {found}: ")?,
+            Error::UnexpectedTensor { tensor } => write!(f, "{tensor:?}: ")?,
+            Error::UnknownSection { kind } => write!(f, "section `{}`: ", kind.escape_ascii())?,
             Error::MissingTensor { tensor, layer } | Error::BadSection { tensor, layer } => {
                 write!(f, "{tensor:?} of layer {layer}: ")?;
             }

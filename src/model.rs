@@ -73,8 +73,33 @@ impl<'a> Model<'a> {
 
     /// The name of an output, if the image holds names.
     pub fn label(&self, output: usize) -> Option<&'a str> {
-        let names = self.image.has(Tensor::Labels).then(|| self.image.byte_table(Tensor::Labels))?;
-        core::str::from_utf8(names).ok()?.split('\n').nth(output)
+        self.lines(Tensor::Labels)?.nth(output)
+    }
+
+    /// Number of columns of a sensor's recordings: a frame is `n_features / n_columns` samples of them, one after the other.
+    pub const fn n_columns(&self) -> usize {
+        self.image.n_columns
+    }
+
+    /// Samples from the beginning of one frame to that of the next.
+    pub const fn frame_hop(&self) -> usize {
+        self.image.frame_hop
+    }
+
+    /// The names of the columns, if the image holds them.
+    pub fn columns(&self) -> Option<impl Iterator<Item = &'a str>> {
+        self.lines(Tensor::Columns)
+    }
+
+    /// What the image says of itself: keys and values.
+    pub fn info(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.lines(Tensor::Info).into_iter().flatten().filter_map(|line| line.split_once(": "))
+    }
+
+    /// The lines of a text in the image; none where it is absent or no text.
+    fn lines(&self, tensor: Tensor) -> Option<core::str::Split<'a, char>> {
+        let text = self.image.has(tensor).then(|| self.image.byte_table(tensor))?;
+        Some(core::str::from_utf8(text).ok()?.split('\n'))
     }
 
     /// True if a learned vector stands before every sequence: position 0 of it.
@@ -85,6 +110,7 @@ impl<'a> Model<'a> {
     fn embedding(&'a self) -> Embedding<'a> {
         let image = &self.image;
         Embedding {
+            feature_scaling: image.table(Tensor::FeatureScaling),
             linear: image.linear(Tensor::Embedding, Tensor::EmbeddingBias, 0),
             class_token: image.optional_vector(Tensor::ClassToken, 0),
             positions: image.has(Tensor::PositionTable).then(|| image.matrix(Tensor::PositionTable, 0)),

@@ -1,6 +1,6 @@
 //! The options of a model: its architecture apart from its dimensions. The image declares them; one block computes all of them.
 
-/// An option with its values, numbered as in the image's header.
+/// An option with its values, numbered as in the image's header; 0 is the default.
 macro_rules! option {
     ($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $number:literal,)* }) => {
         $(#[$doc])*
@@ -31,9 +31,9 @@ option! {
     /// The norm.
     Norm {
         /// `gain * x / sqrt(mean(x^2) + eps)` (Zhang & Sennrich 2019).
-        Rms = 1,
+        Rms = 0,
         /// `gain * (x - mean(x)) / sqrt(variance(x) + eps) + bias` (Ba et al. 2016).
-        Layer = 2,
+        Layer = 1,
     }
 }
 
@@ -41,9 +41,9 @@ option! {
     /// The place of a block's norms (Xiong et al. 2020).
     NormPlace {
         /// Pre-LN, at the beginning of a branch: `x + f(norm(x))`. The stream is only added to.
-        Pre = 1,
+        Pre = 0,
         /// Post-LN, on the stream after the branch was added: `norm(x + f(x))`.
-        Post = 2,
+        Post = 1,
     }
 }
 
@@ -51,13 +51,13 @@ option! {
     /// The activation of the MLP, between its matrices.
     Activation {
         /// `x / (1 + e^-x)` (Elfwing et al. 2017).
-        Silu = 1,
+        Silu = 0,
         /// `x * Phi(x)`, `Phi` by the error function (Hendrycks & Gimpel 2016).
-        Gelu = 2,
+        Gelu = 1,
         /// GELU in its approximation by `tanh` (Hendrycks & Gimpel 2016).
-        GeluTanh = 3,
+        GeluTanh = 2,
         /// `max(x, 0)`.
-        Relu = 4,
+        Relu = 3,
     }
 }
 
@@ -65,9 +65,9 @@ option! {
     /// The attention mask: the tokens that a token sees.
     Mask {
         /// Itself and the tokens before it.
-        Causal = 1,
+        Causal = 0,
         /// The whole sequence.
-        Bidirectional = 2,
+        Bidirectional = 1,
     }
 }
 
@@ -75,11 +75,11 @@ option! {
     /// The encoding of positions.
     Positions {
         /// Rotary: queries and keys are rotated in pairs `(i, i + head_dim / 2)` (Su et al. 2021).
-        Rotary = 1,
+        Rotary = 0,
         /// None, or one that the stream already contains.
-        None = 2,
+        None = 1,
         /// A table, learned or sinusoidal, of which a row is added to the embedding (Vaswani et al. 2017, section 3.5).
-        Table = 3,
+        Table = 2,
     }
 }
 
@@ -87,12 +87,12 @@ option! {
     /// The input of the network, and its output.
     Input {
         /// Tokens; the outputs are logits over the vocabulary.
-        Tokens = 1,
+        Tokens = 0,
         /// The residual stream itself, which is also the output: blocks without an embedding and a head.
-        Stream = 2,
+        Stream = 1,
         /// Frames, vectors of numbers: sensor samples, spectra or patches, embedded by a matrix (Dosovitskiy et al. 2020, eq. 1);
         /// the outputs are those of the head.
-        Frames = 3,
+        Frames = 2,
     }
 }
 

@@ -1,9 +1,10 @@
 //! The table of tensors: all that is known of each stands in its row, and everything else is derived from it.
 //!
 //! ```text
-//! row ──► Tensor (the number in the image) ──► ALL (the order of the section table) ──► part, encoding, shape, presence
+//! row ──► Tensor (its kind in the image, four letters) ──► ALL (the order of the section table) ──► part, encoding, shape, presence
 //! ```
-//! A new tensor is a new row with a number of its own, where its section is to stand, and its presence says in which models.
+//! A new tensor is a new row with a kind of its own, where its section is to stand, and its presence says in which models. Rows keep
+//! their kinds and their order for ever: images of earlier releases are read by them. What a reader may ignore comes last.
 
 use crate::options::{Input, Norm, Options, Pooler, Pooling, Positions};
 
@@ -75,6 +76,7 @@ sizes! {
     DFf "d_ff",
     VocabEnds "vocab + 1",
     Outputs "n_outputs",
+    Features "n_features",
     MaxSeq "max_seq",
     Fine "fine",
     Coarse "ceil(max_seq / fine)",
@@ -85,9 +87,9 @@ sizes! {
 /// Makes everything of the rows.
 macro_rules! tensors {
     ($options:ident; $($part:ident {
-        $($(#[$doc:meta])* $name:ident = $number:literal, $encoding:ident [$rows:ident, $cols:ident], $presence:expr;)*
+        $($(#[$doc:meta])* $name:ident = $kind:literal, $encoding:ident [$rows:ident, $cols:ident], $presence:expr;)*
     })*) => {
-        /// The tensors of a model, by their numbers in an image's section table.
+        /// The tensors of a model, and what else an image holds.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[cfg_attr(feature = "defmt", derive(defmt::Format))]
         #[non_exhaustive]
@@ -96,7 +98,7 @@ macro_rules! tensors {
             $($(
                 $(#[$doc])*
                 #[doc = concat!("\n\nShape: `[", text!($rows), ", ", text!($cols), "]`.")]
-                $name = $number,
+                $name,
             )*)*
         }
 
@@ -104,19 +106,27 @@ macro_rules! tensors {
             /// All tensors in the order of the section table: before the layers, of each layer, after the layers.
             pub const ALL: &[Tensor] = &[$($(Tensor::$name,)*)*];
 
-            /// All tensors, by part.
-            pub(crate) const PARTS: [&[Tensor]; 3] = [$(&[$(Tensor::$name,)*],)*];
+            /// Number of tensors.
+            pub(crate) const COUNT: usize = Tensor::ALL.len();
 
-            /// One more than the largest number.
-            pub(crate) const COUNT: usize = {
-                let (mut most, mut i) = (0, 0);
+            /// Its kind in an image's section table: four letters.
+            pub const fn kind(self) -> [u8; 4] {
+                match self {
+                    $($(Tensor::$name => *$kind,)*)*
+                }
+            }
+
+            /// The tensor of a kind.
+            pub const fn from_kind(kind: [u8; 4]) -> Option<Tensor> {
+                let mut i = 0;
                 while i < Tensor::ALL.len() {
-                    let number = Tensor::ALL[i] as usize;
-                    most = if number > most { number } else { most };
+                    if u32::from_le_bytes(Tensor::ALL[i].kind()) == u32::from_le_bytes(kind) {
+                        return Some(Tensor::ALL[i]);
+                    }
                     i += 1;
                 }
-                most + 1
-            };
+                None
+            }
 
             /// The name.
             pub const fn name(self) -> &'static str {
@@ -165,94 +175,103 @@ macro_rules! tensors {
 tensors! {
     options;
     Before {
+        /// Offset of each feature of a frame, which is subtracted, and its scale after that: what brings features in different units
+        /// to one int8 scale.
+        FeatureScaling = b"feat", Table [Two, Features], optional_if(has_frames(options));
         /// Embedding of tokens or frames.
-        Embedding = 1, Matrix [EmbeddingRows, EmbeddingColumns], always_if(!is_stream(options));
+        Embedding = b"embw", Matrix [EmbeddingRows, EmbeddingColumns], always_if(!is_stream(options));
         /// Bias of a frame's embedding.
-        EmbeddingBias = 31, Vector [One, DModel], optional_if(matches!(options.input, Input::Frames));
+        EmbeddingBias = b"embb", Vector [One, DModel], optional_if(has_frames(options));
         /// Learned vector before the sequence.
-        ClassToken = 32, Vector [One, DModel], optional_if(matches!(options.pooling, Pooling::Class));
+        ClassToken = b"clst", Vector [One, DModel], optional_if(matches!(options.pooling, Pooling::Class));
         /// Added to the embedding at each position.
-        PositionTable = 33, Matrix [MaxSeq, DModel], always_if(matches!(options.positions, Positions::Table));
+        PositionTable = b"post", Matrix [MaxSeq, DModel], always_if(matches!(options.positions, Positions::Table));
         /// Gain of a norm between embedding and first block.
-        EmbeddingNorm = 34, Vector [One, DModel], optional_if(!is_stream(options));
+        EmbeddingNorm = b"nemg", Vector [One, DModel], optional_if(!is_stream(options));
         /// Bias of that norm.
-        EmbeddingNormBias = 35, Vector [One, DModel], optional_if(!is_stream(options) && has_norm_bias(options));
+        EmbeddingNormBias = b"nemb", Vector [One, DModel], optional_if(!is_stream(options) && has_norm_bias(options));
     }
     Layer {
         /// Gain of the norm before attention (post-LN: after it).
-        AttentionNorm = 2, Vector [One, DModel], Always;
+        AttentionNorm = b"natg", Vector [One, DModel], Always;
         /// Bias of the norm before attention.
-        AttentionNormBias = 20, Vector [One, DModel], optional_if(has_norm_bias(options));
+        AttentionNormBias = b"natb", Vector [One, DModel], optional_if(has_norm_bias(options));
         /// Query projection; with rotary positions, rows `i` and `i + head_dim / 2` of a head are a pair.
-        Query = 3, Matrix [QueryWidth, DModel], Always;
+        Query = b"qryw", Matrix [QueryWidth, DModel], Always;
         /// Bias of the query projection.
-        QueryBias = 21, Vector [One, QueryWidth], Optional;
+        QueryBias = b"qryb", Vector [One, QueryWidth], Optional;
         /// Gain of the norm of each head's query, before rotation.
-        QueryNorm = 39, Vector [One, HeadDim], always_if(options.qk_norm);
+        QueryNorm = b"nqug", Vector [One, HeadDim], always_if(options.qk_norm);
         /// Key projection; pairs as in the query projection.
-        Key = 4, Matrix [KvWidth, DModel], Always;
+        Key = b"keyw", Matrix [KvWidth, DModel], Always;
         /// Bias of the key projection.
-        KeyBias = 22, Vector [One, KvWidth], Optional;
+        KeyBias = b"keyb", Vector [One, KvWidth], Optional;
         /// Gain of the norm of each head's key, before rotation.
-        KeyNorm = 40, Vector [One, HeadDim], always_if(options.qk_norm);
+        KeyNorm = b"nkeg", Vector [One, HeadDim], always_if(options.qk_norm);
         /// Value projection.
-        Value = 5, Matrix [KvWidth, DModel], Always;
+        Value = b"valw", Matrix [KvWidth, DModel], Always;
         /// Bias of the value projection.
-        ValueBias = 23, Vector [One, KvWidth], Optional;
+        ValueBias = b"valb", Vector [One, KvWidth], Optional;
         /// Output projection of attention.
-        AttentionOutput = 6, Matrix [DModel, QueryWidth], Always;
+        AttentionOutput = b"outw", Matrix [DModel, QueryWidth], Always;
         /// Bias of the output projection.
-        AttentionOutputBias = 24, Vector [One, DModel], Optional;
+        AttentionOutputBias = b"outb", Vector [One, DModel], Optional;
         /// Gain of the norm before the MLP (post-LN: after it).
-        MlpNorm = 7, Vector [One, DModel], Always;
+        MlpNorm = b"nmlg", Vector [One, DModel], Always;
         /// Bias of the norm before the MLP.
-        MlpNormBias = 25, Vector [One, DModel], optional_if(has_norm_bias(options));
+        MlpNormBias = b"nmlb", Vector [One, DModel], optional_if(has_norm_bias(options));
         /// Gate projection of a gated MLP (Shazeer 2020); absent in a plain one.
-        Gate = 8, Matrix [DFf, DModel], always_if(options.gated);
+        Gate = b"gatw", Matrix [DFf, DModel], always_if(options.gated);
         /// Bias of the gate projection.
-        GateBias = 26, Vector [One, DFf], optional_if(options.gated);
+        GateBias = b"gatb", Vector [One, DFf], optional_if(options.gated);
         /// Up projection of the MLP.
-        Up = 9, Matrix [DFf, DModel], Always;
+        Up = b"uppw", Matrix [DFf, DModel], Always;
         /// Bias of the up projection.
-        UpBias = 27, Vector [One, DFf], Optional;
+        UpBias = b"uppb", Vector [One, DFf], Optional;
         /// Down projection of the MLP.
-        Down = 10, Matrix [DModel, DFf], Always;
+        Down = b"dwnw", Matrix [DModel, DFf], Always;
         /// Bias of the down projection.
-        DownBias = 28, Vector [One, DModel], Optional;
+        DownBias = b"dwnb", Vector [One, DModel], Optional;
     }
     After {
         /// Gain of the norm after the last block.
-        FinalNorm = 11, Vector [One, DModel], Optional;
+        FinalNorm = b"nfig", Vector [One, DModel], Optional;
         /// Bias of the final norm.
-        FinalNormBias = 29, Vector [One, DModel], optional_if(has_norm_bias(options));
+        FinalNormBias = b"nfib", Vector [One, DModel], optional_if(has_norm_bias(options));
         /// Matrix of the layer between pooling and head.
-        Pooler = 36, Matrix [DModel, DModel], always_if(has_pooler(options));
+        Pooler = b"polw", Matrix [DModel, DModel], always_if(has_pooler(options));
         /// Bias of that layer.
-        PoolerBias = 37, Vector [One, DModel], optional_if(has_pooler(options));
+        PoolerBias = b"polb", Vector [One, DModel], optional_if(has_pooler(options));
         /// Output head; absent where the embedding of tokens is the head (Press & Wolf 2017).
-        Head = 12, Matrix [Outputs, DModel], match (options.head, options.input) {
+        Head = b"hedw", Matrix [Outputs, DModel], match (options.head, options.input) {
             (false, _) => Never,
             (true, Input::Frames) => Always,
             (true, _) => Optional,
         };
         /// Bias of the head.
-        HeadBias = 30, Vector [One, Outputs], optional_if(options.head);
+        HeadBias = b"hedb", Vector [One, Outputs], optional_if(options.head);
         /// Rotary table of positions `0..fine`: cosines, then sines.
-        RotaryFine = 13, Vector [Fine, HeadDim], always_if(matches!(options.positions, Positions::Rotary));
+        RotaryFine = b"rotf", Vector [Fine, HeadDim], always_if(matches!(options.positions, Positions::Rotary));
         /// Rotary table of every `fine`-th position.
-        RotaryCoarse = 14, Vector [Coarse, HeadDim], always_if(matches!(options.positions, Positions::Rotary));
+        RotaryCoarse = b"rotc", Vector [Coarse, HeadDim], always_if(matches!(options.positions, Positions::Rotary));
         /// Tokenizer: first byte of each token's text.
-        PieceOffsets = 15, Table [One, VocabEnds], optional_if(has_tokens(options));
+        PieceOffsets = b"pcof", Table [One, VocabEnds], optional_if(has_tokens(options));
         /// Tokenizer: the bytes of all tokens, one after the other.
-        PieceBytes = 16, Bytes [One, Any], optional_if(has_tokens(options));
+        PieceBytes = b"pcby", Bytes [One, Any], optional_if(has_tokens(options));
         /// Tokenizer: the token of each single byte.
-        ByteTokens = 17, Table [One, Byte], optional_if(has_tokens(options));
+        ByteTokens = b"bytk", Table [One, Byte], optional_if(has_tokens(options));
         /// Tokenizer: tokens that are one character, sorted by character.
-        Characters = 18, Table [Any, Two], optional_if(has_tokens(options));
+        Characters = b"char", Table [Any, Two], optional_if(has_tokens(options));
         /// Tokenizer: pairs that merge, sorted by pair.
-        Merges = 19, Table [Any, Two], optional_if(has_tokens(options));
+        Merges = b"mrge", Table [Any, Two], optional_if(has_tokens(options));
         /// Names of the outputs, a line each, UTF-8.
-        Labels = 38, Bytes [One, Any], optional_if(!is_stream(options));
+        Labels = b"labl", Bytes [One, Any], optional_if(!is_stream(options));
+        /// Names of the columns of a sensor's recordings, a line each, UTF-8.
+        Columns = b"colu", Bytes [One, Any], optional_if(has_frames(options));
+        /// Audio front end: what turns samples into frames; see `thumbformer::audio`.
+        AudioFrontEnd = b"audi", Table [One, Any], optional_if(has_frames(options));
+        /// What is not computed with: lines `key: value`, UTF-8. A reader may ignore it.
+        Info = b"info", Bytes [One, Any], Optional;
     }
 }
 
@@ -266,6 +285,10 @@ const fn optional_if(condition: bool) -> Presence {
 
 const fn is_stream(options: &Options) -> bool {
     matches!(options.input, Input::Stream)
+}
+
+const fn has_frames(options: &Options) -> bool {
+    matches!(options.input, Input::Frames)
 }
 
 const fn has_tokens(options: &Options) -> bool {
@@ -287,23 +310,20 @@ mod tests {
     use crate::options::Options;
 
     #[test]
-    fn every_tensor_has_a_number_of_its_own_that_fits_the_header() {
-        let mut numbers: std::vec::Vec<u32> = Tensor::ALL.iter().map(|&tensor| tensor as u32).collect();
-        numbers.sort_unstable();
-        // The header has a bit for each of 64, and bit 0 is none.
-        assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]) && numbers[0] >= 1, "{numbers:?}");
-        const { assert!(Tensor::COUNT <= 64) };
-        assert_eq!(Tensor::COUNT, numbers.len() + 1);
+    fn every_tensor_has_a_kind_of_its_own_of_four_letters() {
+        for (index, tensor) in Tensor::ALL.iter().enumerate() {
+            assert_eq!(Tensor::from_kind(tensor.kind()), Some(*tensor), "{tensor:?}: the kind of another one");
+            assert!(tensor.kind().iter().all(u8::is_ascii_lowercase), "{tensor:?}");
+            assert_eq!(*tensor as usize, index);
+        }
+        assert_eq!(Tensor::from_kind(*b"sign"), None, "kept for a signature");
     }
 
     #[test]
     fn parts_come_one_after_the_other() {
         let parts: std::vec::Vec<Part> = Tensor::ALL.iter().map(|tensor| tensor.part()).collect();
-        let before = parts.iter().filter(|part| **part == Part::Before).count();
-        let layer = parts.iter().filter(|part| **part == Part::Layer).count();
-        assert!(parts[..before].iter().all(|part| *part == Part::Before));
-        assert!(parts[before..before + layer].iter().all(|part| *part == Part::Layer));
-        assert_eq!(Tensor::PARTS.concat(), Tensor::ALL);
+        assert!(parts.is_sorted(), "{parts:?}");
+        assert!([Part::Before, Part::Layer, Part::After].iter().all(|part| parts.contains(part)));
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 mod common;
 
-use common::{SHAPES, image, repair};
+use common::{SHAPES, entry, image, repair};
 use std::path::Path;
 use std::process::Command;
+use thumbformer::Tensor;
 
 /// Builds a crate that includes this image with these arguments of the macro, and returns what the compiler says.
 fn build(name: &str, words: &[u32], arguments: &str) -> (bool, String) {
@@ -44,16 +45,27 @@ fn the_compiler_accepts_a_sound_model_and_says_what_is_wrong_with_another() {
         }
         words
     };
+    let query = entry(&sound, Tensor::Query, 0);
     let cut = sound[..sound.len() - 4].to_vec();
-    let table: [(&str, &[u32], &str, Option<&str>); 10] = [
+    let table: [(&str, &[u32], &str, Option<&str>); 11] = [
         ("sound", &sound, "", None),
         ("sound_with_limits", &sound, ", max_seq = 8, ram <= 4096", None),
         ("damaged", &changed(500, 7, false), "", Some("CRC-32 is wrong")),
         ("cut", &cut, "", Some("it was cut off")),
         ("version", &changed(1, 1, false), "", Some("format version is not supported")),
         ("unsupported", &changed(5, 9, true), "", Some("an option that this version does not support")),
-        // The bit of `Tensor::QueryNorm`, which is number 39, in the upper word of the tensors.
-        ("feature", &changed(29, sound[29] | 1 << 7, true), "", Some("cargo feature `qk-norm`")),
+        (
+            "feature",
+            &changed(query, u32::from_le_bytes(Tensor::QueryNorm.kind()), true),
+            "",
+            Some("cargo feature `qk-norm`"),
+        ),
+        (
+            "newer",
+            &changed(query, u32::from_le_bytes(*b"what"), true),
+            "",
+            Some("a section of a kind that this version does not know"),
+        ),
         ("not_an_image", &changed(0, 2, true), "", Some("not a thumbformer image")),
         ("context", &sound, ", max_seq = 25", Some("longer than the model's context")),
         ("ram", &sound, ", ram <= 1000", Some("does not fit the RAM budget")),

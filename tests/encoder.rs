@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{ENCODERS, Encoder, N_FEATURES, Random, WINDOW, encoder, entry, repair};
+use common::{ENCODERS, Encoder, N_FEATURES, Random, WINDOW, encoder, encoder_writer, entry, repair};
 use thumbformer::image::layout::{header, section};
 use thumbformer::state::HostState;
 use thumbformer::{Error, Inputs, MAX_BATCH, Model, Tensor};
@@ -163,6 +163,52 @@ fn a_knock_on_the_sensor_is_forgotten_when_it_has_left_the_window() {
 }
 
 #[test]
+fn scaled_features_are_those_that_the_caller_would_have_scaled() {
+    let offsets: Vec<f32> = (0..N_FEATURES).map(|index| 100.0 * index as f32 - 300.0).collect();
+    let scales: Vec<f32> = (0..N_FEATURES).map(|index| 0.01 * (index + 1) as f32).collect();
+    let plain = encoder(Encoder::Classifier, 1);
+    let scaled = |offsets: &[f32], scales: &[f32]| {
+        let mut writer = encoder_writer(Encoder::Classifier, 1);
+        writer.feature_scaling(offsets, scales);
+        writer.finish()
+    };
+    let run = |words: &[u32], frames: &[f32]| {
+        let model = Model::parse(words).expect("a model");
+        let mut state = HostState::new(model.dims(), 12);
+        bits(model.session(state.memory()).infer(frames).expect("outputs"))
+    };
+    let (none, ones) = (vec![0.0; N_FEATURES], vec![1.0; N_FEATURES]);
+    for (offsets, scales) in [(&offsets, &scales), (&none, &scales), (&offsets, &ones), (&none, &ones)] {
+        let given: Vec<f32> = frames(7, 3)
+            .chunks_exact(N_FEATURES)
+            .flat_map(|frame| {
+                frame.iter().zip(offsets.iter().zip(scales)).map(|(value, (offset, scale))| value / scale + offset)
+            })
+            .collect();
+        let seen: Vec<f32> = given
+            .chunks_exact(N_FEATURES)
+            .flat_map(|frame| {
+                frame.iter().zip(offsets.iter().zip(scales)).map(|(value, (offset, scale))| (value - offset) * scale)
+            })
+            .collect();
+        assert_eq!(run(&scaled(offsets, scales).expect("an image"), &given), run(&plain, &seen));
+    }
+    // A frame of offsets is one of zeros.
+    assert_eq!(run(&scaled(&offsets, &scales).expect("an image"), &offsets), run(&plain, &none));
+    let refused = |index: usize| Err(Error::BadValue { tensor: Tensor::FeatureScaling, layer: 0, index: index as u32 });
+    for (bad, index) in [(f32::NAN, 3), (0.0, 0), (-1.0, 5), (1e-40, 10), (f32::INFINITY, 1)] {
+        let mut scales = scales.clone();
+        scales[index] = bad;
+        assert_eq!(scaled(&none, &scales), refused(N_FEATURES + index), "a scale of {bad}");
+    }
+    for (bad, index) in [(f32::NAN, 2), (f32::NEG_INFINITY, 0), (2e30, 9)] {
+        let mut offsets = offsets.clone();
+        offsets[index] = bad;
+        assert_eq!(scaled(&offsets, &ones), refused(index), "an offset of {bad}");
+    }
+}
+
+#[test]
 fn outputs_have_the_names_of_the_image() {
     let words = encoder(Encoder::Classifier, 1);
     let model = Model::parse(&words).expect("a model");
@@ -193,13 +239,13 @@ fn ends_that_do_not_fit_each_other_are_refused_by_name() {
         (Encoder::Classifier, header::N_OUTPUTS, 0, dimension("n_outputs", 0)),
         (Encoder::Classifier, header::N_OUTPUTS, 65_536, dimension("n_outputs", 65_536)),
         (Encoder::Classifier, header::SLIDING_WINDOW, 3, dimension("sliding_window", 3)),
-        (Encoder::Classifier, header::INPUT, 2, dimension("n_features", 11)),
+        (Encoder::Classifier, header::INPUT, 1, dimension("n_features", 11)),
         (Encoder::Sentence, header::N_FEATURES, 7, dimension("n_features", 7)),
         (Encoder::Sentence, header::POOLER, 1, Error::MissingTensor { tensor: Tensor::Pooler, layer: 0 }),
         (Encoder::Stream, header::POOLING, 1, unsupported("pooling of this mask and input", 1)),
         (Encoder::Stream, header::POOLING, 2, unsupported("pooling of this mask and input", 2)),
         (Encoder::Stream, header::SLIDING_WINDOW, 13, dimension("sliding_window", 13)),
-        (Encoder::Stream, header::POSITIONS, 3, Error::MissingTensor { tensor: Tensor::PositionTable, layer: 0 }),
+        (Encoder::Stream, header::POSITIONS, 2, Error::MissingTensor { tensor: Tensor::PositionTable, layer: 0 }),
     ];
     for (kind, index, value, expected) in table {
         let mut words = encoder(kind, 1);

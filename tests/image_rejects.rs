@@ -3,7 +3,7 @@
 mod common;
 
 use common::{SHAPES, entry, image, repair, set_multiplier};
-use thumbformer::image::layout::{NO_TOKEN, header, scale_bytes, section};
+use thumbformer::image::layout::{ENCODING_RAW, MAY_BE_IGNORED, NO_TOKEN, header, scale_bytes, section};
 use thumbformer::image::{ImageWriter, Int4};
 use thumbformer::{Dims, Error, Model, Packing, Tensor};
 
@@ -38,7 +38,7 @@ fn every_single_flipped_bit_is_refused() {
         let (found, bytes) = (words[bit / 32], 4 * words.len() as u32);
         let expected = match bit / 32 {
             header::MAGIC => Error::NotAnImage { found },
-            header::VERSION => Error::Version { expected: 3, found },
+            header::VERSION => Error::Version { expected: 4, found },
             header::BYTES => Error::Length { expected: found, found: bytes },
             _ => match error(&words) {
                 Error::Checksum { expected, found } if expected != found && words.ends_with(&[expected]) => {
@@ -56,10 +56,10 @@ fn every_single_flipped_bit_is_refused() {
 #[test]
 fn int4_matrices_are_accepted_only_where_the_header_announces_them_and_the_sums_fit() {
     let sound = image(&SHAPES[1], 1);
-    assert_eq!(sound[header::QUANTIZATION], 2);
+    assert_eq!(sound[header::QUANTIZATION], 1);
     let at = entry(&sound, Tensor::Gate, 0);
     let table = [
-        (header::QUANTIZATION, 1, Error::Unsupported { field: "section encoding", found: 4 }),
+        (header::QUANTIZATION, 0, Error::Unsupported { field: "section encoding", found: 4 }),
         (
             header::D_MODEL,
             2049,
@@ -115,7 +115,7 @@ fn an_image_cut_off_anywhere_is_refused() {
         let error = error(&words[..length]);
         match length {
             0 => assert_eq!(error, Error::NotAnImage { found: 0 }),
-            1 => assert_eq!(error, Error::Version { expected: 3, found: 0 }),
+            1 => assert_eq!(error, Error::Version { expected: 4, found: 0 }),
             2 => assert_eq!(error, Error::Length { expected: 0, found: 8 }),
             _ => assert_eq!(error, Error::Length { expected: 4 * words.len() as u32, found: 4 * length as u32 }),
         }
@@ -138,7 +138,7 @@ fn an_image_cut_off_with_a_mended_header_lacks_the_first_section_that_does_not_f
                     + scale_bytes(entry[section::ENCODING], entry[section::ROWS] as usize) as u32;
                 let values = entry[section::OFFSET] + entry[section::BYTES];
                 let end = if entry[section::SCALES] == 0 { values } else { values.max(scales) };
-                (entry[section::TENSOR], entry[section::LAYER], end as usize)
+                (entry[section::KIND], entry[section::LAYER], end as usize)
             })
             .collect();
         // From the first whole entry of the table.
@@ -152,8 +152,13 @@ fn an_image_cut_off_with_a_mended_header_lacks_the_first_section_that_does_not_f
             }
             let first = sections.iter().find(|(.., end)| *end > 4 * length - 4).expect("a section was cut off");
             match error(&cut) {
+                // Cut within the table itself.
+                Error::Unsupported { field: "sections", found } => {
+                    assert_eq!(found, words[header::SECTIONS]);
+                    assert!(header::WORDS + section::WORDS * sections.len() + 1 > length, "{length} words");
+                }
                 Error::BadSection { tensor, layer } => {
-                    assert_eq!((tensor as u32, layer), (first.0, first.1), "{length} words");
+                    assert_eq!((u32::from_le_bytes(tensor.kind()), layer), (first.0, first.1), "{length} words");
                 }
                 other => panic!("{length} words: {other:?}"),
             }
@@ -173,12 +178,69 @@ fn a_section_that_is_left_out_is_missed_by_name() {
             fewer[header::WORDS + (count - 1) * section::WORDS..][..section::WORDS].fill(0);
             fewer[header::SECTIONS] -= 1;
             repair(&mut fewer);
-            match error(&fewer) {
-                Error::MissingTensor { tensor, layer } => assert_eq!([tensor as u32, layer], words[at..at + 2]),
-                other => panic!("{shape:?}, section {left_out}: {other:?}"),
+            let kind = words[at].to_le_bytes();
+            match Model::parse(&fewer) {
+                Err(Error::MissingTensor { tensor, layer }) => {
+                    assert_eq!((tensor.kind(), layer), (kind, words[at + 1]))
+                }
+                // Without it the image is another network's: only the checksum tells, which was mended.
+                Ok(_) => {
+                    let alone = (0..count).filter(|index| words[header::WORDS + index * section::WORDS] == words[at]);
+                    let tensor = Tensor::from_kind(kind).expect("a tensor");
+                    assert!(matches!(tensor, Tensor::FinalNorm | Tensor::Head | Tensor::Gate), "{shape:?}: {tensor:?}");
+                    assert_eq!(alone.count(), 1, "{shape:?}: {tensor:?}");
+                }
+                Err(other) => panic!("{shape:?}, section {left_out}: {other:?}"),
             }
         }
     }
+}
+
+/// What a later release adds: a kind that may be ignored is, any other is refused by its letters.
+#[test]
+fn sections_of_later_versions_are_ignored_where_they_say_so_and_refused_by_name_where_not() {
+    let sound = sound();
+    let end = header::WORDS + sound[header::SECTIONS] as usize * section::WORDS;
+    // The table grows by an entry, and all that lies behind it moves: half of an alignment before, half after.
+    let longer = |count: usize, flag: u32, last: [u8; 4]| {
+        let mut words = sound[..end].to_vec();
+        for index in 0..count {
+            let kind = if index + 1 == count { last } else { *b"zzzz" };
+            words.extend([u32::from_le_bytes(kind), 0, ENCODING_RAW | flag, 1, 4, 0, 16, 0]);
+        }
+        words.extend(&sound[end..]);
+        let (shift, known) = (4 * count * section::WORDS, sound[header::SECTIONS] as usize);
+        for index in 0..known + count {
+            let at = header::WORDS + index * section::WORDS;
+            words[at + section::OFFSET] += shift as u32;
+            if words[at + section::SCALES] != 0 {
+                words[at + section::SCALES] += shift as u32;
+            }
+            if index >= known {
+                words[at + section::OFFSET] = words[header::WORDS + section::OFFSET];
+            }
+        }
+        words[header::SECTIONS] += count as u32;
+        repair(&mut words);
+        words
+    };
+    for count in [1, 2] {
+        let words = longer(count, MAY_BE_IGNORED, *b"sign");
+        let model = Model::parse(&words).unwrap_or_else(|error| panic!("{count}: {error}"));
+        assert_eq!(model.image().sections(), sound[header::SECTIONS] as usize);
+        assert_eq!(
+            error(&longer(count, 0, *b"sign")),
+            Error::UnknownSection { kind: if count == 1 { *b"sign" } else { *b"zzzz" } }
+        );
+    }
+    assert!(error(&longer(1, 0, *b"sign")).to_string().contains("section `sign`: "));
+    // What is known does not come after what is not, and what is ignored lies in the image all the same.
+    let info = Tensor::Info.kind();
+    assert_eq!(error(&longer(2, MAY_BE_IGNORED, info)), Error::UnknownSection { kind: info });
+    let mut outside = longer(1, MAY_BE_IGNORED, *b"sign");
+    outside[end + section::OFFSET] = 0xffff_fff0;
+    repair(&mut outside);
+    assert_eq!(error(&outside), Error::UnknownSection { kind: *b"sign" });
 }
 
 #[test]
@@ -188,32 +250,28 @@ fn a_header_that_cannot_be_computed_with_is_refused_by_name() {
     let unsupported = |field, found| Error::Unsupported { field, found };
     let table = [
         (header::MAGIC, 7, Error::NotAnImage { found: 7 }),
-        (header::VERSION, 1, Error::Version { expected: 3, found: 1 }),
+        (header::VERSION, 3, Error::Version { expected: 4, found: 3 }),
         (header::LAYOUT, 5, unsupported("layout id", 5)),
         (header::LAYOUT, 0, unsupported("layout id", 0)),
-        (header::QUANTIZATION, 4, unsupported("quantization", 4)),
-        (header::NORM, 3, unsupported("norm", 3)),
-        (header::NORM_PLACE, 3, unsupported("norm placement", 3)),
-        (header::ACTIVATION, 5, unsupported("activation", 5)),
-        (header::MASK, 3, unsupported("mask", 3)),
-        (header::INPUT, 2, dimension("vocab", 300)),
-        (header::POSITIONS, 4, unsupported("positions", 4)),
-        (header::INPUT, 4, unsupported("input", 4)),
-        (header::TENSORS, 1, unsupported("tensors", 1)),
-        (header::TENSORS_HIGH, 1, unsupported("tensors", sound()[header::TENSORS])),
-        (header::TENSORS_HIGH, 1 << 7, Error::MissingTensor { tensor: Tensor::KeyNorm, layer: 0 }),
-        (header::TENSORS_HIGH, 1 << 8, unsupported("tensors", sound()[header::TENSORS])),
-        (header::TENSORS_HIGH, 1 << 9, unsupported("tensors", sound()[header::TENSORS])),
+        (header::QUANTIZATION, 2, unsupported("quantization", 2)),
+        (header::NORM, 2, unsupported("norm", 2)),
+        (header::NORM_PLACE, 2, unsupported("norm placement", 2)),
+        (header::ACTIVATION, 4, unsupported("activation", 4)),
+        (header::MASK, 2, unsupported("mask", 2)),
+        (header::INPUT, 1, dimension("vocab", 300)),
+        (header::POSITIONS, 3, unsupported("positions", 3)),
+        (header::INPUT, 3, unsupported("input", 3)),
         (header::SLIDING_WINDOW, 25, dimension("sliding_window", 25)),
-        (header::TENSORS, sound()[header::TENSORS] & !(1 << 4), Error::MissingTensor { tensor: Tensor::Key, layer: 0 }),
         (header::TOKENIZER, 3, unsupported("tokenizer", 3)),
         (header::TOKENIZER_FLAGS, 2, unsupported("tokenizer flags", 2)),
-        (header::HEADLESS + 1, 1, unsupported("header word without a name", 1)),
+        (header::NAMED, 1, unsupported("header word without a name", 1)),
         (header::WORDS - 1, 1, unsupported("header word without a name", 1)),
-        (header::BOS, 300, unsupported("bos token", 300)),
-        (header::END, 70_000, unsupported("end token", 70_000)),
-        (header::END_2, 300, unsupported("second end token", 300)),
-        (header::SECTIONS, 5, unsupported("sections", 5)),
+        (header::BOS, 301, unsupported("bos token", 300)),
+        (header::ENDS, 70_000, unsupported("end token", 69_999)),
+        (header::ENDS + 3, 301, unsupported("end token", 300)),
+        (header::SECTIONS, u32::MAX, unsupported("sections", u32::MAX)),
+        (header::N_COLUMNS, 2, dimension("n_columns", 2)),
+        (header::FRAME_HOP, 2, dimension("frame_hop", 2)),
         (header::D_MODEL, 0, dimension("d_model", 0)),
         (header::D_MODEL, 65_537, dimension("d_model", 65_537)),
         (header::N_LAYERS, 0, dimension("n_layers", 0)),
@@ -270,9 +328,9 @@ fn dimensions_that_do_not_fit_the_tensors_are_refused() {
 fn a_dimension_that_does_not_fit_is_refused_at_the_first_tensor_that_shows_it() {
     let shape = |tensor, expected, found| Error::ShapeMismatch { tensor, layer: 0, expected, found };
     let missing = |tensor, layer| Error::MissingTensor { tensor, layer };
-    let (sections, tensors) = (sound()[header::SECTIONS], sound()[header::TENSORS]);
+    let sections = sound()[header::SECTIONS];
     let too_wide = Error::Dimension { name: "n_heads * head_dim", found: 256 * 512 };
-    let table: [(&[(usize, u32)], Error); 15] = [
+    let table: [(&[(usize, u32)], Error); 12] = [
         (&[(header::D_MODEL, 18)], shape(Tensor::Embedding, (300, 18), (300, 16))),
         (&[(header::VOCAB, 301)], shape(Tensor::Embedding, (301, 16), (300, 16))),
         (&[(header::HEAD_DIM, 6)], shape(Tensor::Query, (24, 16), (16, 16))),
@@ -282,11 +340,8 @@ fn a_dimension_that_does_not_fit_is_refused_at_the_first_tensor_that_shows_it() 
         (&[(header::MAX_SEQ, 25)], shape(Tensor::RotaryCoarse, (7, 4), (6, 4))),
         (&[(header::N_LAYERS, 1)], missing(Tensor::FinalNorm, 0)),
         (&[(header::N_LAYERS, 3)], missing(Tensor::AttentionNorm, 2)),
-        (&[(header::TENSORS, tensors | 1 << 12)], missing(Tensor::Head, 0)),
-        (&[(header::TENSORS, tensors & !(1 << 8))], missing(Tensor::Up, 0)),
-        (&[(header::TENSORS, tensors | 1 << 25)], Error::Unsupported { field: "tensors", found: tensors | 1 << 25 }),
-        (&[(header::TOKENIZER, 0)], Error::Unsupported { field: "tensors", found: tensors }),
-        (&[(header::SECTIONS, sections - 1)], Error::Unsupported { field: "sections", found: sections - 1 }),
+        (&[(header::TOKENIZER, 0)], Error::UnexpectedTensor { tensor: Tensor::PieceOffsets }),
+        (&[(header::SECTIONS, sections - 1)], missing(Tensor::Merges, 0)),
         (&[(header::N_HEADS, 256), (header::HEAD_DIM, 512)], too_wide),
     ];
     for (changes, expected) in table {
@@ -305,7 +360,8 @@ fn a_section_table_that_lies_is_refused_with_the_tensor_s_name() {
     let missing = Error::MissingTensor { tensor, layer: 1 };
     let shape = |found| Error::ShapeMismatch { tensor, layer: 1, expected: (24, 16), found };
     let table = [
-        (section::TENSOR, 99, missing),
+        (section::KIND, u32::from_le_bytes(*b"what"), Error::UnknownSection { kind: *b"what" }),
+        (section::KIND, u32::from_le_bytes(Tensor::Up.kind()), missing),
         (section::LAYER, 0, missing),
         (section::ENCODING, 2, Error::Unsupported { field: "section encoding", found: 2 }),
         (section::ROWS, 23, shape((23, 16))),

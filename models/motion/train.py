@@ -35,6 +35,8 @@ CONFIG = {
     "max_seq": 64,
     "input": "frames",
     "n_features": 6 * SAMPLES,
+    "columns": [f"a{axis} (2 g)" for axis in "xyz"] + [f"w{axis} (5 rad/s)" for axis in "xyz"],
+    "frame_samples": SAMPLES,
     "positions": "none",
     "norm": "layer",
     "norm_place": "pre",

@@ -6,7 +6,7 @@
 //! The bytes are those that [`ImageWriter`](super::ImageWriter) makes on the host, int8 throughout. Rotary tables and tokenizers
 //! need functions that do not exist at compile time; a model with them cannot be made this way.
 
-use super::contents::{Contents, bit};
+use super::contents::Contents;
 use super::header::CRC;
 use super::layout::{self, header, section};
 use super::round;
@@ -30,12 +30,12 @@ macro_rules! check {
 }
 
 const fn contents(tensors: &[Constant<'_>]) -> Contents {
-    let (mut present, mut i) = (0, 0);
+    let (mut present, mut i) = ([false; Tensor::COUNT], 0);
     while i < tensors.len() {
-        present |= bit(tensors[i].0);
+        present[tensors[i].0 as usize] = true;
         i += 1;
     }
-    Contents::new(present)
+    Contents::new(&present)
 }
 
 /// Values of a tensor; `None` where it is missing.
@@ -103,7 +103,7 @@ pub const fn constant<const N: usize>(dims: &Dims, tensors: &[Constant<'_>]) -> 
         let (value_words, scale_words) = section_words(dims, tensor);
         let start = next.next_multiple_of(ALIGNMENT);
         let at = (start, (start + value_words).next_multiple_of(ALIGNMENT));
-        words[entry + section::TENSOR] = tensor as u32;
+        words[entry + section::KIND] = u32::from_le_bytes(tensor.kind());
         words[entry + section::LAYER] = layer as u32;
         words[entry + section::ENCODING] = encoding;
         words[entry + section::ROWS] = rows as u32;
@@ -119,7 +119,7 @@ pub const fn constant<const N: usize>(dims: &Dims, tensors: &[Constant<'_>]) -> 
         index += 1;
     }
     let mut i = 0;
-    let head = dims.header_words(packing, contents.present(), count as u32, 4 * N as u32);
+    let head = dims.header_words(packing, count as u32, 4 * N as u32);
     while i < head.len() {
         words[i] = head[i];
         i += 1;

@@ -1,31 +1,17 @@
 //! The tensors of an image and their places in the section table: one order for all models; absent tensors are left out.
 //!
 //! ```text
-//! header: a bit for each tensor ──► Contents ──► index of a tensor's section, and the tensor of an index
+//! section table ──► which tensors there are ──► Contents ──► index of a tensor's section, and the tensor of an index
 //! ```
 
+use super::layout::{self, header, section, word};
+use crate::error::Error;
 use crate::options::Options;
-use crate::tensors::{Presence, Tensor};
+use crate::tensors::{Part, Presence, Tensor};
 
-/// A tensor's bit in the header.
-pub(crate) const fn bit(tensor: Tensor) -> u64 {
-    1 << (tensor as u32)
-}
-
-const fn bits(tensors: &[Tensor]) -> u64 {
-    let (mut set, mut i) = (0, 0);
-    while i < tensors.len() {
-        set |= bit(tensors[i]);
-        i += 1;
-    }
-    set
-}
-
-/// Bits of a tokenizer's tables.
-pub(crate) const TOKENIZER: u64 =
-    bits(&[Tensor::PieceOffsets, Tensor::PieceBytes, Tensor::ByteTokens, Tensor::Characters, Tensor::Merges]);
-const BEFORE: u64 = bits(Tensor::PARTS[0]);
-const LAYER: u64 = bits(Tensor::PARTS[1]);
+/// A tokenizer's tables: all of them or none.
+pub(super) const TOKENIZER: [Tensor; 5] =
+    [Tensor::PieceOffsets, Tensor::PieceBytes, Tensor::ByteTokens, Tensor::Characters, Tensor::Merges];
 
 /// Place of an absent tensor.
 const ABSENT: u8 = u8::MAX;
@@ -33,42 +19,66 @@ const ABSENT: u8 = u8::MAX;
 /// Index of a section beyond every image; the indices of its words do not overflow.
 pub(super) const NOWHERE: usize = usize::MAX / 64;
 
+/// Which tensors there are, in the order of [`Tensor::ALL`].
+pub(super) type Present = [bool; Tensor::COUNT];
+
 /// The tensors of an image.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Contents {
-    present: u64,
-    /// Place of each tensor, by its number, within its part of the order.
+    /// Place of each tensor within its part of the order.
     places: [u8; Tensor::COUNT],
     /// Number of tensors before the layers, of a layer, after the layers.
     counts: [usize; 3],
 }
 
 impl Contents {
-    pub(crate) const fn new(present: u64) -> Contents {
-        let mut contents = Contents { present, places: [ABSENT; Tensor::COUNT], counts: [0; 3] };
-        let mut part = 0;
-        while part < Tensor::PARTS.len() {
-            let mut i = 0;
-            while i < Tensor::PARTS[part].len() {
-                let tensor = Tensor::PARTS[part][i];
-                if present & bit(tensor) != 0 {
-                    contents.places[tensor as usize] = contents.counts[part] as u8;
-                    contents.counts[part] += 1;
-                }
-                i += 1;
+    pub(super) const fn new(present: &Present) -> Contents {
+        let mut contents = Contents { places: [ABSENT; Tensor::COUNT], counts: [0; 3] };
+        let mut i = 0;
+        while i < Tensor::COUNT {
+            if present[i] {
+                let part = Tensor::ALL[i].part() as usize;
+                contents.places[i] = contents.counts[part] as u8;
+                contents.counts[part] += 1;
             }
-            part += 1;
+            i += 1;
         }
         contents
     }
 
-    /// The tensors of the image, a bit for each.
-    pub(super) const fn present(&self) -> u64 {
-        self.present
+    /// Reads which tensors the section table names, and the number of its entries without those at its end that are of a kind of
+    /// a later version and may be ignored.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSection`] for a kind of a later version that may not be ignored; [`Error::Unsupported`] for a table that
+    /// does not fit the image.
+    pub(super) const fn read(words: &[u32]) -> Result<(Contents, usize), Error> {
+        let sections = word(words, header::SECTIONS);
+        let most = words.len().saturating_sub(header::WORDS + 1) / section::WORDS;
+        if sections as usize > most {
+            return Err(Error::Unsupported { field: "sections", found: sections });
+        }
+        let (mut present, mut known, mut index) = ([false; Tensor::COUNT], 0, 0);
+        while index < sections as usize {
+            let entry = header::WORDS + index * section::WORDS;
+            let kind = word(words, entry + section::KIND).to_le_bytes();
+            match Tensor::from_kind(kind) {
+                // Nothing that is known comes after what is not.
+                Some(tensor) if known == index => {
+                    present[tensor as usize] = true;
+                    known += 1;
+                }
+                None if word(words, entry + section::ENCODING) & layout::MAY_BE_IGNORED != 0 => {}
+                _ => return Err(Error::UnknownSection { kind }),
+            }
+            index += 1;
+        }
+        Ok((Contents::new(&present), known))
     }
 
+    #[inline]
     pub(crate) const fn has(&self, tensor: Tensor) -> bool {
-        self.present & bit(tensor) != 0
+        self.places[tensor as usize] != ABSENT
     }
 
     /// Number of sections.
@@ -79,18 +89,14 @@ impl Contents {
     /// Index of a tensor's section; beyond all sections when it is absent.
     #[inline]
     pub(crate) const fn index_of(&self, tensor: Tensor, layer: usize, n_layers: usize) -> usize {
-        let number = tensor as usize;
-        let place = if number < self.places.len() { self.places[number] } else { ABSENT };
+        let place = self.places[tensor as usize];
         if place == ABSENT {
             return NOWHERE;
         }
-        let set = bit(tensor);
-        let part = if set & LAYER != 0 {
-            self.counts[0] + layer * self.counts[1]
-        } else if set & BEFORE != 0 {
-            0
-        } else {
-            self.counts[0] + n_layers * self.counts[1]
+        let part = match tensor.part() {
+            Part::Before => 0,
+            Part::Layer => self.counts[0] + layer * self.counts[1],
+            Part::After => self.counts[0] + n_layers * self.counts[1],
         };
         part + place as usize
     }
@@ -100,17 +106,16 @@ impl Contents {
         let [before, per_layer, _] = self.counts;
         let after = before + per_layer * n_layers;
         let (part, place, layer) = if index < before {
-            (0, index, 0)
+            (Part::Before, index, 0)
         } else if index < after && per_layer > 0 {
-            (1, (index - before) % per_layer, (index - before) / per_layer)
+            (Part::Layer, (index - before) % per_layer, (index - before) / per_layer)
         } else {
-            (2, index.saturating_sub(after), 0)
+            (Part::After, index.saturating_sub(after), 0)
         };
         let mut i = 0;
-        while i < Tensor::PARTS[part].len() {
-            let tensor = Tensor::PARTS[part][i];
-            let number = tensor as usize;
-            if number < self.places.len() && self.places[number] as usize == place && self.has(tensor) {
+        while i < Tensor::COUNT {
+            let tensor = Tensor::ALL[i];
+            if tensor.part() as usize == part as usize && self.has(tensor) && self.places[i] as usize == place {
                 return (tensor, layer);
             }
             i += 1;
@@ -118,29 +123,33 @@ impl Contents {
         (Tensor::Embedding, 0)
     }
 
-    /// First absent tensor that these options need.
-    pub(crate) const fn missing(&self, options: &Options) -> Option<Tensor> {
+    /// First tensor that these options need and that is absent, or that has no meaning with them and is there.
+    pub(super) const fn check(&self, options: &Options) -> Result<(), Error> {
         let mut i = 0;
-        while i < Tensor::ALL.len() {
+        while i < Tensor::COUNT {
             let tensor = Tensor::ALL[i];
-            if !self.has(tensor) && matches!(tensor.presence(options), Presence::Always) {
-                return Some(tensor);
+            match (tensor.presence(options), self.has(tensor)) {
+                (Presence::Always, false) => return Err(Error::MissingTensor { tensor, layer: 0 }),
+                (Presence::Never, true) => return Err(Error::UnexpectedTensor { tensor }),
+                _ => {}
             }
             i += 1;
         }
-        None
+        Ok(())
     }
 
-    /// True if the image holds a tensor that has no meaning with these options.
-    pub(crate) const fn superfluous(&self, options: &Options) -> bool {
+    /// A tokenizer's tables are there, or none of them.
+    pub(super) const fn check_tokenizer(&self, wanted: bool) -> Result<(), Error> {
         let mut i = 0;
-        while i < Tensor::ALL.len() {
-            let tensor = Tensor::ALL[i];
-            if self.has(tensor) && matches!(tensor.presence(options), Presence::Never) {
-                return true;
+        while i < TOKENIZER.len() {
+            let tensor = TOKENIZER[i];
+            match (wanted, self.has(tensor)) {
+                (true, false) => return Err(Error::MissingTensor { tensor, layer: 0 }),
+                (false, true) => return Err(Error::UnexpectedTensor { tensor }),
+                _ => {}
             }
             i += 1;
         }
-        false
+        Ok(())
     }
 }

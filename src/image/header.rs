@@ -1,15 +1,18 @@
 //! The header, an image's first words: the envelope, then dimensions and options. An option that this version does not support
 //! is refused by name.
 
-use super::contents::{Contents, TOKENIZER, bit};
-use super::layout::{self, header};
-use super::view::{Image, TokenizerKind, word};
+use super::contents::Contents;
+use super::layout::{self, header, word};
+use super::view::{Image, TokenizerKind};
 use crate::arch::{self, Packing};
 use crate::dims::Dims;
 use crate::error::Error;
 use crate::options::{Activation, Input, Mask, Norm, NormPlace, Options, Pooler, Pooling, Positions};
 use crate::tensors::Tensor;
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
+
+/// Most tokens that end a text.
+pub(super) const ENDS: usize = 4;
 
 /// Largest number of words of an image: offsets are 32-bit numbers of bytes.
 const MAX_WORDS: usize = u32::MAX as usize / 4;
@@ -48,7 +51,11 @@ pub(super) const fn envelope<const AT_COMPILE_TIME: bool>(words: &[u32]) -> Resu
 
 /// Reads dimensions and options; an option that this version does not support is refused by name.
 pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error> {
-    let options = match read_options(words) {
+    let (contents, sections) = match Contents::read(words) {
+        Ok(found) => found,
+        Err(error) => return Err(error),
+    };
+    let options = match read_options(words, &contents) {
         Ok(options) => options,
         Err(error) => return Err(error),
     };
@@ -67,27 +74,27 @@ pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error
         return Err(Error::Unsupported { field: "tokenizer flags", found: flags });
     }
     // Words without a name must be zero, so that no option of a later version is ignored.
-    let mut i = header::HEADLESS + 1;
+    let mut i = header::NAMED;
     while i < header::WORDS {
         if word(words, i) != 0 {
             return Err(Error::Unsupported { field: "header word without a name", found: word(words, i) });
         }
         i += 1;
     }
-    let specials = [("bos token", header::BOS), ("end token", header::END), ("second end token", header::END_2)];
-    let mut i = 0;
-    while i < specials.len() {
-        let (field, index) = specials[i];
-        let token = word(words, index);
-        if token != layout::NO_TOKEN && token >= word(words, header::VOCAB) {
-            return Err(Error::Unsupported { field, found: token });
+    // A special token is stored plus 1.
+    let mut i = header::BOS;
+    while i < header::ENDS + ENDS {
+        let token = word(words, i);
+        if token > word(words, header::VOCAB) {
+            return Err(Error::Unsupported {
+                field: if i == header::BOS { "bos token" } else { "end token" },
+                found: token - 1,
+            });
         }
         i += 1;
     }
-    let present = present(words);
-    let tables = present & TOKENIZER;
-    if present >> Tensor::COUNT != 0 || present & 1 != 0 || tables != if tokenizer.is_some() { TOKENIZER } else { 0 } {
-        return Err(Error::Unsupported { field: "tensors", found: word(words, header::TENSORS) });
+    if let Err(error) = contents.check_tokenizer(tokenizer.is_some()) {
+        return Err(error);
     }
     let rotary_fine = word(words, header::ROTARY_FINE);
     if (rotary_fine == 0) == matches!(options.positions, Positions::Rotary) {
@@ -110,6 +117,15 @@ pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error
         attention_scale: f32::from_bits(word(words, header::ATTENTION_SCALE)),
         options,
     };
+    let (n_columns, frame_hop) = (word(words, header::N_COLUMNS), word(words, header::FRAME_HOP));
+    let samples = if n_columns == 0 { 1 } else { dims.n_features / n_columns as usize };
+    let are_whole = n_columns == 0 || dims.n_features.is_multiple_of(n_columns as usize) && dims.n_features > 0;
+    if !are_whole {
+        return Err(Error::Dimension { name: "n_columns", found: n_columns });
+    }
+    if frame_hop as usize > samples {
+        return Err(Error::Dimension { name: "frame_hop", found: frame_hop });
+    }
     let Some(packing) = Packing::from_id(word(words, header::LAYOUT)) else {
         return Err(Error::Unsupported { field: "layout id", found: word(words, header::LAYOUT) });
     };
@@ -118,22 +134,25 @@ pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error
         dims,
         packing,
         quantization,
-        contents: Contents::new(present),
+        contents,
+        sections,
         rotary_fine: rotary_fine as usize,
         tokenizer,
         prefix_space: flags == 1,
         bos: word(words, header::BOS),
-        ends: [word(words, header::END), word(words, header::END_2)],
+        ends: [
+            word(words, header::ENDS),
+            word(words, header::ENDS + 1),
+            word(words, header::ENDS + 2),
+            word(words, header::ENDS + 3),
+        ],
+        n_columns: if n_columns == 0 { dims.n_features } else { n_columns as usize },
+        frame_hop: if frame_hop == 0 { samples } else { frame_hop as usize },
     })
 }
 
-/// The tensors that the header names, a bit for each.
-const fn present(words: &[u32]) -> u64 {
-    word(words, header::TENSORS) as u64 | (word(words, header::TENSORS_HIGH) as u64) << 32
-}
-
 /// Reads the options of a header; one that this version does not support is refused by name.
-const fn read_options(words: &[u32]) -> Result<Options, Error> {
+const fn read_options(words: &[u32], contents: &Contents) -> Result<Options, Error> {
     macro_rules! option {
         ($type:ident, $field:literal, $index:ident) => {
             match $type::from_id(word(words, header::$index)) {
@@ -146,7 +165,7 @@ const fn read_options(words: &[u32]) -> Result<Options, Error> {
     if headless > 1 {
         return Err(Error::Unsupported { field: "headless", found: headless });
     }
-    let qk_norm = present(words) & bit(Tensor::QueryNorm) != 0;
+    let qk_norm = contents.has(Tensor::QueryNorm);
     if qk_norm && !cfg!(feature = "qk-norm") {
         return Err(Error::MissingFeature { feature: "qk-norm" });
     }
@@ -156,7 +175,7 @@ const fn read_options(words: &[u32]) -> Result<Options, Error> {
         activation: option!(Activation, "activation", ACTIVATION),
         mask: option!(Mask, "mask", MASK),
         positions: option!(Positions, "positions", POSITIONS),
-        gated: present(words) & bit(Tensor::Gate) != 0,
+        gated: contents.has(Tensor::Gate),
         qk_norm,
         input: option!(Input, "input", INPUT),
         pooling: option!(Pooling, "pooling", POOLING),
@@ -167,13 +186,7 @@ const fn read_options(words: &[u32]) -> Result<Options, Error> {
 
 impl Dims {
     /// Header of an int8 image without tokenizer and rotary tables.
-    pub(super) const fn header_words(
-        &self,
-        packing: Packing,
-        present: u64,
-        sections: u32,
-        bytes: u32,
-    ) -> [u32; header::WORDS] {
+    pub(super) const fn header_words(&self, packing: Packing, sections: u32, bytes: u32) -> [u32; header::WORDS] {
         let options = &self.options;
         let mut words = [0; header::WORDS];
         words[header::MAGIC] = layout::MAGIC;
@@ -198,11 +211,6 @@ impl Dims {
         words[header::MASK] = options.mask as u32;
         words[header::POSITIONS] = options.positions as u32;
         words[header::INPUT] = options.input as u32;
-        words[header::BOS] = layout::NO_TOKEN;
-        words[header::END] = layout::NO_TOKEN;
-        words[header::END_2] = layout::NO_TOKEN;
-        words[header::TENSORS] = present as u32;
-        words[header::TENSORS_HIGH] = (present >> 32) as u32;
         words[header::POOLING] = options.pooling as u32;
         words[header::POOLER] = options.pooler as u32;
         words[header::N_OUTPUTS] = if self.n_outputs == self.vocab { 0 } else { self.n_outputs as u32 };

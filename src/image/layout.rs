@@ -1,11 +1,11 @@
-//! Offsets and values of the image format, version 3. The picture is in [`crate::image`].
+//! Offsets and values of the image format, version 4. The picture is in [`crate::image`].
 
 use crate::arch;
 
 /// `TBFM` as a little-endian word: the first four bytes of every image.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"TBFM");
 /// The format version that this crate reads and writes.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Header words, by index.
 pub mod header {
@@ -59,16 +59,10 @@ pub mod header {
     pub const TOKENIZER: usize = 23;
     /// Tokenizer flags: bit 0, a space is put before the text.
     pub const TOKENIZER_FLAGS: usize = 24;
-    /// Token that begins a text, or [`super::NO_TOKEN`].
+    /// Token that begins a text, plus 1; 0 for none.
     pub const BOS: usize = 25;
-    /// First token that ends a text, or [`super::NO_TOKEN`].
-    pub const END: usize = 26;
-    /// Second token that ends a text, or [`super::NO_TOKEN`].
-    pub const END_2: usize = 27;
-    /// Tensors of the image: bit `n` for the tensor of number `n`, the low half of 64 bits.
-    pub const TENSORS: usize = 28;
-    /// Tensors of the image, the high half.
-    pub const TENSORS_HIGH: usize = 29;
+    /// Four tokens that end a text, each plus 1; 0 for none.
+    pub const ENDS: usize = 26;
     /// [`crate::Pooling`].
     pub const POOLING: usize = 30;
     /// [`crate::Pooler`].
@@ -81,18 +75,25 @@ pub mod header {
     pub const SLIDING_WINDOW: usize = 34;
     /// 1 where no matrix computes the outputs: the opposite of [`crate::Options::head`].
     pub const HEADLESS: usize = 35;
-    /// Number of header words; those without a name are zero.
-    pub const WORDS: usize = 40;
+    /// Columns of a sensor's recordings: a frame is `n_features / n_columns` samples, one after the other; 0 where one sample is a
+    /// frame.
+    pub const N_COLUMNS: usize = 36;
+    /// Samples from the beginning of one frame to that of the next; 0 where frames do not overlap.
+    pub const FRAME_HOP: usize = 37;
+    /// Number of words that have a name, from the first on; the others are zero.
+    pub const NAMED: usize = 38;
+    /// Number of header words.
+    pub const WORDS: usize = 64;
 }
 
 /// Words of an entry in the section table, by index.
 pub mod section {
-    /// [`crate::Tensor`] as a number.
-    pub const TENSOR: usize = 0;
+    /// Four letters: [`crate::Tensor::kind`].
+    pub const KIND: usize = 0;
     /// The layer; 0 for tensors outside the layers.
     pub const LAYER: usize = 1;
     /// Encoding of the values: [`super::ENCODING_Q8`], [`super::ENCODING_I16`], [`super::ENCODING_RAW`] or
-    /// [`super::ENCODING_Q4`].
+    /// [`super::ENCODING_Q4`]; and [`super::MAY_BE_IGNORED`].
     pub const ENCODING: usize = 2;
     /// Rows of the tensor; 1 for a vector.
     pub const ROWS: usize = 3;
@@ -109,10 +110,10 @@ pub mod section {
     pub const WORDS: usize = 8;
 }
 
-/// Quantization 1: every matrix is int8 with a scale per row.
-pub const QUANTIZATION_Q8: u32 = 1;
-/// Quantization 2: some matrices are int4 with a scale per group, as their sections say.
-pub const QUANTIZATION_Q4: u32 = 2;
+/// Quantization 0: every matrix is int8 with a scale per row.
+pub const QUANTIZATION_Q8: u32 = 0;
+/// Quantization 1: some matrices are int4 with a scale per group, as their sections say.
+pub const QUANTIZATION_Q4: u32 = 1;
 /// Values are int8 in the image's packing; the scales are one `f32` and an `i16` multiplier for each padded row.
 pub const ENCODING_Q8: u32 = 1;
 /// Values are `i16`, padded to whole words; the scale is one `f32`.
@@ -121,7 +122,9 @@ pub const ENCODING_I16: u32 = 2;
 pub const ENCODING_RAW: u32 = 3;
 /// Values are int4 in the image's packing, the scales of groups among them; the scale is one `f32`.
 pub const ENCODING_Q4: u32 = 4;
-/// Token id of a special token that does not exist.
+/// Bit of a section's encoding: a reader that does not know the kind may leave it out. Such sections come last.
+pub const MAY_BE_IGNORED: u32 = 1 << 31;
+/// Entry of the table of byte tokens where a byte has no token.
 pub const NO_TOKEN: u32 = u32::MAX;
 /// Sections start at multiples of this many bytes.
 pub const ALIGNMENT: usize = 16;
@@ -144,4 +147,9 @@ pub const fn scale_bytes(encoding: u32, rows: usize) -> usize {
         ENCODING_I16 | ENCODING_Q4 => 4,
         _ => 0,
     }
+}
+
+/// Word at `index`; 0 beyond the end, which no check accepts.
+pub(super) const fn word(words: &[u32], index: usize) -> u32 {
+    if index < words.len() { words[index] } else { 0 }
 }

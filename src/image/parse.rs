@@ -3,12 +3,13 @@
 //! Everything here is `const fn`: it runs at compile time for an included image, at run time in the host's tools.
 
 use super::header::{envelope, read_header};
-use super::layout::{self, header, section};
+use super::layout::{self, header, section, word};
 use super::shape::demand;
-use super::view::{Image, Section, word};
+use super::view::{Image, Section};
 use crate::arch;
 use crate::dims::Dims;
 use crate::error::Error;
+use crate::kernels::scaled::HUGE;
 use crate::tensors::{Encoding, Tensor};
 
 /// `?` for const functions.
@@ -41,21 +42,17 @@ impl<'a> Image<'a> {
         let image = check!(read_header(words));
         check!(image.dims.check());
         check!(image.dims.check_state(limit));
-        if let Some(tensor) = image.contents.missing(&image.dims.options) {
-            return Err(Error::MissingTensor { tensor, layer: 0 });
-        }
-        if image.contents.superfluous(&image.dims.options) {
-            return Err(Error::Unsupported { field: "tensors", found: word(words, header::TENSORS) });
-        }
+        check!(image.contents.check(&image.dims.options));
         let mut index = 0;
         while index < image.sections() {
             check!(image.check_section(index));
             index += 1;
         }
         check!(image.check_widest());
-        if word(words, header::SECTIONS) as usize != image.sections() {
+        if image.sections != image.sections() {
             return Err(Error::Unsupported { field: "sections", found: word(words, header::SECTIONS) });
         }
+        check!(image.check_unknown());
         Ok(image)
     }
 
@@ -63,7 +60,7 @@ impl<'a> Image<'a> {
     const fn layer_dims(&self, layer: usize) -> Dims {
         let mut dims = self.dims;
         let entry = header::WORDS + self.index_of(Tensor::Up, layer) * section::WORDS;
-        let is_there = word(self.words, entry + section::TENSOR) == Tensor::Up as u32;
+        let is_there = word(self.words, entry + section::KIND) == u32::from_le_bytes(Tensor::Up.kind());
         let width = self.find(Tensor::Up, layer).rows;
         if is_there && width > 0 && width <= dims.d_ff {
             dims.d_ff = width;
@@ -85,12 +82,26 @@ impl<'a> Image<'a> {
         Err(Error::ShapeMismatch { tensor: Tensor::Up, layer: 0, expected, found })
     }
 
+    /// Checks that the sections of a later version, which are ignored, lie in the image like all others.
+    const fn check_unknown(&self) -> Result<(), Error> {
+        let mut index = self.sections;
+        while index < word(self.words, header::SECTIONS) as usize {
+            let entry = header::WORDS + index * section::WORDS;
+            let (offset, bytes) = (word(self.words, entry + section::OFFSET), word(self.words, entry + section::BYTES));
+            if !self.holds(offset as usize, bytes as usize) {
+                return Err(Error::UnknownSection { kind: word(self.words, entry + section::KIND).to_le_bytes() });
+            }
+            index += 1;
+        }
+        Ok(())
+    }
+
     const fn check_section(&self, index: usize) -> Result<(), Error> {
         let (tensor, layer) = self.contents.at(index, self.dims.n_layers);
         let (encoding, rows, cols) = demand(&self.layer_dims(layer), self.rotary_fine, tensor);
         let layer_number = layer as u32;
         let entry = header::WORDS + index * section::WORDS;
-        if word(self.words, entry + section::TENSOR) != tensor as u32
+        if word(self.words, entry + section::KIND) != u32::from_le_bytes(tensor.kind())
             || word(self.words, entry + section::LAYER) != layer_number
         {
             return Err(Error::MissingTensor { tensor, layer: layer_number });
@@ -155,7 +166,18 @@ impl<'a> Image<'a> {
                     i += 1;
                 }
             }
-            Tensor::PieceBytes | Tensor::Labels => {}
+            Tensor::PieceBytes | Tensor::Labels | Tensor::Columns | Tensor::AudioFrontEnd | Tensor::Info => {}
+            Tensor::FeatureScaling => {
+                while i < table.len() {
+                    let value = f32::from_bits(table[i]);
+                    let least = if i < found.cols { -HUGE } else { f32::MIN_POSITIVE };
+                    // NaN compares false with everything.
+                    if !(value >= least && value <= HUGE) {
+                        return Some(i);
+                    }
+                    i += 1;
+                }
+            }
             Tensor::ByteTokens => {
                 while i < table.len() {
                     if table[i] >= vocab && table[i] != layout::NO_TOKEN {

@@ -38,6 +38,7 @@ const fn number(dims: &Dims, rotary_fine: usize, size: Size) -> usize {
         Size::VocabEnds => dims.vocab + 1,
         Size::Outputs => dims.n_outputs,
         Size::MaxSeq => dims.max_seq,
+        Size::Features => dims.n_features,
         Size::EmbeddingRows if dims.has_frames() => dims.d_model,
         Size::EmbeddingRows => dims.vocab,
         Size::EmbeddingColumns if dims.has_frames() => dims.n_features,

@@ -6,7 +6,7 @@
 //! A tensor that is absent, or an offset beyond the image, gives an empty view: [`parse`](super::parse) refuses such images.
 
 use super::contents::Contents;
-use super::layout::{self, header, section};
+use super::layout::{self, header, section, word};
 use crate::arch::{self, Packing};
 use crate::dims::Dims;
 use crate::tensors::Tensor;
@@ -51,20 +51,19 @@ pub struct Image<'a> {
     pub(super) packing: Packing,
     pub(super) quantization: u32,
     pub(super) contents: Contents,
+    /// Number of sections of known kinds, which come first.
+    pub(super) sections: usize,
     pub(crate) rotary_fine: usize,
     pub(crate) tokenizer: Option<TokenizerKind>,
     pub(crate) prefix_space: bool,
     pub(crate) bos: u32,
-    pub(crate) ends: [u32; 2],
-}
-
-/// Word at `index`; 0 beyond the end, which no check accepts.
-pub(super) const fn word(words: &[u32], index: usize) -> u32 {
-    if index < words.len() { words[index] } else { 0 }
+    pub(crate) ends: [u32; 4],
+    pub(crate) n_columns: usize,
+    pub(crate) frame_hop: usize,
 }
 
 impl<'a> Image<'a> {
-    /// Number of sections, from the header.
+    /// Number of sections, without those of later versions, which are ignored.
     pub const fn sections(&self) -> usize {
         self.contents.sections(self.dims.n_layers)
     }
@@ -103,7 +102,7 @@ impl<'a> Image<'a> {
         Section {
             tensor,
             layer,
-            encoding: word(self.words, entry + section::ENCODING),
+            encoding: word(self.words, entry + section::ENCODING) & !layout::MAY_BE_IGNORED,
             rows: word(self.words, entry + section::ROWS) as usize,
             cols: word(self.words, entry + section::COLS) as usize,
             offset: word(self.words, entry + section::OFFSET) as usize,

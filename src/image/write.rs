@@ -1,8 +1,8 @@
 //! The image writer of the host: rounds float weights to int8, takes int4 matrices as they are, lays out the sections, and parses
 //! the result.
 
-use super::contents::{Contents, bit};
-use super::header::CRC;
+use super::contents::{Contents, Present};
+use super::header::{CRC, ENDS};
 use super::layout::{self, header, section};
 use super::round;
 use super::view::{Image, TokenizerKind};
@@ -49,6 +49,9 @@ pub struct Int4 {
     pub scale: f32,
 }
 
+/// Most tokens that end a text.
+pub const MAX_ENDS: usize = ENDS;
+
 /// Maximum number of columns of an int4 matrix.
 pub const MAX_INT4_COLUMNS: usize = arch::MAX_COLUMNS_Q4;
 
@@ -81,7 +84,9 @@ pub struct ImageWriter {
     tokenizer: u32,
     tokenizer_flags: u32,
     bos: u32,
-    ends: [u32; 2],
+    ends: [u32; ENDS],
+    n_columns: u32,
+    frame_hop: u32,
     // Sorted by layer and tensor within a section group; `finish` puts them into the format's order.
     contents: BTreeMap<(Tensor, usize), Content>,
 }
@@ -97,8 +102,10 @@ impl ImageWriter {
             rotary_fine,
             tokenizer: 0,
             tokenizer_flags: 0,
-            bos: layout::NO_TOKEN,
-            ends: [layout::NO_TOKEN; 2],
+            bos: 0,
+            ends: [0; ENDS],
+            n_columns: 0,
+            frame_hop: 0,
             contents: BTreeMap::new(),
         }
     }
@@ -200,12 +207,53 @@ impl ImageWriter {
         self.integers(Tensor::RotaryCoarse, 0, coarse, head_dim, unit, (0..coarse).flat_map(|i| row(i * fine)));
     }
 
-    /// Sets the tokens that begin and end a text.
+    /// Sets the token that is put before a text, and the tokens that end one: the first [`MAX_ENDS`] of them.
     pub fn special_tokens(&mut self, bos: Option<u32>, ends: &[u32]) {
-        self.bos = bos.unwrap_or(layout::NO_TOKEN);
+        self.bos = bos.map_or(0, |token| token.saturating_add(1));
         for (slot, &end) in self.ends.iter_mut().zip(ends) {
-            *slot = end;
+            *slot = end.saturating_add(1);
         }
+    }
+
+    /// Sets what a frame is: samples of so many columns, one after the other, and the samples from one frame to the next.
+    ///
+    /// The names of the columns may be empty. Where nothing is set, a sample is a frame.
+    ///
+    /// # Errors
+    /// [`Error::ShapeMismatch`] when there is not one name per column; [`Error::BadValue`] for a name with a line break.
+    pub fn columns(&mut self, n_columns: usize, hop: usize, names: &[impl AsRef<str>]) -> Result<(), Error> {
+        (self.n_columns, self.frame_hop) = (n_columns as u32, hop as u32);
+        if names.is_empty() { Ok(()) } else { self.names(Tensor::Columns, n_columns, names) }
+    }
+
+    /// Adds offset and scale of each feature of a frame: the model then sees `(feature - offset) * scale`.
+    ///
+    /// # Errors
+    /// [`Error::BadValue`] for an offset that is not finite, and a scale that is not a normal positive number; when the image is
+    /// finished.
+    pub fn feature_scaling(&mut self, offsets: &[f32], scales: &[f32]) {
+        let both = offsets.iter().chain(scales).map(|value| value.to_bits());
+        self.table(Tensor::FeatureScaling, 2, offsets.len(), both);
+    }
+
+    /// Adds the tables of an audio front end, as `thumbformer::audio` makes them.
+    pub fn audio_front_end(&mut self, words: &[u32]) {
+        self.table(Tensor::AudioFrontEnd, 1, words.len(), words.iter().copied());
+    }
+
+    /// Adds what is not computed with: where the model came from, as keys and values.
+    ///
+    /// # Errors
+    /// [`Error::BadValue`] for a line break, and for a key with a colon.
+    pub fn info(&mut self, entries: &[(&str, &str)]) -> Result<(), Error> {
+        let is_bad = |(key, value): &(&str, &str)| key.contains([':', '\n']) || value.contains('\n');
+        if let Some(index) = entries.iter().position(is_bad) {
+            return Err(Error::BadValue { tensor: Tensor::Info, layer: 0, index: index as u32 });
+        }
+        let lines: Vec<std::string::String> =
+            entries.iter().map(|(key, value)| std::format!("{key}: {value}")).collect();
+        self.bytes(Tensor::Info, lines.join("\n").into_bytes());
+        Ok(())
     }
 
     /// Adds a tokenizer.
@@ -260,8 +308,13 @@ impl ImageWriter {
     /// [`Error::ShapeMismatch`] when the number of names is not that of the outputs; [`Error::BadValue`] for a name with a line
     /// break.
     pub fn labels(&mut self, names: &[impl AsRef<str>]) -> Result<(), Error> {
-        let (tensor, layer, expected) = (Tensor::Labels, 0, (1, self.dims.n_outputs as u32));
-        if names.len() != self.dims.n_outputs {
+        self.names(Tensor::Labels, self.dims.n_outputs, names)
+    }
+
+    /// Adds names, a line each.
+    fn names(&mut self, tensor: Tensor, count: usize, names: &[impl AsRef<str>]) -> Result<(), Error> {
+        let (layer, expected) = (0, (1, count as u32));
+        if names.len() != count {
             return Err(Error::ShapeMismatch { tensor, layer, expected, found: (1, names.len() as u32) });
         }
         if let Some(index) = names.iter().position(|name| name.as_ref().contains('\n')) {
@@ -304,7 +357,7 @@ impl ImageWriter {
     /// # Errors
     /// Those of [`Image::parse`]: a missing tensor, a wrong shape.
     pub fn finish(self) -> Result<Vec<u32>, Error> {
-        let order = Contents::new(self.present());
+        let order = Contents::new(&self.present());
         let mut contents: Vec<(&(Tensor, usize), &Content)> = self.contents.iter().collect();
         contents.sort_by_key(|((tensor, layer), _)| order.index_of(*tensor, *layer, self.dims.n_layers));
         let mut bytes = vec![0_u8; 4 * (header::WORDS + section::WORDS * contents.len())];
@@ -312,9 +365,10 @@ impl ImageWriter {
             let offset = append(&mut bytes, &content.values);
             let scales = if content.scales.is_empty() { 0 } else { append(&mut bytes, &content.scales) };
             let mut entry = [0; section::WORDS];
-            entry[section::TENSOR] = key.0 as u32;
+            entry[section::KIND] = u32::from_le_bytes(key.0.kind());
             entry[section::LAYER] = key.1 as u32;
-            entry[section::ENCODING] = content.encoding;
+            let flag = if key.0 == Tensor::Info { layout::MAY_BE_IGNORED } else { 0 };
+            entry[section::ENCODING] = content.encoding | flag;
             entry[section::ROWS] = content.rows as u32;
             entry[section::COLS] = content.cols as u32;
             entry[section::OFFSET] = offset as u32;
@@ -333,14 +387,17 @@ impl ImageWriter {
         Ok(words)
     }
 
-    /// The tensors that were added, a bit for each.
-    fn present(&self) -> u64 {
-        self.contents.keys().map(|(tensor, _)| bit(*tensor)).fold(0, |set, bit| set | bit)
+    /// The tensors that were added.
+    fn present(&self) -> Present {
+        let mut present = [false; Tensor::COUNT];
+        for (tensor, _) in self.contents.keys() {
+            present[*tensor as usize] = true;
+        }
+        present
     }
 
     fn header(&self, bytes: usize) -> [u32; header::WORDS] {
-        let present = self.present();
-        let mut words = self.dims.header_words(self.packing, present, self.contents.len() as u32, bytes as u32);
+        let mut words = self.dims.header_words(self.packing, self.contents.len() as u32, bytes as u32);
         let int4 = self.contents.values().any(|content| content.encoding == layout::ENCODING_Q4);
         if int4 {
             words[header::QUANTIZATION] = layout::QUANTIZATION_Q4;
@@ -349,8 +406,9 @@ impl ImageWriter {
         words[header::TOKENIZER] = self.tokenizer;
         words[header::TOKENIZER_FLAGS] = self.tokenizer_flags;
         words[header::BOS] = self.bos;
-        words[header::END] = self.ends[0];
-        words[header::END_2] = self.ends[1];
+        words[header::ENDS..header::ENDS + ENDS].copy_from_slice(&self.ends);
+        words[header::N_COLUMNS] = self.n_columns;
+        words[header::FRAME_HOP] = self.frame_hop;
         words
     }
 }

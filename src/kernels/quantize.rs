@@ -44,8 +44,33 @@ pub(crate) fn to_block(x: &[f32], integers: &mut [i32]) -> Option<f32> {
     Some(power_of_two(-shift))
 }
 
+/// [`quantize_stream`] of `(x - offset) * scale`.
+///
+/// # Shapes
+/// `x: [n]`; `scaling: [2, n]`, the bits of offsets, then of scales; `integers`: at least `n`; `words`: room for `n`, padded.
+pub(crate) fn quantize_scaled(x: &[f32], scaling: &[u32], integers: &mut [i32], words: &mut [u32]) -> Option<f32> {
+    let integers = integers.get_mut(..x.len())?;
+    let (offsets, scales) = scaling.split_at(scaling.len() / 2);
+    let mut largest = 0;
+    for (slot, (&x, (&offset, &scale))) in integers.iter_mut().zip(x.iter().zip(offsets.iter().zip(scales))) {
+        let bits = ((x - f32::from_bits(offset)) * f32::from_bits(scale)).to_bits();
+        largest = largest.max(bits & 0x7fff_ffff);
+        // The float's bits, until its integer takes the place.
+        *slot = bits.cast_signed();
+    }
+    // As integers, magnitudes order like the floats, and NaN lies above infinity.
+    if largest > HUGE.to_bits() {
+        return None;
+    }
+    // What is tiny becomes 0, whatever the shift.
+    let shift = if largest < TINY.to_bits() { 0 } else { BLOCK_BITS - 1 - exponent(f32::from_bits(largest)) };
+    for slot in integers.iter_mut() {
+        *slot = scaled(f32::from_bits(slot.cast_unsigned()), shift);
+    }
+    quantize(&Scaled { integers, scale: power_of_two(-shift) }, words)
+}
+
 /// `trunc(value * 2^shift)` without a float operation, for results below 2^23: what an FPU computes, bit for bit.
-#[cfg(any(test, not(thumbformer_fpu)))]
 #[inline(always)]
 fn scaled(value: f32, shift: i32) -> i32 {
     let bits = value.to_bits();

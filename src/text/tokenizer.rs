@@ -24,8 +24,10 @@ use crate::tensors::Tensor;
 pub struct Tokenizer<'a> {
     kind: TokenizerKind,
     prefix_space: bool,
+    /// Plus 1; 0 for none.
     bos: u32,
-    ends: [u32; 2],
+    /// Each plus 1; 0 for none.
+    ends: [u32; 4],
     piece_offsets: &'a [u32],
     piece_bytes: &'a [u8],
     byte_tokens: &'a [u32],
@@ -51,18 +53,23 @@ impl<'a> Tokenizer<'a> {
 
     /// The BOS token, which begins a text.
     pub const fn bos(&self) -> Option<u16> {
-        if self.bos < NO_TOKEN { Some(self.bos as u16) } else { None }
+        if self.bos > 0 { Some((self.bos - 1) as u16) } else { None }
     }
 
-    /// The EOS token, which ends a text; the first, where there are two.
+    /// The EOS token, which ends a text; the first, where there are several.
     pub fn end(&self) -> Option<u16> {
-        self.ends.iter().find(|&&end| end < NO_TOKEN).map(|&end| end as u16)
+        self.ends().next()
+    }
+
+    /// The tokens that end a text.
+    pub fn ends(&self) -> impl Iterator<Item = u16> {
+        self.ends.into_iter().filter(|&end| end > 0).map(|end| (end - 1) as u16)
     }
 
     /// True if this token ends a text: EOS, or BOS, which begins another one.
     pub fn is_end(&self, token: u16) -> bool {
-        let token = u32::from(token);
-        self.ends.contains(&token) || token == self.bos
+        let stored = u32::from(token) + 1;
+        self.ends.contains(&stored) || stored == self.bos
     }
 
     /// Encodes a text into `out` and returns the number of tokens; `bos` puts the BOS token first.
@@ -146,7 +153,7 @@ impl<'a> Tokenizer<'a> {
         };
         let piece = self.piece_bytes.get(start..end).unwrap_or(&[]);
         match piece {
-            [b' ', rest @ ..] if self.prefix_space && u32::from(previous) == self.bos => rest,
+            [b' ', rest @ ..] if self.prefix_space && self.bos() == Some(previous) => rest,
             _ => piece,
         }
     }

@@ -190,7 +190,7 @@ pub fn entry(words: &[u32], tensor: Tensor, layer: u32) -> usize {
     let count = words[header::SECTIONS] as usize;
     (0..count)
         .map(|index| header::WORDS + index * section::WORDS)
-        .find(|&at| words[at] == tensor as u32 && words[at + 1] == layer)
+        .find(|&at| words[at] == u32::from_le_bytes(tensor.kind()) && words[at + 1] == layer)
         .expect("the section")
 }
 
@@ -247,6 +247,11 @@ pub const WINDOW: usize = 6;
 
 /// An image of such a network with random weights: `d_model` 12, two layers, 12 tokens at most.
 pub fn encoder(kind: Encoder, seed: u64) -> Vec<u32> {
+    encoder_writer(kind, seed).finish().expect("an image")
+}
+
+/// The same before it is finished.
+pub fn encoder_writer(kind: Encoder, seed: u64) -> ImageWriter {
     const D: usize = 12;
     let mut dims = Dims::new(D, 2, 2, 1, 6, 20, 40, 12, 1e-5).expect("dims");
     let options = &mut dims.options;
@@ -318,5 +323,5 @@ pub fn encoder(kind: Encoder, seed: u64) -> Vec<u32> {
     if kind == Encoder::Sentence {
         writer.rotary(10_000.0);
     }
-    writer.finish().expect("an image")
+    writer
 }

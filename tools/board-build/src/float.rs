@@ -252,8 +252,9 @@ mod tests {
         assert_eq!(options(&float.config.options).len(), fields(format!("{:?}", float.config.options)));
         let mut plain = float.config.clone();
         plain.labels.clear();
-        // All but d_model, n_heads, head_dim, labels, the options and their fields.
-        let others = 5 + options(&plain.options).len();
+        plain.columns.clear();
+        // All but d_model, n_heads, head_dim, labels, what a frame is made of, the options and their fields.
+        let others = 8 + options(&plain.options).len();
         assert_eq!(config(&plain).len() + others, fields(format!("{plain:?}")));
     }
 }

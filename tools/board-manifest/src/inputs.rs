@@ -84,9 +84,7 @@ pub fn held(inputs: &[(String, Signal)], bytes: usize) -> usize {
 fn read(model: &Model<'_>, file: &Path) -> Result<Signal> {
     Ok(match Recording::read(file)? {
         Recording::Sound(sound) => Signal::Sound(sound.at(RATE).with_context(|| format!("{}", file.display()))?),
-        Recording::Table(table) => {
-            Signal::Frames(table.frames(model.dims().n_features).with_context(|| format!("{}", file.display()))?)
-        }
+        Recording::Table(table) => Signal::Frames(table.frames(model).with_context(|| format!("{}", file.display()))?),
     })
 }
 
@@ -104,7 +102,7 @@ mod tests {
         let n_features = image.model().expect("a model").dims().n_features;
         let rows: String = (0..n_features / 6).map(|row| format!("{row},0.5,1,1.5,2,2.5\n")).collect();
         std::fs::write(folder.path().join("plain.csv"), &rows).expect("a file");
-        std::fs::write(folder.path().join("WITH.CSV"), format!("ax,ay,az,gx,gy,gz\n{rows}")).expect("a file");
+        std::fs::write(folder.path().join("WITH.CSV"), format!("ax,ay,az,wx,wy,wz\n{rows}")).expect("a file");
         std::fs::write(folder.path().join("README.md"), "no recording").expect("a file");
         let image = image.with_recordings(Some(folder.path()));
         let found = signals(&image, &image.model().expect("a model")).expect("recordings");

@@ -47,6 +47,12 @@ pub struct Config {
     pub n_outputs: usize,
     /// Names of the outputs; empty for none.
     pub labels: Vec<String>,
+    /// Names of the columns of a sensor's recordings; empty for none.
+    pub columns: Vec<String>,
+    /// Samples of the sensor that make a frame, one after the other; 1 where a sample is a frame.
+    pub frame_samples: usize,
+    /// Samples from the beginning of one frame to that of the next.
+    pub frame_hop: usize,
     /// The token that begins a text.
     pub bos: Option<u32>,
     /// The tokens that end a text.
@@ -75,6 +81,9 @@ impl Config {
             attention_scale: Config::usual_scale(head_dim),
             n_outputs: d_model,
             labels: Vec::new(),
+            columns: Vec::new(),
+            frame_samples: 1,
+            frame_hop: 1,
             bos: None,
             eos: Vec::new(),
             options,

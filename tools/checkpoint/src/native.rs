@@ -23,6 +23,8 @@
 //! | `pooler_activation` | `"tanh"` or `"relu"`; absent: no pooler |
 //! | `head` | `"linear"` with `n_outputs`, `"tied"`, or `"none"` |
 //! | `labels` | names of the outputs; absent: none |
+//! | `columns` | names of the columns of a sensor's recordings, as `"ax (g)"`; absent: none |
+//! | `frame_samples`, `frame_hop` | samples of the sensor that make a frame, one after the other, and those from one frame to the next; absent: 1, and frames do not overlap |
 //! | `bos_token_id`, `eos_token_id` | a token id, or several that end a text; absent: none |
 //!
 //! The options are those of [`Config`], where each has its formula and its paper. Any other key is refused.
@@ -178,6 +180,7 @@ fn config(settings: &Settings) -> Result<Config, Error> {
     config.sliding_window = settings.sliding_window(config.options.mask)?;
     config.attention_scale = settings.positive("attention_scale", Some(Config::usual_scale(head_dim)))?;
     config.labels = settings.labels(config.n_outputs)?;
+    settings.sensor(&mut config)?;
     config.bos = settings.ids("bos_token_id")?.first().copied();
     config.eos = settings.ids("eos_token_id")?;
     settings.check(&config)?;

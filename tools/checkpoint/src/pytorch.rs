@@ -19,6 +19,8 @@
 //! | `encoder` | name of the encoder, where the tensors have several |
 //! | `layer_norm_eps` | absent: 1e-5, PyTorch's default |
 //! | `labels` | names of the outputs; absent: none |
+//! | `columns` | names of the columns of a sensor's recordings, as `"ax (g)"`; absent: none |
+//! | `frame_samples`, `frame_hop` | samples of the sensor that make a frame, one after the other, and those from one frame to the next; absent: 1, and frames do not overlap |
 //! | `bos_token_id`, `eos_token_id` | a token id, or several that end a text; absent: none |
 //!
 //! The order is: embedding, scale, class token, positions, norm, encoder (with its `norm`, if it has one), pooling,
@@ -84,6 +86,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     rows.extend(norm.map(|name| Row::new(Tensor::EmbeddingNorm, name, Bias::AsInFile)));
     rows.extend(head(&settings, &reader, &mut config)?);
     config.labels = settings.labels(config.n_outputs)?;
+    settings.sensor(&mut config)?;
     settings.no_others()?;
     settings.check(&config)?;
     let mut tensors = read(&mut reader, &config, &rows)?;

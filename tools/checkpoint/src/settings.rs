@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use thumbformer::{Activation, Mask, Pooling, Positions};
+use thumbformer::{Activation, Input, Mask, Pooling, Positions};
 
 use crate::{Config, Error};
 
@@ -134,13 +134,39 @@ impl Settings {
 
     /// A name for each output, or none at all.
     pub(crate) fn labels(&self, n_outputs: usize) -> Result<Vec<String>, Error> {
-        let Some(value) = self.get("labels") else { return Ok(Vec::new()) };
+        self.names("labels", n_outputs, "output")
+    }
+
+    /// So many names, or none at all.
+    fn names(&self, key: &str, count: usize, of: &str) -> Result<Vec<String>, Error> {
+        let Some(value) = self.get(key) else { return Ok(Vec::new()) };
         let name = |value: &Value| value.as_str().filter(|name| !name.contains('\n')).map(String::from);
-        let labels: Option<Vec<String>> = value.as_array().and_then(|names| names.iter().map(name).collect());
-        let expected = format!("{n_outputs} names, one for each output");
-        labels
-            .filter(|labels| labels.len() == n_outputs)
-            .ok_or_else(|| self.error("labels", value, expected, "correct config.json, or leave the labels out"))
+        let names: Option<Vec<String>> = value.as_array().and_then(|names| names.iter().map(name).collect());
+        let expected = format!("{count} names, one for each {of}");
+        let next = "correct config.json, or leave the names out";
+        names.filter(|names| names.len() == count).ok_or_else(|| self.error(key, value, expected, next))
+    }
+
+    /// What makes a frame of a sensor's samples.
+    pub(crate) fn sensor(&self, config: &mut Config) -> Result<(), Error> {
+        let keys = ["columns", "frame_samples", "frame_hop"];
+        if config.options.input != Input::Frames {
+            // Of frames only: anywhere else the keys stay unread, and are refused as unknown.
+            return Ok(());
+        }
+        let samples = self.size_or(keys[1], 1)?;
+        if !config.n_features.is_multiple_of(samples) {
+            let expected = format!("a divisor of the {} numbers of a frame", config.n_features);
+            return Err(self.error(keys[1], samples, expected, NEXT));
+        }
+        config.frame_samples = samples;
+        config.frame_hop = self.size_or(keys[2], samples)?;
+        if config.frame_hop > samples {
+            let expected = format!("at most frame_samples ({samples}): every sample is in a frame");
+            return Err(self.error(keys[2], config.frame_hop, expected, NEXT));
+        }
+        config.columns = self.names(keys[0], config.n_features / samples, "column of a sample")?;
+        Ok(())
     }
 
     /// The width of a sliding window, only under a causal mask.

@@ -52,15 +52,23 @@ impl fmt::Display for Prediction {
 /// # Errors
 /// When the model reads no frames, or the file cannot be turned into its frames.
 pub fn read(model: &Model<'_>, file: &Path) -> Result<Recording> {
+    read_columns(model, file, &[])
+}
+
+/// The same with some of a table's columns, by name or number.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_columns(model: &Model<'_>, file: &Path, columns: &[String]) -> Result<Recording> {
     let dims = model.dims();
     ensure!(
         dims.options.input == Input::Frames,
         "the image reads {:?}, not frames: use `run` for a language model",
         dims.options.input
     );
-    let frames = match thumbformer_recordings::Recording::read(file)? {
+    let frames = match thumbformer_recordings::Recording::read_columns(file, columns)? {
         Sound(sound) => sound.at(SPEECH.config().sample_rate).and_then(|samples| heard(model, &samples)),
-        Table(table) => table.frames(dims.n_features),
+        Table(table) => table.frames(model),
     };
     let frames = frames.with_context(|| format!("{}", file.display()))?;
     let name = thumbformer_recordings::name(file);

@@ -1,23 +1,26 @@
 //! Conversion of a checkpoint to an image: every tensor goes to the writer under the core's name.
 
+use crate::scaling::{Scaling, scaling};
 use anyhow::{Context, Result, bail};
-use thumbformer::image::{ImageWriter, Int4, TokenizerKind, TokenizerTables};
+use thumbformer::image::{ImageWriter, Int4, MAX_ENDS, TokenizerKind, TokenizerTables};
 use thumbformer::{Dims, Input, Mask, Options, Packing, Pooler, Pooling, Positions, Presence, Tensor};
 use thumbformer_checkpoint as checkpoint;
 use thumbformer_checkpoint::Checkpoint;
 
 /// Settings of a conversion.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct Settings<'a> {
     /// Context in tokens; `None`: the checkpoint's.
     pub max_seq: Option<usize>,
     /// Packing of the weights.
     pub packing: Packing,
+    /// Frames `[seq, n_features]` that features are scaled by; `None`: by the embedding.
+    pub frames: Option<&'a [f32]>,
 }
 
-impl Default for Settings {
+impl Default for Settings<'_> {
     fn default() -> Self {
-        Settings { max_seq: None, packing: Packing::Host }
+        Settings { max_seq: None, packing: Packing::Host, frames: None }
     }
 }
 
@@ -30,7 +33,7 @@ pub type Int4Of<'a> = &'a dyn Fn(usize, Tensor) -> Option<&'a Int4>;
 ///
 /// # Errors
 /// For an option that an image cannot express, by name.
-pub fn convert(checkpoint: &Checkpoint, settings: Settings, progress: &mut dyn FnMut(&str)) -> Result<Vec<u32>> {
+pub fn convert(checkpoint: &Checkpoint, settings: Settings<'_>, progress: &mut dyn FnMut(&str)) -> Result<Vec<u32>> {
     convert_with(checkpoint, settings, &|_, _| None, progress)
 }
 
@@ -40,7 +43,7 @@ pub fn convert(checkpoint: &Checkpoint, settings: Settings, progress: &mut dyn F
 /// As [`convert`].
 pub fn convert_with(
     checkpoint: &Checkpoint,
-    settings: Settings,
+    settings: Settings<'_>,
     int4: Int4Of<'_>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Vec<u32>> {
@@ -48,13 +51,28 @@ pub fn convert_with(
     computed(checkpoint)?;
     let dims = dims(checkpoint, settings.max_seq, config.options.input)?;
     let mut writer = ImageWriter::new(dims, settings.packing);
-    add(&mut writer, checkpoint, &dims, &|_| true, int4, progress)?;
+    let scaling = if dims.options.input == Input::Frames { scaling(checkpoint, settings.frames) } else { None };
+    let is_scaled = |tensor| scaling.is_some() && matches!(tensor, Tensor::Embedding | Tensor::EmbeddingBias);
+    add(&mut writer, checkpoint, &dims, &|tensor| !is_scaled(tensor), int4, progress)?;
+    if let Some(Scaling { offsets, scales, matrix, bias }) = &scaling {
+        writer.feature_scaling(offsets, scales);
+        writer.add(Tensor::Embedding, 0, dims.d_model, dims.n_features, matrix).with_context(|| source(checkpoint))?;
+        if let Some(bias) = bias {
+            writer.vector(Tensor::EmbeddingBias, 0, bias).with_context(|| source(checkpoint))?;
+        }
+    }
     if !config.labels.is_empty() {
         writer.labels(&config.labels).with_context(|| format!("{}: labels", source(checkpoint)))?;
     }
-    if config.eos.len() > 2 {
+    if config.options.input == Input::Frames && (config.frame_samples > 1 || !config.columns.is_empty()) {
+        let n_columns = config.n_features / config.frame_samples.max(1);
+        let hop = if config.frame_hop == config.frame_samples { 0 } else { config.frame_hop };
+        let names = &config.columns;
+        writer.columns(n_columns, hop, names).with_context(|| format!("{}: columns", source(checkpoint)))?;
+    }
+    if config.eos.len() > MAX_ENDS {
         bail!(
-            "{}: eos_token_id has {} tokens, but an image holds 2; keep those that end a text in config.json",
+            "{}: eos_token_id has {} tokens, but an image holds {MAX_ENDS}; keep those that end a text in config.json",
             source(checkpoint),
             config.eos.len()
         );
@@ -82,7 +100,11 @@ pub fn convert_with(
 ///
 /// # Errors
 /// As [`convert`].
-pub fn convert_blocks(checkpoint: &Checkpoint, settings: Settings, progress: &mut dyn FnMut(&str)) -> Result<Vec<u32>> {
+pub fn convert_blocks(
+    checkpoint: &Checkpoint,
+    settings: Settings<'_>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Vec<u32>> {
     let dims = dims(checkpoint, settings.max_seq, Input::Stream)?;
     let mut writer = ImageWriter::new(dims, settings.packing);
     let is_in = |tensor: Tensor| tensor.presence(&dims.options) != Presence::Never;

@@ -23,6 +23,7 @@ pub mod inspect;
 pub mod packs;
 pub mod quantize;
 pub mod run;
+pub mod scaling;
 pub mod stdout;
 pub mod verify;
 

@@ -59,7 +59,7 @@ fn a_damaged_image_is_refused_by_every_command_with_its_name_and_its_fault() {
         ("odd.tbf", |bytes| bytes.truncate(1001), &["odd.tbf", "cut off"]),
         ("long.tbf", |bytes| bytes.extend([0; 64]), &["long.tbf", "expected "]),
         ("flipped.tbf", |bytes| bytes[123_456] ^= 4, &["flipped.tbf", "CRC-32", "damaged"]),
-        ("version.tbf", |bytes| bytes[4] = 9, &["version.tbf", "expected 3, found 9", "convert"]),
+        ("version.tbf", |bytes| bytes[4] = 9, &["version.tbf", "expected 4, found 9", "convert"]),
         ("other.tbf", |bytes| bytes[..4].copy_from_slice(b"\x7fELF"), &["other.tbf", "not a thumbformer image"]),
     ];
     for (name, damage, words) in table {

@@ -101,7 +101,8 @@ fn what_cannot_be_classified_is_refused_by_name() {
         file
     };
     let (image, stories) = (models().join("digits/digits.tbf"), root().join("models/stories/stories.tbf"));
-    let table: [(&Path, PathBuf, &[&str]); 10] = [
+    let motion = models().join("motion/motion.tbf");
+    let table: [(&Path, PathBuf, &[&str]); 14] = [
         (&image, wav("fast.wav", 44_100, 8000), &["fast.wav: 44100 Hz, expected 8000 Hz: resample it"]),
         (&image, wav("wide.wav", 16_000, 8000), &["wide.wav: 16000 Hz, expected 8000 Hz: resample it"]),
         (&image, wav("short.wav", 8000, 255), &["short.wav", "256", "255"]),
@@ -110,7 +111,19 @@ fn what_cannot_be_classified_is_refused_by_name() {
         (&image, file("words.csv", "1,2\n3,x\n"), &["words.csv: line 2, column 2: \"x\""]),
         (&image, file("ragged.csv", "1,2\n3\n"), &["ragged.csv: line 2: 1 cells, expected 2"]),
         (&image, file("seven.csv", "1,2,3,4,5,6,7\n"), &["seven.csv", "7 columns", "40"]),
-        (&image, file("empty.csv", "a,b\n1,2\n"), &["empty.csv", "too short for a frame of 40"]),
+        (&image, file("two.csv", "a,b\n1,2\n"), &["two.csv", "2 columns (a, b), expected 40"]),
+        (
+            &motion,
+            file("three.csv", "ax,ay,az\n1,2,3\n"),
+            &["3 columns (ax, ay, az), expected 6 (ax (2 g), ", "--columns"],
+        ),
+        (&motion, file("ten.csv", "1,2,3,4,5,6,7,8,9,10\n"), &["10 columns, expected 6 (ax (2 g), "]),
+        (
+            &motion,
+            file("other.csv", "ax,ay,az,gx,gy,gz\n1,2,3,4,5,6\n"),
+            &["columns (ax, ay, az, gx, gy, gz), expected"],
+        ),
+        (&motion, file("nine.csv", &"1,2,3,4,5,6\n".repeat(9)), &["too short for a frame of 10 samples"]),
         (&stories, wav("ok.wav", 8000, 8000), &["Tokens", "run"]),
     ];
     for (image, recording, words) in table {

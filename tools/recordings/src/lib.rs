@@ -29,10 +29,18 @@ impl Recording {
     /// # Errors
     /// For a file that is neither, cannot be read or has no meaning; with the file, the place in it, and what to do.
     pub fn read(file: &Path) -> Result<Recording> {
+        Recording::read_columns(file, &[])
+    }
+
+    /// The same with some of a table's columns: [`Table::read_columns`].
+    ///
+    /// # Errors
+    /// As [`Recording::read`].
+    pub fn read_columns(file: &Path, columns: &[String]) -> Result<Recording> {
         let extension = file.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         match extension.as_str() {
             "wav" => Sound::read(file).map(Recording::Sound),
-            "csv" => Table::read(file).map(Recording::Table),
+            "csv" => Table::read_columns(file, columns).map(Recording::Table),
             _ => bail!("{}: expected a .wav or .csv file: convert the recording", file.display()),
         }
     }

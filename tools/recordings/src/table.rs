@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use std::path::Path;
+use thumbformer::Model;
 
 /// Rows of numbers.
 #[derive(Clone, PartialEq, Debug)]
@@ -20,18 +21,26 @@ impl Table {
     /// # Errors
     /// With line, column and content of a cell that is no finite number, and for lines of different lengths.
     pub fn read(file: &Path) -> Result<Table> {
+        Table::read_columns(file, &[])
+    }
+
+    /// The same with some of a file's columns, by name or by number from 1, in this order; with all where none is given.
+    ///
+    /// # Errors
+    /// As [`Table::read`], and for a column that the file lacks; what stands in the others is not looked at.
+    pub fn read_columns(file: &Path, wanted: &[String]) -> Result<Table> {
         let text = std::fs::read(file).with_context(|| format!("{}: cannot be read", file.display()))?;
         let text = String::from_utf8(text)
             .ok()
             .with_context(|| format!("{}: not text in UTF-8: export it as CSV in UTF-8", file.display()))?;
-        Table::parse(&text).with_context(|| format!("{}", file.display()))
+        Table::parse(&text, wanted).with_context(|| format!("{}", file.display()))
     }
 
     /// The same for a file's text.
     ///
     /// # Errors
-    /// As [`Table::read`].
-    pub fn parse(text: &str) -> Result<Table> {
+    /// As [`Table::read_columns`].
+    pub fn parse(text: &str, wanted: &[String]) -> Result<Table> {
         let text = text.trim_start_matches('\u{feff}');
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
@@ -40,26 +49,35 @@ impl Table {
             .delimiter(separator(text)?)
             .from_reader(text.as_bytes());
         let mut table = Table { names: None, columns: 0, numbers: Vec::new() };
+        let (mut cells, mut chosen): (usize, Vec<usize>) = (0, Vec::new());
         for (index, record) in reader.records().enumerate() {
             let record = record.context("not a table: export it as CSV")?;
             let line = record.position().map_or(0, csv::Position::line);
             if index == 0 {
-                table.columns = record.len();
-                if record.iter().all(|cell| cell.parse::<f32>().is_err()) {
-                    table.names = Some(record.iter().map(String::from).collect());
+                cells = record.len();
+                let names: Vec<String> = record.iter().map(String::from).collect();
+                let names = record.iter().all(|cell| cell.parse::<f32>().is_err()).then_some(names);
+                chosen = choose(names.as_deref(), cells, wanted)?;
+                table.columns = chosen.len();
+                if let Some(names) = names {
+                    table.names = Some(chosen.iter().map(|&column| names[column].clone()).collect());
                     continue;
                 }
             }
             ensure!(
-                record.len() == table.columns,
-                "line {line}: {} cells, expected {} as in the first line",
-                record.len(),
-                table.columns
+                record.len() == cells,
+                "line {line}: {} cells, expected {cells} as in the first line",
+                record.len()
             );
-            for (column, cell) in record.iter().enumerate() {
+            for (place, &column) in chosen.iter().enumerate() {
+                let cell = record.get(column).unwrap_or_default();
                 match cell.parse::<f32>() {
                     Ok(number) if number.is_finite() => table.numbers.push(number),
-                    _ => bail!("line {line}, column {}: {cell:?}, expected a finite number", table.named(column)),
+                    _ => bail!(
+                        "line {line}, column {}{}: {cell:?}, expected a finite number",
+                        table.named(place),
+                        column + 1
+                    ),
                 }
             }
         }
@@ -67,26 +85,73 @@ impl Table {
         Ok(table)
     }
 
-    /// A column's number, counted from 1, and its name.
-    fn named(&self, column: usize) -> String {
-        let name = self.names.as_ref().and_then(|names| names.get(column));
-        name.map_or_else(String::new, |name| format!("{name:?}, ")) + &format!("{}", column + 1)
+    /// A column's name, to be followed by its number.
+    fn named(&self, place: usize) -> String {
+        let name = self.names.as_ref().and_then(|names| names.get(place));
+        name.map_or_else(String::new, |name| format!("{name:?}, "))
     }
 
-    /// Frames, `[seq, n_features]`: the rows one after the other, as many as fill whole frames.
+    /// Frames of a model, `[seq, n_features]`: each is its samples one after the other, as many as the rows fill.
     ///
     /// # Errors
-    /// When frames are no whole rows, or there are too few for one.
-    pub fn frames(mut self, n_features: usize) -> Result<Vec<f32>> {
-        let columns = self.columns;
-        ensure!(
-            columns > 0 && n_features.is_multiple_of(columns),
-            "{columns} columns, and the model's frames of {n_features} numbers are not a multiple of that: give a recording of its sensor"
-        );
-        self.numbers.truncate(self.numbers.len() - self.numbers.len() % n_features.max(1));
-        ensure!(!self.numbers.is_empty(), "too short for a frame of {n_features} numbers: record for longer");
-        Ok(self.numbers)
+    /// When the columns are not the model's, or there are too few rows for a frame.
+    pub fn frames(&self, model: &Model<'_>) -> Result<Vec<f32>> {
+        let (expected, n_features) = (model.n_columns().max(1), model.dims().n_features);
+        let names: Vec<&str> = model.columns().into_iter().flatten().collect();
+        let order = self.order(expected, &names)?;
+        let numbers: Vec<f32> = self
+            .numbers
+            .chunks_exact(self.columns.max(1))
+            .flat_map(|row| order.iter().filter_map(|&column| row.get(column).copied()))
+            .collect();
+        let hop = expected * model.frame_hop().max(1);
+        let frames: Vec<f32> = (0..numbers.len())
+            .step_by(hop)
+            .map_while(|first| numbers.get(first..first + n_features))
+            .flatten()
+            .copied()
+            .collect();
+        let samples = n_features / expected;
+        ensure!(!frames.is_empty(), "too short for a frame of {samples} samples: record for longer");
+        Ok(frames)
     }
+
+    /// The column of each of the model's: by name where both have names, else in the order of the file.
+    fn order(&self, expected: usize, names: &[&str]) -> Result<Vec<usize>> {
+        let wanted = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+        let has = self.names.as_ref().map_or_else(String::new, |names| format!(" ({})", names.join(", ")));
+        ensure!(
+            self.columns == expected,
+            "{} columns{has}, expected {expected}{wanted}: give a recording of the model's sensor, or choose its columns by --columns",
+            self.columns
+        );
+        let plain = |name: &str| name.split('(').next().unwrap_or_default().trim().to_lowercase();
+        let found: Vec<String> = self.names.iter().flatten().map(|name| plain(name)).collect();
+        let places: Vec<Option<usize>> =
+            names.iter().map(|name| found.iter().position(|found| *found == plain(name))).collect();
+        if places.iter().all(Option::is_none) {
+            return Ok((0..expected).collect());
+        }
+        places.into_iter().collect::<Option<Vec<usize>>>().with_context(|| {
+            format!("columns{has}, expected{wanted}: rename those that are the model's, or choose them by --columns")
+        })
+    }
+}
+
+/// Indices of the wanted columns, of all where none is wanted.
+fn choose(names: Option<&[String]>, cells: usize, wanted: &[String]) -> Result<Vec<usize>> {
+    if wanted.is_empty() {
+        return Ok((0..cells).collect());
+    }
+    let by_number = |name: &String| name.parse::<usize>().ok().filter(|number| (1..=cells).contains(number));
+    let index = |name: &String| {
+        let by_name = names.and_then(|names| names.iter().position(|found| found == name));
+        by_name.or_else(|| by_number(name).map(|number| number - 1)).with_context(|| {
+            let names = names.map_or_else(String::new, |names| format!("{}, or ", names.join(", ")));
+            format!("no column {name:?}: expected {names}a number from 1 to {cells}")
+        })
+    };
+    wanted.iter().map(index).collect()
 }
 
 /// The separator of a text: the only one of its first line, or a comma.
@@ -108,7 +173,38 @@ mod tests {
     use super::Table;
 
     fn parse(text: &str) -> Result<Table, String> {
-        Table::parse(text).map_err(|error| format!("{error:#}"))
+        Table::parse(text, &[]).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn columns_are_chosen_by_name_or_number_and_the_others_may_hold_anything() {
+        let text = "time,ax,label,ay\n12:00,1,rest,2\n12:01,3,,4\n";
+        let chosen = |wanted: &[&str]| {
+            let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
+            Table::parse(text, &wanted).map_err(|error| format!("{error:#}"))
+        };
+        for wanted in [["ay", "ax"], ["4", "2"]] {
+            let table = chosen(&wanted).unwrap();
+            assert_eq!((table.columns, table.numbers), (2, vec![2.0, 1.0, 4.0, 3.0]));
+            assert_eq!(table.names.unwrap(), ["ay", "ax"]);
+        }
+        let error = chosen(&["az"]).unwrap_err();
+        assert_eq!(error, "no column \"az\": expected time, ax, label, ay, or a number from 1 to 4");
+        let error = chosen(&["ax", "label"]).unwrap_err();
+        assert_eq!(error, "line 2, column \"label\", 3: \"rest\", expected a finite number");
+    }
+
+    #[test]
+    fn columns_are_the_model_s_by_name_whatever_their_order() {
+        let table = |text: &str| parse(text).unwrap();
+        let order = |text: &str| table(text).order(2, &["ax (g)", "wx (rad/s)"]).map_err(|error| format!("{error:#}"));
+        assert_eq!(order("wx,ax\n1,2\n"), Ok(vec![1, 0]));
+        assert_eq!(order("AX (m/s2),wx\n1,2\n"), Ok(vec![0, 1]));
+        assert_eq!(order("x,y\n1,2\n"), Ok(vec![0, 1]), "other names say nothing");
+        assert_eq!(order("1,2\n"), Ok(vec![0, 1]));
+        assert!(order("ax,wy\n1,2\n").unwrap_err().contains("columns (ax, wy), expected (ax (g), wx (rad/s))"));
+        let error = order("1,2,3\n").unwrap_err();
+        assert!(error.contains("3 columns, expected 2 (ax (g), wx (rad/s))"), "{error}");
     }
 
     #[test]
@@ -150,13 +246,5 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(error.contains(expected), "{text:?}: {expected:?} is not in {error:?}");
         }
-    }
-
-    #[test]
-    fn frames_are_whole_and_of_the_model_s_width() {
-        let table = parse("1,2\n3,4\n5,6\n").unwrap();
-        assert_eq!(table.clone().frames(4).unwrap(), [1.0, 2.0, 3.0, 4.0]);
-        assert!(table.clone().frames(3).unwrap_err().to_string().contains("2 columns"));
-        assert!(table.frames(8).unwrap_err().to_string().contains("too short for a frame of 8 numbers"));
     }
 }

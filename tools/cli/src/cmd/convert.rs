@@ -3,8 +3,8 @@
 use super::bar;
 use super::int4::Calibration;
 use crate::stdout::Stdout;
-use crate::{convert, inspect, model, packs, write_file};
-use anyhow::{Context, Result};
+use crate::{classify, convert, inspect, model, packs, write_file};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,9 @@ pub struct Cmd {
     /// Weight format of the layers' matrices; embedding and head stay int8
     #[arg(long, value_enum, default_value_t = Quantization::Q8)]
     quant: Quantization,
+    /// Recordings that features in different units are scaled by, a folder [default: scaled by the embedding's weights]
+    #[arg(long)]
+    recordings: Option<PathBuf>,
     #[command(flatten)]
     calibration: Calibration,
 }
@@ -42,8 +45,9 @@ impl Cmd {
     /// A checkpoint that cannot be read or expressed, by file and tensor; an image that cannot be written.
     pub fn run(&self, out: &mut Stdout) -> Result<()> {
         let checkpoint = Checkpoint::load(&self.checkpoint, self.tokenizer.as_deref())?;
+        let frames = self.recordings.as_deref().map(|folder| frames(&checkpoint, folder)).transpose()?;
         let bar = bar(checkpoint.tensors.iter().count(), "tensors")?;
-        let settings = convert::Settings { max_seq: self.max_seq, packing: self.pack };
+        let settings = convert::Settings { max_seq: self.max_seq, packing: self.pack, frames: frames.as_deref() };
         let int4 = match self.quant {
             Quantization::Q8 => None,
             Quantization::Q4 => Some(self.calibration.quantize(&checkpoint, self.max_seq)?),
@@ -93,6 +97,20 @@ impl Cmd {
         }
         Ok(files)
     }
+}
+
+/// All frames of the recordings in a folder, `[seq, n_features]`, as an image of this checkpoint reads them.
+fn frames(checkpoint: &Checkpoint, folder: &Path) -> Result<Vec<f32>> {
+    if checkpoint.config.options.input != Input::Frames {
+        bail!("--recordings {}: the model reads {:?}, not frames", folder.display(), checkpoint.config.options.input);
+    }
+    let words = convert::convert(checkpoint, convert::Settings::default(), &mut |_| {})?;
+    let model = model(&words, folder)?;
+    let mut frames = Vec::new();
+    for file in thumbformer_recordings::in_folder(folder)? {
+        frames.extend(classify::read(&model, &file)?.frames);
+    }
+    Ok(frames)
 }
 
 /// Weight formats.
