@@ -192,7 +192,7 @@ pub enum Error {
         /// The byte.
         byte: u8,
     },
-    /// The audio front end has no tables for this sample rate.
+    /// The audio front end does not take this sample rate.
     SampleRate {
         /// The rate, in hertz.
         found: u32,
@@ -203,6 +203,18 @@ pub enum Error {
         name: &'static str,
         /// Its value, or the bits of a float.
         found: u32,
+    },
+    /// The FFT of the audio front end has no power of two as its length.
+    FftLength {
+        /// The length.
+        found: u32,
+        /// The shortest that works with the same window.
+        nearest: u32,
+    },
+    /// A setting of the audio front end needs all of a recording, which a stream never has.
+    WholeRecording {
+        /// The setting's name.
+        setting: &'static str,
     },
     /// A recording is too short for a single frame.
     RecordingTooShort {
@@ -236,7 +248,11 @@ impl Error {
             Error::Unsupported { .. } => {
                 "the image uses an option that this version does not support; use a newer version or convert the checkpoint again"
             }
-            Error::MissingFeature { .. } => "the image needs thumbformer's cargo feature `qk-norm`; enable it",
+            Error::MissingFeature { feature } => match feature.as_bytes() {
+                b"fft-1024" => "the front end's FFT needs thumbformer's cargo feature `fft-1024`; enable it",
+                b"fft-2048" => "the front end's FFT needs thumbformer's cargo feature `fft-2048`; enable it",
+                _ => "the image needs thumbformer's cargo feature `qk-norm`; enable it",
+            },
             Error::Dimension { .. } => {
                 "a dimension of the model is zero, too large or does not match the others; check the checkpoint's config"
             }
@@ -289,10 +305,16 @@ impl Error {
                 "the vocabulary has no token for a byte of the text; remove the character from the text"
             }
             Error::SampleRate { .. } => {
-                "the front end takes 8000 or 16000 samples per second; resample the recording or set the microphone's rate"
+                "the front end takes 8000 to 48000 samples per second; resample the recordings and train at that rate"
             }
             Error::FrontEnd { .. } => {
-                "a setting of the audio front end is out of range or does not match the others; see `LogMelConfig` for its range"
+                "a setting of the audio front end is out of range or does not match the others; see `FrontEndConfig` for its range"
+            }
+            Error::FftLength { .. } => {
+                "the FFT takes powers of two from 64 to 2048; train with such an n_fft, and give the old one as win_length"
+            }
+            Error::WholeRecording { .. } => {
+                "a stream has no end, and this setting of the front end needs one; train without it, or classify clips"
             }
             Error::RecordingTooShort { .. } => {
                 "the recording is shorter than one window of the front end; record longer"
@@ -347,6 +369,10 @@ impl fmt::Display for Error {
             Error::UnknownByte { byte } => write!(f, "byte {byte:#04x}: ")?,
             Error::SampleRate { found } => write!(f, "{found} Hz: ")?,
             Error::FrontEnd { name, found } => write!(f, "{name} = {found}: ")?,
+            Error::FftLength { found, nearest } => {
+                write!(f, "n_fft = {found}, nearest: n_fft = {nearest} with win_length = {found}: ")?;
+            }
+            Error::WholeRecording { setting } => write!(f, "{setting}: ")?,
             Error::RecordingTooShort { expected, found } => {
                 write!(f, "expected {expected} samples, found {found}: ")?;
             }

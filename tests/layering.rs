@@ -124,7 +124,9 @@ const FLOORS: &str = "
     cycles observe
     kernels kernels/float kernels/matrix kernels/softmax kernels/quantize kernels/scaled
     weights
-    audio audio/stream audio/bank audio/design audio/config audio/fft audio/log2
+    audio audio/stream audio/bank audio/design audio/config
+    audio/make audio/make/words audio/make/presets audio/make/filters audio/make/config audio/make/mfcc audio/make/window
+    audio/clip audio/extractor audio/host audio/memory audio/frame audio/parse audio/front_end audio/layout audio/fft audio/log2
     outputs dims error tensors options
     arch
 ";
@@ -246,12 +248,25 @@ fn the_search_for_uses_follows_every_way_to_write_a_path() {
 #[test]
 fn the_core_allocates_nothing_and_uses_std_only_in_the_parts_for_the_host() {
     let core = sources("src");
-    let host = |path: &str| ["src/image/write.rs", "src/arch/packing/pack.rs", "src/state/host.rs"].contains(&path);
+    let host = |path: &str| {
+        let files = ["src/image/write.rs", "src/arch/packing/pack.rs", "src/state/host.rs", "src/audio/host.rs"];
+        files.contains(&path) || path.starts_with("src/audio/make/")
+    };
     for (path, gate) in [
         (
             "src/image/mod.rs",
             "#[cfg(feature = \"std\")]
 mod write;",
+        ),
+        (
+            "src/audio/mod.rs",
+            "#[cfg(feature = \"std\")]
+mod host;",
+        ),
+        (
+            "src/audio/mod.rs",
+            "#[cfg(feature = \"std\")]
+mod make;",
         ),
         (
             "src/arch/packing/mod.rs",

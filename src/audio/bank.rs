@@ -13,7 +13,7 @@ const PEAK: f64 = 65_535.0;
 /// log2 of the factor of the energies: samples of 15 bits and a window of 16 bits, squared, and filters of 15 bits.
 const ENERGY_BITS: i32 = 2 * (15 + 16) + 15;
 
-/// The tables of a front end: the size of its FFT (a power of two, 64 to 1024) and the number of its mel filters.
+/// The tables of a front end: the size of its FFT (a power of two, 64 to 512) and the number of its mel filters.
 ///
 /// Window and weights have 16 bits. Their rounding is all that a filter picks up of a sound elsewhere in the spectrum that is
 /// 80 dB louder.

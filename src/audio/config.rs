@@ -45,7 +45,7 @@ impl LogMelConfig {
             return Err(Error::SampleRate { found: self.sample_rate });
         }
         let checks = [
-            ("FFT", fft, fft.is_power_of_two() && fft >= 64 && fft <= 1024),
+            ("FFT", fft, fft.is_power_of_two() && fft >= 64 && fft <= 512),
             ("window", self.window, self.window.is_multiple_of(2) && self.window >= 2 && self.window <= fft),
             ("hop", self.hop, self.hop > 0),
             ("high_hz", self.high_hz as usize, self.high_hz <= self.sample_rate / 2),

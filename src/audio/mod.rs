@@ -32,12 +32,33 @@
 //! tables, 9 KB of code and sines.
 
 mod bank;
+mod clip;
 mod config;
 mod design;
+mod extractor;
 mod fft;
+mod frame;
+mod front_end;
+#[cfg(feature = "std")]
+mod host;
+pub mod layout;
 mod log2;
+#[cfg(feature = "std")]
+mod make;
+mod memory;
+mod parse;
 mod stream;
 
 pub use bank::MelBank;
 pub use config::LogMelConfig;
+pub use extractor::Extractor;
+pub use front_end::FrontEnd;
+#[cfg(feature = "std")]
+pub use host::HostBuffers;
+#[cfg(feature = "std")]
+pub use make::{
+    Deviation, Fill, Filters, Floor, FrameLength, FrontEndConfig, Lifter, Logarithm, MelNorm, MelScale, Mfcc,
+    Normalize, PadMode, Preemphasis, Sampling, Spectrum, Window, WindowShape,
+};
+pub use memory::{Buffers, Memory};
 pub use stream::LogMel;

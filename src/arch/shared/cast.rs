@@ -48,6 +48,13 @@ pub(crate) const fn as_i16(words: &[u32]) -> &[i16] {
     unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), 2 * words.len()) }
 }
 
+/// The halves of these words as unsigned integers, low half first.
+#[cfg(feature = "audio")]
+pub(crate) const fn as_u16(words: &[u32]) -> &[u16] {
+    // SAFETY: u16 has half the size and the alignment of u32 and no invalid value; the lifetime is the argument's.
+    unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), 2 * words.len()) }
+}
+
 /// The halves of these words as signed integers, to be written.
 pub(crate) const fn as_i16_mut(words: &mut [u32]) -> &mut [i16] {
     // SAFETY: as in `halves`; u32 has no invalid value either; uniqueness is the argument's.

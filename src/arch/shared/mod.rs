@@ -17,6 +17,8 @@ pub(super) mod thumb2;
 pub(super) use activation::STEP_BITS;
 pub(crate) use activation::{ACTIVATION_BITS, GELU_TAIL, GELU_TANH_TAIL, LARGEST_TAIL, SILU_TAIL, Tail, activation};
 pub use cast::Aligned;
+#[cfg(feature = "audio")]
+pub(crate) use cast::as_u16;
 pub(crate) use cast::{
     as_i16, as_i16_mut, bytes, float_words, floats_mut, integers_mut, signed_bytes, signed_bytes_mut, words,
 };

@@ -1,0 +1,171 @@
+//! Clips: all frames of a recording, its ends padded, and what depends on all of it.
+
+use super::extractor::Extractor;
+use super::front_end::FrontEnd;
+use super::layout::{self, word};
+use crate::arch;
+use crate::error::Error;
+
+/// A recording of a length of its own, with silence after its samples.
+#[derive(Clone, Copy)]
+struct Signal<'r> {
+    samples: &'r [i16],
+    length: usize,
+    reflects: bool,
+    share: f32,
+}
+
+impl Signal<'_> {
+    /// The sample at an index, pre-emphasised; beyond the ends the padding.
+    fn at(&self, index: isize) -> f32 {
+        let last = self.length as isize - 1;
+        let index = match self.reflects {
+            true if index < 0 => -index,
+            true if index > last => 2 * last - index,
+            _ => index,
+        };
+        if index < 0 || index > last {
+            return 0.0;
+        }
+        self.plain(index) - self.share * self.plain(index - 1)
+    }
+
+    fn plain(&self, index: isize) -> f32 {
+        usize::try_from(index).ok().and_then(|index| self.samples.get(index)).map_or(0.0, |&sample| f32::from(sample))
+    }
+}
+
+impl Extractor<'_, '_> {
+    /// Frames of a whole recording, for a network that reads clips of one length: from the first sample on, cut off where the
+    /// clip ends, filled up where the recording is shorter. A stream that [`push`](Self::push) has begun goes on afterwards.
+    ///
+    /// Where the front end knows how many samples a clip has, the recording is given that length before anything else; else it
+    /// keeps its own and its first frames are taken. The two differ where a frame reaches beyond the clip's end, into padding.
+    ///
+    /// Returns the number of frames of the recording itself.
+    ///
+    /// # Shapes
+    /// `frames: [n, bands]`.
+    ///
+    /// # Errors
+    /// [`Error::RecordingTooShort`] for less than one frame of samples; [`Error::FrontEnd`] for a buffer that does not consist
+    /// of whole frames, or of more than a clip has.
+    pub fn clip(&mut self, samples: &[i16], frames: &mut [f32]) -> Result<usize, Error> {
+        let front_end = self.front_end;
+        let bands = front_end.bands();
+        let slots = frames.len() / bands.max(1);
+        if slots == 0 || !frames.len().is_multiple_of(bands) {
+            return Err(Error::FrontEnd { name: "length of the buffer of frames", found: frames.len() as u32 });
+        }
+        let found = samples.len();
+        let own = front_end.frames(found).min(slots);
+        if own == 0 {
+            return Err(Error::RecordingTooShort { expected: front_end.samples(1), found });
+        }
+        let clip = front_end.size(word::CLIP);
+        if clip > 0 && front_end.frames(clip) < slots {
+            return Err(Error::FrontEnd { name: "frames of a clip", found: slots as u32 });
+        }
+        let length = match (front_end.is(word::SHORT, layout::SHORT_SILENCE), clip) {
+            (true, 0) => found.max(front_end.samples(slots)),
+            (true, clip) => clip,
+            (false, 0) => found,
+            (false, clip) => found.min(clip),
+        };
+        let reflects = front_end.is(word::PADDING, layout::PADDING_REFLECT);
+        let pad = front_end.size(word::PAD);
+        if reflects && length <= pad {
+            return Err(Error::RecordingTooShort { expected: pad + 1, found: length });
+        }
+        let samples = samples.get(..length).unwrap_or(samples);
+        let signal = Signal { samples, length, reflects: reflects && pad > 0, share: front_end.signal_share() };
+        let raw = front_end.has_second_pass();
+        let computed = front_end.frames(length).min(slots);
+        let mut start = front_end.size(word::LEAD) as isize - pad as isize;
+        let (heard, filling) = frames.split_at_mut_checked(computed * bands).unwrap_or_default();
+        for frame in heard.chunks_exact_mut(bands.max(1)) {
+            self.window_of(&signal, start);
+            front_end.finish(self.memory.work, self.memory.transform, raw, frame);
+            start += front_end.hop() as isize;
+        }
+        if raw {
+            front_end.adjust(heard);
+            filling.fill(0.0);
+            for (index, value) in frames.chunks_exact_mut(bands.max(1)).flat_map(|frame| frame.iter_mut().enumerate()) {
+                let band = front_end.band(index);
+                *value = (*value - band.offset as f32) * band.scale;
+            }
+        }
+        Ok(own)
+    }
+
+    /// The window of samples that begins at `start`, ready for its spectrum.
+    fn window_of(&mut self, signal: &Signal<'_>, start: isize) {
+        let (front_end, work) = (&self.front_end, &mut *self.memory.work);
+        let window = front_end.window();
+        work.fill(0.0);
+        let end = start + window as isize;
+        let within = start >= 0 && end <= signal.length as isize;
+        if front_end.is_plain() && (within || !signal.reflects) {
+            // What lies outside is zero, as are the products there.
+            let before = usize::try_from(-start).unwrap_or(0).min(window);
+            let first = usize::try_from(start).unwrap_or(0);
+            let here = signal.samples.get(first..).unwrap_or_default();
+            front_end.weigh(here.get(..window - before).unwrap_or(here), before, work);
+            return;
+        }
+        for (slot, index) in work.iter_mut().zip(start..end) {
+            *slot = signal.at(index);
+        }
+        front_end.condition(work);
+    }
+}
+
+/// The standard deviation of a band that never changes.
+const CONSTANT: f32 = 1.0;
+
+impl FrontEnd<'_> {
+    /// What depends on all frames of a clip. Values are integers, in floats that hold them exactly.
+    fn adjust(&self, frames: &mut [f32]) {
+        let largest = frames.iter().fold(f32::MIN, |largest, &value| largest.max(value));
+        if !self.is(word::TOP, 0) {
+            let least = largest - self.float(word::TOP);
+            frames.iter_mut().for_each(|value| *value = value.max(least));
+        }
+        match self.size(word::NORMALIZE) as u32 {
+            layout::NORMALIZE_BAND_MEAN | layout::NORMALIZE_BAND => {
+                for band in 0..self.bands() {
+                    self.normalize(frames, band, self.bands());
+                }
+            }
+            layout::NORMALIZE_CLIP_MEAN | layout::NORMALIZE_CLIP => self.normalize(frames, 0, 1),
+            layout::NORMALIZE_MAX => frames.iter_mut().for_each(|value| *value -= largest),
+            _ => (),
+        }
+    }
+
+    /// Normalises every `step`th value, from the value `first` on.
+    fn normalize(&self, frames: &mut [f32], first: usize, step: usize) {
+        let frames = frames.get_mut(first..).unwrap_or_default();
+        let (mut sum, mut count) = (0_i64, 0_i64);
+        for value in frames.iter().step_by(step) {
+            sum += i64::from(*value as i32);
+            count += 1;
+        }
+        // Rounded: half a unit is 1.5e-5 octaves.
+        let mean = (sum + count / 2).div_euclid(count.max(1)) as f32;
+        frames.iter_mut().step_by(step).for_each(|value| *value -= mean);
+        if !self.is(word::NORMALIZE, layout::NORMALIZE_BAND) && !self.is(word::NORMALIZE, layout::NORMALIZE_CLIP) {
+            return;
+        }
+        let mut squares = 0_u64;
+        for value in frames.iter().step_by(step) {
+            let distance = u64::from((*value as i32).unsigned_abs());
+            squares = squares.saturating_add(distance * distance);
+        }
+        let degrees = (count - i64::from(self.header[word::UNBIASED] as u8)).max(1);
+        let deviation = arch::sqrt(squares as f32 / degrees as f32) + self.float(word::EPSILON);
+        let factor = self.float(word::DEVIATION) / if deviation > 0.0 { deviation } else { CONSTANT };
+        frames.iter_mut().step_by(step).for_each(|value| *value *= factor);
+    }
+}
