@@ -19,6 +19,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+import audio_files
 import blocks
 import gguf_files
 import tokenizer_files
@@ -258,6 +259,7 @@ def generate(folder):
     blocks.generate(folder, SEED)
     gguf_files.generate(folder)
     tokenizer_files.generate(folder)
+    audio_files.generate(folder)
 
 
 def check():
@@ -274,6 +276,8 @@ def check():
                 assert a.keys() == b.keys(), f"{name}: other points"
                 worst = max((abs(a[point] - b[point]).max() / abs(b[point]).max(), point) for point in a)
                 assert worst[0] < 1e-5, f"{name}: {worst[1]} differs by {worst[0]:.1e}"
+            elif name.parts[0] == "audio":
+                assert audio_files.same(made, HERE / name), f"{name}: differs"
             else:
                 assert made.read_bytes() == (HERE / name).read_bytes(), f"{name}: differs"
             print(f"{name}: same")
