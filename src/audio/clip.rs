@@ -145,6 +145,7 @@ impl FrontEnd<'_> {
     }
 
     /// Normalises every `step`th value, from the value `first` on.
+    #[inline(never)]
     fn normalize(&self, frames: &mut [f32], first: usize, step: usize) {
         let frames = frames.get_mut(first..).unwrap_or_default();
         let (mut sum, mut count) = (0_i64, 0_i64);

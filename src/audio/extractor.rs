@@ -91,6 +91,7 @@ impl<'a> Extractor<'a, '_> {
     }
 
     /// Writes samples over the oldest ones.
+    #[inline(never)]
     fn store(&mut self, samples: &[i16]) {
         let ring = &mut *self.memory.ring;
         let skipped = samples.len().saturating_sub(ring.len());
@@ -113,6 +114,7 @@ impl<'a> Extractor<'a, '_> {
     }
 
     /// The frame of the last window of samples.
+    #[inline(never)]
     fn newest(&mut self) -> &[f32] {
         let front_end = &self.front_end;
         let window = front_end.window();
