@@ -187,10 +187,6 @@ pub fn encoder_streams(streams: &mut [f32]) {
     }
 }
 
-/// The front end that is measured.
-#[cfg(feature = "audio")]
-pub static SOUND_BANK: crate::audio::MelBank<256, 20> = crate::mel_bank!(crate::audio::LogMelConfig::SPEECH_8K);
-
 /// Sound for the front end: gliding triangle waves at full scale and at a few steps of amplitude, noise, then silence.
 #[cfg(feature = "audio")]
 pub fn sound(samples: &mut [i16]) {

@@ -1,5 +1,4 @@
-//! Macros that work at compile time: `model!` checks a model, `constant_model!` makes one of constants, `mel_bank!` makes the
-//! tables of the audio front end.
+//! Macros that work at compile time: `model!` checks a model, `constant_model!` makes one of constants.
 
 /// Includes an image, checks it at compile time, and makes a module with its model and the type of its state.
 ///
@@ -14,7 +13,7 @@
 /// # Ok::<(), thumbformer::Error>(())
 /// ```
 /// The module has `tiny::MODEL` ([`Model`](crate::Model)), `tiny::State` (all memory of a session; `size_of` is its cost),
-/// `tiny::MAX_SEQ` and `tiny::IMAGE_BYTES`. The path is relative to the file that contains the macro. Without `max_seq` the
+/// `tiny::MAX_SEQ` and `tiny::IMAGE_BYTES`; with the feature `audio` also `tiny::AudioBuffers`, the memory of its front end. The path is relative to the file that contains the macro. Without `max_seq` the
 /// state has room for the model's whole context; without `batch` the tokens of a prompt go through the network
 /// [`MAX_BATCH`](crate::MAX_BATCH) at a time (fewer take less memory); without `ram` the size is not limited. The build stops
 /// with a message for a damaged image, an unsupported version, a context longer than the model's and a state beyond the RAM
@@ -39,26 +38,29 @@ macro_rules! model {
     };
 }
 
-/// Makes the tables of an audio front end at compile time: a [`MelBank`](crate::audio::MelBank) from a constant
-/// [`LogMelConfig`](crate::audio::LogMelConfig). The sizes are those of the type.
-///
-/// ```
-/// use thumbformer::audio::{LogMelConfig, MelBank};
-///
-/// static BANK: MelBank<256, 20> = thumbformer::mel_bank!(LogMelConfig::SPEECH_8K);
-/// ```
-/// A setting that is out of range stops the build with a message.
+/// The items of a model that hears: the memory of its front end, with the FFT of its length and no other.
 #[cfg(feature = "audio")]
+#[doc(hidden)]
 #[macro_export]
-macro_rules! mel_bank {
-    ($config:expr) => {
-        const {
-            match $crate::audio::MelBank::new($config) {
-                Ok(bank) => bank,
-                Err(error) => panic!("{}", error.message()),
-            }
-        }
+macro_rules! hearing {
+    () => {
+        #[allow(dead_code)]
+        const HEARS: (usize, usize) = match MODEL.front_end() {
+            Some(front_end) => (front_end.fft(), front_end.bands()),
+            None => (0, 0),
+        };
+
+        /// All memory of the model's audio front end; empty where it has none.
+        pub type AudioBuffers = $crate::audio::Buffers<{ HEARS.0 }, { HEARS.1 }>;
     };
+}
+
+/// Without the feature `audio` a model has frames only.
+#[cfg(not(feature = "audio"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! hearing {
+    () => {};
 }
 
 /// Makes a model of constants at compile time, for a block whose weights are part of the program's source.
@@ -145,6 +147,8 @@ macro_rules! checked {
             assert!(batch > 0 && batch <= $crate::MAX_BATCH, "batch must be 1 to MAX_BATCH");
             (max_seq, batch, ram)
         };
+
+        $crate::hearing!();
 
         /// Longest sequence that fits the state, in tokens.
         pub const MAX_SEQ: usize = LIMITS.0;

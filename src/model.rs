@@ -6,6 +6,8 @@
 //! ```
 
 use crate::arch::PACKING;
+#[cfg(feature = "audio")]
+use crate::audio::FrontEnd;
 use crate::block::{self, Attention, Block, Mlp, Norm, Step};
 use crate::dims::Dims;
 use crate::embed::Embedding;
@@ -69,6 +71,30 @@ impl<'a> Model<'a> {
     /// The tokenizer, if the image holds one.
     pub const fn tokenizer(&self) -> Option<Tokenizer<'a>> {
         Tokenizer::from_image(&self.image)
+    }
+
+    /// Frames of the front end, or samples of sensors, that make a whole input of a model that sees all of it at once; `None` for a
+    /// stream, which has no end.
+    pub const fn clip_frames(&self) -> Option<usize> {
+        let dims = &self.image.dims;
+        if dims.is_causal() || dims.n_features == 0 {
+            return None;
+        }
+        let (class_token, n_columns) = (self.image.has(Tensor::ClassToken) as usize, self.image.n_columns);
+        let frames = dims.max_seq.saturating_sub(class_token);
+        let samples = if n_columns == 0 { 1 } else { dims.n_features / n_columns };
+        Some(frames.saturating_sub(1) * self.image.frame_hop + samples)
+    }
+
+    /// The audio front end, if the image holds one.
+    #[cfg(feature = "audio")]
+    pub const fn front_end(&self) -> Option<FrontEnd<'a>> {
+        let Some(words) = self.image.front_end_words() else { return None };
+        // Parsing has checked it.
+        match FrontEnd::parse(words) {
+            Ok(front_end) => Some(front_end),
+            Err(_) => None,
+        }
     }
 
     /// The name of an output, if the image holds names.

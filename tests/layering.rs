@@ -124,7 +124,7 @@ const FLOORS: &str = "
     cycles observe
     kernels kernels/float kernels/matrix kernels/softmax kernels/quantize kernels/scaled
     weights
-    audio audio/stream audio/bank audio/design audio/config
+    audio
     audio/make audio/make/words audio/make/presets audio/make/filters audio/make/config audio/make/mfcc audio/make/window
     audio/clip audio/extractor audio/host audio/memory audio/frame audio/parse audio/front_end audio/layout audio/fft audio/log2
     outputs dims error tensors options

@@ -16,7 +16,8 @@ const LONGEST: usize = 256;
 #[cortex_m_rt::entry]
 fn main() -> ! {
     static mut MEMORY: [u32; WORDS] = [0; WORDS];
-    static mut FRAMES: [f32; CLIP] = [0.0; CLIP];
+    static mut FRAMES: [f32; HEARD] = [0.0; HEARD];
+    static mut BUFFERS: AudioBuffers = AudioBuffers::new();
     static mut RAW: [i8; BATCH * LONGEST] = [0; BATCH * LONGEST];
     static mut VECTORS: [u32; Workspace::words(BATCH, LONGEST)] = [0; Workspace::words(BATCH, LONGEST)];
     static mut SUMS: [i32; BATCH * LONGEST] = [0; BATCH * LONGEST];
@@ -26,7 +27,7 @@ fn main() -> ! {
         workspace: Workspace { raw: RAW, words: VECTORS, sums: SUMS, batch: BATCH },
         test_models: MODELS,
         words: MEMORY,
-        audio: audio_input(FRAMES),
+        audio: audio_input(FRAMES, BUFFERS),
     };
     firmware::bench(ThisBoard::take(), bench)
 }

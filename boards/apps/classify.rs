@@ -11,6 +11,7 @@ include!(concat!(env!("OUT_DIR"), "/classify.rs"));
 #[cortex_m_rt::entry]
 fn main() -> ! {
     static mut MEMORY: [u32; WORDS] = [0; WORDS];
-    static mut FRAMES: [f32; CLIP] = [0.0; CLIP];
-    firmware::classify(ThisBoard::take(), MODELS, MEMORY, audio_input(FRAMES))
+    static mut FRAMES: [f32; HEARD] = [0.0; HEARD];
+    static mut BUFFERS: AudioBuffers = AudioBuffers::new();
+    firmware::classify(ThisBoard::take(), MODELS, MEMORY, audio_input(FRAMES, BUFFERS))
 }

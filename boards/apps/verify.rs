@@ -17,10 +17,11 @@ static HEAP: Heap = Heap::empty();
 #[cortex_m_rt::entry]
 fn main() -> ! {
     static mut MEMORY: [u32; WORDS] = [0; WORDS];
-    static mut FRAMES: [f32; CLIP] = [0.0; CLIP];
+    static mut FRAMES: [f32; HEARD] = [0.0; HEARD];
+    static mut BUFFERS: AudioBuffers = AudioBuffers::new();
     // SAFETY: once, before anything is allocated, and the memory is the macro's own.
     unsafe {
         reference_on_device::init!(HEAP, HEAP_BYTES);
     }
-    firmware::verify(ThisBoard::take(), MODELS, MEMORY, audio_input(FRAMES), float_check(&HEAP))
+    firmware::verify(ThisBoard::take(), MODELS, MEMORY, audio_input(FRAMES, BUFFERS), float_check(&HEAP))
 }

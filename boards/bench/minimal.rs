@@ -1,6 +1,6 @@
 //! Computations of the minimal programs; `cargo xtask bench size` computes the same on the host.
 
-use thumbformer::audio::LogMel;
+use thumbformer::audio::Extractor;
 use thumbformer::text::argmax;
 use thumbformer::{Error, LogitsCrc, Session};
 
@@ -39,20 +39,20 @@ pub fn stream(session: &mut Session<'_, '_>, frame: &mut [f32]) -> Result<u32, E
 
 /// Spoken digits with their front end: samples in, outputs out.
 #[inline(never)]
-pub fn digits<const N: usize>(
+pub fn digits(
     session: &mut Session<'_, '_>,
-    front_end: &mut LogMel<'_, 256, N>,
+    extractor: &mut Extractor<'_, '_>,
     frames: &mut [f32],
 ) -> Result<u32, Error> {
     let (mut crc, mut noise, mut filled) = (LogitsCrc::new(), Noise(1), 0);
     while filled < frames.len() {
         let samples: [i16; SAMPLES] = core::array::from_fn(|_| noise.next());
-        front_end.push(&samples, |frame| {
+        extractor.push(&samples, |frame| {
             if let Some(free) = frames.get_mut(filled..filled + frame.len()) {
                 free.copy_from_slice(frame);
             }
             filled += frame.len();
-        });
+        })?;
     }
     crc.update(session.infer(&*frames)?);
     Ok(crc.total())

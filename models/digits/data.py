@@ -145,6 +145,6 @@ def frames(clips, program):
     with tempfile.TemporaryDirectory() as folder:
         sound, out = Path(folder) / "clips.wav", Path(folder) / "frames"
         write_wav(sound, clips)
-        command = [program, "features", sound, "--cut", str(clips.shape[1]), "--frames", str(FRAMES), "-o", out]
+        command = [program, "features", sound, "--front-end", "thumbformer", "--cut", str(clips.shape[1]), "--frames", str(FRAMES), "-o", out]
         subprocess.run(command, check=True, capture_output=True)
         return np.fromfile(out, "<f4").reshape(len(clips), FRAMES, MELS)

@@ -34,6 +34,7 @@ CONFIG = {
     "max_seq": data.FRAMES // STACKED,
     "input": "frames",
     "n_features": STACKED * data.MELS,
+    "front_end": "thumbformer",
     "positions": "table",
     "norm": "layer",
     "norm_place": "pre",

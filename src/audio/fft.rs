@@ -1,6 +1,5 @@
 //! The FFT of real samples, by `microfft`: in place, its twiddle factors in flash.
 
-use microfft::Complex32;
 #[cfg(feature = "fft-1024")]
 use microfft::real::rfft_1024;
 #[cfg(feature = "fft-2048")]
@@ -25,21 +24,5 @@ pub(super) const fn transform<const FFT: usize>() -> Transform {
         #[cfg(feature = "fft-2048")]
         2048 => |samples| _ = samples.try_into().map(|samples| rfft_2048(samples).len()),
         _ => |_| (),
-    }
-}
-
-/// The lower half of the spectrum, in the samples' memory; empty for a size that [`MelBank`](super::MelBank) refuses.
-///
-/// The imaginary part of bin 0 holds the bin at half the sample rate; no filter reads either.
-#[inline]
-pub(super) fn spectrum<const FFT: usize>(samples: &mut [f32; FFT]) -> &[Complex32] {
-    let samples = samples.as_mut_slice();
-    // The compiler knows the size and keeps one arm.
-    match FFT {
-        64 => samples.try_into().map_or(&[], |samples| rfft_64(samples)),
-        128 => samples.try_into().map_or(&[], |samples| rfft_128(samples)),
-        256 => samples.try_into().map_or(&[], |samples| rfft_256(samples)),
-        512 => samples.try_into().map_or(&[], |samples| rfft_512(samples)),
-        _ => &[],
     }
 }

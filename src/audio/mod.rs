@@ -1,40 +1,39 @@
-//! The audio front end: turns samples into log-mel frames, the input of a speech network.
+//! The audio front end: turns samples into frames, the input of a speech network.
 //!
 //! ```text
-//! samples ──► ring ──► Hann window ──► FFT ──► power ──► mel filters ──► log2 ──► frame [MELS]
-//!  i16, any   the last  integers      f32, by             triangles      integers  one every `hop` samples
-//!  portions   window                  `microfft`
+//! samples ──► ring ──► window ──► FFT ──► power ──► filters ──► logarithm ──► offset, scale ──► frame [bands]
+//!  i16, any   the last  integers  f32, by            a table     integers                        one every `hop` samples
+//!  portions   window              `microfft`
 //! ```
-//! [`LogMelConfig`] holds the settings, [`MelBank`] the tables, made at compile time, and [`LogMel`] the samples that the next
-//! frame needs. A recording comes in portions of any length; the frames are bit-identical for every division into portions.
+//! [`FrontEnd`] is a view of the tables in an image, [`Buffers`] the memory, [`Extractor`] both at work. A recording comes in portions
+//! of any length; the frames are bit-identical for every division into portions. Tools make the tables of a `FrontEndConfig`.
 //!
 //! ```
-//! use thumbformer::audio::{LogMel, LogMelConfig, MelBank};
+//! use thumbformer::audio::{Buffers, FrontEnd, FrontEndConfig};
 //!
-//! // The size of the FFT and the number of filters are part of the type: sizes that do not fit stop the build.
-//! static BANK: MelBank<256, 20> = thumbformer::mel_bank!(LogMelConfig::SPEECH_8K);
-//!
-//! let mut front_end = LogMel::new(&BANK);
+//! // Firmware has `MODEL.front_end()` and `AudioBuffers` of the module that `model!` makes.
+//! let words = FrontEndConfig::kws().words()?;
+//! let front_end = FrontEnd::parse(&words)?;
+//! let mut buffers = Buffers::<512, 40>::new();
+//! let mut extractor = front_end.extractor(buffers.memory())?;
 //! let mut frames = 0;
 //! for portion in [[0; 100]; 10] {
-//!     front_end.push(&portion, |_frame: &[f32; 20]| frames += 1);
+//!     extractor.push(&portion, |_frame| frames += 1)?;
 //! }
-//! assert_eq!(frames, BANK.frames(1000));
+//! assert_eq!(frames, front_end.frames(1000));
+//! # Ok::<(), thumbformer::Error>(())
 //! ```
 //!
 //! # The same bits everywhere
 //! The windowed samples and the logarithm are integers; the FFT, the powers and their sums are `f32` additions and
 //! multiplications in a fixed order, without contraction. A core that flushes subnormal numbers to zero may differ from another
-//! core in values below 2^-100. No frame depends on them: each energy is added to the floor, at least 2^37.
+//! core in values below 2^-100. No frame depends on them: the floor of each energy is far above.
 //!
 //! # Cost
-//! For `MelBank<256, 20>` on a Cortex-M4F: 19,700 instructions a frame (`cargo xtask bench model`), 1.6 KB of state, 600 bytes of
-//! tables, 9 KB of code and sines.
+//! With an FFT of 256 samples and 20 bands on a Cortex-M4F: docs/results.md has the instructions of a second of sound. The memory takes
+//! `6 * FFT + 4 * bands` bytes.
 
-mod bank;
 mod clip;
-mod config;
-mod design;
 mod extractor;
 mod fft;
 mod frame;
@@ -47,10 +46,7 @@ mod log2;
 mod make;
 mod memory;
 mod parse;
-mod stream;
 
-pub use bank::MelBank;
-pub use config::LogMelConfig;
 pub use extractor::Extractor;
 pub use front_end::FrontEnd;
 #[cfg(feature = "std")]
@@ -61,4 +57,3 @@ pub use make::{
     Normalize, PadMode, Preemphasis, Sampling, Spectrum, Window, WindowShape,
 };
 pub use memory::{Buffers, Memory};
-pub use stream::LogMel;

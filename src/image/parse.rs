@@ -7,6 +7,8 @@ use super::layout::{self, header, section, word};
 use super::shape::demand;
 use super::view::{Image, Section};
 use crate::arch;
+#[cfg(feature = "audio")]
+use crate::audio::FrontEnd;
 use crate::dims::Dims;
 use crate::error::Error;
 use crate::kernels::scaled::HUGE;
@@ -53,6 +55,8 @@ impl<'a> Image<'a> {
             return Err(Error::Unsupported { field: "sections", found: word(words, header::SECTIONS) });
         }
         check!(image.check_unknown());
+        #[cfg(feature = "audio")]
+        check!(image.check_front_end());
         Ok(image)
     }
 
@@ -80,6 +84,17 @@ impl<'a> Image<'a> {
         let (found, d_model) = (self.find(Tensor::Up, 0).rows as u32, self.dims.d_model as u32);
         let (expected, found) = ((self.dims.d_ff as u32, d_model), (found, d_model));
         Err(Error::ShapeMismatch { tensor: Tensor::Up, layer: 0, expected, found })
+    }
+
+    /// Checks the audio front end, whose bands are the columns of a frame's samples.
+    #[cfg(feature = "audio")]
+    const fn check_front_end(&self) -> Result<(), Error> {
+        let Some(words) = self.front_end_words() else { return Ok(()) };
+        let front_end = check!(FrontEnd::parse(words));
+        if front_end.bands() != self.n_columns {
+            return Err(Error::Dimension { name: "n_columns", found: self.n_columns as u32 });
+        }
+        Ok(())
     }
 
     /// Checks that the sections of a later version, which are ignored, lie in the image like all others.

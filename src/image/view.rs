@@ -127,6 +127,11 @@ impl<'a> Image<'a> {
         self.table_at(found.offset, found.bytes)
     }
 
+    /// The words of the audio front end, if there is one.
+    pub const fn front_end_words(&self) -> Option<&'a [u32]> {
+        if self.has(Tensor::AudioFrontEnd) { Some(self.table(Tensor::AudioFrontEnd)) } else { None }
+    }
+
     /// A table of bytes: the texts of all tokens, one after the other, or the labels.
     pub(crate) const fn byte_table(&self, tensor: Tensor) -> &'a [u8] {
         let cols = self.find(tensor, 0).cols;
@@ -170,7 +175,7 @@ impl<'a> Image<'a> {
     }
 
     /// True if the image holds a tensor.
-    pub(crate) const fn has(&self, tensor: Tensor) -> bool {
+    pub const fn has(&self, tensor: Tensor) -> bool {
         self.contents.has(tensor)
     }
 

@@ -92,43 +92,52 @@ fn listen<B: Board>(
     words: &mut [u32],
     audio: &mut Option<AudioInput<'_>>,
 ) -> Result<(), Error> {
-    let (model, dims) = (&test_model.model, test_model.model.dims());
-    let hears = test_model.inputs.iter().any(|input| matches!(input.signal, Signal::Sound(_)));
+    let (model, width) = (&test_model.model, test_model.model.dims().n_features.max(1));
+    let hears = model.image().front_end_words().is_some();
     let mut session = test_model.session(words)?;
-    let (mut numbers, mut frame, mut filled) = (Numbers::default(), [0.0; WIDEST], 0);
+    let (mut numbers, mut filled) = (Numbers::default(), 0);
     let answer = |board: &mut B, outputs: &mut [f32]| {
         let line =
             Line::new("classify").text("board", B::NAME).text("model", test_model.name).hex("crc32", crc32(outputs));
         report(board, &label(line, model, outputs).end());
     };
+    if let (Some(AudioInput { extractor, frames }), true) = (audio, hears) {
+        let frames = frames.get_mut(..test_model.heard_numbers(extractor)).unwrap_or_default();
+        extractor.reset();
+        while let Some(byte) = board.receive() {
+            let Some(number) = numbers.push(byte) else { continue };
+            extractor.push(&[number as i16], |row| {
+                if let Some(free) = frames.get_mut(filled..filled + row.len()) {
+                    free.copy_from_slice(row);
+                    filled += row.len();
+                }
+            })?;
+            if filled == frames.len() {
+                filled = 0;
+                if test_model.is_stream() {
+                    answer(board, session.push(frames)?);
+                } else {
+                    answer(board, session.infer(&*frames)?);
+                    extractor.reset();
+                }
+            }
+        }
+        return Ok(());
+    }
+    let mut frame = [0.0; WIDEST];
+    let frame = frame.get_mut(..width).ok_or(Error::FrameLength { n_features: width, found: WIDEST })?;
+    // What the next frame keeps of this one.
+    let kept = width - (model.n_columns() * model.frame_hop()).min(width);
     while let Some(byte) = board.receive() {
         let Some(number) = numbers.push(byte) else { continue };
-        match audio {
-            Some(AudioInput { front_end, frames }) if hears => {
-                front_end.push(&[number as i16], |mels| {
-                    if let Some(free) = frames.get_mut(filled..filled + mels.len()) {
-                        free.copy_from_slice(mels);
-                        filled += mels.len();
-                    }
-                });
-                if filled == frames.len() {
-                    answer(board, session.infer(&**frames)?);
-                    front_end.reset();
-                    filled = 0;
-                }
-            }
-            _ => {
-                let width = dims.n_features;
-                if let Some(slot) = frame.get_mut(filled) {
-                    *slot = number;
-                }
-                filled += 1;
-                if filled >= width {
-                    let frame = frame.get(..width).ok_or(Error::FrameLength { n_features: width, found: WIDEST })?;
-                    answer(board, session.push(frame)?);
-                    filled = 0;
-                }
-            }
+        if let Some(slot) = frame.get_mut(filled) {
+            *slot = number;
+        }
+        filled += 1;
+        if filled >= width {
+            answer(board, session.push(frame)?);
+            frame.copy_within(width - kept.., 0);
+            filled = kept;
         }
     }
     Ok(())

@@ -29,7 +29,7 @@ pub use generate::generate;
 pub use kernels::{Case, Row, Workspace, kernels};
 pub use line::Line;
 pub use stack::Stack;
-pub use test_model::{AudioInput, Input, MELS, Signal, TestModel};
+pub use test_model::{AudioInput, Input, Signal, TestModel};
 pub use verify::{FloatCheck, verify};
 
 use thumbformer::Error;

@@ -2,12 +2,9 @@
 
 use crate::Board;
 use crate::counter::Meter;
-use thumbformer::audio::LogMel;
+use thumbformer::audio::Extractor;
 use thumbformer::cycles::CycleCounter;
 use thumbformer::{Error, LogitsCrc, Memory, Model, Session};
-
-/// Mel filters of the front end for speech.
-pub const MELS: usize = 20;
 
 /// A model, with inputs.
 pub struct TestModel<'a> {
@@ -40,15 +37,15 @@ pub enum Signal<'a> {
     Tokens(&'a [u16]),
     /// Frames `[seq, n_features]`.
     Frames(&'a [f32]),
-    /// Samples of a recording, for the front end for speech.
+    /// Samples of a recording, for the model's front end.
     Sound(&'a [i16]),
 }
 
-/// The front end for speech, with room for the frames of a clip; only where a model hears.
+/// The front end of the models that hear, with room for frames; only where there is one.
 pub struct AudioInput<'a> {
     /// Samples to frames.
-    pub front_end: LogMel<'a, 256, MELS>,
-    /// A clip, `[max_seq, n_features]`.
+    pub extractor: Extractor<'a, 'a>,
+    /// Frames of a clip, or of one input of a stream.
     pub frames: &'a mut [f32],
 }
 
@@ -107,15 +104,65 @@ impl<'a> TestModel<'a> {
                 Ok((outputs, cost))
             }
             Signal::Sound(samples) => {
-                let Some(AudioInput { front_end, frames }) = audio else { return Err(Error::EmptySequence) };
-                front_end.clip(samples, frames)?;
+                let Some(AudioInput { extractor, frames }) = audio else { return Err(Error::EmptySequence) };
+                if self.is_stream() {
+                    return self.hear_stream(session, samples, extractor, frames, board);
+                }
+                let frames = frames.get_mut(..self.heard_numbers(extractor)).unwrap_or_default();
+                extractor.clip(samples, frames)?;
                 cost.front_end = board.counter().since(start);
                 let start = board.counter().now();
-                let outputs = session.infer(&**frames)?;
+                let outputs = session.infer(&*frames)?;
                 cost.network = board.counter().since(start);
                 Ok((outputs, cost))
             }
         }
+    }
+
+    /// Numbers of a clip's frames as the front end makes them, of a stream those of one input.
+    pub(crate) fn heard_numbers(&self, extractor: &Extractor<'_, '_>) -> usize {
+        let frames = self.model.clip_frames().map(|frames| frames * extractor.front_end().bands());
+        frames.unwrap_or(self.model.dims().n_features)
+    }
+
+    /// A recording as a stream: its inputs one after the other, as the front end makes them.
+    fn hear_stream<'s>(
+        &self,
+        session: &'s mut Session<'_, '_>,
+        samples: &[i16],
+        extractor: &mut Extractor<'_, '_>,
+        frame: &mut [f32],
+        board: &mut impl Board,
+    ) -> Result<(&'s mut [f32], Cost), Error> {
+        let (mut cost, mut filled) = (Cost::default(), 0);
+        let frame = frame.get_mut(..self.model.dims().n_features).unwrap_or_default();
+        let (front_end, found) = (*extractor.front_end(), samples.len());
+        let inputs = front_end.frames(found) * front_end.bands() / frame.len().max(1);
+        extractor.reset();
+        // At most one of the front end's frames a time.
+        for portion in samples.chunks(front_end.hop().max(1)) {
+            let start = board.counter().now();
+            extractor.push(portion, |row| {
+                if let Some(free) = frame.get_mut(filled..filled + row.len()) {
+                    free.copy_from_slice(row);
+                    filled += row.len();
+                }
+            })?;
+            cost.front_end += board.counter().since(start);
+            if filled < frame.len() {
+                continue;
+            }
+            (filled, cost.answers) = (0, cost.answers + 1);
+            let start = board.counter().now();
+            if cost.answers == inputs as u64 {
+                let outputs = session.push(frame)?;
+                cost.network += board.counter().since(start);
+                return Ok((outputs, cost));
+            }
+            session.push(frame)?;
+            cost.network += board.counter().since(start);
+        }
+        Err(Error::RecordingTooShort { expected: front_end.samples(1), found })
     }
 }
 

@@ -5,11 +5,11 @@
 //!                             └──► what this machine makes of it, for comparison
 //! ```
 
-use crate::test_model::{FrontEnd, outputs};
+use crate::test_model::outputs;
 use anyhow::{Context, Result};
 use board_manifest::{
-    Application, Board, DefaultModel, Fit, Image, Kind, Signal, default_models, first, first_bytes, free, signals,
-    watch,
+    Application, Board, DefaultModel, Fit, Image, Kind, Signal, default_models, first, first_bytes, free, hearing,
+    signals, watch,
 };
 use std::fmt::Write;
 use std::path::Path;
@@ -56,10 +56,10 @@ impl Float {
         let Some(model) = model else { return Ok(None) };
         let float = Float::of(model)?;
         let state = images.iter().map(|(_, fit)| fit.state).max().unwrap_or(0);
-        let clips = images.iter().map(|(image, _)| clip(image)).collect::<Result<Vec<usize>>>()?;
+        let heard = images.iter().map(|(image, _)| Ok(hearing(&image.model()?))).collect::<Result<Vec<usize>>>()?;
         let copies: usize =
             images.iter().map(|(image, _)| if board.weights_in_ram() { image.bytes() } else { 0 }).sum();
-        let ram = copies + state + clips.into_iter().max().unwrap_or(0) + size_of::<FrontEnd>() + STACK + HEAP;
+        let ram = copies + state + heard.into_iter().max().unwrap_or(0) + STACK + HEAP;
         let inputs: usize = images.iter().map(|(image, _)| first_bytes(image)).sum::<Result<usize>>()?;
         Ok((ram <= board.ram.length && float.flash() + inputs <= free(board, Application::Verify, images))
             .then_some(float))
@@ -104,14 +104,6 @@ pub(crate) fn without() -> String {
          fn float_check(heap: &'static reference_on_device::Heap) -> impl firmware::FloatCheck {{\n    \
          reference_on_device::HeapAlone(heap)\n}}\n"
     )
-}
-
-/// Bytes of a clip's frames, where a model hears.
-fn clip(image: &Image) -> Result<usize> {
-    let model = image.model()?;
-    let dims = model.dims();
-    let hears = dims.options.input != thumbformer::Input::Tokens && !dims.is_causal();
-    Ok(if hears { 4 * dims.max_seq * dims.n_features } else { 0 })
 }
 
 /// A function that builds the checkpoint; what the float network does not read (names, labels, a tokenizer) is left out.

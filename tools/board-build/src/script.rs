@@ -11,8 +11,8 @@
 use crate::float::{self, Float};
 use crate::linker;
 use crate::test_model::TestModel;
-use anyhow::{Context, Result};
-use board_manifest::{Application, Board, Fit, Image, Kind, first, fit, free, models, watch};
+use anyhow::{Context, Result, ensure};
+use board_manifest::{Application, Board, Fit, Image, Kind, first, fit, free, heard_numbers, models, watch};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use thumbformer::{Packing, bench};
@@ -123,22 +123,40 @@ fn test_models(board: &Board, application: Application, all: &Path) -> Result<St
     Ok(code)
 }
 
-/// The front end, where a model hears.
+/// The front end, where a model hears: its memory, and room for frames.
 fn audio_input(test_models: &[TestModel]) -> Result<String> {
-    let Some(test_model) = test_models.iter().find(|test_model| test_model.hears()) else {
-        return Ok("/// No model hears.\nconst CLIP: usize = 0;\n\n\
-             fn audio_input(_frames: &'static mut [f32]) -> Option<firmware::AudioInput<'static>> {\n    None\n}\n"
-            .into());
-    };
-    let model = test_model.image.model()?;
-    let clip = model.dims().max_seq * model.dims().n_features;
-    Ok(format!(
-        "/// Numbers of a clip's frames.\nconst CLIP: usize = {clip};\n\n\
-         static SPEECH: thumbformer::audio::MelBank<256, {{ firmware::MELS }}> =\n    \
-         thumbformer::mel_bank!(thumbformer::audio::LogMelConfig::SPEECH_8K);\n\n\
-         fn audio_input(frames: &'static mut [f32]) -> Option<firmware::AudioInput<'static>> {{\n    \
-         Some(firmware::AudioInput {{ front_end: thumbformer::audio::LogMel::new(&SPEECH), frames }})\n}}\n"
-    ))
+    let (mut first, mut numbers): (Option<(String, Vec<u32>)>, usize) = (None, 0);
+    for image in test_models.iter().map(|test_model| &test_model.image) {
+        let model = image.model()?;
+        let Some(words) = model.image().front_end_words() else { continue };
+        let (name, found) = first.get_or_insert_with(|| (image.name.clone(), words.to_vec()));
+        ensure!(
+            found == words,
+            "{} and {name} have different audio front ends, and a program has one: give one of them by `--model`",
+            image.name
+        );
+        let samples = model.dims().n_features / model.n_columns().max(1);
+        ensure!(
+            model.frame_hop() == samples,
+            "{}: the board does not compute frames of sound that overlap: train with frame_hop = frame_samples",
+            image.file.display()
+        );
+        numbers = numbers.max(heard_numbers(&model));
+    }
+    Ok(match first {
+        None => "/// No model hears.\nconst HEARD: usize = 0;\ntype AudioBuffers = thumbformer::audio::Buffers<0, 0>;\n\n\
+             fn audio_input(_: &'static mut [f32], _: &'static mut AudioBuffers) -> Option<firmware::AudioInput<'static>> {\n    \
+             None\n}\n"
+            .into(),
+        Some((name, _)) => format!(
+            "/// Numbers of frames as the front end makes them.\nconst HEARD: usize = {numbers};\n\
+             type AudioBuffers = models::{name}::AudioBuffers;\n\n\
+             fn audio_input(\n    frames: &'static mut [f32],\n    buffers: &'static mut AudioBuffers,\n) -> Option<firmware::AudioInput<'static>> {{\n    \
+             let front_end = const {{ models::{name}::MODEL.front_end() }}?;\n    \
+             let extractor = front_end.extractor(buffers.memory()).ok()?;\n    \
+             Some(firmware::AudioInput {{ extractor, frames }})\n}}\n"
+        ),
+    })
 }
 
 /// Rows and columns of the matrices that boards measure.

@@ -3,14 +3,9 @@
 use anyhow::{Context, Result};
 use board_manifest::{Fit, Image, Signal, held, signals};
 use std::fmt::Write;
-use thumbformer::audio::{LogMel, LogMelConfig, MelBank};
 use thumbformer::state::HostState;
 use thumbformer::{LogitsCrc, Model};
 
-/// The front end for speech.
-static SPEECH: MelBank<256, 20> = thumbformer::mel_bank!(LogMelConfig::SPEECH_8K);
-/// Its type.
-pub(crate) type FrontEnd = LogMel<'static, 256, 20>;
 /// A model with inputs.
 pub struct TestModel {
     /// The model.
@@ -36,11 +31,6 @@ impl TestModel {
             inputs.push((name, signal, LogitsCrc::new().update(&outputs)));
         }
         Ok(TestModel { image, fit, inputs })
-    }
-
-    /// Audio: whether its inputs are samples.
-    pub fn hears(&self) -> bool {
-        self.inputs.iter().any(|(_, signal, _)| matches!(signal, Signal::Sound(_)))
     }
 
     /// The module of its model, and its entry of `MODELS`.
@@ -77,9 +67,8 @@ pub(crate) fn outputs(model: &Model<'_>, signal: &Signal) -> Result<Vec<f32>> {
         Signal::Frames(frames) if dims.is_causal() => session.push(frames)?,
         Signal::Frames(frames) => session.infer(&frames[..])?,
         Signal::Sound(samples) => {
-            let mut frames = vec![0.0; dims.max_seq * dims.n_features];
-            LogMel::new(&SPEECH).clip(samples, &mut frames)?;
-            session.infer(&frames[..])?
+            let frames = thumbformer_recordings::heard(model, samples)?;
+            if dims.is_causal() { session.push(&frames)? } else { session.infer(&frames[..])? }
         }
     };
     Ok(outputs.to_vec())

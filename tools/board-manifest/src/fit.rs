@@ -1,6 +1,6 @@
 //! Models that fit a board, and what is missing where one does not.
 
-use crate::image::{Image, is_for};
+use crate::image::{Image, hearing, is_for};
 use crate::inputs::first_bytes;
 use crate::manifest::{Application, Board};
 use crate::models::shown_by;
@@ -37,7 +37,7 @@ pub struct Fit {
     pub max_seq: usize,
     /// Tokens or frames at a time.
     pub batch: usize,
-    /// Bytes of its state.
+    /// Bytes of its state, and of its audio front end.
     pub state: usize,
 }
 
@@ -69,13 +69,14 @@ pub fn fit(board: &Board, application: Application, image: &Image) -> Result<Fit
     };
     // Frames come one by one where the model is a stream.
     let batch = if !text && dims.is_causal() { 1 } else { thumbformer::MAX_BATCH };
-    let state = |max_seq: usize| 4 * dims.state_words(max_seq, batch);
+    let heard = hearing(&model);
+    let state = |max_seq: usize| 4 * dims.state_words(max_seq, batch) + heard;
     let copy = if board.weights_in_ram() { image.bytes() } else { 0 };
     let ram = board.ram.length.saturating_sub(beside(application) + copy);
     let flash = board.flash.length.saturating_sub(code(application));
     let context = contexts.iter().copied().find(|&context| state(context) <= ram);
     match context {
-        Some(max_seq) if image.bytes() <= flash => Ok(Fit { max_seq, batch, state: state(max_seq) }),
+        Some(max_seq) if image.bytes() <= flash => Ok(Fit { max_seq, batch, state: state(max_seq) - heard }),
         _ => bail!("{}", misfit(board, application, image, dims, flash, ram, &state)),
     }
 }

@@ -60,6 +60,18 @@ impl Image {
     }
 }
 
+/// Bytes of RAM that a model's audio front end takes: its memory, and the frames of a clip, or of one input of a stream.
+pub fn hearing(model: &Model<'_>) -> usize {
+    let Some(front_end) = model.front_end() else { return 0 };
+    6 * front_end.fft() + 4 * front_end.bands() + 4 * heard_numbers(model)
+}
+
+/// Numbers of a clip's frames as the front end makes them, of a stream those of one input; 0 for a model without a front end.
+pub fn heard_numbers(model: &Model<'_>) -> usize {
+    let n_features = model.dims().n_features;
+    model.front_end().map_or(0, |front_end| model.clip_frames().map_or(n_features, |frames| frames * front_end.bands()))
+}
+
 /// True if the application is for models of this kind.
 pub fn is_for(model: &Model<'_>, application: Application) -> bool {
     let text = model.dims().options.input == Input::Tokens;

@@ -9,9 +9,6 @@ use thumbformer_recordings::Recording;
 /// Text that a language model is given.
 const TEXT: &str = "Once upon a time, there was a little girl named Lily. She loved";
 
-/// Samples a second that the boards' front end takes.
-const RATE: u32 = thumbformer::audio::LogMelConfig::SPEECH_8K.sample_rate;
-
 /// Bytes of flash that a model's first input takes.
 ///
 /// # Errors
@@ -83,7 +80,9 @@ pub fn held(inputs: &[(String, Signal)], bytes: usize) -> usize {
 /// A recording: samples of a WAV file, or the numbers of a table as frames of the model.
 fn read(model: &Model<'_>, file: &Path) -> Result<Signal> {
     Ok(match Recording::read(file)? {
-        Recording::Sound(sound) => Signal::Sound(sound.at(RATE).with_context(|| format!("{}", file.display()))?),
+        Recording::Sound(sound) => {
+            Signal::Sound(sound.samples_for(model).with_context(|| format!("{}", file.display()))?)
+        }
         Recording::Table(table) => Signal::Frames(table.frames(model).with_context(|| format!("{}", file.display()))?),
     })
 }

@@ -16,7 +16,7 @@ mod manifest;
 mod models;
 
 pub use fit::{Fit, fit, free, models};
-pub use image::{Image, is_for};
+pub use image::{Image, heard_numbers, hearing, is_for};
 pub use inputs::{Signal, first_bytes, held, signals, watch};
 pub use manifest::{Application, Board, Region, all, find};
 pub use models::{DefaultModel, HeldOut, Kind, default_models, first, shown_by};

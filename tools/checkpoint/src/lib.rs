@@ -22,6 +22,8 @@ mod config;
 #[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
+mod front_end;
+#[cfg(feature = "std")]
 mod gguf;
 #[cfg(feature = "std")]
 mod huggingface;
@@ -52,6 +54,8 @@ pub use config::Config;
 #[cfg(feature = "std")]
 pub use error::Error;
 pub use tensors::{Tensors, Weights};
+#[cfg(feature = "std")]
+pub use thumbformer::audio::FrontEndConfig;
 pub use thumbformer::{Activation, Input, Mask, Norm, NormPlace, Options, Pooler, Pooling, Positions, Tensor};
 pub use tokenizer::{Merge, Tokenizer, TokenizerKind};
 
@@ -68,6 +72,9 @@ pub struct Checkpoint {
     pub tensors: Tensors,
     /// Tokenizer, if one was found.
     pub tokenizer: Option<Tokenizer>,
+    /// Audio front end that the network was trained with, if the configuration names one.
+    #[cfg(feature = "std")]
+    pub front_end: Option<FrontEndConfig>,
 }
 
 #[cfg(feature = "std")]
@@ -105,7 +112,7 @@ impl Checkpoint {
     /// A checkpoint from an importer's findings, without a tokenizer.
     pub(crate) fn new(source: &Path, architecture: &str, config: Config, tensors: Tensors) -> Self {
         let (source, architecture) = (source.display().to_string(), architecture.into());
-        Checkpoint { source, architecture, config, tensors, tokenizer: None }
+        Checkpoint { source, architecture, config, tensors, tokenizer: None, front_end: None }
     }
 }
 

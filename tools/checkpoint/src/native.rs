@@ -23,6 +23,7 @@
 //! | `pooler_activation` | `"tanh"` or `"relu"`; absent: no pooler |
 //! | `head` | `"linear"` with `n_outputs`, `"tied"`, or `"none"` |
 //! | `labels` | names of the outputs; absent: none |
+//! | `front_end` | audio front end whose frames the network reads: `"thumbformer"`, `"kws"`, `"torchaudio"`, `"librosa"` or `"kaldi"`; absent: none |
 //! | `columns` | names of the columns of a sensor's recordings, as `"ax (g)"`; absent: none |
 //! | `frame_samples`, `frame_hop` | samples of the sensor that make a frame, one after the other, and those from one frame to the next; absent: 1, and frames do not overlap |
 //! | `bos_token_id`, `eos_token_id` | a token id, or several that end a text; absent: none |
@@ -67,7 +68,7 @@ use thumbformer::{Activation, Input, Mask, Norm, NormPlace, Options, Pooler, Poo
 use crate::names::{Bias, Row, read_with};
 use crate::settings::Settings;
 use crate::weights::WeightsFile;
-use crate::{Checkpoint, Config, Error};
+use crate::{Checkpoint, Config, Error, front_end};
 
 /// The value of `architecture` in `config.json`.
 pub(crate) const NAME: &str = "thumbformer";
@@ -105,7 +106,8 @@ const HEADS: [(&str, Head); 3] = [("linear", Head::Linear), ("tied", Head::Tied)
 /// Reads a folder whose `config.json` is `value`.
 pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let settings = Settings::new(path, value);
-    let config = config(&settings)?;
+    let mut config = config(&settings)?;
+    let front_end = front_end::read(&settings, &mut config)?;
     let class_token = settings.flag("class_token", Some(false))?;
     if class_token && config.options.pooling != Pooling::Class {
         let next = "set pooling to class, or leave the class token out";
@@ -136,7 +138,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     let class_token = class_token.then(|| Row::alone(Tensor::ClassToken, "class_token"));
     let tensors = read_with(&mut reader, &config, &widths, &named.chain(class_token).collect::<Vec<_>>())?;
     reader.finish(&[])?;
-    Ok(Checkpoint::new(folder, NAME, config, tensors))
+    Ok(Checkpoint { front_end, ..Checkpoint::new(folder, NAME, config, tensors) })
 }
 
 fn config(settings: &Settings) -> Result<Config, Error> {

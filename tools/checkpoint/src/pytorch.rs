@@ -19,6 +19,7 @@
 //! | `encoder` | name of the encoder, where the tensors have several |
 //! | `layer_norm_eps` | absent: 1e-5, PyTorch's default |
 //! | `labels` | names of the outputs; absent: none |
+//! | `front_end` | audio front end whose frames the network reads: `"thumbformer"`, `"kws"`, `"torchaudio"`, `"librosa"` or `"kaldi"`; absent: none |
 //! | `columns` | names of the columns of a sensor's recordings, as `"ax (g)"`; absent: none |
 //! | `frame_samples`, `frame_hop` | samples of the sensor that make a frame, one after the other, and those from one frame to the next; absent: 1, and frames do not overlap |
 //! | `bos_token_id`, `eos_token_id` | a token id, or several that end a text; absent: none |
@@ -35,7 +36,7 @@ use thumbformer::{Activation, Input, Mask, NormPlace, Options, Pooling, Position
 use crate::names::{Bias, Row, Source, read};
 use crate::settings::Settings;
 use crate::weights::{Reader, WeightsFile};
-use crate::{Checkpoint, Config, Error, Tensors, Weights};
+use crate::{Checkpoint, Config, Error, Tensors, Weights, front_end};
 
 /// The value of `architecture` in `config.json`.
 pub(crate) const NAME: &str = "nn.TransformerEncoder";
@@ -87,13 +88,14 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     rows.extend(head(&settings, &reader, &mut config)?);
     config.labels = settings.labels(config.n_outputs)?;
     settings.sensor(&mut config)?;
+    let front_end = front_end::read(&settings, &mut config)?;
     settings.no_others()?;
     settings.check(&config)?;
     let mut tensors = read(&mut reader, &config, &rows)?;
     reader.finish(&[])?;
     made.iter().for_each(|(tensor, layer, weights)| tensors.insert(tensor, layer, weights.clone()));
     scale_embedding(&settings, &mut tensors)?;
-    Ok(Checkpoint::new(folder, NAME, config, tensors))
+    Ok(Checkpoint { front_end, ..Checkpoint::new(folder, NAME, config, tensors) })
 }
 
 impl Encoder {

@@ -1,11 +1,10 @@
 //! Classification of recordings with an image that reads frames: `thumbformer classify`.
 //!
 //! ```text
-//! .wav ──► front end, log-mel ──┐
-//! .csv ──► numbers, in order ───┴─► frames [seq, n_features] ──► Session::infer ──► label, probability, CRC-32
+//! .wav ──► front end of the image ──┐
+//! .csv ──► columns of the image ────┴─► frames [seq, n_features] ──► Session::infer ──► label, probability, CRC-32
 //! ```
 
-use crate::features::{MELS, SPEECH, features};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::fmt;
@@ -14,6 +13,7 @@ use thumbformer::state::HostState;
 use thumbformer::text::argmax;
 use thumbformer::{Error, Input, LogitsCrc, Mask, Model, Pooling, softmax};
 use thumbformer_recordings::Recording::{Sound, Table};
+use thumbformer_recordings::heard;
 
 /// A recording as input of a model.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ pub fn read_columns(model: &Model<'_>, file: &Path, columns: &[String]) -> Resul
         dims.options.input
     );
     let frames = match thumbformer_recordings::Recording::read_columns(file, columns)? {
-        Sound(sound) => sound.at(SPEECH.config().sample_rate).and_then(|samples| heard(model, &samples)),
+        Sound(sound) => sound.samples_for(model).and_then(|samples| heard(model, &samples)),
         Table(table) => table.frames(model),
     };
     let frames = frames.with_context(|| format!("{}", file.display()))?;
@@ -80,22 +80,6 @@ fn truth(model: &Model<'_>, name: &str) -> Option<usize> {
     let outputs = 0..model.dims().n_outputs;
     let number = name.parse().ok().filter(|number| outputs.contains(number));
     outputs.clone().find(|&output| model.label(output) == Some(name)).or(number)
-}
-
-/// Frames of sound; several of the front end's make one of the model's. For a model of whole clips the sound is cut off or padded
-/// with silence to its length.
-fn heard(model: &Model<'_>, samples: &[i16]) -> Result<Vec<f32>> {
-    let dims = model.dims();
-    ensure!(
-        dims.n_features.is_multiple_of(MELS),
-        "the front end makes frames of {MELS} numbers, expected a multiple of that, found n_features = {}: the image is not for sound",
-        dims.n_features
-    );
-    let clip = dims.max_seq * dims.n_features / MELS;
-    let frames = (dims.options.mask == Mask::Bidirectional).then_some(clip);
-    let mut frames = features(samples, frames)?;
-    frames.truncate(frames.len() - frames.len() % dims.n_features);
-    Ok(frames)
 }
 
 /// Classifies a recording; without a pooling, the outputs of the last frame count.

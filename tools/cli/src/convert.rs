@@ -64,7 +64,11 @@ pub fn convert_with(
     if !config.labels.is_empty() {
         writer.labels(&config.labels).with_context(|| format!("{}: labels", source(checkpoint)))?;
     }
-    if config.options.input == Input::Frames && (config.frame_samples > 1 || !config.columns.is_empty()) {
+    if let Some(front_end) = &checkpoint.front_end {
+        writer.audio_front_end(&front_end.words().with_context(|| format!("{}: front_end", source(checkpoint)))?);
+    }
+    let has_columns = config.frame_samples > 1 || !config.columns.is_empty() || checkpoint.front_end.is_some();
+    if config.options.input == Input::Frames && has_columns {
         let n_columns = config.n_features / config.frame_samples.max(1);
         let hop = if config.frame_hop == config.frame_samples { 0 } else { config.frame_hop };
         let names = &config.columns;

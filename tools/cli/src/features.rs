@@ -1,31 +1,35 @@
-//! Frames of recordings, for training scripts, by the on-device front end: `thumbformer features`.
+//! Front ends by name or file, whose frames training scripts use: `thumbformer features`.
 
-use anyhow::{Context, Result};
+use crate::read_image;
+use anyhow::{Context, Result, bail};
 use std::path::Path;
-use thumbformer::Error;
-use thumbformer::audio::{LogMel, LogMelConfig, MelBank};
-use thumbformer_recordings::Sound;
+use thumbformer::Model;
+use thumbformer::audio::FrontEndConfig;
 
-/// Number of mel filters of the front end for speech.
-pub const MELS: usize = 20;
+/// The presets of [`FrontEndConfig`], by name.
+pub const PRESETS: [(&str, fn() -> FrontEndConfig); 5] = [
+    ("thumbformer", FrontEndConfig::thumbformer),
+    ("kws", FrontEndConfig::kws),
+    ("torchaudio", FrontEndConfig::torchaudio),
+    ("librosa", FrontEndConfig::librosa),
+    ("kaldi", FrontEndConfig::kaldi),
+];
 
-/// The front end for speech, with which the digits model was trained.
-pub static SPEECH: MelBank<256, MELS> = thumbformer::mel_bank!(LogMelConfig::SPEECH_8K);
-
-/// Samples of a WAV file, at the front end's rate.
+/// Words of a front end: a preset by its name, or that of an image.
 ///
 /// # Errors
-/// For a file that cannot be read, and for another rate.
-pub fn read_wav(file: &Path) -> Result<Vec<i16>> {
-    Sound::read(file)?.at(SPEECH.config().sample_rate).with_context(|| format!("{}", file.display()))
-}
-
-/// Frames of a recording, `[frames, MELS]`; `None` for as many as the recording has.
-///
-/// # Errors
-/// When the recording is too short for one frame.
-pub fn features(samples: &[i16], frames: Option<usize>) -> Result<Vec<f32>, Error> {
-    let mut features = vec![0.0; frames.unwrap_or_else(|| SPEECH.frames(samples.len()).max(1)) * MELS];
-    LogMel::new(&SPEECH).clip(samples, &mut features)?;
-    Ok(features)
+/// For a name that is neither, and for an image without a front end.
+pub fn front_end(name: &str) -> Result<Vec<u32>> {
+    if let Some((_, preset)) = PRESETS.iter().find(|(preset, _)| *preset == name) {
+        return Ok(preset().words()?);
+    }
+    let file = Path::new(name);
+    if !file.is_file() {
+        let names = PRESETS.map(|(name, _)| name).join(", ");
+        bail!("{name}: no front end of this name: expected an image, or one of {names}");
+    }
+    let words = read_image(file)?;
+    let model = Model::parse(&words).with_context(|| name.to_string())?;
+    let front_end = model.image().front_end_words();
+    front_end.map(<[u32]>::to_vec).with_context(|| format!("{name}: the image has no audio front end"))
 }

@@ -1,8 +1,9 @@
 //! The digits model's checkpoint, in floats: what it hears in voices and recordings that it was not trained with.
 
 use std::path::{Path, PathBuf};
+use thumbformer::Model;
 use thumbformer_checkpoint::{Checkpoint, Input};
-use thumbformer_cli::features::{MELS, features, read_wav};
+use thumbformer_cli::{classify, read_image};
 use thumbformer_reference::Reference;
 
 fn root() -> PathBuf {
@@ -23,11 +24,11 @@ fn heard(recordings: &[(char, PathBuf)]) -> Vec<char> {
     let folder = root().join("models/digits/checkpoint");
     let checkpoint = Checkpoint::load(&folder, None).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(checkpoint.config.options.input, Input::Frames);
-    let frames = checkpoint.config.max_seq * checkpoint.config.n_features / MELS;
+    let words = read_image(&root().join("models/digits/digits.tbf")).unwrap_or_else(|error| panic!("{error:#}"));
+    let model = Model::parse(&words).expect("an image");
     let reference = Reference::new(&checkpoint);
     let hear = |(_, file): &(char, PathBuf)| {
-        let samples = read_wav(file).unwrap_or_else(|error| panic!("{error:#}"));
-        let values = features(&samples, Some(frames)).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let values = classify::read(&model, file).unwrap_or_else(|error| panic!("{error:#}")).frames;
         let tokens: Vec<Vec<f64>> = values
             .chunks(checkpoint.config.n_features)
             .map(|token| token.iter().copied().map(f64::from).collect())

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
-use thumbformer::audio::LogMel;
-use thumbformer_cli::features::{MELS, SPEECH};
+use thumbformer::audio::{FrontEnd, FrontEndConfig, HostBuffers};
 
 fn wav(path: &Path, spec: hound::WavSpec, samples: &[i16]) {
     let mut writer = hound::WavWriter::create(path, spec).expect("the folder is writable");
@@ -19,7 +18,7 @@ fn speech() -> hound::WavSpec {
 
 fn features(arguments: &[&str], inputs: &[&Path], output: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_thumbformer"));
-    command.arg("features").args(arguments).args(inputs).arg("-o").arg(output);
+    command.args(["features", "--front-end", "thumbformer"]).args(arguments).args(inputs).arg("-o").arg(output);
     command.output().expect("the command starts")
 }
 
@@ -39,17 +38,21 @@ fn frames_of_wav_files_are_the_front_end_s() {
     let expected = |samples: &[i16], silence: usize| {
         let mut frames = Vec::<f32>::new();
         let samples: Vec<i16> = samples.iter().copied().chain(vec![0; silence]).collect();
-        LogMel::new(&SPEECH).push(&samples, |frame| frames.extend(frame));
+        let words = FrontEndConfig::thumbformer().words().expect("a preset");
+        let front_end = FrontEnd::parse(&words).expect("a front end");
+        let mut buffers = HostBuffers::new(&front_end);
+        let mut extractor = front_end.extractor(buffers.memory()).expect("its memory");
+        extractor.push(&samples, |frame| frames.extend(frame)).expect("a stream");
         frames
     };
     let inputs = [&*file("long.wav"), &*file("short.wav")];
     let output = features(&[], &inputs, &file("frames"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "2 recordings, 33 frames of 20 filters\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "2 recordings, 33 frames of 20 bands\n");
     assert_eq!(read(), [expected(&sound, 0), expected(&sound[1000..1700], 0)].concat());
 
     assert!(features(&["--frames", "10"], &inputs, &file("frames")).status.success());
-    assert_eq!(read(), [&expected(&sound, 0)[..10 * MELS], &expected(&sound[1000..1700], 996)].concat());
+    assert_eq!(read(), [&expected(&sound, 0)[..10 * 20], &expected(&sound[1000..1700], 996)].concat());
 
     assert!(features(&["--cut", "2500"], &inputs[..1], &file("frames")).status.success());
     assert_eq!(read(), [expected(&sound[..2500], 0), expected(&sound[2500..], 0)].concat());

@@ -115,7 +115,14 @@ fn checkpoint(random: &mut Random, ends: Ends) -> Checkpoint {
     if pooler {
         config.options.pooler = random.pick(&[Pooler::Tanh, Pooler::Relu]);
     }
-    Checkpoint { source: "random".into(), architecture: "random".into(), config, tensors, tokenizer: None }
+    Checkpoint {
+        source: "random".into(),
+        architecture: "random".into(),
+        config,
+        tensors,
+        tokenizer: None,
+        front_end: None,
+    }
 }
 
 /// A sequence for a checkpoint.

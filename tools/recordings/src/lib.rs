@@ -5,9 +5,11 @@
 //! .csv ──► separator, header ──► csv ───► Table: rows of numbers ──► frames [seq, n_features]
 //! ```
 
+mod frames;
 mod table;
 mod wav;
 
+pub use frames::{features, heard};
 pub use table::Table;
 pub use wav::Sound;
 

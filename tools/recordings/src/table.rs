@@ -1,5 +1,6 @@
 //! Numbers of sensors from CSV files: a line for each sample, a column for each axis.
 
+use crate::frames::framed;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::Path;
 use thumbformer::Model;
@@ -104,13 +105,7 @@ impl Table {
             .chunks_exact(self.columns.max(1))
             .flat_map(|row| order.iter().filter_map(|&column| row.get(column).copied()))
             .collect();
-        let hop = expected * model.frame_hop().max(1);
-        let frames: Vec<f32> = (0..numbers.len())
-            .step_by(hop)
-            .map_while(|first| numbers.get(first..first + n_features))
-            .flatten()
-            .copied()
-            .collect();
+        let frames = framed(&numbers, model);
         let samples = n_features / expected;
         ensure!(!frames.is_empty(), "too short for a frame of {samples} samples: record for longer");
         Ok(frames)

@@ -7,12 +7,14 @@
 use crate::cores::Core;
 use crate::emulator::emulate;
 use crate::setup;
+use crate::shell::root;
 use anyhow::{Context, Result, bail, ensure};
+use board_manifest::{Kind, first};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
-use thumbformer::audio::LogMel;
-use thumbformer::bench::{ENCODER_TOKENS, SOUND_BANK, encoder_streams};
+use thumbformer::audio::HostBuffers;
+use thumbformer::bench::{ENCODER_TOKENS, encoder_streams};
 use thumbformer::state::HostState;
 use thumbformer::{LogitsCrc, Model, Packing};
 use thumbformer_cli::stdout::stdout;
@@ -171,7 +173,9 @@ pub fn front_end(core: Core) -> Result<Encoder> {
     let mut samples = [0; 8000];
     thumbformer::bench::sound(&mut samples);
     let mut crc = LogitsCrc::new();
-    LogMel::new(&SOUND_BANK).push(&samples, |frame| _ = crc.update(frame));
+    let image = first(Kind::Clip, &root().join("models"))?.image()?;
+    let front_end = image.model()?.front_end().context("the image has no audio front end")?;
+    front_end.extractor(HostBuffers::new(&front_end).memory())?.push(&samples, |frame| _ = crc.update(frame))?;
     sound.core = core.name();
     sound.exact = sound.crc32 == crc.total();
     Ok(sound)

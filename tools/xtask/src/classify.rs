@@ -15,7 +15,7 @@ use crate::results::Results;
 use crate::setup;
 use crate::shell::root;
 use anyhow::{Context, Result, bail, ensure};
-use board_manifest::{Application, Image, Kind, first, shown_by};
+use board_manifest::{Application, Image, Kind, first, shown_by, signals};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::PathBuf;
@@ -245,12 +245,8 @@ fn size() -> Result<Size> {
     for shown in shown_by(Application::Classify, &root().join("models"))? {
         let image = shown.image()?;
         let model = image.model()?;
-        for file in recordings(&image)? {
-            size.flash -= match file.extension().and_then(|extension| extension.to_str()) {
-                Some("wav") => 2 * thumbformer_cli::features::read_wav(&file)?.len(),
-                _ => 4 * read(&model, &file)?.frames.len(),
-            } as u64;
-        }
+        let inputs = signals(&image, &model)?;
+        size.flash -= inputs.iter().map(|(_, signal)| signal.bytes() as u64).sum::<u64>();
         // The budget is the clip's alone.
         if Kind::of(&model) == Kind::Stream {
             size.flash -= image.bytes() as u64;

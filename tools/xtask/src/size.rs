@@ -20,7 +20,7 @@ use object::{Object, ObjectSection, SectionFlags, SectionKind};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::sync::Mutex;
-use thumbformer::audio::{LogMel, LogMelConfig, MelBank};
+use thumbformer::audio::HostBuffers;
 use thumbformer::state::HostState;
 use thumbformer_cli::stdout::stdout;
 
@@ -116,7 +116,6 @@ fn sections(elf: &[u8]) -> Result<(u64, u64, u64)> {
 
 /// CRC-32 of a program's result, computed on this machine.
 fn on_host(program: &str, model: &DefaultModel) -> Result<u32> {
-    static SPEECH: MelBank<256, 20> = thumbformer::mel_bank!(LogMelConfig::SPEECH_8K);
     let image = model.image()?;
     let model = image.model()?;
     let dims = model.dims();
@@ -127,7 +126,9 @@ fn on_host(program: &str, model: &DefaultModel) -> Result<u32> {
         "stream" => minimal::stream(&mut session, &mut vec![0.0; dims.n_features])?,
         _ => {
             let mut frames = vec![0.0; dims.max_seq * dims.n_features];
-            minimal::digits(&mut session, &mut LogMel::new(&SPEECH), &mut frames)?
+            let front_end = model.front_end().context("the image has no audio front end")?;
+            let mut buffers = HostBuffers::new(&front_end);
+            minimal::digits(&mut session, &mut front_end.extractor(buffers.memory())?, &mut frames)?
         }
     })
 }

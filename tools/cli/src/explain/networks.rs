@@ -53,7 +53,14 @@ impl Shape {
         let mut identity = random.tensor("identity", &[D_MODEL, D_MODEL], 0.0, 0.0);
         identity.data.iter_mut().step_by(D_MODEL + 1).for_each(|x| *x = 1.0);
         tensors.insert(Tensor::Embedding, 0, identity);
-        Checkpoint { source: "random weights".into(), architecture: "random".into(), tensors, tokenizer: None, config }
+        Checkpoint {
+            source: "random weights".into(),
+            architecture: "random".into(),
+            tensors,
+            tokenizer: None,
+            front_end: None,
+            config,
+        }
     }
 }
 

@@ -54,7 +54,14 @@ fn decoder(random: &mut Random) -> Checkpoint {
     for (tensor, weights) in others {
         weights.into_iter().for_each(|weights| tensors.insert(tensor, 0, weights));
     }
-    Checkpoint { source: "random".into(), architecture: "random".into(), config, tensors, tokenizer: None }
+    Checkpoint {
+        source: "random".into(),
+        architecture: "random".into(),
+        config,
+        tensors,
+        tokenizer: None,
+        front_end: None,
+    }
 }
 
 fn text(random: &mut Random, count: usize) -> Vec<u16> {
