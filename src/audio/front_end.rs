@@ -3,9 +3,7 @@
 use super::layout::{self, band, word};
 use crate::error::Error;
 
-/// A front end: all that turns samples into frames, checked, in the words of an image or of [`FrontEndConfig`].
-///
-/// [`FrontEndConfig`]: https://docs.rs/thumbformer/latest/thumbformer/audio/struct.FrontEndConfig.html
+/// A front end: all that turns samples into frames, checked, in the words of an image or of `FrontEndConfig`.
 #[derive(Clone, Copy, Debug)]
 pub struct FrontEnd<'a> {
     pub(super) header: &'a [u32; layout::WORDS],
