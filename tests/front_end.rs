@@ -70,7 +70,15 @@ fn configs() -> Vec<(&'static str, FrontEndConfig)> {
         ("long hop", FrontEndConfig { hop_length: 1300, ..kws.clone() }),
         ("odd window", FrontEndConfig { win_length: 401, hop_length: 163, ..kws.clone() }),
         ("odd symmetric window", FrontEndConfig { win_length: 401, frame: FrameLength::Window, ..kaldi.clone() }),
-        ("whole window", FrontEndConfig { win_length: 512, preemphasis: Preemphasis::Signal(0.97), ..kws.clone() }),
+        (
+            "whole window",
+            FrontEndConfig {
+                win_length: 512,
+                window: shape(WindowShape::Rectangular, Sampling::Symmetric),
+                preemphasis: Preemphasis::Signal(0.97),
+                ..kws.clone()
+            },
+        ),
         ("emphasis, reflected", FrontEndConfig { preemphasis: Preemphasis::Signal(0.9), ..torch.clone() }),
         ("magnitude", FrontEndConfig { spectrum: Spectrum::Magnitude, full_scale: 32_768.0, ..kws.clone() }),
         ("hamming", FrontEndConfig { window: shape(WindowShape::Hamming, Sampling::Periodic), ..kws.clone() }),

@@ -166,7 +166,7 @@ fn config(name: &str) -> FrontEndConfig {
             ..torch()
         },
         "kws, band deviation" => {
-            FrontEndConfig { normalize: Normalize::Band(deviation(true, 1e-5)), ..FrontEndConfig::kws() }
+            FrontEndConfig { normalize: Normalize::Band(deviation(true, 0.5)), ..FrontEndConfig::kws() }
         }
         "kws, clip deviation" => {
             FrontEndConfig { normalize: Normalize::Clip(deviation(false, 0.0)), ..FrontEndConfig::kws() }
@@ -203,6 +203,12 @@ fn config(name: &str) -> FrontEndConfig {
             scale: vec![1.0],
             ..FrontEndConfig::kaldi()
         },
+        "kaldi, hamming" => FrontEndConfig {
+            window: window(WindowShape::Hamming, Sampling::Symmetric),
+            filters: mel(40, MelScale::Kaldi, MelNorm::None, 20.0, 8000.0),
+            full_scale: 1.0,
+            ..config("kaldi, povey")
+        },
         "kaldi, 8 kHz" => FrontEndConfig {
             sample_rate: 8000,
             n_fft: 256,
@@ -226,6 +232,19 @@ fn config(name: &str) -> FrontEndConfig {
             clip_samples: 16_000,
             ..torch()
         },
+        "spectrogram" => FrontEndConfig {
+            n_fft: 64,
+            win_length: 64,
+            hop_length: 61,
+            filters: Filters::Table {
+                bands: 33,
+                weights: (0..33 * 33).map(|i| f64::from(u8::from(i % 34 == 0))).collect(),
+            },
+            ..torch()
+        },
+        "spectrogram, magnitude" => {
+            FrontEndConfig { spectrum: Spectrum::Magnitude, floor: Floor::Added(1e-4), ..config("spectrogram") }
+        }
         "torchaudio, mfcc" => FrontEndConfig {
             hop_length: 160,
             filters: htk(40, 0.0, 8000.0),
@@ -273,9 +292,14 @@ fn frames(config: &FrontEndConfig, samples: &[i16], frames: usize) -> Vec<f64> {
     found.chunks(bands).flat_map(|frame| matrix.chunks(bands).map(move |row| product(frame, row))).collect()
 }
 
-/// What `audio_files.py` keeps lies within 1e-3 of the range of its sound's frames. Of all values, some in ten thousand do not:
-/// those of bands that hear nothing but what a loud one leaks through the window, and of clicks at a window's edge; the levels are
-/// in `front_end_exact.rs`.
+/// Decibels of a bin of a spectrogram, by the natural logarithm, below its frame's loudest.
+fn decibels(config: &FrontEndConfig, distance: f64) -> f64 {
+    distance * std::f64::consts::LOG10_E * if config.spectrum == Spectrum::Power { 10.0 } else { 20.0 }
+}
+
+/// What `audio_files.py` keeps lies within 1e-3 of the range of its sound's frames, but for three bins in a thousand of plain
+/// spectrograms, 70 dB and more below the loudest of their frame: the window's 16 bits. Filters sum over bins, which hides them;
+/// `front_end_exact.rs` has the levels at which it ceases to.
 #[test]
 fn frames_are_those_of_the_frameworks() {
     let mut failed = Vec::new();
@@ -283,21 +307,25 @@ fn frames_are_those_of_the_frameworks() {
     for group in goldens.chunk_by(|a, b| a.front_end == b.front_end) {
         let name = &group[0].front_end;
         let config = config(name);
-        let (mut count, mut beyond, mut worst) = (0, 0, (0.0, ""));
+        let (mut count, mut beyond, mut quiet, mut worst) = (0, 0, 0, (0.0, ""));
         for golden in group {
             let found = frames(&config, &sound(&golden.sound), golden.frames);
-            let kept = golden.kept.iter().flat_map(|frame| &found[frame * golden.bands..][..golden.bands]);
-            for (found, expected) in kept.zip(&golden.values) {
-                let error = (found - expected).abs() / (golden.high - golden.low);
-                count += 1;
-                beyond += u32::from(error > 1e-3);
-                if error > worst.0 {
-                    worst = (error, &golden.sound);
+            for (index, expected) in golden.kept.iter().zip(golden.values.chunks(golden.bands)) {
+                let loudest = expected.iter().copied().fold(f64::MIN, f64::max);
+                for (found, expected) in found[index * golden.bands..].iter().zip(expected) {
+                    let error = (found - expected).abs() / (golden.high - golden.low);
+                    count += 1;
+                    beyond += u32::from(error > 1e-3);
+                    quiet += u32::from(error > 1e-3 && decibels(&config, loudest - expected) > 70.0);
+                    if error > worst.0 {
+                        worst = (error, &golden.sound);
+                    }
                 }
             }
         }
         println!("{name}: {beyond} of {count} beyond 1e-3 of the range, worst {:.1e} ({})", worst.0, worst.1);
-        if beyond > 0 {
+        let allowed = if name.starts_with("spectrogram") { quiet.min(count * 3 / 1000) } else { 0 };
+        if beyond > allowed {
             failed.push(name);
         }
     }

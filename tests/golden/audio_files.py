@@ -49,7 +49,7 @@ def front_ends():
     import torch
     import torchaudio
     import torchaudio.compliance.kaldi as kaldi
-    from torchaudio.transforms import MFCC, AmplitudeToDB, MelSpectrogram
+    from torchaudio.transforms import MFCC, AmplitudeToDB, MelSpectrogram, Spectrogram
     from transformers import ASTFeatureExtractor, WhisperFeatureExtractor
 
     def mel(after, before=lambda x: x, **settings):
@@ -75,7 +75,7 @@ def front_ends():
 
     def band_deviation(energies):
         bands = torch.log(energies + 1e-6)
-        return (bands - bands.mean(dim=1, keepdim=True)) / (bands.std(dim=1, keepdim=True) + 1e-5)
+        return (bands - bands.mean(dim=1, keepdim=True)) / (bands.std(dim=1, keepdim=True) + 0.5)
 
     def clip_deviation(energies):
         bands = torch.log(energies + 1e-6).numpy()
@@ -110,9 +110,13 @@ def front_ends():
                                    hop_length=160, n_mels=40, htk=True, norm=None, center=False),
         "kaldi, plain": lambda x: plain_ast(x, sampling_rate=16000, return_tensors="np")["input_values"][0],
         "kaldi, povey": by_kaldi(32768.0, num_mel_bins=23, sample_frequency=16000.0),
+        "kaldi, hamming": by_kaldi(1.0, num_mel_bins=40, sample_frequency=16000.0, window_type="hamming"),
         "kaldi, 8 kHz": by_kaldi(32768.0, num_mel_bins=40, sample_frequency=8000.0, high_freq=-200.0, low_freq=100.0,
                                  use_power=False, window_type="rectangular", preemphasis_coefficient=0.0),
         "whisper": lambda x: whisper(x, sampling_rate=16000, return_tensors="np")["input_features"][0].T,
+        # All bins, the lowest and the highest too.
+        "spectrogram": lambda x: torch.log(Spectrogram(64, hop_length=61)(torch.from_numpy(x)) + 1e-6).T.numpy(),
+        "spectrogram, magnitude": lambda x: torch.log(Spectrogram(64, hop_length=61, power=1.0)(torch.from_numpy(x)) + 1e-4).T.numpy(),
         # Cepstral coefficients, by the matrix.
         "torchaudio, mfcc": lambda x: MFCC(16000, n_mfcc=13, melkwargs=dict(n_fft=512, win_length=400, hop_length=160, n_mels=40))(
             torch.from_numpy(x)).T.numpy(),
