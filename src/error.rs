@@ -299,7 +299,7 @@ impl Error {
             Error::PromptTooLong { .. } => {
                 "the prompt has more symbols than the token buffer; shorten it or enlarge the buffer"
             }
-            Error::EmptyPrompt => "the prompt holds no token; pass at least the BOS token",
+            Error::EmptyPrompt => "the prompt holds no token; give a prompt, or the BOS token where the model has one",
             Error::NoTokenizer => "the image holds no tokenizer; convert with the tokenizer file beside the checkpoint",
             Error::UnknownByte { .. } => {
                 "the vocabulary has no token for a byte of the text; remove the character from the text"

@@ -117,7 +117,7 @@ fn arch_knows_nothing_of_the_crate_and_the_rest_knows_no_instruction_set() {
 const FLOORS: &str = "
     bench macros lib session model head embed
     block block/attention block/mlp block/norm block/step
-    text text/sampler text/tokenizer logits_crc
+    text text/sampler text/tokenizer text/added logits_crc
     image image/write image/constant image/parse image/header image/view image/shape image/contents image/round image/layout
     inputs
     state state/host state/memory state/regions state/kv_cache state/take

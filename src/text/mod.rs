@@ -4,6 +4,7 @@
 //! "Once upon" ──► Tokenizer::encode ──► tokens ──► Session ──► logits ──► Sampler::sample ──► token ──► Tokenizer::piece
 //! ```
 
+mod added;
 mod sampler;
 mod tokenizer;
 

@@ -1,5 +1,6 @@
 //! The tokenizer: byte-pair encoding (Sennrich et al. 2016) with byte fallback, on tables in flash, without a heap.
 
+use super::added::AddedTokens;
 use crate::error::Error;
 use crate::image::layout::NO_TOKEN;
 use crate::image::{Image, TokenizerKind};
@@ -33,6 +34,7 @@ pub struct Tokenizer<'a> {
     byte_tokens: &'a [u32],
     characters: &'a [u32],
     merges: &'a [u32],
+    added: AddedTokens<'a>,
 }
 
 impl<'a> Tokenizer<'a> {
@@ -48,6 +50,7 @@ impl<'a> Tokenizer<'a> {
             byte_tokens: image.table(Tensor::ByteTokens),
             characters: image.table(Tensor::Characters),
             merges: image.table(Tensor::Merges),
+            added: AddedTokens::NONE,
         })
     }
 
@@ -66,36 +69,60 @@ impl<'a> Tokenizer<'a> {
         self.ends.into_iter().filter(|&end| end > 0).map(|end| (end - 1) as u16)
     }
 
-    /// True if this token ends a text: EOS, or BOS, which begins another one.
+    /// True if a generated text ends with this token.
     pub fn is_end(&self, token: u16) -> bool {
-        let stored = u32::from(token) + 1;
-        self.ends.contains(&stored) || stored == self.bos
+        self.ends.contains(&(u32::from(token) + 1))
     }
 
     /// Encodes a text into `out` and returns the number of tokens; `bos` puts the BOS token first.
     ///
-    /// The names of special tokens (`<s>`) are plain text, so that a user's input cannot end a text or begin another one.
+    /// Tokens that a user added to the vocabulary are cut out of the text first. The names of special tokens (`<s>`) are plain text, so
+    /// that a user's input cannot end a text or begin another one; [`encode_named`](Tokenizer::encode_named) finds them.
     ///
     /// # Errors
     /// [`Error::PromptTooLong`] when `out` has no room for every symbol (character or byte) of the text before symbols are
     /// merged; [`Error::UnknownByte`] when the vocabulary has no token for a byte of the text.
     pub fn encode(&self, text: &str, bos: bool, out: &mut [u16]) -> Result<usize, Error> {
+        self.encode_parts(text, bos, false, out)
+    }
+
+    /// Encodes a text as [`encode`](Tokenizer::encode), and the names of special tokens in it as those tokens: for prompts whose author
+    /// means them, such as a chat's `<|user|>`.
+    ///
+    /// # Errors
+    /// As [`encode`](Tokenizer::encode).
+    pub fn encode_named(&self, text: &str, bos: bool, out: &mut [u16]) -> Result<usize, Error> {
+        self.encode_parts(text, bos, true, out)
+    }
+
+    fn encode_parts(&self, text: &str, bos: bool, special: bool, out: &mut [u16]) -> Result<usize, Error> {
         let max = out.len();
         let mut symbols = Symbols { out, len: 0, max };
-        let first = self.bos().filter(|_| bos);
-        if let Some(first) = first {
+        if let Some(first) = self.bos().filter(|_| bos) {
             symbols.push(first)?;
         }
-        if self.prefix_space && !text.is_empty() {
-            self.push_character(' ', &mut symbols)?;
+        let mut rest = text;
+        loop {
+            let (part, found) = self.added.cut(rest, special);
+            self.encode_part(part, &mut symbols)?;
+            let Some((token, after)) = found else { return Ok(symbols.len) };
+            symbols.push(token)?;
+            rest = after;
         }
-        for character in text.chars() {
-            self.push_character(character, &mut symbols)?;
+    }
+
+    /// Encodes a part of a text without names. The space before a text is put before every part of it that is not empty.
+    fn encode_part(&self, part: &str, symbols: &mut Symbols<'_>) -> Result<(), Error> {
+        let start = symbols.len;
+        if self.prefix_space && !part.is_empty() {
+            self.push_character(' ', symbols)?;
         }
-        let start = usize::from(first.is_some());
-        let len = symbols.len;
-        let tokens = out.get_mut(start..len).unwrap_or(&mut []);
-        Ok(start + self.merge(tokens))
+        for character in part.chars() {
+            self.push_character(character, symbols)?;
+        }
+        let tokens = symbols.out.get_mut(start..symbols.len).unwrap_or(&mut []);
+        symbols.len = start + self.merge(tokens);
+        Ok(())
     }
 
     fn push_character(&self, character: char, symbols: &mut Symbols<'_>) -> Result<(), Error> {
@@ -147,15 +174,23 @@ impl<'a> Tokenizer<'a> {
     /// A vocabulary that puts a space before the text removes it again after BOS. A character that was split into byte tokens
     /// comes in parts: only their concatenation is UTF-8. A token beyond the vocabulary gives no bytes.
     pub fn piece(&self, previous: u16, token: u16) -> &'a [u8] {
+        if self.bos() == Some(previous) { self.first_piece(token) } else { self.whole_piece(token) }
+    }
+
+    /// Text of the first token of a text that no BOS begins, as bytes: without the space that encoding put before the text.
+    pub fn first_piece(&self, token: u16) -> &'a [u8] {
+        match self.whole_piece(token) {
+            [b' ', rest @ ..] if self.prefix_space => rest,
+            piece => piece,
+        }
+    }
+
+    fn whole_piece(&self, token: u16) -> &'a [u8] {
         let offset = |index: usize| self.piece_offsets.get(index).map(|&offset| offset as usize);
         let (Some(start), Some(end)) = (offset(token.into()), offset(usize::from(token) + 1)) else {
             return &[];
         };
-        let piece = self.piece_bytes.get(start..end).unwrap_or(&[]);
-        match piece {
-            [b' ', rest @ ..] if self.prefix_space && self.bos() == Some(previous) => rest,
-            _ => piece,
-        }
+        self.piece_bytes.get(start..end).unwrap_or(&[])
     }
 }
 
@@ -179,4 +214,59 @@ fn lookup(table: &[u32], key: u32) -> Option<u32> {
     let (pairs, _) = table.as_chunks::<2>();
     let index = pairs.binary_search_by_key(&key, |pair| pair[0]).ok()?;
     pairs.get(index).map(|pair| pair[1])
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    /// Names in a text, as llama.cpp and the `tokenizers` library cut them out: every part between them gets its own space.
+    #[test]
+    fn parts_between_names_are_encoded_alone() {
+        let byte_tokens: Vec<u32> = (0..256).collect();
+        // "at" is token 300, and " a" token 301.
+        let merges = [
+            u32::from(b' ') << 16 | u32::from(b'a'),
+            301 << 16 | 1,
+            u32::from(b'a') << 16 | u32::from(b't'),
+            300 << 16,
+        ];
+        let entries = [400, 3, 1 << 16 | 401, 7];
+        let tokenizer = |prefix_space| Tokenizer {
+            kind: TokenizerKind::Bytes,
+            prefix_space,
+            bos: 501,
+            ends: [402, 0, 0, 0],
+            piece_offsets: &[],
+            piece_bytes: &[],
+            byte_tokens: &byte_tokens,
+            characters: &[],
+            merges: &merges,
+            added: AddedTokens::new(&entries, b"<u></s>"),
+        };
+        let cases: [(bool, &str, bool, &[u16]); 7] = [
+            (true, "at<u>at", true, &[500, 32, 300, 400, 32, 300]),
+            (false, "at<u>at", true, &[500, 300, 400, 300]),
+            (false, "a<u>t", true, &[500, 97, 400, 116]),
+            (true, "<u></s>", true, &[500, 400, 401]),
+            (true, "<u></s>", false, &[500, 400, 32, 60, 47, 115, 62]),
+            (true, "", true, &[500]),
+            (true, "<u><u> ", true, &[500, 400, 400, 32, 32]),
+        ];
+        for (prefix_space, text, named, expected) in cases {
+            let tokenizer = tokenizer(prefix_space);
+            let mut out = [0; 16];
+            let encode = if named { Tokenizer::encode_named } else { Tokenizer::encode };
+            let length = encode(&tokenizer, text, true, &mut out).unwrap();
+            assert_eq!(out[..length], *expected, "{text:?}");
+            let max = expected.len() - 1;
+            assert_eq!(encode(&tokenizer, text, true, &mut out[..max]), Err(Error::PromptTooLong { max }), "{text:?}");
+        }
+        assert!(
+            tokenizer(true).is_end(401) && !tokenizer(true).is_end(500),
+            "BOS ends a text only where it is named as an end"
+        );
+    }
 }

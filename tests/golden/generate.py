@@ -22,6 +22,7 @@ from pathlib import Path
 import audio_files
 import blocks
 import gguf_files
+import special_files
 import tokenizer_files
 
 HERE = Path(__file__).resolve().parent
@@ -260,6 +261,7 @@ def generate(folder):
     gguf_files.generate(folder)
     tokenizer_files.generate(folder)
     audio_files.generate(folder)
+    special_files.generate(folder)
 
 
 def check():

@@ -66,7 +66,7 @@ fn tell<B: Board>(
 ) -> Result<(), Error> {
     let tokenizer = model.tokenizer().ok_or(Error::NoTokenizer)?;
     let mut prompt = [0; MAX_PROMPT];
-    let length = tokenizer.encode(settings.prompt, true, &mut prompt)?;
+    let length = tokenizer.encode_named(settings.prompt, true, &mut prompt)?;
     let prompt = prompt.get(..length).unwrap_or(&[]);
     let mut sampler = Sampler::new(SAMPLING, settings.seed)?;
     let mut session = model.session(memory);
@@ -74,7 +74,10 @@ fn tell<B: Board>(
     let mut counts: Vec<u32, MAX_STEPS> = Vec::new();
 
     defmt::info!("flash: {=usize} bytes of model; {=usize} prompt tokens", model.image().bytes(), length);
-    let mut previous = prompt.first().copied().unwrap_or(0);
+    let &[mut previous, ..] = prompt else { return Err(Error::EmptyPrompt) };
+    if tokenizer.bos() != Some(previous) {
+        board.print(tokenizer.first_piece(previous));
+    }
     for &token in prompt.iter().skip(1) {
         board.print(tokenizer.piece(previous, token));
         previous = token;

@@ -106,7 +106,7 @@ pub(crate) fn without() -> String {
     )
 }
 
-/// A function that builds the checkpoint; what the float network does not read (names, labels, a tokenizer) is left out.
+/// A function that builds the checkpoint; what the float network does not read (names, labels, a tokenizer, notes) is left out.
 fn network(checkpoint: &Checkpoint) -> String {
     let mut code = String::from(
         "#[allow(clippy::approx_constant)]\nfn checkpoint() -> reference_on_device::checkpoint::Checkpoint {\n    \
@@ -126,7 +126,7 @@ fn network(checkpoint: &Checkpoint) -> String {
         let _ = writeln!(code, "    tensors.insert(Tensor::{}, {layer}, {});", tensor.name(), weights(values));
     }
     code + "    let (source, architecture) = (String::new(), String::new());\n    \
-            Checkpoint { source, architecture, config, tensors, tokenizer: None }\n}\n"
+            Checkpoint { source, architecture, config, tensors, tokenizer: None, notes: vec![] }\n}\n"
 }
 
 /// The fields of the options, and their values.

@@ -41,12 +41,15 @@ pub mod random;
 mod registry;
 #[cfg(feature = "std")]
 mod settings;
+#[cfg(feature = "std")]
+mod specials;
 mod tensors;
 mod tokenizer;
 #[cfg(feature = "std")]
 mod weights;
 
 use alloc::string::String;
+use alloc::vec::Vec;
 #[cfg(feature = "std")]
 use std::path::Path;
 
@@ -57,7 +60,7 @@ pub use tensors::{Tensors, Weights};
 #[cfg(feature = "std")]
 pub use thumbformer::audio::FrontEndConfig;
 pub use thumbformer::{Activation, Input, Mask, Norm, NormPlace, Options, Pooler, Pooling, Positions, Tensor};
-pub use tokenizer::{Merge, Tokenizer, TokenizerKind};
+pub use tokenizer::{AddedToken, Merge, Named, Tokenizer, TokenizerKind};
 
 /// A float checkpoint, complete and checked: every shape agrees with [`Config`], every weight is finite.
 #[derive(Clone, Debug)]
@@ -75,6 +78,8 @@ pub struct Checkpoint {
     /// Audio front end that the network was trained with, if the configuration names one.
     #[cfg(feature = "std")]
     pub front_end: Option<FrontEndConfig>,
+    /// What the user should know of how the checkpoint was read, a sentence each.
+    pub notes: Vec<String>,
 }
 
 #[cfg(feature = "std")]
@@ -90,29 +95,26 @@ impl Checkpoint {
     pub fn load(path: &Path, tokenizer: Option<&Path>) -> Result<Self, Error> {
         let mut checkpoint = registry::load(path)?;
         let beside = if path.is_dir() { path.join("tokenizer.json") } else { path.with_file_name("tokenizer.bin") };
-        let file = match tokenizer {
-            Some(file) => file,
-            None if beside.is_file()
-                && checkpoint.config.options.input == Input::Tokens
-                && checkpoint.tokenizer.is_none() =>
-            {
-                &beside
-            }
-            None => return Ok(checkpoint),
-        };
-        let vocab = checkpoint.config.vocab;
-        checkpoint.tokenizer = Some(if file.extension().is_some_and(|extension| extension == "json") {
-            huggingface::load_tokenizer(file, vocab)?
-        } else {
-            llama2c::load_tokenizer(file, vocab)?
-        });
+        let reads_text = checkpoint.config.options.input == Input::Tokens;
+        let found =
+            Some(beside.as_path()).filter(|file| file.is_file() && reads_text && checkpoint.tokenizer.is_none());
+        let file = tokenizer.or(found);
+        if let Some(file) = file {
+            let vocab = checkpoint.config.vocab;
+            checkpoint.tokenizer = Some(if file.extension().is_some_and(|extension| extension == "json") {
+                huggingface::load_tokenizer(file, vocab, &mut checkpoint.notes)?
+            } else {
+                llama2c::load_tokenizer(file, vocab)?
+            });
+        }
+        specials::settle(path, file, &mut checkpoint)?;
         Ok(checkpoint)
     }
 
     /// A checkpoint from an importer's findings, without a tokenizer.
     pub(crate) fn new(source: &Path, architecture: &str, config: Config, tensors: Tensors) -> Self {
         let (source, architecture) = (source.display().to_string(), architecture.into());
-        Checkpoint { source, architecture, config, tensors, tokenizer: None, front_end: None }
+        Checkpoint { source, architecture, config, tensors, tokenizer: None, notes: Vec::new(), front_end: None }
     }
 }
 

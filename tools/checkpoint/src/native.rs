@@ -26,7 +26,7 @@
 //! | `front_end` | audio front end whose frames the network reads: `"thumbformer"`, `"kws"`, `"torchaudio"`, `"librosa"` or `"kaldi"`; absent: none |
 //! | `columns` | names of the columns of a sensor's recordings, as `"ax (g)"`; absent: none |
 //! | `frame_samples`, `frame_hop` | samples of the sensor that make a frame, one after the other, and those from one frame to the next; absent: 1, and frames do not overlap |
-//! | `bos_token_id`, `eos_token_id` | a token id, or several that end a text; absent: none |
+//! | `bos_token_id`, `eos_token_id` | a token id before a text, unless the post-processor of tokenizer.json names others; one or several that end a text; absent: none |
 //!
 //! The options are those of [`Config`], where each has its formula and its paper. Any other key is refused.
 //!
@@ -186,6 +186,7 @@ fn config(settings: &Settings) -> Result<Config, Error> {
     config.bos = settings.ids("bos_token_id")?.first().copied();
     config.eos = settings.ids("eos_token_id")?;
     settings.check(&config)?;
+    settings.check_ids(&config)?;
     Ok(config)
 }
 

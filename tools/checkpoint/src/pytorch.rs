@@ -91,6 +91,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     let front_end = front_end::read(&settings, &mut config)?;
     settings.no_others()?;
     settings.check(&config)?;
+    settings.check_ids(&config)?;
     let mut tensors = read(&mut reader, &config, &rows)?;
     reader.finish(&[])?;
     made.iter().for_each(|(tensor, layer, weights)| tensors.insert(tensor, layer, weights.clone()));

@@ -238,9 +238,14 @@ impl Settings {
                 "another one: under a causal mask the first vector sees only itself",
             );
         }
+        Ok(())
+    }
+
+    /// Refuses ids beyond the vocabulary, which a file that is written by hand has by mistake.
+    pub(crate) fn check_ids(&self, config: &Config) -> Result<(), Error> {
         let below = format!("below the vocabulary of {}", config.vocab);
         match config.bos.iter().chain(&config.eos).find(|id| **id as usize >= config.vocab) {
-            Some(id) => wrong("bos_token_id, eos_token_id", id, &below),
+            Some(id) => Err(self.error("bos_token_id, eos_token_id", id, &below, NEXT)),
             None => Ok(()),
         }
     }

@@ -81,7 +81,11 @@ pub fn convert_with(
             config.eos.len()
         );
     }
-    writer.special_tokens(config.bos, &config.eos);
+    let before = match &checkpoint.tokenizer {
+        Some(tokenizer) => before(checkpoint, tokenizer)?,
+        None => config.bos,
+    };
+    writer.special_tokens(before, &config.eos);
     if let Some(tokenizer) = &checkpoint.tokenizer {
         let merges: Vec<_> = tokenizer.merges.iter().map(|m| (m.left, m.right, m.merged, m.rank)).collect();
         let tables = TokenizerTables {
@@ -98,6 +102,33 @@ pub fn convert_with(
         writer.tokenizer(&tables).context("tokenizer")?;
     }
     writer.finish().with_context(|| source(checkpoint))
+}
+
+/// The token before every text; refuses what else a tokenizer does and an image cannot express.
+fn before(checkpoint: &Checkpoint, tokenizer: &checkpoint::Tokenizer) -> Result<Option<u32>> {
+    let list = |ids: &[u32]| {
+        let named = ids.iter().map(|&id| format!("{} ({id})", tokenizer.name(id).unwrap_or_else(|| "token".into())));
+        named.collect::<Vec<_>>().join(", ")
+    };
+    if tokenizer.before.len() > 1 || !tokenizer.after.is_empty() {
+        bail!(
+            "{}: the tokenizer puts [{}] before and [{}] after a text, expected at most one token before and none after, as an image \
+             holds; give it a TemplateProcessing of that form (GGUF: add_eos_token = false), and add the others to prompts by name",
+            source(checkpoint),
+            list(&tokenizer.before),
+            list(&tokenizer.after)
+        );
+    }
+    if let Some(token) = tokenizer.added.iter().find(|token| token.named == checkpoint::Named::Always) {
+        bail!(
+            "{}: the tokenizer cuts its added token {} `{}` out of texts, for which an image has no table; retrain the tokenizer with \
+             the token in its vocabulary",
+            source(checkpoint),
+            token.id,
+            token.name
+        );
+    }
+    Ok(tokenizer.before.first().copied())
 }
 
 /// Converts the blocks and the final norm of a checkpoint, without embedding and head: the stream is input and output.

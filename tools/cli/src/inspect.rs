@@ -1,5 +1,6 @@
 //! Contents of an image, and its cost in flash, RAM and multiply-accumulates.
 
+use crate::texts::Texts;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use thumbformer::image::layout::{ENCODING_I16, ENCODING_Q4, ENCODING_Q8, VERSION, scale_bytes};
@@ -17,6 +18,9 @@ pub struct Report {
     /// Dimensions by name.
     #[serde(serialize_with = "as_map")]
     pub dims: Vec<(&'static str, usize)>,
+    /// How texts begin and end, if the model has a tokenizer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<Texts>,
     /// All sections.
     pub sections: Vec<Section>,
     /// Number of weights, norms included, without tables.
@@ -106,6 +110,7 @@ pub fn inspect(model: &Model<'_>, max_seq: usize) -> Report {
         packing: image.packing().name(),
         quantization: if some_int4 { "int4 and int8" } else { "int8" },
         dims: named(dims),
+        text: Texts::of(model, &|_| None),
         sections,
         parameters,
         flash: image.bytes(),
@@ -157,6 +162,9 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "dimensions   {}", dims.join(", "))?;
         writeln!(f, "parameters   {}", self.parameters)?;
+        if let Some(text) = &self.text {
+            writeln!(f, "text         {text}")?;
+        }
         writeln!(f)?;
         writeln!(
             f,

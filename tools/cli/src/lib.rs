@@ -25,6 +25,7 @@ pub mod quantize;
 pub mod run;
 pub mod scaling;
 pub mod stdout;
+pub mod texts;
 pub mod verify;
 
 use anyhow::{Context, Result, ensure};
@@ -59,14 +60,14 @@ pub fn model<'a>(words: &'a [u32], file: &Path) -> Result<Model<'a>> {
     Model::parse(words).with_context(|| format!("{}", file.display()))
 }
 
-/// Tokens of a text, BOS first.
+/// Tokens of a text, BOS first where the model has one; names of special tokens in the text are those tokens.
 ///
 /// # Errors
 /// When the vocabulary has no token for a byte of the text.
 pub fn tokens(tokenizer: &Tokenizer<'_>, text: &str) -> Result<Vec<u16>, Error> {
-    // Before merging there is at most one symbol for each byte, and one each for BOS and the space before the text.
-    let mut tokens = vec![0; text.len() + 2];
-    let length = tokenizer.encode(text, true, &mut tokens)?;
+    // Before merging there is at most one symbol for each byte, one for BOS, and a space before each part between names, of at least a byte.
+    let mut tokens = vec![0; 2 * text.len() + 2];
+    let length = tokenizer.encode_named(text, true, &mut tokens)?;
     tokens.truncate(length);
     Ok(tokens)
 }

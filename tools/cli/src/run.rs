@@ -48,7 +48,7 @@ pub enum End {
 /// The result of a generation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Summary {
-    /// Number of tokens of the prompt, BOS included.
+    /// Number of tokens of the prompt, with BOS where the model has one.
     pub prompt_tokens: usize,
     /// CRC-32 of the logits of all steps.
     pub crc32: u32,
@@ -87,6 +87,9 @@ pub fn generate(
     let mut state = HostState::new(model.dims(), max_seq);
     let mut session = model.session(state.memory());
     let mut crc = LogitsCrc::new();
+    if let Some(&first) = prompt.first().filter(|first| tokenizer.bos() != Some(**first)) {
+        on_piece(tokenizer.first_piece(first));
+    }
     for pair in prompt.windows(2) {
         on_piece(tokenizer.piece(pair[0], pair[1]));
     }

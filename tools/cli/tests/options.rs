@@ -122,6 +122,7 @@ fn checkpoint(random: &mut Random, ends: Ends) -> Checkpoint {
         tensors,
         tokenizer: None,
         front_end: None,
+        notes: Vec::new(),
     }
 }
 

@@ -7,14 +7,16 @@
 //! moved back into pairs `(i, i + head_dim / 2)`. Quantized tensors have the file's values: the original float model is lost.
 
 mod file;
+#[cfg(test)]
+mod tests;
+mod tokenizer;
 
 use std::path::Path;
 
 use thumbformer::{Options, Tensor};
 
-use crate::llama2c::scored_tokenizer;
 use crate::names::{Bias, Row, Source, read};
-use crate::{Checkpoint, Config, Error, Tokenizer};
+use crate::{Checkpoint, Config, Error};
 use file::{File, Value};
 
 /// The first four bytes of such a file.
@@ -76,6 +78,14 @@ impl Keys<'_, '_> {
         }
     }
 
+    fn flag(&self, key: &str, default: bool) -> Result<bool, Error> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(found) => Err(self.error(key, format!("{found:?}"), "true or false")),
+        }
+    }
+
     fn token(&self, key: &str, vocab: usize) -> Result<Option<u32>, Error> {
         match self.get(key) {
             None => Ok(None),
@@ -88,8 +98,9 @@ impl Keys<'_, '_> {
 /// Reads a model file.
 pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
     let mut file = File::new(path, bytes)?;
-    let config = config(path, &file)?;
-    let tokenizer = tokenizer(path, &file, config.vocab)?;
+    let mut config = config(path, &file)?;
+    let mut notes = Vec::new();
+    let tokenizer = tokenizer::read(&Keys { path, file: &file }, &mut config, &mut notes)?;
     let rows = rows(file.has("output.weight"));
     let tensors = read(&mut file, &config, &rows)?;
     let mut rest = file.rest();
@@ -103,7 +114,7 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
         });
     }
     let mut checkpoint = Checkpoint::new(path, "llama", config, tensors);
-    checkpoint.tokenizer = tokenizer;
+    (checkpoint.tokenizer, checkpoint.notes) = (tokenizer, notes);
     Ok(checkpoint)
 }
 
@@ -178,35 +189,5 @@ fn config(path: &Path, file: &File<'_>) -> Result<Config, Error> {
     config.max_seq = keys.size("llama.context_length", None)?;
     config.norm_eps = keys.positive("llama.attention.layer_norm_rms_epsilon", None)? as f32;
     config.rope_theta = keys.positive("llama.rope.freq_base", Some(10_000.0))?;
-    config.bos = keys.token("tokenizer.ggml.bos_token_id", vocab)?;
-    config.eos = keys.token("tokenizer.ggml.eos_token_id", vocab)?.into_iter().collect();
     Ok(config)
-}
-
-/// Reads a tokenizer of scores; another kind must be in a file of its own.
-fn tokenizer(path: &Path, file: &File<'_>, vocab: usize) -> Result<Option<Tokenizer>, Error> {
-    let get = |key: &str| file.keys.get(&format!("tokenizer.ggml.{key}"));
-    if get("model") != Some(&Value::Text("llama".into())) {
-        return Ok(None);
-    }
-    let (Some(Value::List(tokens)), Some(Value::List(scores))) = (get("tokens"), get("scores")) else {
-        return Ok(None);
-    };
-    let entries: Option<Vec<(Vec<u8>, f32)>> = tokens
-        .iter()
-        .zip(scores)
-        .map(|pair| match pair {
-            (Value::Text(text), Value::Float(score)) => Some((text.replace('▁', " ").into_bytes(), *score as f32)),
-            _ => None,
-        })
-        .collect();
-    let wrong = || Error::Tokenizer {
-        path: path.into(),
-        what: format!("{} tokens and {} scores for a vocabulary of {vocab}", tokens.len(), scores.len()),
-        next: "give another tokenizer with --tokenizer".into(),
-    };
-    let entries = entries.filter(|entries| entries.len() == vocab && tokens.len() == scores.len()).ok_or_else(wrong)?;
-    let mut tokenizer = scored_tokenizer(path, &entries)?;
-    tokenizer.prefix_space = get("add_space_prefix") != Some(&Value::Bool(false));
-    Ok(Some(tokenizer))
 }

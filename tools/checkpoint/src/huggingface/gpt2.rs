@@ -16,6 +16,9 @@ use crate::{Checkpoint, Config, Error};
 /// Buffers that old exporters saved with the weights: the causal mask.
 const CONSTANTS: [&str; 2] = [".attn.bias", ".attn.masked_bias"];
 
+/// Begin and end of a text where `config.json` names neither, as GPT2Config has it.
+const DEFAULT_TOKEN: u32 = 50_256;
+
 /// Reads a folder of GPT-2.
 pub(crate) fn load_gpt2(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let settings = Settings::new(path, value);
@@ -24,6 +27,13 @@ pub(crate) fn load_gpt2(folder: &Path, path: &Path, value: Value) -> Result<Chec
     }
     let position = if settings.mentions("n_positions") { "n_positions" } else { "n_ctx" };
     let mut config = config(&settings, position, Activation::GeluTanh)?;
+    let default = Some(DEFAULT_TOKEN).filter(|id| (*id as usize) < config.vocab);
+    if !settings.mentions("bos_token_id") {
+        config.bos = default;
+    }
+    if !settings.mentions("eos_token_id") {
+        config.eos = default.into_iter().collect();
+    }
     if !settings.flag("scale_attn_weights", Some(true))? {
         config.attention_scale = 1.0;
     }

@@ -269,13 +269,5 @@ fn check_numbers(path: &Path, config: &Config) -> Result<(), Error> {
     if !(config.rope_theta.is_finite() && config.rope_theta > 0.0) {
         return Err(setting(path, "rope_theta", config.rope_theta, "a positive number", next));
     }
-    let below = format!("below vocab_size ({})", config.vocab);
-    for (key, id) in
-        config.bos.iter().map(|id| ("bos_token_id", id)).chain(config.eos.iter().map(|id| ("eos_token_id", id)))
-    {
-        if *id as usize >= config.vocab {
-            return Err(setting(path, key, id, &below, next));
-        }
-    }
     Ok(())
 }

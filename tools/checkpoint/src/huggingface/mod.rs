@@ -10,6 +10,7 @@ pub(crate) mod vit;
 use std::path::Path;
 
 use crate::Error;
+pub(crate) use tokenizer::added::overlap;
 pub(crate) use tokenizer::load as load_tokenizer;
 
 /// A file's text, or the error that names it.

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::{Cursor, read};
-use crate::{Error, Merge, Tokenizer, TokenizerKind};
+use crate::{AddedToken, Error, Merge, Named, Tokenizer, TokenizerKind};
 
 /// Unknown, begin and end of a text come first, then one token for each byte.
 const SPECIALS: usize = 3;
@@ -54,7 +54,18 @@ fn of_entries(path: &Path, entries: &[Entry<'_>]) -> Result<Tokenizer, Error> {
         bytes: byte_ids,
         characters,
         merges: merges(entries, &ids),
+        added: names(entries),
+        // The program that runs these files puts BOS before every text.
+        before: vec![1],
+        after: Vec::new(),
     })
+}
+
+/// Names of the specials, which this format's encoder does not look for in a text; the files hold them between line ends.
+fn names(entries: &[Entry<'_>]) -> Vec<AddedToken> {
+    let specials = entries.iter().take(SPECIALS).enumerate();
+    let name = |text: &[u8]| String::from_utf8_lossy(text).trim().to_string();
+    specials.map(|(id, entry)| AddedToken { id: id as u32, name: name(entry.text), named: Named::Never }).collect()
 }
 
 fn fail(path: &Path, what: impl Into<String>) -> Error {

@@ -19,7 +19,6 @@ fn a_setting_that_changes_the_computation_is_refused() {
         setting("gpt2", &[("n_head", Some(json!(5)))], &["n_embd", "12", "n_head (5)"]),
         setting("gpt2", &[("n_positions", None)], &["n_ctx", "absent"]),
         setting("gpt2", &[("n_inner", None)], &["mlp.c_fc.weight", "[12, 20]", "[12, 48]"]),
-        setting("gpt2", &[("eos_token_id", Some(json!(50256)))], &["eos_token_id", "50256", "24"]),
         setting("gpt2", &[("tie_word_embeddings", Some(json!(false)))], &["lm_head.weight", "missing"]),
         setting("gpt2", &[("scale_attn_weights", Some(json!("no")))], &["scale_attn_weights", "\"no\""]),
         setting(

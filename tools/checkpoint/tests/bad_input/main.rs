@@ -12,6 +12,7 @@ mod llama2c;
 mod native;
 mod pytorch;
 mod qwen3;
+mod specials;
 
 use std::path::Path;
 

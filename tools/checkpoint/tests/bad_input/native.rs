@@ -151,7 +151,7 @@ fn what_is_usual_may_be_left_out() {
 
 #[test]
 fn a_bad_setting_is_refused_by_name() {
-    let cases: [(&str, &[Change], &[&str]); 26] = [
+    let cases: [(&str, &[Change], &[&str]); 27] = [
         ("vit", &[("norm_place", None)], &["norm_place", "absent", "pre or post"]),
         ("vit", &[("norm_place", Some(json!("both")))], &["norm_place", "both", "pre or post"]),
         ("vit", &[("norm", Some(json!("batch")))], &["norm", "batch", "rms or layer"]),
@@ -173,6 +173,7 @@ fn a_bad_setting_is_refused_by_name() {
         ("gpt2", &[("pooler_activation", Some(json!("tanh")))], &["pooler_activation", "pooling"]),
         ("gpt2", &[("vocab", Some(json!(1u64 << 30)))], &["vocab", "1073741824", "1048576"]),
         ("gpt2", &[("eos_token_id", Some(json!([1, "end"])))], &["eos_token_id", "token id"]),
+        ("gpt2", &[("eos_token_id", Some(json!([1, 24])))], &["eos_token_id", "24", "vocabulary of 24"]),
         ("gpt2", &[("positions", Some(json!("alibi")))], &["positions", "alibi", "rotary or table or none"]),
         ("llama", &[("rope_theta", None)], &["rope_theta", "absent"]),
         ("llama", &[("n_kv_heads", Some(json!(3)))], &["n_heads", "4", "n_kv_heads (3)"]),

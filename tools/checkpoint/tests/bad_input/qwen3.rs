@@ -30,7 +30,6 @@ fn settings_that_change_the_computation_and_unknown_ones_are_refused() {
         one("num_experts", json!(8), &["num_experts", "8", "one of the keys"]),
         one("head_dim", json!(11), &["head_dim", "11", "even"]),
         one("num_key_value_heads", json!(3), &["n_heads", "4", "n_kv_heads (3)"]),
-        one("eos_token_id", json!(40), &["eos_token_id", "40", "vocabulary of 40"]),
         without("head_dim", &["head_dim", "absent"]),
         without("num_key_value_heads", &["num_key_value_heads", "absent"]),
         one("tie_word_embeddings", json!(false), &["lm_head.weight", "missing"]),

@@ -3,6 +3,7 @@
 use super::bar;
 use super::int4::Calibration;
 use crate::stdout::Stdout;
+use crate::texts::Texts;
 use crate::{classify, convert, inspect, model, packs, write_file};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -46,6 +47,9 @@ impl Cmd {
     pub fn run(&self, out: &mut Stdout) -> Result<()> {
         let checkpoint = Checkpoint::load(&self.checkpoint, self.tokenizer.as_deref())?;
         let frames = self.recordings.as_deref().map(|folder| frames(&checkpoint, folder)).transpose()?;
+        for note in &checkpoint.notes {
+            eprintln!("note: {note}");
+        }
         let bar = bar(checkpoint.tensors.iter().count(), "tensors")?;
         let settings = convert::Settings { max_seq: self.max_seq, packing: self.pack, frames: frames.as_deref() };
         let int4 = match self.quant {
@@ -79,6 +83,10 @@ impl Cmd {
                 ", NO TOKENIZER: `run` will refuse it"
             }
         )?;
+        let tokenizer = checkpoint.tokenizer.as_ref();
+        if let Some(texts) = Texts::of(&model, &|id| tokenizer?.name(id.into())) {
+            writeln!(out, "text: {texts}")?;
+        }
         Ok(())
     }
 

@@ -59,6 +59,7 @@ impl Shape {
             tensors,
             tokenizer: None,
             front_end: None,
+            notes: Vec::new(),
             config,
         }
     }

@@ -7,9 +7,13 @@
 //!
 //! Everything else in the pipeline is refused by name, since it would change the ids of some text.
 //!
-//! One difference is deliberate: the library finds special tokens such as `</s>` inside a text; the tables do not, so that
-//! a prompt cannot smuggle one in.
+//! Added tokens are cut out of a text as the library does it. One difference is deliberate: special tokens such as `</s>` are found in a
+//! text only where a prompt's author asks for it, as with the library's `encode_special_tokens`, so that a user's input cannot
+//! smuggle one in. The post-processor says what is put around a text; transformers 5 reads neither `add_bos_token` nor `add_eos_token` of
+//! `tokenizer_config.json` beside a `tokenizer.json`.
 
+pub(crate) mod added;
+mod around;
 mod pipeline;
 mod tables;
 #[cfg(test)]
@@ -36,6 +40,7 @@ struct Raw {
     added_tokens: Vec<Added>,
     normalizer: Option<Value>,
     pre_tokenizer: Option<Value>,
+    post_processor: Option<Value>,
     model: Model,
 }
 
@@ -45,6 +50,14 @@ struct Added {
     content: String,
     #[serde(default)]
     special: bool,
+    #[serde(default)]
+    single_word: bool,
+    #[serde(default)]
+    lstrip: bool,
+    #[serde(default)]
+    rstrip: bool,
+    #[serde(default)]
+    normalized: bool,
 }
 
 #[derive(Deserialize)]
@@ -71,8 +84,8 @@ enum RawMerge {
     Pair(String, String),
 }
 
-/// The tables of a `tokenizer.json`, for a model with `vocab` token ids.
-pub(crate) fn load(path: &Path, vocab: usize) -> Result<Tokenizer, Error> {
+/// The tables of a `tokenizer.json`, for a model with `vocab` token ids; `notes` has what the user should know.
+pub(crate) fn load(path: &Path, vocab: usize, notes: &mut Vec<String>) -> Result<Tokenizer, Error> {
     let text = read_text(path)?;
     let value: Value = serde_json::from_str(&text).map_err(|source| Error::Json { path: path.into(), source })?;
     let fail = Failure { path };
@@ -83,7 +96,14 @@ pub(crate) fn load(path: &Path, vocab: usize) -> Result<Tokenizer, Error> {
     let ids = ids(&fail, &raw.model)?;
     check_model(&fail, &raw)?;
     let pipeline = pipeline::read(&fail, &raw)?;
-    tables::build(&fail, &raw, &ids, &pipeline, vocab)
+    let added = added::read(&fail, &raw, &ids, notes)?;
+    let around = around::read(&fail, &raw, vocab)?;
+    Ok(Tokenizer {
+        added,
+        before: around.before,
+        after: around.after,
+        ..tables::build(&fail, &raw, &ids, &pipeline, vocab)?
+    })
 }
 
 /// Source of the errors of one file.
@@ -121,14 +141,5 @@ fn check_model(fail: &Failure<'_>, raw: &Raw) -> Result<(), Error> {
             return Err(fail.with(format!("{what}, which the tables cannot express"), RETRAIN));
         }
     }
-    match raw.added_tokens.iter().find(|token| !token.special) {
-        None => Ok(()),
-        Some(token) => {
-            let what = format!(
-                "added token {} `{}` is not special, so it is cut out of texts before the merges",
-                token.id, token.content
-            );
-            Err(fail.with(what, "retrain the tokenizer with the token in its vocabulary"))
-        }
-    }
+    Ok(())
 }

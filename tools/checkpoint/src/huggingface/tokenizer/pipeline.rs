@@ -27,7 +27,7 @@ fn steps(value: Option<&Value>) -> Vec<&Value> {
     }
 }
 
-fn type_of(step: &Value) -> &str {
+pub(super) fn type_of(step: &Value) -> &str {
     step.get("type").and_then(Value::as_str).unwrap_or("of unknown type")
 }
 

@@ -14,8 +14,8 @@ pub(super) fn build(
     pipeline: &Pipeline,
     vocab: usize,
 ) -> Result<Tokenizer, Error> {
-    let specials: HashSet<u32> = raw.added_tokens.iter().map(|token| token.id).collect();
-    let highest = ids.values().chain(&specials).copied().max().unwrap_or(0);
+    let added: HashSet<u32> = raw.added_tokens.iter().map(|token| token.id).collect();
+    let highest = ids.values().chain(&added).copied().max().unwrap_or(0);
     if highest as usize >= vocab {
         let what = format!("the tokenizer has token id {highest}, but the model's vocab_size is {vocab}");
         return Err(fail.with(what, "use the tokenizer that the model was trained with"));
@@ -28,12 +28,19 @@ pub(super) fn build(
         bytes: [u32::MAX; 256],
         characters: Vec::new(),
         merges: Vec::new(),
+        added: Vec::new(),
+        before: Vec::new(),
+        after: Vec::new(),
     };
     match pipeline.kind {
-        TokenizerKind::ByteLevel => byte_symbols(fail, &mut tokenizer, ids, &specials)?,
-        TokenizerKind::Characters => character_symbols(fail, &mut tokenizer, ids, &specials, pipeline)?,
+        TokenizerKind::ByteLevel => byte_symbols(fail, &mut tokenizer, ids, &added)?,
+        TokenizerKind::Characters => character_symbols(fail, &mut tokenizer, ids, &added, pipeline)?,
     }
     tokenizer.merges = merges(fail, raw, ids, pipeline)?;
+    // A special token prints nothing; a token that a user added prints its name.
+    for token in raw.added_tokens.iter().filter(|token| !token.special) {
+        tokenizer.pieces[token.id as usize] = token.content.clone().into_bytes();
+    }
     Ok(tokenizer)
 }
 
@@ -42,10 +49,10 @@ fn byte_symbols(
     fail: &Failure<'_>,
     tokenizer: &mut Tokenizer,
     ids: &HashMap<String, u32>,
-    specials: &HashSet<u32>,
+    added: &HashSet<u32>,
 ) -> Result<(), Error> {
     let bytes_of: HashMap<char, u8> = (0..=255).map(|byte| (visible(byte), byte)).collect();
-    for (text, &id) in ids.iter().filter(|(_, id)| !specials.contains(id)) {
+    for (text, &id) in ids.iter().filter(|(_, id)| !added.contains(id)) {
         let piece: Option<Vec<u8>> = text.chars().map(|c| bytes_of.get(&c).copied()).collect();
         let Some(piece) = piece else {
             let what = format!("token {id} `{text}` is not written in ByteLevel's alphabet");
@@ -81,7 +88,7 @@ fn character_symbols(
     fail: &Failure<'_>,
     tokenizer: &mut Tokenizer,
     ids: &HashMap<String, u32>,
-    specials: &HashSet<u32>,
+    added: &HashSet<u32>,
     pipeline: &Pipeline,
 ) -> Result<(), Error> {
     for (text, &id) in ids {
@@ -94,7 +101,7 @@ fn character_symbols(
                 tokenizer.bytes[usize::from(byte)] = id;
                 vec![byte]
             }
-            None if specials.contains(&id) => Vec::new(),
+            None if added.contains(&id) => Vec::new(),
             None if pipeline.marked_spaces => text.replace(SPACE_MARK, " ").into_bytes(),
             None => text.as_bytes().to_vec(),
         };

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::load;
 use crate::tokenizer::plain;
-use crate::{Tokenizer, TokenizerKind};
+use crate::{Error, Tokenizer, TokenizerKind};
 
 fn repository(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
@@ -15,6 +14,10 @@ fn repository(name: &str) -> PathBuf {
 
 fn golden(name: &str) -> PathBuf {
     repository("tests/golden/tokenizers").join(name)
+}
+
+fn load(path: &Path, vocab: usize) -> Result<Tokenizer, Error> {
+    super::load(path, vocab, &mut Vec::new())
 }
 
 /// A tokenizer of the library.
@@ -101,7 +104,16 @@ fn whatever_tables_cannot_reproduce_is_refused_by_name() {
     use TokenizerKind::{ByteLevel, Characters};
     let gpt4 = json!({"type": "Split", "pattern": {"Regex": "\\p{N}{1,3}"}, "behavior": "Isolated", "invert": false});
     let bytes = sound(ByteLevel)["pre_tokenizer"].clone();
-    let cases: [(TokenizerKind, &str, Value, &str); 22] = [
+    let (text, start) =
+        (json!({"Sequence": {"id": "A", "type_id": 0}}), json!({"SpecialToken": {"id": "<s>", "type_id": 0}}));
+    let around = |single: Value, id: u32| json!({"type": "TemplateProcessing", "single": single, "special_tokens": {"<s>": {"id": "<s>", "ids": [id]}}});
+    let both = json!({"type": "BertProcessing", "sep": ["</s>", 2], "cls": ["<s>", 1]});
+    let user = |flags: Value| {
+        let mut token = json!({"id": 400, "content": "<|user|>", "special": false});
+        token.as_object_mut().unwrap().extend(flags.as_object().unwrap().clone());
+        token
+    };
+    let cases: [(TokenizerKind, &str, Value, &str); 33] = [
         (ByteLevel, "/pre_tokenizer/use_regex", json!(true), "without Unicode tables"),
         (ByteLevel, "/pre_tokenizer", json!({"type": "Sequence", "pretokenizers": [gpt4, bytes]}), "Split cuts text"),
         (ByteLevel, "/pre_tokenizer", json!({"type": "BertPreTokenizer"}), "BertPreTokenizer"),
@@ -113,8 +125,19 @@ fn whatever_tables_cannot_reproduce_is_refused_by_name() {
         (ByteLevel, "/model/dropout", json!(0.1), "dropout"),
         (ByteLevel, "/model/end_of_word_suffix", json!("</w>"), "end_of_word_suffix"),
         (ByteLevel, "/model/continuing_subword_prefix", json!("##"), "continuing_subword_prefix"),
-        (ByteLevel, "/added_tokens/1/special", json!(false), "`<s>` is not special"),
-        (ByteLevel, "/added_tokens/1/id", json!(512), "token id 512, but the model's vocab_size is 512"),
+        (ByteLevel, "/added_tokens/1", user(json!({"lstrip": true})), "lstrip = true"),
+        (ByteLevel, "/added_tokens/1", user(json!({"rstrip": true})), "rstrip = true"),
+        (ByteLevel, "/added_tokens/1", user(json!({"single_word": true})), "single_word = true"),
+        (ByteLevel, "/added_tokens/1", user(json!({"id": 381, "normalized": true, "content": "</s"})), "share text"),
+        (Characters, "/added_tokens/1", user(json!({"normalized": true})), "normalized = true beside a normalizer"),
+        (ByteLevel, "/added_tokens/1/id", json!(2), "added token 2 `<s>` is token 1"),
+        (ByteLevel, "/added_tokens/1", user(json!({"id": 512})), "added token 512 `<|user|>` is token 381"),
+        (ByteLevel, "/post_processor", json!({"type": "Magic"}), "post-processor Magic"),
+        (ByteLevel, "/post_processor", json!({"type": "BertProcessing"}), "no token ids are found"),
+        (ByteLevel, "/post_processor", around(json!([text, text]), 1), "the text 2 times"),
+        (ByteLevel, "/post_processor", around(json!([start]), 1), "the text 0 times"),
+        (ByteLevel, "/post_processor", around(json!([start, text]), 512), "adds token 512"),
+        (ByteLevel, "/post_processor", json!({"type": "Sequence", "processors": [both, both]}), "one after the other"),
         (ByteLevel, "/model/merges/0/0", json!("qqq"), "needs the token `qqq`"),
         (ByteLevel, "/model/merges/0", json!("abc"), "is not two tokens"),
         (ByteLevel, "/model/vocab", json!([["a", 0.5]]), "not a map"),
@@ -128,6 +151,9 @@ fn whatever_tables_cannot_reproduce_is_refused_by_name() {
     let mut wrong = Vec::new();
     for (kind, key, value, expected) in cases {
         let mut file = sound(kind);
+        if expected.contains("beside a normalizer") {
+            file["normalizer"] = json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
+        }
         // A key that the library leaves out is put in beside its siblings.
         let (parent, name) = key.rsplit_once('/').unwrap();
         match file.pointer_mut(parent).unwrap() {
@@ -167,4 +193,66 @@ fn the_default_model_s_tables_give_the_library_s_ids() {
     let tables = load(&path, 512).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((tables.kind, tables.prefix_space), (TokenizerKind::Characters, true));
     compare(&tables, "stories.json");
+}
+
+/// A tokenizer of the library with other values of some keys.
+fn changed(changes: &Value) -> Tokenizer {
+    let mut file = sound(TokenizerKind::ByteLevel);
+    for (key, value) in changes.as_object().unwrap() {
+        match (&mut file[key], value) {
+            (Value::Array(all), Value::Array(more)) => all.extend(more.clone()),
+            (old, new) => *old = new.clone(),
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.json");
+    std::fs::write(&path, file.to_string()).unwrap();
+    load(&path, 512).unwrap_or_else(|error| panic!("{changes}: {error}"))
+}
+
+fn specials() -> Value {
+    serde_json::from_str(&std::fs::read_to_string(golden("specials.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn tokens_around_a_text_are_those_that_the_library_and_transformers_put_there() {
+    let cases = specials();
+    let cases = cases["cases"].as_array().unwrap();
+    assert!(cases.len() > 8, "{} cases try nothing", cases.len());
+    for case in cases {
+        let tables = changed(&json!({"post_processor": case["post_processor"]}));
+        for encoding in case["encodings"].as_array().unwrap() {
+            let text = plain::encode(&tables, encoding["text"].as_str().unwrap());
+            let found = [tables.before.clone(), text, tables.after.clone()].concat();
+            assert_eq!(json!(found), encoding["ids"], "{}", case["name"]);
+        }
+    }
+}
+
+#[test]
+fn added_tokens_are_cut_out_of_a_text_as_the_library_does_it() {
+    let file = specials();
+    let tables = changed(&json!({"added_tokens": file["added_tokens"]}));
+    let encodings = file["encodings"].as_array().unwrap();
+    assert!(encodings.len() > 8, "{} texts try nothing", encodings.len());
+    for encoding in encodings {
+        let text = encoding["text"].as_str().unwrap();
+        assert_eq!(json!(plain::encode_named(&tables, text, true)), encoding["special"], "{text:?}");
+        assert_eq!(json!(plain::encode(&tables, text)), encoding["plain"], "{text:?}");
+    }
+    let id = |index: usize| file["added_tokens"][index]["id"].as_u64().unwrap() as usize;
+    assert_eq!((&tables.pieces[id(0)][..], &tables.pieces[id(1)][..]), (&b"<|user|>"[..], &b""[..]), "what they print");
+}
+
+#[test]
+fn a_special_token_that_takes_spaces_with_it_keeps_its_name_as_plain_text_and_a_note_says_so() {
+    let mut file = sound(TokenizerKind::ByteLevel);
+    file["added_tokens"][1]["lstrip"] = true.into();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.json");
+    std::fs::write(&path, file.to_string()).unwrap();
+    let mut notes = Vec::new();
+    let tables = super::load(&path, 512, &mut notes).unwrap();
+    assert!(notes.len() == 1 && notes[0].contains("special token 1 `<s>` has lstrip = true"), "{notes:?}");
+    assert!(!plain::encode_named(&tables, "<s>", true).contains(&1));
 }

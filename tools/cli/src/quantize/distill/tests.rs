@@ -61,6 +61,7 @@ fn decoder(random: &mut Random) -> Checkpoint {
         tensors,
         tokenizer: None,
         front_end: None,
+        notes: Vec::new(),
     }
 }
 

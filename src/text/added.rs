@@ -1,0 +1,116 @@
+//! Tokens with a name of their own: their texts are cut out of a text before the rest is merged.
+//!
+//! ```text
+//! "<|user|>the cat" ──► "" · <|user|> · "the cat" ──► each part is merged alone
+//! ```
+//! At every place the longest name wins, and the first place before all others, as in the `tokenizers` library. llama.cpp takes the
+//! longest names first; where no name's end is another one's beginning, that is the same.
+
+/// Bit of an entry: the token is special.
+const SPECIAL: u32 = 1 << 16;
+
+/// The added tokens of a tokenizer: `entries` are pairs of words, the token (with bit 16 set for a special one) and the end of its name
+/// in `names`, where the next one begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AddedTokens<'a> {
+    entries: &'a [u32],
+    names: &'a [u8],
+}
+
+impl<'a> AddedTokens<'a> {
+    /// No added tokens.
+    pub(crate) const NONE: AddedTokens<'static> = AddedTokens { entries: &[], names: &[] };
+
+    /// A table of an image; an entry whose name is not in `names` is never found.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the image format has no such table yet"))]
+    pub(crate) const fn new(entries: &'a [u32], names: &'a [u8]) -> AddedTokens<'a> {
+        AddedTokens { entries, names }
+    }
+
+    /// The part of a text before the first name, that name's token, and the part after it; the whole text where there is none.
+    ///
+    /// Names of special tokens count only if `special`.
+    pub(crate) fn cut<'t>(&self, text: &'t str, special: bool) -> (&'t str, Option<(u16, &'t str)>) {
+        if self.entries.is_empty() {
+            return (text, None);
+        }
+        for (place, _) in text.char_indices() {
+            let Some((before, rest)) = text.split_at_checked(place) else { break };
+            if let Some((token, length)) = self.longest(rest.as_bytes(), special)
+                && let Some((_, after)) = rest.split_at_checked(length)
+            {
+                return (before, Some((token, after)));
+            }
+        }
+        (text, None)
+    }
+
+    /// The longest name that a text begins with: its token and its length.
+    fn longest(&self, text: &[u8], special: bool) -> Option<(u16, usize)> {
+        let (entries, _) = self.entries.as_chunks::<2>();
+        let (mut start, mut best) = (0, None);
+        for &[token, end] in entries {
+            let end = end as usize;
+            let name = self.names.get(start..end).unwrap_or(&[]);
+            start = end;
+            let counts = special || token & SPECIAL == 0;
+            if counts
+                && !name.is_empty()
+                && text.starts_with(name)
+                && best.is_none_or(|(_, length)| length < name.len())
+            {
+                best = Some((token as u16, name.len()));
+            }
+        }
+        best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    /// A part of a text and the token after it.
+    type Part<'t> = (&'t str, Option<u16>);
+
+    /// Tokens and the parts before them; the rest has no token.
+    fn parts<'t>(tokens: &AddedTokens<'_>, text: &'t str, special: bool) -> Vec<Part<'t>> {
+        let (mut parts, mut rest) = (Vec::new(), Some(text));
+        while let Some(text) = rest {
+            let (before, found) = tokens.cut(text, special);
+            parts.push((before, found.map(|(token, _)| token)));
+            rest = found.map(|(_, after)| after);
+        }
+        parts
+    }
+
+    #[test]
+    fn names_are_cut_out_of_a_text_the_first_before_others_and_the_longest_of_one_place() {
+        let entries = [7, 1, 8, 4, SPECIAL | 9, 8, 10, 10];
+        let tokens = AddedTokens::new(&entries, "a<a></s>é".as_bytes());
+        let cases: [(&str, bool, &[Part<'_>]); 9] = [
+            ("", true, &[("", None)]),
+            ("xyz", true, &[("xyz", None)]),
+            ("x<a>y", false, &[("x", Some(8)), ("y", None)]),
+            ("<a>a<a", false, &[("", Some(8)), ("", Some(7)), ("<", Some(7)), ("", None)]),
+            ("</s>x", true, &[("", Some(9)), ("x", None)]),
+            ("</s>x", false, &[("</s>x", None)]),
+            ("😀é</s", true, &[("😀", Some(10)), ("</s", None)]),
+            ("<<a>>", false, &[("<", Some(8)), (">", None)]),
+            ("aa", false, &[("", Some(7)), ("", Some(7)), ("", None)]),
+        ];
+        for (text, special, expected) in cases {
+            assert_eq!(parts(&tokens, text, special), expected, "{text:?}, {special}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_table_finds_nothing_and_does_not_panic() {
+        for entries in [&[7, 9][..], &[7], &[7, 2, 8, 1], &[7, 0, 8, 0]] {
+            let tokens = AddedTokens::new(entries, b"a");
+            assert_eq!(tokens.cut("xa", true), ("xa", None), "{entries:?}");
+        }
+    }
+}
