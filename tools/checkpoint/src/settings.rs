@@ -200,6 +200,12 @@ impl Settings {
         Err(self.error(&missing.join("`, `"), "absent", why, "add what the model was trained with to config.json"))
     }
 
+    /// Keys that were not read, and their values.
+    pub(crate) fn unread(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let used = self.used.borrow().clone();
+        self.map.iter().filter(move |(key, _)| !used.contains(*key))
+    }
+
     /// Refuses the keys that were not read: a misspelt option would silently change the network.
     pub(crate) fn no_others(&self) -> Result<(), Error> {
         let used = self.used.borrow();

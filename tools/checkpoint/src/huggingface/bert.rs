@@ -9,10 +9,31 @@ use std::path::Path;
 use serde_json::Value;
 use thumbformer::{Activation, Input, NormPlace, Options, Pooler, Pooling, Positions, Tensor};
 
+use super::keys;
 use crate::names::{Bias, Row, Source, read};
 use crate::settings::Settings;
 use crate::weights::{Reader, WeightsFile};
 use crate::{Checkpoint, Config, Error, Tensors};
+
+/// Keys of their own that do not change the computation: dropout; how a table of positions was initialised, which is read as it is; the tie
+/// of a head that is not read; what Google's first files say.
+const SILENT: [&str; 15] = [
+    "attention_probs_dropout_prob",
+    "hidden_dropout_prob",
+    "classifier_dropout",
+    "dropout",
+    "qa_dropout",
+    "seq_classif_dropout",
+    "sinusoidal_pos_embds",
+    "tie_word_embeddings",
+    "tie_weights_",
+    "directionality",
+    "pooler_fc_size",
+    "pooler_num_attention_heads",
+    "pooler_num_fc_layers",
+    "pooler_size_per_head",
+    "pooler_type",
+];
 
 /// Differences between the two.
 struct Names {
@@ -91,6 +112,7 @@ fn load(names: &Names, folder: &Path, settings: Settings) -> Result<Checkpoint, 
     if names.model_type == "bert" {
         add_types(&settings, &mut reader, &prefix, &mut tensors)?;
     }
+    keys::finish(&settings)?;
     reader.finish(&["embeddings.position_ids"])?;
     Ok(Checkpoint::new(folder, names.model_type, config, tensors))
 }
@@ -99,8 +121,8 @@ fn config(names: &Names, settings: &Settings) -> Result<Config, Error> {
     let absolute = "absolute: positions are a table";
     settings.only("position_embedding_type", &["absolute".into()], absolute)?;
     settings.only("is_decoder", &[false.into()], "false: every token sees all of them")?;
-    settings.only("add_cross_attention", &[false.into()], "false: there is one sequence")?;
-    settings.only("quantization_config", &[], "null: the checkpoint must be in floats")?;
+    settings.only("is_causal", &[false.into()], "false: every token sees all of them")?;
+    keys::check(settings, &SILENT)?;
     let [width, layers, heads, hidden, activation] = names.keys;
     let (d_model, n_heads) = (settings.size(width)?, settings.size(heads)?);
     let head_dim = settings.head_dim((width, d_model), (heads, n_heads))?;

@@ -8,10 +8,32 @@ use std::path::Path;
 use serde_json::Value;
 use thumbformer::{Activation, Norm, Options, Pooling, Positions, Tensor};
 
+use super::keys;
 use crate::names::{Bias, Row, Source, read};
 use crate::settings::Settings;
 use crate::weights::{Reader, WeightsFile};
 use crate::{Checkpoint, Config, Error};
+
+/// Keys of its own that do not change the computation: dropout, the head of a class that is not read, the type in which scores are
+/// computed (float32 here), the length of the training's sequences, nanoGPT's settings of the training.
+const SILENT: [&str; 16] = [
+    "attn_pdrop",
+    "embd_pdrop",
+    "resid_pdrop",
+    "hidden_dropout",
+    "classifier_dropout",
+    "dropout",
+    "summary_type",
+    "summary_use_proj",
+    "summary_activation",
+    "summary_proj_to_labels",
+    "summary_first_dropout",
+    "summary_last_dropout",
+    "reorder_and_upcast_attn",
+    "n_ctx",
+    "n_positions",
+    "is_decoder",
+];
 
 /// Buffers that old exporters saved with the weights: the causal mask.
 const CONSTANTS: [&str; 2] = [".attn.bias", ".attn.masked_bias"];
@@ -22,11 +44,10 @@ const DEFAULT_TOKEN: u32 = 50_256;
 /// Reads a folder of GPT-2.
 pub(crate) fn load_gpt2(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let settings = Settings::new(path, value);
-    for key in ["scale_attn_by_inverse_layer_idx", "add_cross_attention"] {
-        settings.only(key, &[false.into()], "false: all layers compute the same")?;
-    }
+    settings.only("scale_attn_by_inverse_layer_idx", &[false.into()], "false: all layers compute the same")?;
     let position = if settings.mentions("n_positions") { "n_positions" } else { "n_ctx" };
     let mut config = config(&settings, position, Activation::GeluTanh)?;
+    config.options.mask = keys::mask(&settings)?;
     let default = Some(DEFAULT_TOKEN).filter(|id| (*id as usize) < config.vocab);
     if !settings.mentions("bos_token_id") {
         config.bos = default;
@@ -49,7 +70,7 @@ pub(crate) fn load_nanogpt(folder: &Path, path: &Path, value: Value) -> Result<C
 }
 
 fn config(settings: &Settings, max_seq: &str, activation: Activation) -> Result<Config, Error> {
-    settings.only("quantization_config", &[], "null: the checkpoint must be in floats")?;
+    keys::check(settings, &SILENT)?;
     let (d_model, n_heads) = (settings.size("n_embd")?, settings.size("n_head")?);
     let head_dim = settings.head_dim(("n_embd", d_model), ("n_head", n_heads))?;
     let mut options = Options::LLAMA;
@@ -103,6 +124,7 @@ fn load(folder: &Path, name: &str, settings: &Settings, mut config: Config, bias
             return Err(settings.error("tie_word_embeddings", found, "false, or equal tensors", next));
         }
     }
+    keys::finish(settings)?;
     reader.finish(&CONSTANTS)?;
     Ok(Checkpoint::new(folder, name, config, tensors))
 }

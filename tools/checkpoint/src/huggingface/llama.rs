@@ -8,14 +8,42 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
-use thumbformer::{Options, Tensor};
+use thumbformer::{Mask, Options, Tensor};
 
+use super::keys;
 use crate::names::{Bias, Row, Source, read};
+use crate::settings::Settings;
 use crate::weights::{Reader, WeightsFile};
 use crate::{Checkpoint, Config, Error, Tensors};
 
 /// Larger than any dimension of a model for a microcontroller, small enough that no product overflows 64 bits.
 const LARGEST: usize = 1 << 20;
+
+/// Keys that are read below, and `is_decoder`, which a decoder does not read.
+const READ: [&str; 21] = [
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "vocab_size",
+    "max_position_embeddings",
+    "rms_norm_eps",
+    "rope_theta",
+    "tie_word_embeddings",
+    "hidden_act",
+    "attention_bias",
+    "mlp_bias",
+    "rope_scaling",
+    "partial_rotary_factor",
+    "layer_types",
+    "sliding_window",
+    "rope_parameters",
+    "is_decoder",
+    // Llama 1's name for the context of its training, which its code does not read.
+    "max_sequence_length",
+];
 
 #[derive(Deserialize)]
 struct Raw {
@@ -59,10 +87,23 @@ fn default_eos() -> Option<OneOrMany> {
 
 /// Reads a folder whose `config.json` is `value`.
 pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
-    let raw: Raw = serde_json::from_value(value).map_err(|source| Error::Json { path: path.into(), source })?;
+    let raw: Raw = serde_json::from_value(value.clone()).map_err(|source| Error::Json { path: path.into(), source })?;
     check_settings(path, &raw)?;
-    let config = numbers(path, &raw)?;
+    let mut config = numbers(path, &raw)?;
     check_numbers(path, &config)?;
+    let settings = Settings::new(path, value);
+    keys::check(&settings, &READ)?;
+    config.options.mask = keys::mask(&settings)?;
+    if config.options.mask != Mask::Causal && config.sliding_window.is_some() {
+        return Err(setting(
+            path,
+            "is_causal",
+            false,
+            "true: there is a sliding window",
+            "train the model without one of them",
+        ));
+    }
+    keys::finish(&settings)?;
 
     let file = WeightsFile::read(folder)?;
     let mut reader = file.reader()?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod bert;
 pub(crate) mod gpt2;
+mod keys;
 pub(crate) mod llama;
 pub(crate) mod qwen3;
 mod tokenizer;

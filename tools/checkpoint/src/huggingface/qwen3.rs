@@ -8,26 +8,14 @@ use std::path::Path;
 use serde_json::Value;
 use thumbformer::{Options, Tensor};
 
-use super::llama;
+use super::{keys, llama};
 use crate::names::{Bias, Row, read};
 use crate::settings::Settings;
 use crate::weights::WeightsFile;
 use crate::{Checkpoint, Config, Error};
 
-/// Keys that do not change the computation: training, bookkeeping, and a number that only sliding windows read.
-const SILENT: [&str; 11] = [
-    "model_type",
-    "attention_dropout",
-    "initializer_range",
-    "max_window_layers",
-    "pad_token_id",
-    "use_cache",
-    "dtype",
-    "torch_dtype",
-    "transformers_version",
-    "_name_or_path",
-    "sliding_window",
-];
+/// Keys of its own that do not change the computation: numbers that only sliding windows read, and `is_decoder`, which a decoder does not.
+const SILENT: [&str; 3] = ["max_window_layers", "sliding_window", "is_decoder"];
 
 /// Reads a folder of Qwen3.
 pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
@@ -35,7 +23,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     check_settings(&settings)?;
     let config = config(&settings)?;
     let tied = settings.flag("tie_word_embeddings", Some(false))?;
-    settings.no_others()?;
+    keys::finish(&settings)?;
 
     let file = WeightsFile::read(folder)?;
     let mut reader = file.reader()?;
@@ -54,16 +42,13 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
 
 /// Refuses settings that would change the computation.
 fn check_settings(settings: &Settings) -> Result<(), Error> {
-    for key in SILENT {
-        let _ = settings.get(key);
-    }
+    keys::check(settings, &SILENT)?;
     let model = Value::from(vec!["Qwen3ForCausalLM"]);
     settings.only("architectures", &[model], "[\"Qwen3ForCausalLM\"]: the language model")?;
     settings.only("hidden_act", &["silu".into(), "swish".into()], "silu (SwiGLU)")?;
     settings.only("attention_bias", &[false.into()], "false: projections have no bias")?;
     settings.only("use_sliding_window", &[false.into()], "false: every layer has full attention")?;
     settings.only("rope_scaling", &[], "null: rotary positions are not rescaled")?;
-    settings.only("quantization_config", &[], "null: the checkpoint must be in floats")?;
     let refused =
         |key, found: &Value, expected: &str| Err(settings.error(key, found, expected, "train the model without it"));
     match settings.get("layer_types") {
@@ -84,6 +69,7 @@ fn check_settings(settings: &Settings) -> Result<(), Error> {
 fn config(settings: &Settings) -> Result<Config, Error> {
     let mut options = Options::LLAMA;
     options.qk_norm = true;
+    options.mask = keys::mask(settings)?;
     let (d_model, n_heads) = (settings.size("hidden_size")?, settings.size("num_attention_heads")?);
     let mut config = Config::new(options, d_model, n_heads, settings.size("head_dim")?);
     config.n_layers = settings.size("num_hidden_layers")?;

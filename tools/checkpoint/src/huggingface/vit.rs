@@ -8,11 +8,15 @@ use std::path::Path;
 use serde_json::Value;
 use thumbformer::{Activation, Input, Options, Pooling, Positions, Tensor};
 
-use super::bert;
+use super::{bert, keys};
 use crate::names::{Bias, Row, read};
 use crate::settings::Settings;
 use crate::weights::WeightsFile;
 use crate::{Checkpoint, Config, Error};
+
+/// Keys of its own that do not change the computation: dropout; the decoder of masked patches and the pooler, whose tensors are refused.
+const SILENT: [&str; 5] =
+    ["attention_probs_dropout_prob", "hidden_dropout_prob", "encoder_stride", "pooler_act", "pooler_output_size"];
 
 /// Reads a folder of ViT.
 pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
@@ -46,12 +50,13 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     ];
     rows.extend(bert::head(&reader, &mut config)?);
     let tensors = read(&mut reader, &config, &rows)?;
+    keys::finish(&settings)?;
     reader.finish(&[])?;
     Ok(Checkpoint::new(folder, "vit", config, tensors))
 }
 
 fn config(settings: &Settings, side: usize, n_features: usize) -> Result<Config, Error> {
-    settings.only("quantization_config", &[], "null: the checkpoint must be in floats")?;
+    keys::check(settings, &SILENT)?;
     let image = settings.size_or("image_size", 224)?;
     if image < side {
         let next = "correct config.json; it must be the one that the model was trained with";

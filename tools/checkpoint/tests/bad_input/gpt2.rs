@@ -90,6 +90,8 @@ fn nano_gpt_s_names_and_old_exports_mean_the_same() {
             ("block_size", Some(json!(10))),
             ("bias", Some(json!(true))),
             ("activation_function", None),
+            ("scale_attn_weights", None),
+            ("scale_attn_by_inverse_layer_idx", None),
         ],
     );
     let nano = load(&nano);

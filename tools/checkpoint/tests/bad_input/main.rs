@@ -8,6 +8,7 @@ mod files;
 mod gguf;
 mod gpt2;
 mod hugging_face;
+mod keys;
 mod llama2c;
 mod native;
 mod pytorch;

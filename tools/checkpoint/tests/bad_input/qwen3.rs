@@ -27,7 +27,7 @@ fn settings_that_change_the_computation_and_unknown_ones_are_refused() {
         one("quantization_config", json!({"bits": 4}), &["quantization_config", "floats"]),
         one("architectures", json!(["Qwen3ForSequenceClassification"]), &["Qwen3ForSequenceClassification"]),
         one("model_type", json!("qwen3_moe"), &["architecture `qwen3_moe`", "qwen3"]),
-        one("num_experts", json!(8), &["num_experts", "8", "one of the keys"]),
+        one("num_experts", json!(8), &["num_experts", "8", "a key that the importer knows"]),
         one("head_dim", json!(11), &["head_dim", "11", "even"]),
         one("num_key_value_heads", json!(3), &["n_heads", "4", "n_kv_heads (3)"]),
         without("head_dim", &["head_dim", "absent"]),
