@@ -233,6 +233,25 @@ def write_llama2c_tokenizer(folder):
     (folder / "encodings.json").write_text(f'{{"vocab": {len(vocabulary)}, "encodings": [\n{lines}\n]}}\n')
 
 
+def write_whole(folder, name):
+    """The logits of a decoder whose config.json has `is_causal` = false: since transformers 5, every position sees the whole sequence."""
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with tempfile.TemporaryDirectory() as scratch:
+        keys = json.loads((folder / name / "checkpoint" / "config.json").read_text())
+        (Path(scratch) / "config.json").write_text(json.dumps({**keys, "is_causal": False}))
+        config = AutoConfig.from_pretrained(scratch)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder / name / "checkpoint", config=config, dtype=torch.float32, attn_implementation="eager").eval()
+    given = load_file(folder / name / "activations.safetensors")
+    with torch.no_grad():
+        logits = model(given["tokens"].long()[None]).logits[0]
+    assert (logits[0] - given["logits"][0]).abs().max() > 0.1, f"{name}: the mask makes no difference"
+    save_file({"logits": logits.contiguous()}, folder / name / "whole.safetensors")
+
+
 def generate(folder):
     import torch
     from safetensors.torch import save_file
@@ -258,6 +277,8 @@ def generate(folder):
         stored.save_pretrained(folder / name / "checkpoint")
         (folder / name / "checkpoint" / "generation_config.json").unlink(missing_ok=True)
     blocks.generate(folder, SEED)
+    for name in ("llama", "qwen3", "gpt2"):
+        write_whole(folder, name)
     gguf_files.generate(folder)
     tokenizer_files.generate(folder)
     audio_files.generate(folder)
@@ -272,7 +293,7 @@ def check():
         generate(scratch)
         for made in sorted(path for path in scratch.rglob("*") if path.is_file()):
             name = made.relative_to(scratch)
-            if name.name in ("activations.safetensors", "masked.safetensors"):
+            if name.name in ("activations.safetensors", "masked.safetensors", "whole.safetensors"):
                 # Sums may be taken in another order on another processor.
                 a, b = load_file(made), load_file(HERE / name)
                 assert a.keys() == b.keys(), f"{name}: other points"

@@ -6,7 +6,7 @@
 
 mod vectors;
 
-use thumbformer_checkpoint::{Checkpoint, Tensor};
+use thumbformer_checkpoint::{Checkpoint, Mask, Tensor};
 use thumbformer_reference::Reference;
 use vectors::{Vectors, load};
 
@@ -133,4 +133,20 @@ fn a_sequence_that_cannot_be_computed_is_refused_by_name() {
         }
     }
     assert!(reference.forward(&[47; 64], &mut |_, _| ()).is_ok(), "the last token, the full context");
+}
+
+#[test]
+fn a_decoder_that_is_not_causal_computes_transformers_logits_of_the_whole_sequence() {
+    for model in ["llama", "qwen3", "gpt2"] {
+        let mut checkpoint = load(&format!("{model}/checkpoint"));
+        // What `is_causal` = false in config.json becomes.
+        checkpoint.config.options.mask = Mask::Bidirectional;
+        let tokens = Vectors::read(&format!("{model}/activations.safetensors")).tokens();
+        let found = Reference::new(&checkpoint).forward(&tokens, &mut |_, _| ()).expect("computes").concat();
+        let golden = Vectors::read(&format!("{model}/whole.safetensors"));
+        let expected = golden.get("logits").expect("logits");
+        let largest = expected.iter().fold(0.0_f64, |max, x| max.max(x.abs()));
+        let worst = expected.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest;
+        assert!(worst < 1e-4, "{model}: {worst:.1e}");
+    }
 }
