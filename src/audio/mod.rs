@@ -33,8 +33,8 @@
 //! differ from another core in values below 2^-60. No frame depends on them: each energy meets a floor of at least 1.
 //!
 //! # Accuracy
-//! `tests/front_end_golden.rs` holds frames to those of torchaudio, librosa and transformers, `tests/front_end_exact.rs` to f64: window
-//! and weights have 16 bits, which are heard 90 dB below a loud sound in another band.
+//! `tools/checkpoint/tests/front_end` holds frames to those of torchaudio, librosa and transformers, `tests/front_end_exact.rs` to
+//! f64: window and weights have 16 bits, which are heard 90 dB below a loud sound in another band.
 //!
 //! # Cost
 //! `6 * FFT + 4 * BANDS` bytes of state; the words, 0.7 KB for 20 bands and 1.1 KB for 40, lie in the image.

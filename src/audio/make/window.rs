@@ -63,6 +63,11 @@ impl Window {
         }
     }
 
+    /// The sum of the squares of its values, by which torchaudio normalises a spectrum.
+    pub fn sum_of_squares(self, length: usize) -> f64 {
+        (0..length).map(|index| self.at(index, length) * self.at(index, length)).sum()
+    }
+
     /// The first half with the middle, in units of 2^-16.
     pub(super) fn half(self, length: usize) -> Vec<u16> {
         let periodic = usize::from(self.sampling == Sampling::Periodic);

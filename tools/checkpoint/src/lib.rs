@@ -22,7 +22,7 @@ mod config;
 #[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
-mod front_end;
+pub mod front_end;
 #[cfg(feature = "std")]
 mod gguf;
 #[cfg(feature = "std")]

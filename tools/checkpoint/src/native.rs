@@ -136,8 +136,11 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
         _ => Row::new(tensor, name, Bias::AsInFile),
     });
     let class_token = class_token.then(|| Row::alone(Tensor::ClassToken, "class_token"));
-    let tensors = read_with(&mut reader, &config, &widths, &named.chain(class_token).collect::<Vec<_>>())?;
+    let mut tensors = read_with(&mut reader, &config, &widths, &named.chain(class_token).collect::<Vec<_>>())?;
     reader.finish(&[])?;
+    if let Some(front_end) = &front_end {
+        front_end::fold_mfcc(front_end, &mut config, &mut tensors);
+    }
     Ok(Checkpoint { front_end, ..Checkpoint::new(folder, NAME, config, tensors) })
 }
 

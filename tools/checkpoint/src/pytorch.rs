@@ -96,6 +96,9 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     reader.finish(&[])?;
     made.iter().for_each(|(tensor, layer, weights)| tensors.insert(tensor, layer, weights.clone()));
     scale_embedding(&settings, &mut tensors)?;
+    if let Some(front_end) = &front_end {
+        front_end::fold_mfcc(front_end, &mut config, &mut tensors);
+    }
     Ok(Checkpoint { front_end, ..Checkpoint::new(folder, NAME, config, tensors) })
 }
 

@@ -19,6 +19,8 @@ const NEXT: &str = "correct config.json; it must be the one that the model was t
 /// Keys and values of a file, with a record of the keys that were read. `null` counts as absent.
 pub(crate) struct Settings {
     pub(crate) path: PathBuf,
+    /// Where the object stands in its file, in front of every key.
+    within: &'static str,
     map: Map<String, Value>,
     used: RefCell<BTreeSet<String>>,
 }
@@ -26,14 +28,19 @@ pub(crate) struct Settings {
 impl Settings {
     /// Settings of a JSON object; any other value has no keys, so that the first required one is reported.
     pub(crate) fn new(path: &Path, value: Value) -> Self {
+        Self::within(path, "", value)
+    }
+
+    /// Settings of an object inside a file's object.
+    pub(crate) fn within(path: &Path, within: &'static str, value: Value) -> Self {
         let map = if let Value::Object(map) = value { map } else { Map::new() };
-        Self { path: path.into(), map, used: RefCell::default() }
+        Self { path: path.into(), within, map, used: RefCell::default() }
     }
 
     pub(crate) fn error(&self, key: &str, found: impl ToString, expected: impl ToString, next: &str) -> Error {
         Error::Setting {
             path: self.path.clone(),
-            key: key.into(),
+            key: format!("{}{key}", self.within),
             found: found.to_string(),
             expected: expected.to_string(),
             next: next.into(),
