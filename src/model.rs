@@ -82,7 +82,10 @@ impl<'a> Model<'a> {
         }
         let (class_token, n_columns) = (self.image.has(Tensor::ClassToken) as usize, self.image.n_columns);
         let frames = dims.max_seq.saturating_sub(class_token);
-        let samples = if n_columns == 0 { 1 } else { dims.n_features / n_columns };
+        let samples = match dims.n_features.checked_div(n_columns) {
+            Some(samples) => samples,
+            None => 1,
+        };
         Some(frames.saturating_sub(1) * self.image.frame_hop + samples)
     }
 

@@ -23,7 +23,7 @@
 //! | `pooler_activation` | `"tanh"` or `"relu"`; absent: no pooler |
 //! | `head` | `"linear"` with `n_outputs`, `"tied"`, or `"none"` |
 //! | `labels` | names of the outputs; absent: none |
-//! | `front_end` | audio front end whose frames the network reads: `"thumbformer"`, `"kws"`, `"torchaudio"`, `"librosa"` or `"kaldi"`; absent: none |
+//! | `front_end` | audio front end whose frames the network reads: a preset's name or an object, see `crate::front_end`; absent: none |
 //! | `columns` | names of the columns of a sensor's recordings, as `"ax (g)"`; absent: none |
 //! | `frame_samples`, `frame_hop` | samples of the sensor that make a frame, one after the other, and those from one frame to the next; absent: 1, and frames do not overlap |
 //! | `bos_token_id`, `eos_token_id` | a token id before a text, unless the post-processor of tokenizer.json names others; one or several that end a text; absent: none |
@@ -107,7 +107,7 @@ const HEADS: [(&str, Head); 3] = [("linear", Head::Linear), ("tied", Head::Tied)
 pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let settings = Settings::new(path, value);
     let mut config = config(&settings)?;
-    let front_end = front_end::read(&settings, &mut config)?;
+    let front_end = front_end::of_network(&settings, &mut config)?;
     let class_token = settings.flag("class_token", Some(false))?;
     if class_token && config.options.pooling != Pooling::Class {
         let next = "set pooling to class, or leave the class token out";

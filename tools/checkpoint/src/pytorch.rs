@@ -19,7 +19,7 @@
 //! | `encoder` | name of the encoder, where the tensors have several |
 //! | `layer_norm_eps` | absent: 1e-5, PyTorch's default |
 //! | `labels` | names of the outputs; absent: none |
-//! | `front_end` | audio front end whose frames the network reads: `"thumbformer"`, `"kws"`, `"torchaudio"`, `"librosa"` or `"kaldi"`; absent: none |
+//! | `front_end` | audio front end whose frames the network reads: a preset's name or an object, see `crate::front_end`; absent: none |
 //! | `columns` | names of the columns of a sensor's recordings, as `"ax (g)"`; absent: none |
 //! | `frame_samples`, `frame_hop` | samples of the sensor that make a frame, one after the other, and those from one frame to the next; absent: 1, and frames do not overlap |
 //! | `bos_token_id`, `eos_token_id` | a token id, or several that end a text; absent: none |
@@ -88,7 +88,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     rows.extend(head(&settings, &reader, &mut config)?);
     config.labels = settings.labels(config.n_outputs)?;
     settings.sensor(&mut config)?;
-    let front_end = front_end::read(&settings, &mut config)?;
+    let front_end = front_end::of_network(&settings, &mut config)?;
     settings.no_others()?;
     settings.check(&config)?;
     settings.check_ids(&config)?;

@@ -46,6 +46,12 @@ pub(crate) fn load(path: &Path) -> Result<Checkpoint, Error> {
     load(path, &bytes)
 }
 
+/// Reads a JSON file.
+pub(crate) fn read_json(path: &Path) -> Result<Value, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
+    serde_json::from_str(&text).map_err(|source| Error::Json { path: path.into(), source })
+}
+
 fn load_folder(folder: &Path) -> Result<Checkpoint, Error> {
     let path = folder.join("config.json");
     let by_tensors = || FOLDERS.iter().find(|(_, mark, _)| mark.is_some_and(|mark| has_tensor(folder, mark)));
@@ -55,8 +61,7 @@ fn load_folder(folder: &Path) -> Result<Checkpoint, Error> {
         // Reports all keys that such a file must have.
         return load(folder, &path, Value::Null);
     }
-    let text = std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
-    let value: Value = serde_json::from_str(&text).map_err(|source| Error::Json { path: path.clone(), source })?;
+    let value = read_json(&path)?;
     // The name is checked first: another architecture lacks the keys of this one, and "missing key" would mislead.
     let name = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_string);
     let found = name("architecture").or(name("model_type"));

@@ -34,6 +34,7 @@
 //! # `preprocessor_config.json`
 //! `ASTFeatureExtractor`, and `WhisperFeatureExtractor` with an `n_fft` that is a power of two. Others are refused by name.
 
+mod network;
 mod preprocessor;
 
 use std::path::Path;
@@ -46,6 +47,8 @@ use thumbformer::audio::{
 
 use crate::Error;
 use crate::settings::Settings;
+pub use network::named;
+pub(crate) use network::{fold_mfcc, of_network};
 pub use preprocessor::{Preprocessor, read_preprocessor};
 
 /// Next step after a value that the frames are not made with.

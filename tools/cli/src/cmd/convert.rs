@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use thumbformer::Packing;
+use thumbformer_checkpoint::front_end::named;
 use thumbformer_checkpoint::{Checkpoint, Input};
 
 /// Arguments of `thumbformer convert`.
@@ -32,6 +33,9 @@ pub struct Cmd {
     /// Weight format of the layers' matrices; embedding and head stay int8
     #[arg(long, value_enum, default_value_t = Quantization::Q8)]
     quant: Quantization,
+    /// Audio front end, where config.json has none: a preset (thumbformer, kws, torchaudio, librosa, kaldi), or a .json that describes one
+    #[arg(long)]
+    front_end: Option<String>,
     /// Recordings that features in different units are scaled by, a folder [default: scaled by the embedding's weights]
     #[arg(long)]
     recordings: Option<PathBuf>,
@@ -45,7 +49,10 @@ impl Cmd {
     /// # Errors
     /// A checkpoint that cannot be read or expressed, by file and tensor; an image that cannot be written.
     pub fn run(&self, out: &mut Stdout) -> Result<()> {
-        let checkpoint = Checkpoint::load(&self.checkpoint, self.tokenizer.as_deref())?;
+        let mut checkpoint = Checkpoint::load(&self.checkpoint, self.tokenizer.as_deref())?;
+        if let Some(name) = &self.front_end {
+            checkpoint = checkpoint.with_front_end(named(name)?)?;
+        }
         let frames = self.recordings.as_deref().map(|folder| frames(&checkpoint, folder)).transpose()?;
         for note in &checkpoint.notes {
             eprintln!("note: {note}");

@@ -19,7 +19,7 @@ pub struct Cmd {
     /// File to write: 32-bit floats, little-endian, [recordings, frames, filters]
     #[arg(short, long)]
     output: PathBuf,
-    /// Front end: a preset (thumbformer, kws, torchaudio, librosa, kaldi), or an image that has one
+    /// Front end: a preset (thumbformer, kws, torchaudio, librosa, kaldi), a .json that describes one, or an image
     #[arg(long)]
     front_end: String,
     /// Frames per recording, which is cut off or filled up with silence [default: as many as it has]

@@ -1,0 +1,124 @@
+//! The front end of a network: what a frame consists of, and cepstral coefficients, which the first matrix takes in.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{read, read_preprocessor};
+use crate::settings::Settings;
+use crate::{Checkpoint, Config, Error, FrontEndConfig, Input, Tensor, Tensors, Weights};
+
+/// Reads `front_end` of a network's `config.json`: an object, or the name of a preset. Its numbers are the columns of a frame's samples.
+pub(crate) fn of_network(settings: &Settings, config: &mut Config) -> Result<Option<FrontEndConfig>, Error> {
+    if config.options.input != Input::Frames {
+        return Ok(None);
+    }
+    let front_end = match settings.get("front_end") {
+        None => return Ok(None),
+        Some(Value::String(preset)) => read(&settings.path, &json!({ "preset": preset }))?,
+        Some(value) => read(&settings.path, value)?,
+    };
+    attach(&front_end, &settings.path, config, settings.size_or("frame_hop", 0)?)?;
+    Ok(Some(front_end))
+}
+
+/// A front end by name: a preset, or a JSON file, which is a `config.json` with `front_end`, the value of such a key, or transformers'
+/// `preprocessor_config.json`.
+///
+/// # Errors
+/// For a file that cannot be read, and as [`read`].
+pub fn named(name: &str) -> Result<FrontEndConfig, Error> {
+    let path = Path::new(name);
+    if path.extension().is_none_or(|extension| extension != "json") {
+        return read(Path::new("--front-end"), &json!({ "preset": name }));
+    }
+    let value = crate::registry::read_json(path)?;
+    if value.get("feature_extractor_type").is_some() {
+        return Ok(read_preprocessor(path, &value)?.front_end);
+    }
+    read(path, value.get("front_end").unwrap_or(&value))
+}
+
+impl Checkpoint {
+    /// The same network with this front end, which its frames come from.
+    ///
+    /// # Errors
+    /// When its numbers do not make the network's frames, or there is a front end already.
+    pub fn with_front_end(mut self, front_end: FrontEndConfig) -> Result<Self, Error> {
+        let wrong = |found: &str, expected: &str, next: &str| Error::Setting {
+            path: Path::new(&self.source).into(),
+            key: "front_end".into(),
+            found: found.into(),
+            expected: expected.into(),
+            next: next.into(),
+        };
+        if self.config.options.input != Input::Frames {
+            return Err(wrong("given", "none: the network reads no frames", "leave it out"));
+        }
+        if self.front_end.is_some() {
+            return Err(wrong("given", "none: config.json has one", "leave one of them out"));
+        }
+        attach(&front_end, Path::new(&self.source), &mut self.config, 0)?;
+        fold_mfcc(&front_end, &mut self.config, &mut self.tensors);
+        self.front_end = Some(front_end);
+        Ok(self)
+    }
+}
+
+/// Has the numbers of a front end as the columns of a network's frames; a hop of 0 is that of frames that do not overlap.
+fn attach(front_end: &FrontEndConfig, path: &Path, config: &mut Config, hop: usize) -> Result<(), Error> {
+    let numbers = front_end.mfcc.map_or(front_end.bands(), |mfcc| mfcc.n_mfcc);
+    if !config.n_features.is_multiple_of(numbers) {
+        return Err(Error::Setting {
+            path: path.into(),
+            key: "front_end".into(),
+            found: format!("{numbers} numbers"),
+            expected: format!("bands or coefficients that divide the {} numbers of a frame", config.n_features),
+            next: "name the front end of the training".into(),
+        });
+    }
+    config.frame_samples = config.n_features / numbers;
+    config.frame_hop = if hop == 0 { config.frame_samples } else { hop };
+    Ok(())
+}
+
+/// Has the first matrix read the front end's bands in place of their cepstral coefficients: a DCT is a matrix, and two matrices are one.
+///
+/// A coefficient is `dct (band / scale + offset)`, so that of `W coefficients + b` the matrix becomes `W dct / scale` and the bias
+/// `b + W dct offset`.
+pub(crate) fn fold_mfcc(front_end: &FrontEndConfig, config: &mut Config, tensors: &mut Tensors) {
+    let Some((dct, n_mfcc)) = front_end.mfcc_matrix().zip(front_end.mfcc.map(|mfcc| mfcc.n_mfcc)) else { return };
+    let (bands, samples) = (front_end.bands(), config.frame_samples);
+    let of = |values: &[f64], band: usize| values.get(band).or(values.first()).copied().unwrap_or_default();
+    let Some(embedding) = tensors.get_mut(Tensor::Embedding, 0) else { return };
+    let (mut folded, mut moved) = (Vec::new(), Vec::new());
+    for row in embedding.data.chunks_exact(samples * n_mfcc) {
+        let mut sum = 0.0;
+        for coefficients in row.chunks_exact(n_mfcc) {
+            for band in 0..bands {
+                let column = dct.iter().skip(band).step_by(bands);
+                let weight: f64 = coefficients.iter().zip(column).map(|(&weight, dct)| f64::from(weight) * dct).sum();
+                sum += weight * of(&front_end.offset, band);
+                folded.push((weight / of(&front_end.scale, band)) as f32);
+            }
+        }
+        moved.push(sum);
+    }
+    let rows = moved.len();
+    config.n_features = samples * bands;
+    embedding.shape = vec![rows, config.n_features];
+    embedding.data = folded;
+    if moved.iter().all(|&moved| moved == 0.0) {
+        return;
+    }
+    match tensors.get_mut(Tensor::EmbeddingBias, 0) {
+        Some(bias) => {
+            bias.data.iter_mut().zip(moved).for_each(|(bias, moved)| *bias = (f64::from(*bias) + moved) as f32)
+        }
+        None => {
+            let data = moved.iter().map(|&moved| moved as f32).collect();
+            let bias = Weights { name: "offset of the front end".into(), shape: vec![rows], data };
+            tensors.insert(Tensor::EmbeddingBias, 0, bias);
+        }
+    }
+}
