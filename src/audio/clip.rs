@@ -17,6 +17,7 @@ struct Signal<'r> {
 
 impl Signal<'_> {
     /// The sample at an index, pre-emphasised; beyond the ends the padding.
+    #[inline(never)]
     fn at(&self, index: isize) -> f32 {
         let last = self.length as isize - 1;
         let index = match self.reflects {
@@ -89,17 +90,14 @@ impl Extractor<'_, '_> {
             start += front_end.hop() as isize;
         }
         if raw {
-            front_end.adjust(heard);
             filling.fill(0.0);
-            for (index, value) in frames.chunks_exact_mut(bands.max(1)).flat_map(|frame| frame.iter_mut().enumerate()) {
-                let band = front_end.band(index);
-                *value = (*value - band.offset as f32) * band.scale;
-            }
+            front_end.second_pass(heard, filling);
         }
         Ok(own)
     }
 
     /// The window of samples that begins at `start`, ready for its spectrum.
+    #[inline(never)]
     fn window_of(&mut self, signal: &Signal<'_>, start: isize) {
         let (front_end, work) = (&self.front_end, &mut *self.memory.work);
         let window = front_end.window();
@@ -121,52 +119,64 @@ impl Extractor<'_, '_> {
     }
 }
 
-/// The standard deviation of a band that never changes.
-const CONSTANT: f32 = 1.0;
-
 impl FrontEnd<'_> {
-    /// What depends on all frames of a clip. Values are integers, in floats that hold them exactly.
-    fn adjust(&self, frames: &mut [f32]) {
-        let largest = frames.iter().fold(f32::MIN, |largest, &value| largest.max(value));
-        if !self.is(word::TOP, 0) {
-            let least = largest - self.float(word::TOP);
-            frames.iter_mut().for_each(|value| *value = value.max(least));
+    /// Makes the values of a clip of its logarithms: what depends on all frames, then offset and scale. Logarithms are integers,
+    /// in floats that hold them exactly; those of the filling are 0.
+    #[inline(never)]
+    fn second_pass(&self, heard: &mut [f32], filling: &mut [f32]) {
+        let mut largest = f32::MIN;
+        for &value in heard.iter() {
+            largest = if value > largest { value } else { largest };
         }
-        match self.size(word::NORMALIZE) as u32 {
-            layout::NORMALIZE_BAND_MEAN | layout::NORMALIZE_BAND => {
-                for band in 0..self.bands() {
-                    self.normalize(frames, band, self.bands());
-                }
+        let least = if self.is(word::TOP, 0) { f32::MIN } else { largest - self.float(word::TOP) };
+        let kind = self.header[word::NORMALIZE];
+        let bands = self.bands();
+        let (mut middle, mut factor) = match kind {
+            layout::NORMALIZE_MAX => (largest, 1.0),
+            layout::NORMALIZE_CLIP_MEAN | layout::NORMALIZE_CLIP => self.moments(heard, (0, 1), least),
+            _ => (0.0, 1.0),
+        };
+        for index in 0..bands {
+            if matches!(kind, layout::NORMALIZE_BAND_MEAN | layout::NORMALIZE_BAND) {
+                (middle, factor) = self.moments(heard, (index, bands), least);
             }
-            layout::NORMALIZE_CLIP_MEAN | layout::NORMALIZE_CLIP => self.normalize(frames, 0, 1),
-            layout::NORMALIZE_MAX => frames.iter_mut().for_each(|value| *value -= largest),
-            _ => (),
+            self.rescale(heard, index, (least, middle, factor));
+            self.rescale(filling, index, (0.0, 0.0, 1.0));
         }
     }
 
-    /// Normalises every `step`th value, from the value `first` on.
+    /// A band of all frames: none of its values below `least`, less `middle`, times `factor`; then offset and scale.
     #[inline(never)]
-    fn normalize(&self, frames: &mut [f32], first: usize, step: usize) {
-        let frames = frames.get_mut(first..).unwrap_or_default();
-        let (mut sum, mut count) = (0_i64, 0_i64);
-        for value in frames.iter().step_by(step) {
-            sum += i64::from(*value as i32);
-            count += 1;
+    fn rescale(&self, frames: &mut [f32], index: usize, (least, middle, factor): (f32, f32, f32)) {
+        let band = self.band(index);
+        for value in frames.chunks_exact_mut(self.bands().max(1)).filter_map(|frame| frame.get_mut(index)) {
+            let level = if *value < least { least } else { *value };
+            *value = ((level - middle) * factor - band.offset as f32) * band.scale;
         }
-        // Rounded: half a unit is 1.5e-5 octaves.
-        let mean = (sum + count / 2).div_euclid(count.max(1)) as f32;
-        frames.iter_mut().step_by(step).for_each(|value| *value -= mean);
-        if !self.is(word::NORMALIZE, layout::NORMALIZE_BAND) && !self.is(word::NORMALIZE, layout::NORMALIZE_CLIP) {
-            return;
+    }
+
+    /// The mean of every `step`th value from the value `first` on, none below `least`, and the factor that gives them their
+    /// standard deviation: 0 for values that are all the same.
+    #[inline(never)]
+    fn moments(&self, values: &[f32], (first, step): (usize, usize), least: f32) -> (f32, f32) {
+        let levels = || {
+            let values = values.chunks_exact(step.max(1)).filter_map(|values| values.get(first));
+            values.map(|&value| if value < least { least } else { value } as i32)
+        };
+        let (mut sum, mut count) = (0_i64, 0_u32);
+        levels().for_each(|level| (sum, count) = (sum + i64::from(level), count + 1));
+        // Rounded towards 0, by less than 2^-15 octaves.
+        let mean = (sum as f32 / count as f32) as i32;
+        if !matches!(self.header[word::NORMALIZE], layout::NORMALIZE_BAND | layout::NORMALIZE_CLIP) {
+            return (mean as f32, 1.0);
         }
         let mut squares = 0_u64;
-        for value in frames.iter().step_by(step) {
-            let distance = u64::from((*value as i32).unsigned_abs());
+        for level in levels() {
+            let distance = u64::from(level.wrapping_sub(mean).unsigned_abs());
             squares = squares.saturating_add(distance * distance);
         }
-        let degrees = (count - i64::from(self.header[word::UNBIASED] as u8)).max(1);
-        let deviation = arch::sqrt(squares as f32 / degrees as f32) + self.float(word::EPSILON);
-        let factor = self.float(word::DEVIATION) / if deviation > 0.0 { deviation } else { CONSTANT };
-        frames.iter_mut().step_by(step).for_each(|value| *value *= factor);
+        let degrees = if self.is(word::UNBIASED, 1) { count.saturating_sub(1) } else { count };
+        let deviation = arch::sqrt(squares as f32 / degrees.max(1) as f32) + self.float(word::EPSILON);
+        (mean as f32, if deviation > 0.0 { self.float(word::DEVIATION) / deviation } else { 0.0 })
     }
 }

@@ -61,7 +61,12 @@ impl<'a> FrontEnd<'a> {
     pub const fn frames(&self, samples: usize) -> usize {
         let padded = samples.saturating_add(2 * self.size(word::PAD));
         let frame = self.size(word::FRAME);
-        if samples == 0 || padded < frame { 0 } else { (padded - frame) / self.hop() + 1 }
+        match self.hop() {
+            // Never; a division would check it.
+            0 => 0,
+            _ if samples == 0 || padded < frame => 0,
+            hop => (padded - frame) / hop + 1,
+        }
     }
 
     /// The fewest samples that have `frames` frames; 0 for 0 frames.

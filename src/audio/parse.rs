@@ -99,8 +99,10 @@ const fn check_options(header: &[u32; layout::WORDS]) -> Result<(), Error> {
     let mut i = 0;
     while i < OPTIONS.len() {
         let (name, index, values) = OPTIONS[i];
-        if header[index] >= values {
-            return Err(Error::FrontEnd { name, found: header[index] });
+        // Always there; said so that no check for it is compiled.
+        let found = if index < layout::WORDS { header[index] } else { u32::MAX };
+        if found >= values {
+            return Err(Error::FrontEnd { name, found });
         }
         i += 1;
     }
@@ -183,18 +185,22 @@ const fn check_filters(front_end: &FrontEnd<'_>) -> Result<(), Error> {
     let triangles = front_end.is(word::FILTERS, layout::FILTERS_TRIANGLES);
     let half = front_end.fft() / 2;
     let (mut bins, mut i) = (0, 0);
-    while i < front_end.counts.len() {
-        if triangles {
+    if triangles {
+        while i < front_end.counts.len() {
             bins += front_end.counts[i] as usize;
             i += 1;
-        } else {
-            let (first, count) = (front_end.counts[i] as usize, front_end.counts[i + 1] as usize);
+        }
+    } else {
+        let (filters, _) = front_end.counts.as_chunks::<2>();
+        while i < filters.len() {
+            let [first, count] = filters[i];
+            let (end, count) = (first as usize + count as usize, count as usize);
             // The last bin is that at half the sample rate.
-            if first + count > half + 1 {
-                return Err(Error::FrontEnd { name: "last bin of a filter", found: (first + count) as u32 });
+            if end > half + 1 {
+                return Err(Error::FrontEnd { name: "last bin of a filter", found: end as u32 });
             }
             bins += count;
-            i += 2;
+            i += 1;
         }
     }
     if bins != front_end.weights.len() {
@@ -207,7 +213,7 @@ const fn check_filters(front_end: &FrontEnd<'_>) -> Result<(), Error> {
         return Err(Error::FrontEnd { name: "last bin of a filter", found: bins as u32 });
     }
     i = 0;
-    while i < bins {
+    while i < front_end.weights.len() {
         if front_end.weights[i] > 1 << 15 {
             return Err(Error::FrontEnd { name: "weight of a triangle", found: front_end.weights[i] as u32 });
         }
