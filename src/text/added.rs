@@ -30,14 +30,12 @@ impl<'a> AddedTokens<'a> {
     /// The part of a text before the first name, that name's token, and the part after it; the whole text where there is none.
     ///
     /// Names of special tokens count only if `special`.
+    #[inline(never)]
     pub(crate) fn cut<'t>(&self, text: &'t str, special: bool) -> (&'t str, Option<(u16, &'t str)>) {
-        if self.entries.is_empty() {
-            return (text, None);
-        }
-        for (place, _) in text.char_indices() {
-            let Some((before, rest)) = text.split_at_checked(place) else { break };
-            if let Some((token, length)) = self.longest(rest.as_bytes(), special)
-                && let Some((_, after)) = rest.split_at_checked(length)
+        for place in 0..text.len() {
+            // A name begins and ends with a character; a place within one of the text's is none of a name's.
+            if let Some((token, length)) = self.longest(text.as_bytes().get(place..).unwrap_or(&[]), special)
+                && let (Some(before), Some(after)) = (text.get(..place), text.get(place + length..))
             {
                 return (before, Some((token, after)));
             }
@@ -48,21 +46,16 @@ impl<'a> AddedTokens<'a> {
     /// The longest name that a text begins with: its token and its length.
     fn longest(&self, text: &[u8], special: bool) -> Option<(u16, usize)> {
         let (entries, _) = self.entries.as_chunks::<2>();
-        let (mut start, mut best) = (0, None);
+        let (mut start, mut best) = (0, (0, 0));
         for &[token, end] in entries {
             let end = end as usize;
             let name = self.names.get(start..end).unwrap_or(&[]);
             start = end;
-            let counts = special || token & SPECIAL == 0;
-            if counts
-                && !name.is_empty()
-                && text.starts_with(name)
-                && best.is_none_or(|(_, length)| length < name.len())
-            {
-                best = Some((token as u16, name.len()));
+            if (special || token & SPECIAL == 0) && name.len() > best.1 && text.starts_with(name) {
+                best = (token as u16, name.len());
             }
         }
-        best
+        Some(best).filter(|(_, length)| *length > 0)
     }
 }
 

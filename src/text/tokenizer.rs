@@ -174,23 +174,25 @@ impl<'a> Tokenizer<'a> {
     /// A vocabulary that puts a space before the text removes it again after BOS. A character that was split into byte tokens
     /// comes in parts: only their concatenation is UTF-8. A token beyond the vocabulary gives no bytes.
     pub fn piece(&self, previous: u16, token: u16) -> &'a [u8] {
-        if self.bos() == Some(previous) { self.first_piece(token) } else { self.whole_piece(token) }
+        self.piece_without_space(token, self.bos() == Some(previous))
     }
 
     /// Text of the first token of a text that no BOS begins, as bytes: without the space that encoding put before the text.
     pub fn first_piece(&self, token: u16) -> &'a [u8] {
-        match self.whole_piece(token) {
-            [b' ', rest @ ..] if self.prefix_space => rest,
-            piece => piece,
-        }
+        self.piece_without_space(token, true)
     }
 
-    fn whole_piece(&self, token: u16) -> &'a [u8] {
+    /// Text of a token, perhaps without the space that encoding put before it. One function, since programs print at several places.
+    #[inline(never)]
+    fn piece_without_space(&self, token: u16, without: bool) -> &'a [u8] {
         let offset = |index: usize| self.piece_offsets.get(index).map(|&offset| offset as usize);
         let (Some(start), Some(end)) = (offset(token.into()), offset(usize::from(token) + 1)) else {
             return &[];
         };
-        self.piece_bytes.get(start..end).unwrap_or(&[])
+        match self.piece_bytes.get(start..end).unwrap_or(&[]) {
+            [b' ', rest @ ..] if without && self.prefix_space => rest,
+            piece => piece,
+        }
     }
 }
 
