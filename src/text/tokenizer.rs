@@ -95,6 +95,12 @@ impl<'a> Tokenizer<'a> {
         self.encode_parts(text, bos, true, out)
     }
 
+    /// The part of a text before the first name of an added token, that token, and the part after it; the whole text where there is none.
+    /// Each part is encoded by itself.
+    pub fn cut_named<'t>(&self, text: &'t str) -> (&'t str, Option<(u16, &'t str)>) {
+        self.added.cut(text, true)
+    }
+
     fn encode_parts(&self, text: &str, bos: bool, special: bool, out: &mut [u16]) -> Result<usize, Error> {
         let max = out.len();
         let mut symbols = Symbols { out, len: 0, max };

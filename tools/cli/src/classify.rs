@@ -39,6 +39,8 @@ pub struct Prediction {
     pub probability: f32,
     /// CRC-32 of the outputs.
     pub crc32: u32,
+    /// The outputs as the network gives them, before the softmax.
+    pub logits: Vec<f32>,
 }
 
 impl fmt::Display for Prediction {
@@ -96,6 +98,7 @@ pub fn classify(model: &Model<'_>, recording: &Recording) -> Result<Prediction, 
         outputs = session.infer(&recording.frames[..])?.to_vec();
     }
     let (crc32, output) = (LogitsCrc::new().update(&outputs), usize::from(argmax(&outputs)));
+    let logits = outputs.clone();
     softmax(&mut outputs);
     Ok(Prediction {
         name: recording.name.clone(),
@@ -103,5 +106,6 @@ pub fn classify(model: &Model<'_>, recording: &Recording) -> Result<Prediction, 
         label: model.label(output).map_or_else(|| output.to_string(), String::from),
         probability: outputs[output],
         crc32,
+        logits,
     })
 }

@@ -12,7 +12,6 @@
 
 #![deny(clippy::print_stdout)]
 
-pub mod accuracy;
 pub mod classify;
 pub mod cmd;
 pub mod convert;
@@ -25,14 +24,14 @@ pub mod quantize;
 pub mod run;
 pub mod scaling;
 pub mod stdout;
+pub mod text;
 pub mod texts;
 pub mod verify;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 pub use files::write_file;
 use std::path::Path;
-use thumbformer::text::Tokenizer;
-use thumbformer::{Error, Input, Model};
+use thumbformer::Model;
 
 /// Reads the words of an image from a file; [`model`] checks them.
 ///
@@ -58,29 +57,4 @@ pub fn read_image(file: &Path) -> Result<Vec<u32>> {
 /// For an invalid image, with the file's name.
 pub fn model<'a>(words: &'a [u32], file: &Path) -> Result<Model<'a>> {
     Model::parse(words).with_context(|| format!("{}", file.display()))
-}
-
-/// Tokens of a text, BOS first where the model has one; names of special tokens in the text are those tokens.
-///
-/// # Errors
-/// When the vocabulary has no token for a byte of the text.
-pub fn tokens(tokenizer: &Tokenizer<'_>, text: &str) -> Result<Vec<u16>, Error> {
-    // Before merging there is at most one symbol for each byte, one for BOS, and a space before each part between names, of at least a byte.
-    let mut tokens = vec![0; 2 * text.len() + 2];
-    let length = tokenizer.encode_named(text, true, &mut tokens)?;
-    tokens.truncate(length);
-    Ok(tokens)
-}
-
-/// Refuses a model that reads no text.
-///
-/// # Errors
-/// For a model of frames or streams; the error names the commands for it.
-pub fn reads_text(model: &Model<'_>) -> Result<()> {
-    let input = model.dims().options.input;
-    ensure!(
-        input == Input::Tokens,
-        "the model reads {input:?}, not text: use `classify` or `verify --recordings`, and int4 without --calibrate"
-    );
-    Ok(())
 }

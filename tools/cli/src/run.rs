@@ -1,16 +1,44 @@
 //! Text generation from an image, with the on-device engine and in the same steps as the firmware's demonstration.
 
-use crate::{reads_text, tokens};
+use crate::text::{Encoder, reads_text};
 use anyhow::{Context, Result, bail};
 use thumbformer::state::HostState;
 use thumbformer::text::{Sampler, Sampling};
 use thumbformer::{Error, LogitsCrc, Model};
 
+/// The beginning of a text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Prompt {
+    /// A text for the image's tokenizer.
+    Text(String),
+    /// Token ids, taken as they are.
+    Ids(Vec<u16>),
+}
+
+impl From<&str> for Prompt {
+    fn from(text: &str) -> Prompt {
+        Prompt::Text(text.into())
+    }
+}
+
+impl Prompt {
+    /// Its tokens.
+    ///
+    /// # Errors
+    /// For a text that the image has no tokenizer for, or no token.
+    pub fn tokens(&self, model: &Model<'_>) -> Result<Vec<u16>> {
+        match self {
+            Prompt::Text(text) => Encoder::new(model)?.encode(text).context("the prompt"),
+            Prompt::Ids(ids) => Ok(ids.clone()),
+        }
+    }
+}
+
 /// Settings of a generation.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The beginning of the text.
-    pub prompt: String,
+    pub prompt: Prompt,
     /// Sampling parameters.
     pub sampling: Sampling,
     /// Seed of the sampler.
@@ -58,23 +86,24 @@ pub struct Summary {
     pub end: End,
 }
 
-/// Generates text; `on_piece` is called with the bytes of prompt and text as they come, `on_step` with every step.
+/// Generates text; `on_piece` is called with the bytes of prompt and text as they come (without a tokenizer, with the ids), `on_step` with
+/// every step and its logits.
 ///
 /// # Errors
-/// When the image has no tokenizer, the prompt does not fit the context, or the engine returns an error.
+/// When the image has no tokenizer for the prompt, the prompt does not fit the context, or the engine returns an error.
 pub fn generate(
     model: &Model<'_>,
     options: &Options,
     on_piece: &mut dyn FnMut(&[u8]),
-    on_step: &mut dyn FnMut(Step),
+    on_step: &mut dyn FnMut(Step, &[f32]),
 ) -> Result<Summary> {
     reads_text(model)?;
-    let tokenizer = model.tokenizer().ok_or(Error::NoTokenizer)?;
+    let tokenizer = model.tokenizer();
     let max_seq = options.max_seq;
     if max_seq == 0 || max_seq > model.dims().max_seq {
         bail!("--max-seq {max_seq}: the model's context is {} tokens; give 1 to that many", model.dims().max_seq);
     }
-    let prompt = tokens(&tokenizer, &options.prompt).context("the prompt")?;
+    let prompt = options.prompt.tokens(model)?;
     let length = prompt.len();
     let Some((&last, before)) = prompt.split_last() else { return Err(Error::EmptyPrompt.into()) };
     if length > max_seq {
@@ -87,12 +116,16 @@ pub fn generate(
     let mut state = HostState::new(model.dims(), max_seq);
     let mut session = model.session(state.memory());
     let mut crc = LogitsCrc::new();
-    if let Some(&first) = prompt.first().filter(|first| tokenizer.bos() != Some(**first)) {
-        on_piece(tokenizer.first_piece(first));
+    match (&tokenizer, prompt.first()) {
+        (Some(tokenizer), Some(&first)) if tokenizer.bos() != Some(first) => on_piece(tokenizer.first_piece(first)),
+        (None, Some(&first)) => on_piece(format!("{first} ").as_bytes()),
+        _ => {}
     }
-    for pair in prompt.windows(2) {
-        on_piece(tokenizer.piece(pair[0], pair[1]));
-    }
+    let mut print = |previous, token| match &tokenizer {
+        Some(tokenizer) => on_piece(tokenizer.piece(previous, token)),
+        None => on_piece(format!("{token} ").as_bytes()),
+    };
+    prompt.windows(2).for_each(|pair| print(pair[0], pair[1]));
     if !before.is_empty() {
         session.prefill(before)?;
     }
@@ -108,13 +141,15 @@ pub fn generate(
             Err(error) => return Err(error.into()),
         };
         let crc32 = crc.update(logits);
+        // The sampler works in place.
+        let before = logits.to_vec();
         let token = sampler.sample(logits);
-        on_step(Step { number: crc.steps(), token, crc32 });
-        if tokenizer.is_end(token) && !options.ignore_end {
+        on_step(Step { number: crc.steps(), token, crc32 }, &before);
+        if tokenizer.is_some_and(|tokenizer| tokenizer.is_end(token)) && !options.ignore_end {
             end = End::EndToken;
             break;
         }
-        on_piece(tokenizer.piece(previous, token));
+        print(previous, token);
         previous = token;
     }
     Ok(Summary { prompt_tokens: length, crc32: crc.total(), steps: crc.steps(), end })

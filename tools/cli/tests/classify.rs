@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use thumbformer::Packing;
 use thumbformer_checkpoint::{Checkpoint, Tensor};
-use thumbformer_cli::accuracy::{Bounds, compare};
 use thumbformer_cli::classify::{classify, read};
+use thumbformer_cli::verify::sequences::{Bounds, Case, compare};
 use thumbformer_cli::{model, read_image};
 
 fn root() -> PathBuf {
@@ -57,7 +57,8 @@ fn the_images_keep_their_bounds_over_the_fixtures_and_a_damaged_one_does_not() {
         let image = models().join(name).join(name).with_extension("tbf");
         let words = read_image(&image).expect("an image");
         let model = model(&words, &image).expect("a model");
-        let recordings: Vec<_> = fixtures(name).iter().map(|file| read(&model, file).expect("a recording")).collect();
+        let recordings: Vec<Case> =
+            fixtures(name).iter().map(|file| read(&model, file).expect("a recording").into()).collect();
         let report = compare(&model, &checkpoint, &recordings, &|| ()).expect("the same model");
         assert_eq!((report.recordings, report.outputs, report.labelled), (count, answers, answers), "{name}");
         assert!(report.lines(&Bounds::INT8).iter().all(|line| line.ok), "{report:?}");
@@ -157,7 +158,7 @@ fn the_official_test_split_of_fsdd_loses_at_most_half_a_point_where_it_is_found(
     let words = read_image(&image).expect("an image");
     let model = model(&words, &image).expect("a model");
     let checkpoint = Checkpoint::load(&models().join("digits/checkpoint"), None).expect("the checkpoint");
-    let recordings: Vec<_> = files.iter().map(|file| read(&model, file).expect("a recording")).collect();
+    let recordings: Vec<Case> = files.iter().map(|file| read(&model, file).expect("a recording").into()).collect();
     let report = compare(&model, &checkpoint, &recordings, &|| ()).expect("the same model");
     assert!(report.float_accuracy >= 0.975, "{report:?}");
     assert!(report.lines(&Bounds::INT8).iter().all(|line| line.ok), "{report:?}");

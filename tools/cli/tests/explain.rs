@@ -7,7 +7,7 @@ use thumbformer::observe::Point;
 use thumbformer::{Model, NormPlace};
 use thumbformer_checkpoint::Checkpoint;
 use thumbformer_cli::convert::{Settings, convert};
-use thumbformer_cli::explain::{Heads, Place, Recording, Sequence, Shape, heads, streams};
+use thumbformer_cli::explain::{Given, Heads, Place, Recording, Sequence, Shape, heads, streams};
 use thumbformer_cli::read_image;
 use thumbformer_cli::write_file;
 use thumbformer_reference::Reference;
@@ -45,11 +45,15 @@ fn every_head_s_row_sums_to_one_over_exactly_the_tokens_that_it_may_see() {
     let words = read_image(&stories()).expect("the stories' image");
     let (random, streams) = network(Place::Pre, true);
     let stories = Model::parse(&words).expect("a model");
-    let sentence = Sequence::of(&stories, None, None).expect("the sentence fits");
+    let sentence = Sequence::of(&stories, &Given::default()).expect("the sentence fits");
     let blocks = Model::parse(&random).expect("a model");
     let words = read_image(&digits().join("digits.tbf")).expect("the digits' image");
     let digits_model = Model::parse(&words).expect("a model");
-    let sound = Sequence::of(&digits_model, None, Some(&digits().join("fixtures/3_m8.wav"))).expect("a clip");
+    let sound = Sequence::of(
+        &digits_model,
+        &Given { recording: Some(&digits().join("fixtures/3_m8.wav")), ..Given::default() },
+    )
+    .expect("a clip");
     for (model, sequence, causal) in [(stories, sentence, true), (blocks, streams, false), (digits_model, sound, false)]
     {
         let recording = Recording::of(&model, &sequence).expect("fits");
@@ -77,7 +81,7 @@ fn every_head_s_row_sums_to_one_over_exactly_the_tokens_that_it_may_see() {
 fn no_row_changes_with_a_later_token_under_a_causal_mask() {
     let words = read_image(&stories()).expect("the stories' image");
     let model = Model::parse(&words).expect("a model");
-    let sequence = Sequence::of(&model, None, None).expect("the sentence fits");
+    let sequence = Sequence::of(&model, &Given::default()).expect("the sentence fits");
     let before = Recording::of(&model, &sequence).expect("fits");
     for token in [1, 9, sequence.len() - 1] {
         let after = Recording::of(&model, &sequence.changed(token, model.dims().vocab)).expect("fits");

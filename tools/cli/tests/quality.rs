@@ -5,7 +5,8 @@ use thumbformer::Model;
 use thumbformer::Part;
 use thumbformer_checkpoint::{Checkpoint, Tensor};
 use thumbformer_cli::convert::{Settings, convert};
-use thumbformer_cli::verify::{Bounds, Report, Selection, documents, verify};
+use thumbformer_cli::text::Encoder;
+use thumbformer_cli::verify::{Bounds, Report, Selection, Windows, verify};
 
 const TEXT: &str = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park with her \
     friends. One day, she saw a big dog. The dog was very sad. Lily asked, \"What is wrong?\" The dog said, \"I lost my \
@@ -18,13 +19,17 @@ fn checkpoint() -> Checkpoint {
     Checkpoint::load(&folder, None).unwrap_or_else(|error| panic!("{error}"))
 }
 
+fn windows(model: &Model<'_>, text: &str, selection: Selection) -> Windows {
+    Windows::of_text(model, text, model.dims().max_seq, selection).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
 /// Compares the image of one checkpoint with another checkpoint.
 fn compare(image_of: &Checkpoint, reference: &Checkpoint) -> Report {
     let words = convert(image_of, Settings::default(), &mut |_| ()).unwrap_or_else(|error| panic!("{error:#}"));
     let model = Model::parse(&words).unwrap_or_else(|error| panic!("{error}"));
-    let documents = documents(&model, TEXT, Selection::default()).unwrap_or_else(|error| panic!("{error:#}"));
-    assert_eq!(documents.len(), 2);
-    verify(&model, reference, &documents, &|_| ()).unwrap_or_else(|error| panic!("{error:#}"))
+    let windows = windows(&model, TEXT, Selection::default());
+    assert_eq!(windows.documents, 2);
+    verify(&model, reference, &windows.windows, &|_| ()).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 /// The bounds that two short documents can be held to; agreement is a matter of a token or two in them.
@@ -80,21 +85,41 @@ fn every_kind_of_disturbed_image_misses_a_bound() {
 fn a_metric_that_is_not_a_number_keeps_no_bound() {
     let nan = f64::NAN;
     let report =
-        Report { documents: 1, tokens: 1, top1: nan, kl: nan, reference_perplexity: nan, perplexity: nan, sqnr: nan };
+        Report { windows: 1, tokens: 1, top1: nan, kl: nan, reference_perplexity: nan, perplexity: nan, sqnr: nan };
     assert!(report.lines(&Bounds::INT8).iter().all(|line| !line.ok));
 }
 
 #[test]
-fn a_selection_takes_the_last_documents_up_to_a_number_of_tokens() {
+fn a_selection_takes_the_last_documents_and_a_number_of_tokens() {
     let words = convert(&checkpoint(), Settings::default(), &mut |_| ()).expect("converts");
     let model = Model::parse(&words).expect("parses");
     let text = "one.\n<|end|>\ntwo two.\n<|end|>\nthree three three.\n<|end|>\n";
-    let count = |selection| documents(&model, text, selection).map(|documents| documents.len()).expect("documents");
-    assert_eq!(count(Selection::default()), 3);
-    assert_eq!(count(Selection { last: Some(2), max_tokens: None }), 2);
-    assert_eq!(count(Selection { last: Some(9), max_tokens: Some(1) }), 1);
-    assert!(documents(&model, " \n<|end|>\n", Selection::default()).is_err());
-    let ends = documents(&model, text, Selection::default()).expect("documents");
+    let all = windows(&model, text, Selection::default());
+    assert_eq!((all.documents, all.windows.len(), all.tokens()), (3, 3, all.total));
+    let last = windows(&model, text, Selection { last: Some(2), max_tokens: None });
+    assert_eq!(last.windows, all.windows[1..]);
+    let one = windows(&model, text, Selection { last: Some(9), max_tokens: Some(1) });
+    assert_eq!((one.documents, one.tokens(), one.total), (3, 1, all.total));
+    assert!(Windows::of_text(&model, " \n<|end|>\n", 512, Selection::default()).is_err());
     let tokenizer = model.tokenizer().expect("tokenizer");
-    assert!(ends.iter().all(|document| document.first() == tokenizer.bos().as_ref() && document.last() == tokenizer.end().as_ref()));
+    let whole =
+        |window: &Vec<u16>| (window.first().copied(), window.last().copied()) == (tokenizer.bos(), tokenizer.end());
+    assert!(all.windows.iter().all(whole));
+}
+
+#[test]
+fn a_long_text_is_cut_into_windows_and_all_of_it_counts() {
+    let checkpoint = checkpoint();
+    let words =
+        convert(&checkpoint, Settings { max_seq: Some(32), ..Settings::default() }, &mut |_| ()).expect("converts");
+    let model = Model::parse(&words).expect("parses");
+    let text = TEXT.replace("<|end|>", "");
+    let windows = windows(&model, &text, Selection::default());
+    let mut tokens = Encoder::new(&model).expect("a tokenizer").encode(&text).expect("tokens");
+    tokens.extend(model.tokenizer().expect("a tokenizer").end());
+    let predicted: Vec<u16> = windows.windows.iter().flat_map(|window| window[1..].to_vec()).collect();
+    assert_eq!(predicted, tokens[1..]);
+    assert!(windows.windows.iter().all(|window| window[0] == tokens[0] && window.len() <= 33));
+    let report = verify(&model, &checkpoint, &windows.windows, &|_| ()).expect("the same model");
+    assert_eq!((report.windows, report.tokens), (tokens.len().div_ceil(32), tokens.len() - 1));
 }

@@ -152,7 +152,7 @@ fn options() -> Options {
 
 fn text_of(options: &Options) -> (String, thumbformer_cli::run::Summary) {
     let mut text = Vec::new();
-    let summary = generate(&story::MODEL, options, &mut |piece| text.extend(piece), &mut |_| ());
+    let summary = generate(&story::MODEL, options, &mut |piece| text.extend(piece), &mut |_, _| ());
     (String::from_utf8_lossy(&text).into(), summary.unwrap_or_else(|error| panic!("{error:#}")))
 }
 

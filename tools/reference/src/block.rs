@@ -122,7 +122,8 @@ impl Block {
         let mut heads = Matrix { width: q.width, data: vec![0.0; q.data.len()] };
         for (head, scores) in scores.chunks(seq * seq).enumerate() {
             for (position, weights) in scores.chunks(seq).enumerate() {
-                for (other, weight) in weights.iter().enumerate() {
+                // Positions that are not seen have weight 0.
+                for (other, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
                     let value = &v.row(other)[kv_columns(config, head)];
                     let out = &mut heads.row_mut(position)[head * dim..(head + 1) * dim];
                     out.iter_mut().zip(value).for_each(|(out, value)| *out += weight * value);

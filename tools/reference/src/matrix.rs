@@ -61,7 +61,13 @@ impl Matrix {
         let outputs = weights.len();
         let mut data = Vec::with_capacity(self.len() * outputs);
         for row in self.data.chunks(self.width) {
-            data.extend(weights.data.chunks(weights.width).map(|weights| dot(weights, row)));
+            for weights in weights.data.chunks(4 * weights.width) {
+                let mut rows = weights.chunks(row.len());
+                match [rows.next(), rows.next(), rows.next(), rows.next()] {
+                    [Some(a), Some(b), Some(c), Some(d)] => data.extend(dots([a, b, c, d], row)),
+                    fewer => data.extend(fewer.into_iter().flatten().map(|weights| dot(weights, row))),
+                }
+            }
         }
         Matrix { width: outputs, data }
     }
@@ -96,10 +102,45 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
+/// [`dot`] of four vectors with one, each in the order of `dot`: additions of one sum wait for each other, those of four do not.
+fn dots(a: [&[f64]; 4], b: &[f64]) -> [f64; 4] {
+    let mut sums = [-0.0; 4];
+    let [a0, a1, a2, a3] = a;
+    for ((((a0, a1), a2), a3), b) in a0.iter().zip(a1).zip(a2).zip(a3).zip(b) {
+        for (sum, a) in sums.iter_mut().zip([a0, a1, a2, a3]) {
+            *sum += a * b;
+        }
+    }
+    sums
+}
+
 /// Softmax in place. The maximum is subtracted first, which does not change the result and keeps `exp` from overflowing.
 pub(crate) fn softmax(x: &mut [f64]) {
     let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     x.iter_mut().for_each(|x| *x = libm::exp(*x - max));
     let sum: f64 = x.iter().sum();
     x.iter_mut().for_each(|x| *x /= sum);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_projection_is_the_dot_product_of_every_row_to_the_bit() {
+        let matrix = |rows: usize, width: usize, step: f64| Matrix {
+            width,
+            data: (0..rows * width).map(|i| libm::sin(i as f64 * step) / 3.0).collect(),
+        };
+        for (rows, width) in [(1, 1), (3, 5), (4, 8), (5, 7), (8, 3), (11, 16)] {
+            let (weights, x) = (matrix(rows, width, 0.7), matrix(3, width, 1.3));
+            let found = x.project(&weights);
+            for row in 0..3 {
+                for output in 0..rows {
+                    let expected = dot(weights.row(output), x.row(row));
+                    assert_eq!(found.row(row)[output].to_bits(), expected.to_bits(), "{rows} x {width}");
+                }
+            }
+        }
+    }
 }

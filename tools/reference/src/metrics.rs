@@ -21,11 +21,24 @@ pub fn log_softmax(logits: &[f64]) -> Vec<f64> {
 /// # Panics
 /// If the lengths differ: two vocabularies are compared by mistake, which no number should hide.
 pub fn kl_divergence(p_logits: &[f64], q_logits: &[f64]) -> f64 {
-    assert_eq!(p_logits.len(), q_logits.len(), "two vocabularies cannot be compared");
-    let (p, q) = (log_softmax(p_logits), log_softmax(q_logits));
-    // A p that is 0 in f64 contributes nothing, whatever q is.
-    let terms = p.iter().zip(&q).map(|(p, q)| if libm::exp(*p) > 0.0 { libm::exp(*p) * (p - q) } else { 0.0 });
-    terms.sum()
+    kl_divergence_of_logs(&log_softmax(p_logits), &log_softmax(q_logits))
+}
+
+/// [`kl_divergence`] of distributions whose logarithms are known.
+///
+/// # Units
+/// Nats.
+///
+/// # Panics
+/// If the lengths differ.
+pub fn kl_divergence_of_logs(p: &[f64], q: &[f64]) -> f64 {
+    assert_eq!(p.len(), q.len(), "two vocabularies cannot be compared");
+    let term = |(log_p, log_q): (&f64, &f64)| match libm::exp(*log_p) {
+        // A p that is 0 in f64 contributes nothing, whatever q is.
+        0.0 => 0.0,
+        p => p * (log_p - log_q),
+    };
+    p.iter().zip(q).map(term).sum()
 }
 
 /// Signal-to-quantization-noise ratio `10 log10(sum r^2 / sum (r - f)^2)` over any number of vectors.

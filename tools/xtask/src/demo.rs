@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use std::io::Write;
 use thumbformer::text::Sampling;
-use thumbformer_cli::run::{Options, generate};
+use thumbformer_cli::run::{Options, Prompt, generate};
 use thumbformer_cli::stdout::stdout;
 
 /// Settings of a story.
@@ -47,7 +47,7 @@ pub fn on_host(board: &Board, story: &Story) -> Result<(Vec<Step>, Vec<u8>)> {
     let words = thumbformer_cli::read_image(&file)?;
     let model = thumbformer_cli::model(&words, &file)?;
     let options = Options {
-        prompt: story.prompt.clone(),
+        prompt: Prompt::Text(story.prompt.clone()),
         sampling: Story::SAMPLING,
         seed: story.seed,
         steps: story.steps,
@@ -55,7 +55,7 @@ pub fn on_host(board: &Board, story: &Story) -> Result<(Vec<Step>, Vec<u8>)> {
         ignore_end: story.ignore_end,
     };
     let (mut steps, mut text) = (Vec::new(), Vec::new());
-    generate(&model, &options, &mut |piece| text.extend(piece), &mut |step| {
+    generate(&model, &options, &mut |piece| text.extend(piece), &mut |step, _| {
         steps.push(Step { token: step.token, crc32: step.crc32 });
     })?;
     Ok((steps, text))

@@ -97,11 +97,14 @@ impl Cmd {
         Ok(())
     }
 
-    /// Files that the image is made of: the checkpoint, of a folder all of its files, tokenizer and calibration text. An older image
+    /// Files that the image is made of: the checkpoint, of a folder all of its files, tokenizer and calibration text or ids. An older image
     /// in that folder may be written anew.
     fn inputs(&self) -> Result<Vec<PathBuf>> {
-        let mut files: Vec<PathBuf> =
-            [&self.tokenizer, &self.calibration.text].into_iter().flatten().cloned().collect();
+        let mut files: Vec<PathBuf> = [&self.tokenizer, &self.calibration.text, &self.calibration.tokens]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
         if self.checkpoint.is_dir() {
             let entries =
                 std::fs::read_dir(&self.checkpoint).with_context(|| format!("{}", self.checkpoint.display()))?;

@@ -8,9 +8,9 @@
 
 use super::{bar, read_text};
 use crate::quantize::{self, Quantized, distill};
-use crate::verify::{self, Selection};
+use crate::text::{self, Encoder};
 use crate::{convert, model};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use thumbformer_checkpoint::Checkpoint;
@@ -24,20 +24,23 @@ const LAYERWISE_TOKENS: usize = 8192;
 #[derive(Args)]
 pub struct Calibration {
     /// Calibration text for int4, similar to the training data; lines `<|end|>` separate documents
-    #[arg(long = "calibrate", id = "calibrate", value_name = "FILE")]
+    #[arg(long = "calibrate", id = "calibrate", value_name = "FILE", group = "calibration")]
     pub text: Option<PathBuf>,
     /// Distillation steps: a decoder's int4 matrices are trained together on the text; 0 quantizes layer by layer
-    #[arg(long, value_name = "STEPS", default_value_t = STEPS, requires = "calibrate")]
+    #[arg(long, value_name = "STEPS", default_value_t = STEPS, requires = "calibration")]
     distill: usize,
+    /// Token ids in place of a calibration text: a JSON list, or words
+    #[arg(long = "tokens", id = "calibration_ids", value_name = "FILE", group = "calibration")]
+    pub tokens: Option<PathBuf>,
     /// Calibration tokens, rounded up to whole documents [default: as many as the method uses]
-    #[arg(long = "calibrate-tokens", id = "calibrate_tokens", requires = "calibrate")]
-    tokens: Option<usize>,
+    #[arg(long = "calibrate-tokens", id = "calibrate_tokens", value_name = "NUMBER", requires = "calibration")]
+    count: Option<usize>,
 }
 
 impl Calibration {
     /// The int4 matrices of the layers; `max_seq` is the context of the image.
     pub fn quantize(&self, checkpoint: &Checkpoint, max_seq: Option<usize>) -> Result<Quantized> {
-        let Some(file) = &self.text else {
+        let Some(file) = self.text.as_ref().or(self.tokens.as_ref()) else {
             eprintln!(
                 "warning: plain rounding to int4 loses much accuracy; give a text of the training text's kind with --calibrate FILE"
             );
@@ -65,7 +68,7 @@ impl Calibration {
         layerwise(checkpoint, &documents)
     }
 
-    /// The text as tokens, cut by the image's own tokenizer.
+    /// Documents as tokens, from the beginning until there are enough, each cut at the context; a text by the image's own tokenizer.
     fn documents(
         &self,
         checkpoint: &Checkpoint,
@@ -75,11 +78,28 @@ impl Calibration {
     ) -> Result<Vec<Vec<u16>>> {
         let settings = convert::Settings { max_seq, ..Default::default() };
         let words = convert::convert(checkpoint, settings, &mut |_| ())?;
-        let selection = Selection { last: None, max_tokens: Some(self.tokens.unwrap_or(of_use)) };
-        let mut documents = verify::documents(&model(&words, file)?, &read_text(file)?, selection)?;
-        // The last token of a document is only predicted.
-        documents.iter_mut().for_each(|document| document.truncate(document.len() - 1));
-        Ok(documents)
+        let model = model(&words, file)?;
+        let (most, context) = (self.count.unwrap_or(of_use), model.dims().max_seq);
+        let (mut taken, mut total) = (Vec::new(), 0);
+        let mut take = |mut document: Vec<u16>| {
+            // The last token of a document is only predicted.
+            document.truncate(context.min(document.len().saturating_sub(1)));
+            total += document.len();
+            taken.extend(Some(document).filter(|document| !document.is_empty()));
+            total < most
+        };
+        if self.tokens.is_some() {
+            text::read_ids(&model, file)?.into_iter().all(&mut take);
+        } else {
+            let (encoder, text) = (Encoder::new(&model)?, read_text(file)?);
+            for document in text::documents(&encoder, &text) {
+                if !take(document?) {
+                    break;
+                }
+            }
+        }
+        ensure!(!taken.is_empty(), "no document of at least two tokens: give a longer text");
+        Ok(taken)
     }
 }
 

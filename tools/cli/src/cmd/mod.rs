@@ -66,7 +66,7 @@ verbs! {
 
 /// A progress bar on standard error; indicatif hides it where that is no terminal.
 fn bar(length: usize, unit: &str) -> Result<ProgressBar> {
-    let style = ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {unit} {{wide_msg}} {{eta}}"))?;
+    let style = ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {unit}, {{eta}} left {{wide_msg}}"))?;
     Ok(ProgressBar::new(length as u64).with_style(style))
 }
 

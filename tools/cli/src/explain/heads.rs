@@ -14,8 +14,7 @@ use thumbformer::{Dims, Model};
 /// # Errors
 /// For an image, token, layer or head that does not exist.
 pub fn heads(arguments: &Heads) -> Result<Page> {
-    let reads = (arguments.text.as_deref(), arguments.recording.as_deref());
-    with_model(arguments.model.as_deref(), reads, |model, sequence| page(model, sequence, arguments))
+    with_model(arguments.model.as_deref(), &arguments.given(), |model, sequence| page(model, sequence, arguments))
 }
 
 fn page(model: &Model<'_>, sequence: &Sequence, arguments: &Heads) -> Result<Page> {

@@ -20,9 +20,9 @@ use thumbformer::{Mask, Model, NormPlace};
 /// For an image, token or layer that does not exist.
 pub fn mix(arguments: &Mix) -> Result<Page> {
     let image = arguments.model.as_deref();
-    let reads = (arguments.text.as_deref(), arguments.recording.as_deref());
     let (token, layer) = (arguments.token.as_deref(), arguments.layer);
-    let mut grids = vec![with_model(image, reads, |model, sequence| grid("", model, sequence, token, layer))?];
+    let mut grids =
+        vec![with_model(image, &arguments.given(), |model, sequence| grid("", model, sequence, token, layer))?];
     if image.is_none() && layer == 0 {
         let sequence = Sequence::Streams(streams(D_MODEL, 12));
         for (name, attention) in [("", true), (", attention adds nothing", false)] {

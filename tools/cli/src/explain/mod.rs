@@ -21,7 +21,7 @@ use clap::Args;
 pub use heads::heads;
 pub use mix::mix;
 pub use networks::{Place, Shape, streams};
-pub use recording::{Recording, Sequence};
+pub use recording::{Given, Recording, Sequence};
 use std::path::{Path, PathBuf};
 pub use stream::stream;
 use thumbformer::Model;
@@ -50,8 +50,11 @@ pub struct Stream {
     /// Text for the language model
     #[arg(long, requires = "model")]
     pub text: Option<String>,
-    /// Recording for a model of frames: a WAV or CSV file, as for `classify`
+    /// Token ids in place of the text, one sequence: a JSON list, or words
     #[arg(long, requires = "model", conflicts_with = "text", value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
+    /// Recording for a model of frames: a WAV or CSV file, as for `classify`
+    #[arg(long, requires = "model", conflicts_with_all = ["text", "tokens"], value_name = "FILE")]
     pub recording: Option<PathBuf>,
     /// Layer whose steps are shown in numbers
     #[arg(long, default_value_t = 0)]
@@ -70,8 +73,11 @@ pub struct Mix {
     /// Text for a language model
     #[arg(long)]
     pub text: Option<String>,
+    /// Token ids in place of the text, one sequence: a JSON list, or words
+    #[arg(long, conflicts_with = "text", value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
     /// Recording for a model of frames: a WAV or CSV file, as for `classify`
-    #[arg(long, requires = "model", conflicts_with = "text", value_name = "FILE")]
+    #[arg(long, requires = "model", conflicts_with_all = ["text", "tokens"], value_name = "FILE")]
     pub recording: Option<PathBuf>,
     /// Token to change, by its number or its text [default: one a third into the sequence]
     #[arg(long)]
@@ -93,8 +99,11 @@ pub struct Heads {
     /// Text for a language model
     #[arg(long)]
     pub text: Option<String>,
+    /// Token ids in place of the text, one sequence: a JSON list, or words
+    #[arg(long, conflicts_with = "text", value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
     /// Recording for a model of frames: a WAV or CSV file, as for `classify`
-    #[arg(long, requires = "model", conflicts_with = "text", value_name = "FILE")]
+    #[arg(long, requires = "model", conflicts_with_all = ["text", "tokens"], value_name = "FILE")]
     pub recording: Option<PathBuf>,
     /// Query token, by its number or its text [default: the last one]
     #[arg(long)]
@@ -110,10 +119,24 @@ pub struct Heads {
     pub svg: Option<PathBuf>,
 }
 
+macro_rules! given {
+    ($($arguments:ident),*) => {
+        $(impl $arguments {
+            /// The input that they name.
+            pub fn given(&self) -> Given<'_> {
+                let (text, tokens) = (self.text.as_deref(), self.tokens.as_deref());
+                Given { text, tokens, recording: self.recording.as_deref() }
+            }
+        })*
+    };
+}
+
+given!(Stream, Mix, Heads);
+
 /// Loads an image, or the default one, and calls the function with its model and its input.
 fn with_model<T>(
     image: Option<&Path>,
-    (text, recording): (Option<&str>, Option<&Path>),
+    given: &Given<'_>,
     then: impl FnOnce(&Model<'_>, &Sequence) -> Result<T>,
 ) -> Result<T> {
     let file = match image {
@@ -125,7 +148,7 @@ fn with_model<T>(
     let words = read_image(&file)?;
     let model = model(&words, &file)?;
     let name = || file.display().to_string();
-    let sequence = Sequence::of(&model, text, recording).with_context(name)?;
+    let sequence = Sequence::of(&model, given).with_context(name)?;
     then(&model, &sequence).with_context(name)
 }
 

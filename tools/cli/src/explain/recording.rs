@@ -1,14 +1,26 @@
 //! A recording of all values that an observer sees while a sequence goes through the engine.
 
+use crate::classify;
 use crate::explain::SENTENCE;
 use crate::explain::networks::streams;
-use crate::{classify, tokens};
+use crate::text::{self, Encoder};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
 use std::path::Path;
 use thumbformer::observe::{AttentionRow, Observer, Point, Vector};
 use thumbformer::state::HostState;
-use thumbformer::{Error, Input, Mask, Model, NormPlace};
+use thumbformer::{Input, Mask, Model, NormPlace};
+
+/// The input that a user names; by default none.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Given<'a> {
+    /// A text.
+    pub text: Option<&'a str>,
+    /// A file of token ids.
+    pub tokens: Option<&'a Path>,
+    /// A recording.
+    pub recording: Option<&'a Path>,
+}
 
 /// Input sequence of a model.
 #[derive(Clone, Debug)]
@@ -25,40 +37,24 @@ pub enum Sequence {
 const LENGTH: usize = 12;
 
 impl Sequence {
-    /// A sequence for a model: for a language model a text, by default [`SENTENCE`]; for a model of streams random numbers; for a
+    /// A sequence for a model: for a language model a text, by default [`SENTENCE`], or ids; for a model of streams random numbers; for a
     /// model of frames a recording.
     ///
     /// # Errors
     /// When the text is empty or does not fit the context, or the model reads another kind of input.
-    pub fn of(model: &Model<'_>, text: Option<&str>, recording: Option<&Path>) -> Result<Sequence> {
-        let (dims, max_seq) = (model.dims(), model.dims().max_seq);
+    pub fn of(model: &Model<'_>, given: &Given<'_>) -> Result<Sequence> {
+        let dims = model.dims();
+        let is_text = given.text.is_some() || given.tokens.is_some();
         match dims.options.input {
-            Input::Tokens | Input::Stream if recording.is_some() => {
+            Input::Tokens | Input::Stream if given.recording.is_some() => {
                 bail!("the model reads no frames; leave out --recording")
             }
-            Input::Tokens => {
-                let text = text.unwrap_or(SENTENCE);
-                ensure!(!text.trim().is_empty(), "--text is empty; give a sentence");
-                let tokenizer = model.tokenizer().ok_or(Error::NoTokenizer)?;
-                let tokens = tokens(&tokenizer, text).context("--text")?;
-                let length = tokens.len();
-                ensure!(
-                    length <= max_seq,
-                    "--text has {length} tokens, but the context holds {max_seq}; give a shorter text"
-                );
-                // Without the token before, which would remove the first word's space.
-                let shown = |&token: &u16| match tokenizer.bos() {
-                    Some(bos) if bos == token => "<bos>".into(),
-                    _ => shown(tokenizer.piece(token, token)),
-                };
-                let pieces = tokens.iter().map(shown);
-                Ok(Sequence::Tokens(tokens.clone(), pieces.collect()))
-            }
-            Input::Stream if text.is_some() => bail!("the model reads streams, not tokens; leave out --text"),
-            Input::Stream => Ok(Sequence::Streams(streams(dims.d_model, LENGTH.min(max_seq)))),
-            _ if text.is_some() => bail!("the model reads frames, not tokens; give a --recording"),
+            Input::Tokens => tokens(model, given),
+            Input::Stream if is_text => bail!("the model reads streams, not tokens; leave out --text and --tokens"),
+            Input::Stream => Ok(Sequence::Streams(streams(dims.d_model, LENGTH.min(dims.max_seq)))),
+            _ if is_text => bail!("the model reads frames, not tokens; give a --recording"),
             _ => {
-                let file = recording.context("the model reads frames; give a --recording")?;
+                let file = given.recording.context("the model reads frames; give a --recording")?;
                 let frames = classify::read(model, file)?.frames;
                 let frames: Vec<Vec<f32>> = frames.chunks(dims.n_features).map(<[f32]>::to_vec).collect();
                 Ok(Sequence::Frames(frames, model.has_class_token()))
@@ -119,6 +115,34 @@ impl Sequence {
         }
         changed
     }
+}
+
+/// The tokens of a text or of a file of ids.
+fn tokens(model: &Model<'_>, given: &Given<'_>) -> Result<Sequence> {
+    let option = if given.tokens.is_some() { "--tokens" } else { "--text" };
+    let tokens = match given.tokens {
+        Some(file) => {
+            let mut lists = text::read_ids(model, file)?;
+            ensure!(lists.len() == 1, "--tokens has {} lists of ids, expected one sequence", lists.len());
+            lists.remove(0)
+        }
+        None => {
+            let text = given.text.unwrap_or(SENTENCE);
+            ensure!(!text.trim().is_empty(), "--text is empty; give a sentence");
+            Encoder::new(model)?.encode(text).context("--text")?
+        }
+    };
+    let (length, max_seq) = (tokens.len(), model.dims().max_seq);
+    ensure!(length <= max_seq, "{option} has {length} tokens, but the context holds {max_seq}; give a shorter text");
+    let tokenizer = model.tokenizer();
+    // Without the token before, which would remove the first word's space.
+    let shown = |&token: &u16| match &tokenizer {
+        None => token.to_string(),
+        Some(tokenizer) if tokenizer.bos() == Some(token) => "<bos>".into(),
+        Some(tokenizer) => shown(tokenizer.piece(token, token)),
+    };
+    let pieces = tokens.iter().map(shown).collect();
+    Ok(Sequence::Tokens(tokens, pieces))
 }
 
 /// Negates one vector.

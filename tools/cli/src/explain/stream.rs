@@ -57,7 +57,7 @@ pub fn stream(arguments: &Stream) -> Result<Page> {
             vec![network(Place::Pre)?, network(Place::Post)?]
         }
         Some(image) => {
-            vec![with_model(Some(image), (arguments.text.as_deref(), arguments.recording.as_deref()), observe)?]
+            vec![with_model(Some(image), &arguments.given(), observe)?]
         }
     };
     in_range("layer", arguments.layer, observed[0].n_layers)?;

@@ -6,7 +6,7 @@ use crate::shell::{cargo, output, root};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use thumbformer_checkpoint::Checkpoint;
-use thumbformer_cli::verify::{Bounds, Selection, documents, verify};
+use thumbformer_cli::verify::{Bounds, Selection, Windows, verify};
 
 /// Checkpoint of the default model, and the held-out text.
 struct HeldOut {
@@ -72,7 +72,8 @@ fn keeps_its_bounds(file: &Path, held_out: &HeldOut) -> Result<String> {
     let words = thumbformer_cli::read_image(file)?;
     let model = thumbformer_cli::model(&words, file)?;
     let selection = Selection { last: Some(*last), max_tokens: Some(5000) };
-    let report = verify(&model, checkpoint, &documents(&model, text, selection)?, &|_| ())?;
+    let windows = Windows::of_text(&model, text, model.dims().max_seq, selection)?;
+    let report = verify(&model, checkpoint, &windows.windows, &|_| ())?;
     ensure!(report.tokens >= 2000, "only {} tokens to compare", report.tokens);
     let bounds = Bounds::of(&model);
     let lines: Vec<String> = report.lines(&bounds).iter().map(ToString::to_string).collect();

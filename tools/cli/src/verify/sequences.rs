@@ -1,0 +1,193 @@
+//! Accuracy of an image that reads recordings, or whole sequences of tokens: its outputs against the float checkpoint's.
+//!
+//! A model of whole sequences gives one answer per sequence or per position, a causal one an answer at every position.
+
+use super::bounds::Line;
+use super::same_shape;
+use super::sequence::{Sequence, in_parallel, likeliest};
+use crate::classify::Recording;
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+use thumbformer::observe::NoObserver;
+use thumbformer::{Mask, Model, Pooling};
+use thumbformer_checkpoint::Checkpoint;
+use thumbformer_reference::Reference;
+use thumbformer_reference::metrics::{Sqnr, kl_divergence};
+
+/// An input with what is known of it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its name, for messages.
+    pub name: String,
+    /// The right output, if known.
+    pub truth: Option<usize>,
+    /// The input.
+    pub input: Sequence,
+}
+
+impl From<Recording> for Case {
+    fn from(Recording { name, truth, frames }: Recording) -> Case {
+        Case { name, truth, input: Sequence::Frames(frames) }
+    }
+}
+
+/// Accuracy bounds of an image.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Bounds {
+    /// Maximum loss of accuracy, as a fraction of all answers.
+    pub loss: f64,
+    /// Minimum fraction of the answers that agree with the float model's.
+    pub agreement: f64,
+    /// Minimum signal-to-quantization-noise ratio of the outputs, in decibels.
+    pub sqnr: f64,
+    /// Maximum mean KL divergence of the answers' distributions, in nats; `None`: not judged, as outputs may be no classes.
+    pub kl: Option<f64>,
+}
+
+impl Bounds {
+    /// Bounds of an image with int8 matrices only.
+    pub const INT8: Bounds = Bounds { loss: 0.005, agreement: 0.98, sqnr: 28.0, kl: None };
+    /// Bounds of an image with int4 matrices.
+    pub const INT4: Bounds = Bounds { loss: 0.03, agreement: 0.93, sqnr: 16.0, kl: None };
+
+    /// The bounds for an image, by its quantization.
+    pub const fn of(model: &Model<'_>) -> Bounds {
+        if model.image().has_int4() { Bounds::INT4 } else { Bounds::INT8 }
+    }
+}
+
+/// The result of a comparison.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Report {
+    /// Number of recordings or sequences.
+    pub recordings: usize,
+    /// Number of answers that were compared.
+    pub outputs: usize,
+    /// Number of answers of labelled recordings: those whose name gives the right answer.
+    pub labelled: usize,
+    /// Accuracy of the float model: the fraction of the labelled answers that are right.
+    pub float_accuracy: f64,
+    /// Accuracy of the image.
+    pub accuracy: f64,
+    /// Agreement: the fraction of all answers that are the same in both.
+    pub agreement: f64,
+    /// Mean KL divergence of the float model's distribution from the image's, in nats.
+    pub kl: f64,
+    /// Signal-to-quantization-noise ratio of the outputs, in decibels.
+    pub sqnr: f64,
+}
+
+impl Report {
+    /// Every metric with its bound.
+    pub fn lines(&self, bounds: &Bounds) -> Vec<Line> {
+        let mut lines = Vec::new();
+        if self.labelled > 0 {
+            let text = format!(
+                "{:.2} %, float {:.2} %, at most {:.2} points less",
+                100.0 * self.accuracy,
+                100.0 * self.float_accuracy,
+                100.0 * bounds.loss
+            );
+            let ok = self.float_accuracy - self.accuracy <= bounds.loss;
+            lines.push(Line { name: "accuracy", text, ok });
+        }
+        lines.push(Line::at_least("same answer", self.agreement, bounds.agreement));
+        lines.extend(bounds.kl.map(|kl| Line::divergence(self.kl, kl)));
+        lines.push(Line::decibels("SQNR of the outputs", self.sqnr, bounds.sqnr));
+        lines
+    }
+}
+
+/// Sums over sequences.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Sums {
+    sequences: usize,
+    outputs: usize,
+    labelled: usize,
+    float_right: usize,
+    right: usize,
+    agreed: usize,
+    kl: f64,
+    sqnr: Sqnr,
+}
+
+impl Sums {
+    /// The sums of one sequence's outputs.
+    pub(super) fn of(truth: Option<usize>, expected: &[Vec<f64>], found: &[Vec<f64>]) -> Sums {
+        let mut sums = Sums { sequences: 1, ..Sums::default() };
+        for (expected, found) in expected.iter().zip(found) {
+            let (float, int) = (likeliest(expected), likeliest(found));
+            sums.outputs += 1;
+            sums.agreed += usize::from(float == int);
+            if let Some(truth) = truth {
+                sums.labelled += 1;
+                sums.float_right += usize::from(float == truth);
+                sums.right += usize::from(int == truth);
+            }
+            sums.kl += kl_divergence(expected, found);
+            sums.sqnr.add(expected, found);
+        }
+        sums
+    }
+
+    /// Adds the sums of others.
+    pub(super) fn add(&mut self, other: &Sums) {
+        self.sequences += other.sequences;
+        self.outputs += other.outputs;
+        self.labelled += other.labelled;
+        self.float_right += other.float_right;
+        self.right += other.right;
+        self.agreed += other.agreed;
+        self.kl += other.kl;
+        self.sqnr.merge(&other.sqnr);
+    }
+
+    /// The metrics.
+    pub(super) fn report(&self) -> Report {
+        let part = |count: usize, of: usize| count as f64 / of as f64;
+        Report {
+            recordings: self.sequences,
+            outputs: self.outputs,
+            labelled: self.labelled,
+            float_accuracy: part(self.float_right, self.labelled),
+            accuracy: part(self.right, self.labelled),
+            agreement: part(self.agreed, self.outputs),
+            kl: self.kl / self.outputs as f64,
+            sqnr: self.sqnr.decibels(),
+        }
+    }
+}
+
+/// The float reference of an image; of a causal one with an output at every position, as the engine gives them.
+pub(super) fn reference(model: &Model<'_>, checkpoint: &Checkpoint) -> Result<Reference> {
+    same_shape(model, checkpoint)?;
+    let mut every = checkpoint.clone();
+    if model.dims().options.mask == Mask::Causal {
+        every.config.options.pooling = Pooling::None;
+        every.config.max_seq = usize::MAX;
+    }
+    Ok(Reference::new(&every))
+}
+
+/// Compares an image with its checkpoint; `progress` is called for every sequence.
+///
+/// # Errors
+/// When image and checkpoint are of different models, or the engine or the reference refuses a sequence.
+pub fn compare(
+    model: &Model<'_>,
+    checkpoint: &Checkpoint,
+    cases: &[Case],
+    progress: &(dyn Fn() + Sync),
+) -> Result<Report> {
+    ensure!(!cases.is_empty(), "no recording: give at least one file");
+    let reference = reference(model, checkpoint)?;
+    let done = in_parallel(cases, |_, case| {
+        let expected = case.input.expected(&reference, &mut |_, _| ()).with_context(|| case.name.clone())?;
+        let found = case.input.found(model, &mut NoObserver).with_context(|| case.name.clone())?;
+        progress();
+        Ok(Sums::of(case.truth, &expected, &found))
+    })?;
+    let mut all = Sums::default();
+    done.iter().for_each(|sums| all.add(sums));
+    Ok(all.report())
+}
