@@ -2,12 +2,13 @@
 
 use super::{bar, read_text};
 use crate::stdout::Stdout;
+use crate::verify::expected::{self, Expected};
 use crate::verify::sequences::{self, Case};
-use crate::verify::{self, Bounds, Line, Selection, Sequence, Windows};
+use crate::verify::{self, Agreement, Bounds, Line, Selection, Sequence, Windows};
 use crate::{classify, model, read_image, text};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use serde::Serialize;
+use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;
 use thumbformer::{Input, Mask, Model, Pooling};
@@ -19,8 +20,16 @@ pub struct Cmd {
     /// Model image
     image: PathBuf,
     /// Float checkpoint that the image was converted from
-    #[arg(long)]
-    reference: PathBuf,
+    #[arg(long, required_unless_present = "expected")]
+    reference: Option<PathBuf>,
+    /// Outputs of your framework: .npz, .safetensors, .json or .npy files with `tokens` or `frames`, `logits`, optionally `hidden`
+    ///
+    /// tokens: [seq] or [batch, seq]; frames: [seq, n_features] or [batch, seq, n_features]; logits: [seq, n_outputs], with a pooling
+    /// [n_outputs], each with a batch in front where the input has one; hidden: [layers + 1, batch, seq, d_model], as transformers'
+    /// output_hidden_states gives; a .npy file holds the array that it is named for. With --reference, the float reference must meet
+    /// them; alone, the image is compared with them, and what int8 rounds away hides small errors.
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    expected: Vec<PathBuf>,
     /// Held-out text, for a model of tokens; lines `<|end|>` separate documents
     #[arg(long)]
     text: Option<PathBuf>,
@@ -93,47 +102,112 @@ impl Asked {
     }
 }
 
-/// A language model's result as JSON.
-#[derive(Serialize)]
-struct OfText {
-    documents: usize,
-    total_tokens: usize,
-    #[serde(flatten)]
-    report: verify::Report,
+/// A comparison, to be printed.
+struct Compared {
+    /// What was compared.
+    head: String,
+    lines: Vec<Line>,
+    json: Value,
 }
 
 impl Cmd {
     /// Runs the command.
     ///
     /// # Errors
-    /// Files that cannot be used; an accuracy bound that is missed.
+    /// Files that cannot be used; an accuracy bound that is missed; a framework's outputs that the float reference does not meet.
     pub fn run(&self, out: &mut Stdout) -> Result<()> {
         let words = read_image(&self.image)?;
         let model = model(&words, &self.image)?;
-        ensure!(
-            self.text.is_some() || self.tokens.is_some() || !self.recordings.is_empty(),
-            "{}: {}",
-            self.image.display(),
-            needs(&model)
-        );
-        let checkpoint = Checkpoint::load(&self.reference, None)?;
-        if !self.recordings.is_empty() {
+        let has_input = self.text.is_some() || self.tokens.is_some() || !self.recordings.is_empty();
+        ensure!(has_input || !self.expected.is_empty(), "{}: {}", self.image.display(), needs(&model));
+        let expected =
+            if self.expected.is_empty() { Vec::new() } else { expected::load(&self.expected, model.dims())? };
+        let Some(reference) = &self.reference else {
+            ensure!(
+                !has_input,
+                "a text, ids or recordings need --reference, the float checkpoint that computes them, too"
+            );
+            return self.print(self.against(&model, &expected)?, None, out);
+        };
+        let checkpoint = Checkpoint::load(reference, None)?;
+        verify::same_shape(&model, &checkpoint)?;
+        let agreement = match &expected[..] {
+            [] => None,
+            expected => Some(self.agreement(&checkpoint, expected, out)?),
+        };
+        let compared = if !self.recordings.is_empty() {
             let cases = self.recordings.iter().map(|file| Ok(classify::read(&model, file)?.into()));
-            return self.sequences(&model, &checkpoint, &cases.collect::<Result<Vec<_>>>()?, "recordings", out);
+            self.sequences(&model, &checkpoint, &cases.collect::<Result<Vec<_>>>()?, "recordings")?
+        } else if has_input {
+            self.text(&model, &checkpoint)?
+        } else {
+            let case = |(index, expected): (usize, Expected)| Case {
+                name: format!("sequence {}", index + 1),
+                truth: None,
+                input: expected.input,
+            };
+            let cases: Vec<Case> = expected.into_iter().enumerate().map(case).collect();
+            self.sequences(&model, &checkpoint, &cases, "sequences")?
+        };
+        self.print(compared, agreement, out)
+    }
+
+    /// Compares the float reference with the framework's outputs; prints the result where it fails.
+    fn agreement(&self, checkpoint: &Checkpoint, expected: &[Expected], out: &mut Stdout) -> Result<Agreement> {
+        let files = self.expected_files();
+        let agreement = Agreement::of(checkpoint, expected).with_context(|| files.clone())?;
+        if let Err(error) = agreement.check() {
+            if self.json {
+                writeln!(out, "{}", serde_json::to_string_pretty(&json!({ "framework": agreement }))?)?;
+            }
+            return Err(error.context(files));
         }
-        let options = &model.dims().options;
-        let causal = options.mask == Mask::Causal && options.pooling == Pooling::None;
-        if causal && model.dims().n_outputs == model.dims().vocab {
-            return self.language(&model, &checkpoint, &self.windows(&model, model.dims().max_seq)?, out);
+        if !self.json {
+            let least = agreement.points.iter().min_by(|a, b| a.decibels.total_cmp(&b.decibels));
+            let least = least.map_or(String::new(), |least| {
+                format!(", the least of {} points {:.2} dB at {}", agreement.points.len(), least.decibels, least.name)
+            });
+            let name = "float against framework";
+            writeln!(out, "{name} ok {:.2} dB, at least {:.2} dB{least}", agreement.logits, verify::BOUND)?;
+        }
+        Ok(agreement)
+    }
+
+    /// Compares the image with the framework's outputs.
+    fn against(&self, model: &Model<'_>, expected: &[Expected]) -> Result<Compared> {
+        let bounds = if predicts_tokens(model) {
+            let none = "needs --reference and a text";
+            ensure!(self.asked.max_perplexity_change.is_none(), "--max-perplexity-change {none}");
+            let Bounds { top1, kl, sqnr, .. } = self.asked.of_text(model)?;
+            sequences::Bounds { loss: 0.0, agreement: top1, sqnr, kl: Some(kl) }
+        } else {
+            self.asked.of_sequences(model)?
+        };
+        let report = sequences::against(model, expected).with_context(|| self.expected_files())?;
+        let (outputs, count, backend) = (report.outputs, report.recordings, thumbformer::BACKEND);
+        let note =
+            "the rounding of the weights hides small errors of the config: with --reference CHECKPOINT they are found";
+        let head = format!("{outputs} outputs of {count} sequences of the framework, backend {backend}\n{note}");
+        Ok(Compared { head, lines: report.lines(&bounds), json: serde_json::to_value(report)? })
+    }
+
+    fn expected_files(&self) -> String {
+        self.expected.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Compares a model of tokens with its float checkpoint.
+    fn text(&self, model: &Model<'_>, checkpoint: &Checkpoint) -> Result<Compared> {
+        if predicts_tokens(model) {
+            return self.language(model, checkpoint, &self.windows(model, model.dims().max_seq)?);
         }
         // These predict no token: a window has no more than the context.
         let context = model.dims().max_seq - usize::from(model.has_class_token());
-        let windows = self.windows(&model, context.saturating_sub(1))?.windows.into_iter().enumerate();
+        let windows = self.windows(model, context.saturating_sub(1))?.windows.into_iter().enumerate();
         let case = |(index, tokens)| {
             let name = format!("sequence {}", index + 1);
             Case { name, truth: None, input: Sequence::Tokens(tokens) }
         };
-        self.sequences(&model, &checkpoint, &windows.map(case).collect::<Vec<_>>(), "sequences", out)
+        self.sequences(model, checkpoint, &windows.map(case).collect::<Vec<_>>(), "sequences")
     }
 
     /// Windows of the text or of the ids.
@@ -153,61 +227,59 @@ impl Cmd {
     }
 
     /// Compares a language model with its float checkpoint over windows of a text.
-    fn language(&self, model: &Model<'_>, checkpoint: &Checkpoint, windows: &Windows, out: &mut Stdout) -> Result<()> {
+    fn language(&self, model: &Model<'_>, checkpoint: &Checkpoint, windows: &Windows) -> Result<Compared> {
         let bounds = self.asked.of_text(model)?;
         let bar = bar(windows.tokens(), "tokens")?;
         let report = verify::verify(model, checkpoint, &windows.windows, &|tokens| bar.inc(tokens as u64))?;
         bar.finish_and_clear();
         let Windows { documents, total, .. } = *windows;
-        if self.json {
-            writeln!(out, "{}", serde_json::to_string_pretty(&OfText { documents, total_tokens: total, report })?)?;
-        } else {
-            let of = if report.tokens < total { format!(" of {total}") } else { String::new() };
-            let (count, max_seq) = (report.windows, model.dims().max_seq);
-            let cut = match report.tokens < total || count > documents {
-                true => format!(", {count} windows of up to {max_seq}"),
-                false => String::new(),
-            };
-            let backend = thumbformer::BACKEND;
-            writeln!(out, "{}{of} tokens in {documents} documents{cut}, backend {backend}", report.tokens)?;
-        }
-        self.judge(&report.lines(&bounds), out)
+        let of = if report.tokens < total { format!(" of {total}") } else { String::new() };
+        let (count, max_seq, backend) = (report.windows, model.dims().max_seq, thumbformer::BACKEND);
+        let cut = match report.tokens < total || count > documents {
+            true => format!(", {count} windows of up to {max_seq}"),
+            false => String::new(),
+        };
+        let head = format!("{}{of} tokens in {documents} documents{cut}, backend {backend}", report.tokens);
+        let mut json = serde_json::to_value(report)?;
+        (json["documents"], json["total_tokens"]) = (documents.into(), total.into());
+        Ok(Compared { head, lines: report.lines(&bounds), json })
     }
 
     /// Compares other models with their float checkpoints.
-    fn sequences(
-        &self,
-        model: &Model<'_>,
-        checkpoint: &Checkpoint,
-        cases: &[Case],
-        unit: &str,
-        out: &mut Stdout,
-    ) -> Result<()> {
+    fn sequences(&self, model: &Model<'_>, checkpoint: &Checkpoint, cases: &[Case], unit: &str) -> Result<Compared> {
         let bounds = self.asked.of_sequences(model)?;
         let bar = bar(cases.len(), unit)?;
         let report = sequences::compare(model, checkpoint, cases, &|| bar.inc(1))?;
         bar.finish_and_clear();
-        if self.json {
-            writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
-        } else {
-            let backend = thumbformer::BACKEND;
-            writeln!(out, "{} outputs of {} {unit}, backend {backend}", report.outputs, report.recordings)?;
-        }
-        self.judge(&report.lines(&bounds), out)
+        let (outputs, count, backend) = (report.outputs, report.recordings, thumbformer::BACKEND);
+        let head = format!("{outputs} outputs of {count} {unit}, backend {backend}");
+        Ok(Compared { head, lines: report.lines(&bounds), json: serde_json::to_value(report)? })
     }
 
-    /// Prints the measures, as JSON has been printed where it was asked for, and fails with those that miss their bounds.
-    fn judge(&self, lines: &[Line], out: &mut Stdout) -> Result<()> {
-        if !self.json {
+    /// Prints a comparison, and fails with the measures that miss their bounds.
+    fn print(&self, compared: Compared, agreement: Option<Agreement>, out: &mut Stdout) -> Result<()> {
+        let Compared { head, lines, mut json } = compared;
+        if self.json {
+            if let Some(agreement) = agreement {
+                json["framework"] = serde_json::to_value(agreement)?;
+            }
+            writeln!(out, "{}", serde_json::to_string_pretty(&json)?)?;
+        } else {
+            writeln!(out, "{head}")?;
             lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
         }
         let missed: Vec<String> =
             lines.iter().filter(|line| !line.ok).map(|line| format!("{} {}", line.name, line.text)).collect();
-        if !missed.is_empty() {
-            bail!("{}: accuracy check failed: {}", self.image.display(), missed.join("; "));
-        }
+        ensure!(missed.is_empty(), "{}: accuracy check failed: {}", self.image.display(), missed.join("; "));
         Ok(())
     }
+}
+
+/// True for a model whose outputs at every position are the logits of the next token.
+fn predicts_tokens(model: &Model<'_>) -> bool {
+    let (dims, options) = (model.dims(), &model.dims().options);
+    let causal = options.mask == Mask::Causal && options.pooling == Pooling::None;
+    causal && options.input == Input::Tokens && dims.n_outputs == dims.vocab
 }
 
 /// The input that a model is compared over, as a sentence.

@@ -7,14 +7,18 @@
 //! ```
 
 mod bounds;
+pub mod expected;
+mod framework;
 mod sequence;
 pub mod sequences;
+mod suspects;
 mod text;
 mod windows;
 
 use crate::convert;
 use anyhow::{Result, ensure};
 pub use bounds::Line;
+pub use framework::{Agreement, BOUND, Ratio};
 pub use sequence::Sequence;
 pub use text::{Bounds, Report, verify};
 use thumbformer::Model;

@@ -17,6 +17,14 @@ pub enum Sequence {
 }
 
 impl Sequence {
+    /// Its first positions.
+    pub fn begin(&self, positions: usize, n_features: usize) -> Sequence {
+        match self {
+            Sequence::Tokens(tokens) => Sequence::Tokens(tokens[..positions.min(tokens.len())].to_vec()),
+            Sequence::Frames(frames) => Sequence::Frames(frames[..(positions * n_features).min(frames.len())].to_vec()),
+        }
+    }
+
     /// Outputs of the float reference: one for each position, or with a pooling one.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! A model of whole sequences gives one answer per sequence or per position, a causal one an answer at every position.
 
 use super::bounds::Line;
+use super::expected::Expected;
 use super::same_shape;
 use super::sequence::{Sequence, in_parallel, likeliest};
 use crate::classify::Recording;
@@ -186,6 +187,28 @@ pub fn compare(
         let found = case.input.found(model, &mut NoObserver).with_context(|| case.name.clone())?;
         progress();
         Ok(Sums::of(case.truth, &expected, &found))
+    })?;
+    let mut all = Sums::default();
+    done.iter().for_each(|sums| all.add(sums));
+    Ok(all.report())
+}
+
+/// Compares an image with outputs of a framework: of a causal model with one output at the last position.
+///
+/// # Errors
+/// When the engine refuses a sequence, or gives another number of outputs.
+pub fn against(model: &Model<'_>, expected: &[Expected]) -> Result<Report> {
+    let done = in_parallel(expected, |index, expected| {
+        let name = || format!("sequence {}", index + 1);
+        let found = expected.input.found(model, &mut NoObserver).with_context(name)?;
+        let found = if expected.outputs.len() == 1 { &found[found.len() - 1..] } else { &found[..] };
+        ensure!(
+            found.len() == expected.outputs.len(),
+            "{} outputs, the image gives {}",
+            expected.outputs.len(),
+            found.len()
+        );
+        Ok(Sums::of(None, &expected.outputs, found))
     })?;
     let mut all = Sums::default();
     done.iter().for_each(|sums| all.add(sums));
