@@ -21,6 +21,7 @@ from pathlib import Path
 
 import audio_files
 import blocks
+import expected_files
 import gguf_files
 import special_files
 import tokenizer_files
@@ -283,9 +284,11 @@ def generate(folder):
     tokenizer_files.generate(folder)
     audio_files.generate(folder)
     special_files.generate(folder)
+    expected_files.generate(folder, folder)
 
 
 def check():
+    import numpy as np
     from safetensors.numpy import load_file
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -301,6 +304,11 @@ def check():
                 assert worst[0] < 1e-5, f"{name}: {worst[1]} differs by {worst[0]:.1e}"
             elif name.parts[0] == "audio":
                 assert audio_files.same(made, HERE / name), f"{name}: differs"
+            elif name.suffix == ".npz":
+                a, b = np.load(made), np.load(HERE / name)
+                assert sorted(a) == sorted(b), f"{name}: other arrays"
+                worst = max((abs(a[array] - b[array]).max() / max(abs(b[array]).max(), 1), array) for array in a)
+                assert worst[0] < 1e-5, f"{name}: {worst[1]} differs by {worst[0]:.1e}"
             else:
                 assert made.read_bytes() == (HERE / name).read_bytes(), f"{name}: differs"
             print(f"{name}: same")

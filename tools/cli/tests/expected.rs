@@ -133,6 +133,30 @@ fn an_epsilon_that_hardly_matters_is_found_by_the_one_that_fits_better() {
     }
 }
 
+/// `np.savez` and `np.savez_compressed` of transformers' results, `output_hidden_states` included, whose last is behind the final norm.
+#[test]
+fn archives_of_numpy_are_met_at_every_hidden_state_and_place_an_error() {
+    for (model, layers, from, to, place) in [
+        ("llama", 3, "\"rope_theta\": 10000.0", "\"rope_theta\": 1000000.0", "hidden[1] (layers.0.output)"),
+        ("gpt2", 2, "\"layer_norm_epsilon\": 1e-05", "\"layer_norm_epsilon\": 1e-02", "hidden[1] (layers.0.output)"),
+    ] {
+        let files = [golden("expected").join(model).with_extension("npz")];
+        let of = |folder: &Path| {
+            let checkpoint = Checkpoint::load(folder, None).unwrap_or_else(|error| panic!("{error}"));
+            let expected =
+                expected::load(&files, &checkpoint.config.dims()).unwrap_or_else(|error| panic!("{error:#}"));
+            assert_eq!(expected.len(), 2, "{model}");
+            Agreement::of(&checkpoint, &expected).unwrap_or_else(|error| panic!("{error:#}"))
+        };
+        let agreement = of(&golden(model).join("checkpoint"));
+        agreement.check().unwrap_or_else(|error| panic!("{model}: {error}"));
+        assert_eq!(agreement.points.len(), layers + 1, "{model}");
+        assert!(agreement.points[layers].name.contains("final_norm"), "{agreement:?}");
+        let error = of(copy(model, from, to).path()).check().expect_err(to).to_string();
+        assert!(error.contains(&format!("they part first at {place}")), "{model}: {error}");
+    }
+}
+
 /// Rewrites a square matrix of a checkpoint as its transpose.
 fn transpose(folder: &Path, name: &str) {
     let file = folder.join("model.safetensors");
