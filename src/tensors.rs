@@ -264,6 +264,10 @@ tensors! {
         Characters = b"char", Table [Any, Two], optional_if(has_tokens(options));
         /// Tokenizer: pairs that merge, sorted by pair.
         Merges = b"mrge", Table [Any, Two], optional_if(has_tokens(options));
+        /// Tokenizer: tokens with names, and where each name ends.
+        AddedTokens = b"addt", Table [Any, Two], optional_if(has_tokens(options));
+        /// Tokenizer: the names, one after the other, UTF-8.
+        AddedNames = b"addn", Bytes [One, Any], optional_if(has_tokens(options));
         /// Names of the outputs, a line each, UTF-8.
         Labels = b"labl", Bytes [One, Any], optional_if(!is_stream(options));
         /// Names of the columns of a sensor's recordings, a line each, UTF-8.

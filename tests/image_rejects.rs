@@ -330,7 +330,7 @@ fn a_dimension_that_does_not_fit_is_refused_at_the_first_tensor_that_shows_it() 
     let missing = |tensor, layer| Error::MissingTensor { tensor, layer };
     let sections = sound()[header::SECTIONS];
     let too_wide = Error::Dimension { name: "n_heads * head_dim", found: 256 * 512 };
-    let table: [(&[(usize, u32)], Error); 12] = [
+    let table: [(&[(usize, u32)], Error); 13] = [
         (&[(header::D_MODEL, 18)], shape(Tensor::Embedding, (300, 18), (300, 16))),
         (&[(header::VOCAB, 301)], shape(Tensor::Embedding, (301, 16), (300, 16))),
         (&[(header::HEAD_DIM, 6)], shape(Tensor::Query, (24, 16), (16, 16))),
@@ -341,7 +341,8 @@ fn a_dimension_that_does_not_fit_is_refused_at_the_first_tensor_that_shows_it() 
         (&[(header::N_LAYERS, 1)], missing(Tensor::FinalNorm, 0)),
         (&[(header::N_LAYERS, 3)], missing(Tensor::AttentionNorm, 2)),
         (&[(header::TOKENIZER, 0)], Error::UnexpectedTensor { tensor: Tensor::PieceOffsets }),
-        (&[(header::SECTIONS, sections - 1)], missing(Tensor::Merges, 0)),
+        (&[(header::SECTIONS, sections - 3)], missing(Tensor::Merges, 0)),
+        (&[(header::SECTIONS, sections - 1)], missing(Tensor::AddedNames, 0)),
         (&[(header::N_HEADS, 256), (header::HEAD_DIM, 512)], too_wide),
     ];
     for (changes, expected) in table {
@@ -416,6 +417,9 @@ fn a_value_that_cannot_be_computed_with_is_refused_with_its_place() {
         (Tensor::ByteTokens, 0, section::OFFSET, 65, 300),
         (Tensor::Characters, 0, section::OFFSET, 2, 0),
         (Tensor::Merges, 0, section::OFFSET, 4, 300 << 16),
+        // A token beyond the vocabulary, a flag without a meaning.
+        (Tensor::AddedTokens, 0, section::OFFSET, 2, 300),
+        (Tensor::AddedTokens, 0, section::OFFSET, 0, 1 << 18),
     ];
     for (tensor, layer, field, index, value) in table {
         let mut words = sound();

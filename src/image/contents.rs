@@ -10,8 +10,15 @@ use crate::options::Options;
 use crate::tensors::{Part, Presence, Tensor};
 
 /// A tokenizer's tables: all of them or none.
-pub(super) const TOKENIZER: [Tensor; 5] =
-    [Tensor::PieceOffsets, Tensor::PieceBytes, Tensor::ByteTokens, Tensor::Characters, Tensor::Merges];
+pub(super) const TOKENIZER: [Tensor; 7] = [
+    Tensor::PieceOffsets,
+    Tensor::PieceBytes,
+    Tensor::ByteTokens,
+    Tensor::Characters,
+    Tensor::Merges,
+    Tensor::AddedTokens,
+    Tensor::AddedNames,
+];
 
 /// Place of an absent tensor.
 const ABSENT: u8 = u8::MAX;

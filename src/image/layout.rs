@@ -124,6 +124,10 @@ pub const ENCODING_RAW: u32 = 3;
 pub const ENCODING_Q4: u32 = 4;
 /// Bit of a section's encoding: a reader that does not know the kind may leave it out. Such sections come last.
 pub const MAY_BE_IGNORED: u32 = 1 << 31;
+/// Bit of an entry in the table of added tokens: the token is special, and its name in a text counts only where it is asked for.
+pub const ADDED_SPECIAL: u32 = 1 << 16;
+/// Bit of such an entry: the name is only for people.
+pub const ADDED_UNNAMED: u32 = 1 << 17;
 /// Entry of the table of byte tokens where a byte has no token.
 pub const NO_TOKEN: u32 = u32::MAX;
 /// Sections start at multiples of this many bytes.

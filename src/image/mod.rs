@@ -62,7 +62,8 @@
 //! * **Info**: lines `key: value`, UTF-8; may be ignored.
 //! * **Tokenizer**: piece offsets `[vocab + 1]` into piece bytes (the raw bytes that a token prints); byte tokens `[256]`;
 //!   characters `[n, 2]` = (code point, token), sorted; merges `[n, 2]` = (`left << 16 | right`, `merged << 16 | rank`),
-//!   sorted; the lowest rank merges first, the leftmost among equals.
+//!   sorted; the lowest rank merges first, the leftmost among equals; added tokens `[n, 2]` = (token, end of its name in the added
+//!   names): bit 16 of the token for a special one, bit 17 where the name means nothing in a text.
 
 mod constant;
 mod contents;
@@ -80,7 +81,7 @@ pub use constant::{Constant, constant, constant_words};
 pub(crate) use header::CRC;
 pub use view::{Image, Section, TokenizerKind};
 #[cfg(feature = "std")]
-pub use write::{ImageWriter, Int4, MAX_ENDS, MAX_INT4_COLUMNS, TokenizerTables, bytes};
+pub use write::{AddedToken, ImageWriter, Int4, MAX_ENDS, MAX_INT4_COLUMNS, Named, TokenizerTables, bytes};
 
 use crate::arch;
 use crate::error::Error;

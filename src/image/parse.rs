@@ -181,7 +181,23 @@ impl<'a> Image<'a> {
                     i += 1;
                 }
             }
-            Tensor::PieceBytes | Tensor::Labels | Tensor::Columns | Tensor::AudioFrontEnd | Tensor::Info => {}
+            Tensor::AddedTokens => {
+                let names = self.find(Tensor::AddedNames, 0).cols as u32;
+                let flags = layout::ADDED_SPECIAL | layout::ADDED_UNNAMED;
+                while i + 1 < table.len() {
+                    let start = if i > 0 { table[i - 1] } else { 0 };
+                    if table[i] & !flags >= vocab || table[i + 1] < start || table[i + 1] > names {
+                        return Some(i);
+                    }
+                    i += 2;
+                }
+            }
+            Tensor::PieceBytes
+            | Tensor::AddedNames
+            | Tensor::Labels
+            | Tensor::Columns
+            | Tensor::AudioFrontEnd
+            | Tensor::Info => {}
             Tensor::FeatureScaling => {
                 while i < table.len() {
                     let value = f32::from_bits(table[i]);

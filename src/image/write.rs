@@ -29,6 +29,30 @@ pub struct TokenizerTables<'a> {
     pub characters: &'a [(char, u32)],
     /// Pairs that merge: left, right, merged token, rank.
     pub merges: &'a [(u32, u32, u32, u32)],
+    /// Tokens with names.
+    pub added: &'a [AddedToken<'a>],
+}
+
+/// A token with a name.
+#[derive(Clone, Copy, Debug)]
+pub struct AddedToken<'a> {
+    /// The token.
+    pub id: u32,
+    /// Its name, as a text holds it.
+    pub name: &'a str,
+    /// What the name means in a text.
+    pub named: Named,
+}
+
+/// What the name of a token means in a text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Named {
+    /// Plain text: the name is only for people.
+    Never,
+    /// A special token: the token where a prompt's author means it, plain text in a user's input.
+    Special,
+    /// Always the token.
+    Always,
 }
 
 /// An int4 matrix: `weight[r][c] = integers[r][c] * group_scales[r][c's group] * scale`.
@@ -294,11 +318,26 @@ impl ImageWriter {
         }
         merges.sort_unstable();
         merges.dedup_by_key(|entry| entry[0]);
+        let (mut added, mut names) = (Vec::new(), Vec::new());
+        for (index, token) in tables.added.iter().enumerate() {
+            if token.id as usize >= vocab {
+                return Err(Error::BadValue { tensor: Tensor::AddedTokens, layer: 0, index: index as u32 });
+            }
+            names.extend(token.name.as_bytes());
+            let flags = match token.named {
+                Named::Always => 0,
+                Named::Special => layout::ADDED_SPECIAL,
+                Named::Never => layout::ADDED_UNNAMED,
+            };
+            added.push([token.id | flags, names.len() as u32]);
+        }
         self.table(Tensor::PieceOffsets, 1, vocab + 1, offsets);
         self.bytes(Tensor::PieceBytes, bytes);
         self.table(Tensor::ByteTokens, 1, 256, tables.byte_tokens.iter().copied());
         self.table(Tensor::Characters, characters.len(), 2, characters.into_iter().flatten());
         self.table(Tensor::Merges, merges.len(), 2, merges.into_iter().flatten());
+        self.table(Tensor::AddedTokens, added.len(), 2, added.into_iter().flatten());
+        self.bytes(Tensor::AddedNames, names);
         Ok(())
     }
 

@@ -6,11 +6,10 @@
 //! At every place the longest name wins, and the first place before all others, as in the `tokenizers` library. llama.cpp takes the
 //! longest names first; where no name's end is another one's beginning, that is the same.
 
-/// Bit of an entry: the token is special.
-const SPECIAL: u32 = 1 << 16;
+use crate::image::layout::{ADDED_SPECIAL, ADDED_UNNAMED};
 
-/// The added tokens of a tokenizer: `entries` are pairs of words, the token (with bit 16 set for a special one) and the end of its name
-/// in `names`, where the next one begins.
+/// The added tokens of a tokenizer: `entries` are pairs of words, the token with its bits and the end of its name in `names`, where the
+/// next one begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AddedTokens<'a> {
     entries: &'a [u32],
@@ -18,11 +17,7 @@ pub(crate) struct AddedTokens<'a> {
 }
 
 impl<'a> AddedTokens<'a> {
-    /// No added tokens.
-    pub(crate) const NONE: AddedTokens<'static> = AddedTokens { entries: &[], names: &[] };
-
     /// A table of an image; an entry whose name is not in `names` is never found.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the image format has no such table yet"))]
     pub(crate) const fn new(entries: &'a [u32], names: &'a [u8]) -> AddedTokens<'a> {
         AddedTokens { entries, names }
     }
@@ -43,19 +38,33 @@ impl<'a> AddedTokens<'a> {
         (text, None)
     }
 
+    /// The name of a token.
+    pub(crate) fn name(&self, token: u16) -> Option<&'a str> {
+        let (_, name) = self.all().find(|(entry, _)| *entry as u16 == token)?;
+        core::str::from_utf8(name).ok()
+    }
+
     /// The longest name that a text begins with: its token and its length.
     fn longest(&self, text: &[u8], special: bool) -> Option<(u16, usize)> {
-        let (entries, _) = self.entries.as_chunks::<2>();
-        let (mut start, mut best) = (0, (0, 0));
-        for &[token, end] in entries {
-            let end = end as usize;
-            let name = self.names.get(start..end).unwrap_or(&[]);
-            start = end;
-            if (special || token & SPECIAL == 0) && name.len() > best.1 && text.starts_with(name) {
-                best = (token as u16, name.len());
+        let left_out = if special { ADDED_UNNAMED } else { ADDED_UNNAMED | ADDED_SPECIAL };
+        let mut best = (0, 0);
+        for (entry, name) in self.all().filter(|(entry, _)| entry & left_out == 0) {
+            if name.len() > best.1 && text.starts_with(name) {
+                best = (entry as u16, name.len());
             }
         }
         Some(best).filter(|(_, length)| *length > 0)
+    }
+
+    /// Entries with their names.
+    fn all(&self) -> impl Iterator<Item = (u32, &'a [u8])> {
+        let (names, mut start) = (self.names, 0);
+        let (entries, _) = self.entries.as_chunks::<2>();
+        entries.iter().map(move |&[entry, end]| {
+            let name = names.get(start..end as usize).unwrap_or(&[]);
+            start = end as usize;
+            (entry, name)
+        })
     }
 }
 
@@ -81,8 +90,8 @@ mod tests {
 
     #[test]
     fn names_are_cut_out_of_a_text_the_first_before_others_and_the_longest_of_one_place() {
-        let entries = [7, 1, 8, 4, SPECIAL | 9, 8, 10, 10];
-        let tokens = AddedTokens::new(&entries, "a<a></s>é".as_bytes());
+        let entries = [7, 1, 8, 4, ADDED_SPECIAL | 9, 8, 10, 10, ADDED_UNNAMED | 11, 11];
+        let tokens = AddedTokens::new(&entries, "a<a></s>éx".as_bytes());
         let cases: [(&str, bool, &[Part<'_>]); 9] = [
             ("", true, &[("", None)]),
             ("xyz", true, &[("xyz", None)]),
@@ -94,6 +103,7 @@ mod tests {
             ("<<a>>", false, &[("<", Some(8)), (">", None)]),
             ("aa", false, &[("", Some(7)), ("", Some(7)), ("", None)]),
         ];
+        assert_eq!((tokens.name(9), tokens.name(11), tokens.name(12)), (Some("</s>"), Some("x"), None));
         for (text, special, expected) in cases {
             assert_eq!(parts(&tokens, text, special), expected, "{text:?}, {special}");
         }

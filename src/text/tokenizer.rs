@@ -50,7 +50,7 @@ impl<'a> Tokenizer<'a> {
             byte_tokens: image.table(Tensor::ByteTokens),
             characters: image.table(Tensor::Characters),
             merges: image.table(Tensor::Merges),
-            added: AddedTokens::NONE,
+            added: AddedTokens::new(image.table(Tensor::AddedTokens), image.byte_table(Tensor::AddedNames)),
         })
     }
 
@@ -173,6 +173,11 @@ impl<'a> Tokenizer<'a> {
             }
             len -= 1;
         }
+    }
+
+    /// The name of a token that has one: of a special token, or of one that was added to the vocabulary.
+    pub fn name(&self, token: u16) -> Option<&'a str> {
+        self.added.name(token)
     }
 
     /// Text of a token after the token before it, as bytes.

@@ -3,7 +3,7 @@
 #![allow(dead_code)] // every test file uses a part
 
 use thumbformer::image::layout::{header, section};
-use thumbformer::image::{ImageWriter, Int4, TokenizerKind, TokenizerTables};
+use thumbformer::image::{AddedToken, ImageWriter, Int4, Named, TokenizerKind, TokenizerTables};
 use thumbformer::{Activation, Dims, Input, Mask, Norm, NormPlace, Packing, Pooler, Pooling, Positions, Tensor};
 
 /// Numbers that look random and are the same in every run (xorshift, Marsaglia 2003).
@@ -174,7 +174,9 @@ fn tokenizer(writer: &mut ImageWriter, vocab: usize) {
     pieces.resize(vocab, b"?".to_vec());
     let mut byte_tokens = [0; 256];
     byte_tokens.iter_mut().zip(3..).for_each(|(slot, token)| *slot = token);
+    let named = |id, name| AddedToken { id, name, named: Named::Special };
     let tables = TokenizerTables {
+        added: &[named(1, "<s>"), named(2, "</s>")],
         kind: TokenizerKind::Characters,
         prefix_space: true,
         pieces: &pieces,

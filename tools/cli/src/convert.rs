@@ -2,7 +2,7 @@
 
 use crate::scaling::{Scaling, scaling};
 use anyhow::{Context, Result, bail};
-use thumbformer::image::{ImageWriter, Int4, MAX_ENDS, TokenizerKind, TokenizerTables};
+use thumbformer::image::{AddedToken, ImageWriter, Int4, MAX_ENDS, Named, TokenizerKind, TokenizerTables};
 use thumbformer::{Dims, Input, Mask, Options, Packing, Pooler, Pooling, Positions, Presence, Tensor};
 use thumbformer_checkpoint as checkpoint;
 use thumbformer_checkpoint::Checkpoint;
@@ -88,6 +88,7 @@ pub fn convert_with(
     writer.special_tokens(before, &config.eos);
     if let Some(tokenizer) = &checkpoint.tokenizer {
         let merges: Vec<_> = tokenizer.merges.iter().map(|m| (m.left, m.right, m.merged, m.rank)).collect();
+        let added: Vec<_> = tokenizer.added.iter().map(added).collect();
         let tables = TokenizerTables {
             kind: match tokenizer.kind {
                 checkpoint::TokenizerKind::ByteLevel => TokenizerKind::Bytes,
@@ -98,10 +99,21 @@ pub fn convert_with(
             byte_tokens: &tokenizer.bytes,
             characters: &tokenizer.characters,
             merges: &merges,
+            added: &added,
         };
         writer.tokenizer(&tables).context("tokenizer")?;
     }
     writer.finish().with_context(|| source(checkpoint))
+}
+
+/// A token with a name, as the image has it.
+fn added(token: &checkpoint::AddedToken) -> AddedToken<'_> {
+    let named = match token.named {
+        checkpoint::Named::Never => Named::Never,
+        checkpoint::Named::Special => Named::Special,
+        checkpoint::Named::Always => Named::Always,
+    };
+    AddedToken { id: token.id, name: &token.name, named }
 }
 
 /// The token before every text; refuses what else a tokenizer does and an image cannot express.
@@ -117,15 +129,6 @@ fn before(checkpoint: &Checkpoint, tokenizer: &checkpoint::Tokenizer) -> Result<
             source(checkpoint),
             list(&tokenizer.before),
             list(&tokenizer.after)
-        );
-    }
-    if let Some(token) = tokenizer.added.iter().find(|token| token.named == checkpoint::Named::Always) {
-        bail!(
-            "{}: the tokenizer cuts its added token {} `{}` out of texts, for which an image has no table; retrain the tokenizer with \
-             the token in its vocabulary",
-            source(checkpoint),
-            token.id,
-            token.name
         );
     }
     Ok(tokenizer.before.first().copied())

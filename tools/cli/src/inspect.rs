@@ -110,7 +110,7 @@ pub fn inspect(model: &Model<'_>, max_seq: usize) -> Report {
         packing: image.packing().name(),
         quantization: if some_int4 { "int4 and int8" } else { "int8" },
         dims: named(dims),
-        text: Texts::of(model, &|_| None),
+        text: Texts::of(model),
         sections,
         parameters,
         flash: image.bytes(),

@@ -23,15 +23,15 @@ pub struct Token {
 }
 
 impl Texts {
-    /// The tokens around texts, if the model has a tokenizer. `name` knows the names of special tokens, which have no text.
-    pub fn of(model: &Model<'_>, name: &dyn Fn(u16) -> Option<String>) -> Option<Texts> {
+    /// The tokens around texts, if the model has a tokenizer.
+    pub fn of(model: &Model<'_>) -> Option<Texts> {
         let tokenizer = model.tokenizer()?;
         let bos = tokenizer.bos();
         // The text of a token as it is in the middle of a text.
         let previous = u16::from(bos == Some(0));
         let text = |id: u16| Some(tokenizer.piece(previous, id)).filter(|piece| !piece.is_empty());
         let quoted = |id: u16| text(id).map(|piece| format!("{:?}", String::from_utf8_lossy(piece)));
-        let token = |id: u16| Token { id, name: name(id).or_else(|| quoted(id)) };
+        let token = |id: u16| Token { id, name: tokenizer.name(id).map(String::from).or_else(|| quoted(id)) };
         Some(Texts { begin: bos.map(token), ends: tokenizer.ends().map(token).collect() })
     }
 }

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
+use thumbformer::Model;
+use thumbformer_checkpoint::Checkpoint;
+use thumbformer_cli::convert::{Settings, convert};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(name)
@@ -15,18 +18,13 @@ fn thumbformer(arguments: &[&str]) -> (Option<i32>, String, String) {
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-/// The golden GGUF model with control tokens, in which `<|user|>` is an ordinary token, and perhaps no token begins a text.
-fn model(folder: &TempDir, add_bos: bool) -> PathBuf {
+/// The golden GGUF model with control and user-defined tokens, with other values of two keys.
+fn model(folder: &TempDir, add_bos: bool, add_eos: bool) -> PathBuf {
     let mut bytes = std::fs::read(golden("gguf/specials.gguf")).expect("a golden file");
-    let after = |bytes: &[u8], key: &str| {
-        bytes.windows(key.len()).position(|window| window == key.as_bytes()).expect("the key") + key.len()
-    };
-    // A list: its type, its elements' type and their number come first.
-    let kind = after(&bytes, "tokenizer.ggml.token_type") + 4 + 4 + 8 + 4 * 287;
-    assert_eq!(bytes[kind], 4, "user-defined");
-    bytes[kind] = 1;
-    let flag = after(&bytes, "tokenizer.ggml.add_bos_token") + 4;
-    bytes[flag] = add_bos.into();
+    for (key, value) in [("tokenizer.ggml.add_bos_token", add_bos), ("tokenizer.ggml.add_eos_token", add_eos)] {
+        let place = bytes.windows(key.len()).position(|window| window == key.as_bytes()).expect("the key");
+        bytes[place + key.len() + 4] = value.into();
+    }
     let path = folder.path().join("model.gguf");
     std::fs::write(&path, bytes).expect("the folder is writable");
     path
@@ -36,15 +34,14 @@ fn model(folder: &TempDir, add_bos: bool) -> PathBuf {
 fn convert_and_inspect_say_how_a_text_begins_and_ends_and_run_begins_and_prints_it_so() {
     for (add_bos, begin, tokens) in [(true, "begins with <s> (1)", 3), (false, "begins with its first token", 2)] {
         let folder = tempfile::tempdir().expect("a folder");
-        let (model, image) = (model(&folder, add_bos), folder.path().join("model.tbf"));
+        let (model, image) = (model(&folder, add_bos, false), folder.path().join("model.tbf"));
         let (model, image) = (model.to_str().expect("UTF-8"), image.to_str().expect("UTF-8"));
         let (code, said, errors) = thumbformer(&["convert", model, "-o", image]);
         assert_eq!(code, Some(0), "{errors}");
         let line = said.lines().find(|line| line.starts_with("text: ")).expect("a line");
         assert_eq!(line, format!("text: {begin}, ends at </s> (2) or <|eot|> (288)"));
         let (_, said, _) = thumbformer(&["inspect", image]);
-        let begin = begin.replace("<s> (1)", "token 1");
-        assert!(said.contains(&format!("\ntext         {begin}, ends at token 2 or token 288\n")), "{said}");
+        assert!(said.contains(&format!("\ntext         {begin}, ends at </s> (2) or <|eot|> (288)\n")), "{said}");
         let (code, said, errors) = thumbformer(&["run", image, "--prompt", "the cat", "--steps", "2"]);
         assert_eq!(code, Some(0), "{errors}");
         assert!(said.starts_with("the cat") && errors.contains(&format!("{tokens} prompt tokens")), "{said}{errors}");
@@ -55,31 +52,45 @@ fn convert_and_inspect_say_how_a_text_begins_and_ends_and_run_begins_and_prints_
 
 #[test]
 fn inspect_s_json_has_begin_and_ends() {
-    let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/stories/stories.tbf");
-    let (_, said, _) = thumbformer(&["inspect", image.to_str().expect("UTF-8"), "--json"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, image) = (model(&folder, true, false), folder.path().join("model.tbf"));
+    let (model, image) = (model.to_str().expect("UTF-8"), image.to_str().expect("UTF-8"));
+    thumbformer(&["convert", model, "-o", image]);
+    let (_, said, _) = thumbformer(&["inspect", image, "--json"]);
     let report: serde_json::Value = serde_json::from_str(&said).expect("JSON");
-    assert_eq!(
-        report["text"],
-        serde_json::json!({"begin": {"id": 1, "name": null}, "ends": [{"id": 2, "name": null}]})
-    );
+    let token = |id: u32, name: &str| serde_json::json!({"id": id, "name": name});
+    let expected = serde_json::json!({"begin": token(1, "<s>"), "ends": [token(2, "</s>"), token(288, "<|eot|>")]});
+    assert_eq!(report["text"], expected);
 }
 
 #[test]
-fn what_an_image_cannot_do_around_or_within_a_text_is_refused_by_name() {
+fn what_an_image_cannot_put_around_a_text_is_refused_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
-    let image = folder.path().join("model.tbf");
-    let image = image.to_str().expect("UTF-8");
-    let user_defined = golden("gguf/specials.gguf");
-    let (code, _, errors) = thumbformer(&["convert", user_defined.to_str().expect("UTF-8"), "-o", image]);
-    assert!(code == Some(1) && errors.contains("added token 287 `<|user|>`"), "{errors}");
-    let path = model(&folder, true);
-    let mut bytes = std::fs::read(&path).expect("the model");
-    let key = b"tokenizer.ggml.add_eos_token";
-    let place = bytes.windows(key.len()).position(|window| window == key).expect("the key") + key.len() + 4;
-    bytes[place] = 1;
-    std::fs::write(&path, bytes).expect("the folder is writable");
-    let (code, _, errors) = thumbformer(&["convert", path.to_str().expect("UTF-8"), "-o", image]);
+    let (model, image) = (model(&folder, true, true), folder.path().join("model.tbf"));
+    let (code, _, errors) =
+        thumbformer(&["convert", model.to_str().expect("UTF-8"), "-o", image.to_str().expect("UTF-8")]);
     assert!(code == Some(1) && errors.contains("[<s> (1)] before and [</s> (2)] after"), "{errors}");
+}
+
+#[test]
+fn names_in_a_text_become_the_tokens_that_llama_cpp_makes_of_them() {
+    let checkpoint = Checkpoint::load(&golden("gguf/specials.gguf"), None).expect("loads");
+    let words = convert(&checkpoint, Settings::default(), &mut |_| ()).expect("converts");
+    let model = Model::parse(&words).expect("an image");
+    let tokenizer = model.tokenizer().expect("a tokenizer");
+    let file = std::fs::read_to_string(golden("gguf/specials.json")).expect("a golden file");
+    let file: serde_json::Value = serde_json::from_str(&file).expect("JSON");
+    // The first is what the file has: BOS before a text, nothing after it.
+    let encodings = file["variants"][0]["encodings"].as_array().expect("texts");
+    assert!(encodings.len() > 8, "{} texts try nothing", encodings.len());
+    for encoding in encodings {
+        let text = encoding["text"].as_str().expect("a text");
+        let mut tokens = [0; 64];
+        let length = tokenizer.encode(text, true, &mut tokens).expect("encodes");
+        assert_eq!(serde_json::json!(tokens[..length]), encoding["plain"], "{text:?}");
+        let length = tokenizer.encode_named(text, true, &mut tokens).expect("encodes");
+        assert_eq!(serde_json::json!(tokens[..length]), encoding["special"], "{text:?}");
+    }
 }
 
 #[test]

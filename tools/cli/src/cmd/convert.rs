@@ -90,8 +90,7 @@ impl Cmd {
                 ", NO TOKENIZER: `run` will refuse it"
             }
         )?;
-        let tokenizer = checkpoint.tokenizer.as_ref();
-        if let Some(texts) = Texts::of(&model, &|id| tokenizer?.name(id.into())) {
+        if let Some(texts) = Texts::of(&model) {
             writeln!(out, "text: {texts}")?;
         }
         Ok(())
