@@ -144,6 +144,19 @@ impl Settings {
         self.names("labels", n_outputs, "output")
     }
 
+    /// The names of transformers' `id2label`, `{"0": name, …}`; none where they are its defaults, `LABEL_0`.
+    pub(crate) fn id2label(&self, n_outputs: usize) -> Result<Vec<String>, Error> {
+        let Some(value) = self.get("id2label") else { return Ok(Vec::new()) };
+        let name = |index: usize| value.get(index.to_string())?.as_str().filter(|name| !name.contains('\n'));
+        let names: Option<Vec<String>> = (0..n_outputs).map(|index| name(index).map(String::from)).collect();
+        let expected = format!("{n_outputs} names, one for each output, by their numbers");
+        let next = "correct config.json, or leave id2label out";
+        let complete = names.filter(|_| value.as_object().is_some_and(|names| names.len() == n_outputs));
+        let names = complete.ok_or_else(|| self.error("id2label", value, expected, next))?;
+        let is_default = names.iter().enumerate().all(|(index, name)| *name == format!("LABEL_{index}"));
+        Ok(if is_default { Vec::new() } else { names })
+    }
+
     /// So many names, or none at all.
     fn names(&self, key: &str, count: usize, of: &str) -> Result<Vec<String>, Error> {
         let Some(value) = self.get(key) else { return Ok(Vec::new()) };

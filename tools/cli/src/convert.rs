@@ -1,5 +1,6 @@
 //! Conversion of a checkpoint to an image: every tensor goes to the writer under the core's name.
 
+use crate::about::describe;
 use crate::scaling::{Scaling, scaling};
 use anyhow::{Context, Result, bail};
 use thumbformer::image::{AddedToken, ImageWriter, Int4, MAX_ENDS, Named, TokenizerKind, TokenizerTables};
@@ -16,11 +17,13 @@ pub struct Settings<'a> {
     pub packing: Packing,
     /// Frames `[seq, n_features]` that features are scaled by; `None`: by the embedding.
     pub frames: Option<&'a [f32]>,
+    /// Licence of the model.
+    pub license: Option<&'a str>,
 }
 
 impl Default for Settings<'_> {
     fn default() -> Self {
-        Settings { max_seq: None, packing: Packing::Host, frames: None }
+        Settings { max_seq: None, packing: Packing::Host, frames: None, license: None }
     }
 }
 
@@ -61,19 +64,7 @@ pub fn convert_with(
             writer.vector(Tensor::EmbeddingBias, 0, bias).with_context(|| source(checkpoint))?;
         }
     }
-    if !config.labels.is_empty() {
-        writer.labels(&config.labels).with_context(|| format!("{}: labels", source(checkpoint)))?;
-    }
-    if let Some(front_end) = &checkpoint.front_end {
-        writer.audio_front_end(&front_end.words().with_context(|| format!("{}: front_end", source(checkpoint)))?);
-    }
-    let has_columns = config.frame_samples > 1 || !config.columns.is_empty() || checkpoint.front_end.is_some();
-    if config.options.input == Input::Frames && has_columns {
-        let n_columns = config.n_features / config.frame_samples.max(1);
-        let hop = if config.frame_hop == config.frame_samples { 0 } else { config.frame_hop };
-        let names = &config.columns;
-        writer.columns(n_columns, hop, names).with_context(|| format!("{}: columns", source(checkpoint)))?;
-    }
+    describe(&mut writer, checkpoint, settings.license)?;
     if config.eos.len() > MAX_ENDS {
         bail!(
             "{}: eos_token_id has {} tokens, but an image holds {MAX_ENDS}; keep those that end a text in config.json",

@@ -4,7 +4,7 @@ use crate::texts::Texts;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use thumbformer::image::layout::{ENCODING_I16, ENCODING_Q4, ENCODING_Q8, VERSION, scale_bytes};
-use thumbformer::{Dims, MAX_BATCH, Model};
+use thumbformer::{Dims, Error, MAX_BATCH, Model, Tensor};
 
 /// A report on an image; sizes are in bytes.
 #[derive(Clone, Debug, Serialize)]
@@ -21,6 +21,18 @@ pub struct Report {
     /// How texts begin and end, if the model has a tokenizer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<Texts>,
+    /// What makes frames of sound, if the image has a front end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub front_end: Option<String>,
+    /// What makes frames of a sensor's samples, if the model reads frames.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames: Option<String>,
+    /// Names of the outputs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// What the image says of itself, by key.
+    #[serde(serialize_with = "as_texts")]
+    pub info: Vec<(String, String)>,
     /// All sections.
     pub sections: Vec<Section>,
     /// Number of weights, norms included, without tables.
@@ -111,6 +123,10 @@ pub fn inspect(model: &Model<'_>, max_seq: usize) -> Report {
         quantization: if some_int4 { "int4 and int8" } else { "int8" },
         dims: named(dims),
         text: Texts::of(model),
+        front_end: front_end(model),
+        frames: frames(model),
+        labels: (0..dims.n_outputs).map_while(|output| model.label(output).map(String::from)).collect(),
+        info: model.info().map(|(key, value)| (key.into(), value.into())).collect(),
         sections,
         parameters,
         flash: image.bytes(),
@@ -125,12 +141,42 @@ pub fn inspect(model: &Model<'_>, max_seq: usize) -> Report {
     }
 }
 
+/// The audio front end in one line.
+fn front_end(model: &Model<'_>) -> Option<String> {
+    let front_end = model.front_end()?;
+    let (window, hop, fft, bands) = (front_end.window(), front_end.hop(), front_end.fft(), front_end.bands());
+    let clips = match front_end.streams() {
+        Ok(()) => String::new(),
+        Err(Error::WholeRecording { setting }) => format!(", whole clips only ({setting})"),
+        Err(error) => format!(", {error}"),
+    };
+    Some(format!("{} Hz, window {window}, hop {hop}, FFT {fft}, {bands} bands{clips}", front_end.sample_rate()))
+}
+
+/// Columns, samples and hop of a frame in one line.
+fn frames(model: &Model<'_>) -> Option<String> {
+    let (columns, n_features) = (model.n_columns(), model.dims().n_features);
+    let samples = n_features.checked_div(columns)?;
+    let names: Vec<&str> = model.columns().into_iter().flatten().collect();
+    let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+    let scaled = if model.image().has(Tensor::FeatureScaling) { ", each feature scaled" } else { "" };
+    Some(format!(
+        "{n_features} numbers: {samples} x {columns} columns{names}, a frame every {}{scaled}",
+        model.frame_hop()
+    ))
+}
+
 /// RAM of a state for `max_seq` tokens.
 pub fn ram(dims: &Dims, max_seq: usize) -> Ram {
     let kv_cache = 4 * dims.cache_words(max_seq);
     let rest = 4 * (dims.score_words(max_seq) + dims.logit_words());
     let total = 4 * dims.state_words(max_seq, MAX_BATCH);
     Ram { kv_cache, activations: total - kv_cache - rest, rest, total }
+}
+
+/// Texts as a JSON object, in their order.
+fn as_texts<S: Serializer>(info: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(info.iter().map(|(key, value)| (key, value)))
 }
 
 /// Pairs as a JSON object, in their order.
@@ -162,6 +208,17 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "dimensions   {}", dims.join(", "))?;
         writeln!(f, "parameters   {}", self.parameters)?;
+        for (name, line) in [("front end", &self.front_end), ("frames", &self.frames)] {
+            if let Some(line) = line {
+                writeln!(f, "{name:<12} {line}")?;
+            }
+        }
+        if !self.labels.is_empty() {
+            writeln!(f, "labels       {}", self.labels.join(", "))?;
+        }
+        for (key, value) in &self.info {
+            writeln!(f, "{key:<12} {value}")?;
+        }
         if let Some(text) = &self.text {
             writeln!(f, "text         {text}")?;
         }

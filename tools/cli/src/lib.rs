@@ -12,6 +12,7 @@
 
 #![deny(clippy::print_stdout)]
 
+mod about;
 pub mod classify;
 pub mod cmd;
 pub mod convert;

@@ -104,6 +104,9 @@ fn load(names: &Names, folder: &Path, settings: Settings) -> Result<Checkpoint, 
     ];
     rows.extend(names.tensors.map(|(tensor, name)| row(tensor, &format!("{}{name}", names.layer))));
     rows.extend(head(&reader, &mut config)?);
+    if config.options.head {
+        config.labels = settings.id2label(config.n_outputs)?;
+    }
     if config.options.head && reader.has(&format!("{}.weight", names.pooler.1)) {
         (config.options.pooling, config.options.pooler) = (Pooling::Class, names.pooler.0);
         rows.push(Row::new(Tensor::Pooler, names.pooler.1, Bias::Required));

@@ -62,7 +62,10 @@ const HARMLESS: [(&str, &[&str]); 9] = [
             "task_specific_params",
         ],
     ),
-    ("names outputs, or the loss of their training", &["id2label", "label2id", "num_labels", "problem_type"]),
+    (
+        "names outputs, which are read where there is a classifier, or the loss of their training",
+        &["id2label", "label2id", "num_labels", "problem_type"],
+    ),
     (
         "is a token that text without padding does not have",
         &[

@@ -49,6 +49,9 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
         row(Tensor::FinalNorm, "layernorm"),
     ];
     rows.extend(bert::head(&reader, &mut config)?);
+    if config.options.head {
+        config.labels = settings.id2label(config.n_outputs)?;
+    }
     let tensors = read(&mut reader, &config, &rows)?;
     keys::finish(&settings)?;
     reader.finish(&[])?;

@@ -39,6 +39,9 @@ pub struct Cmd {
     /// Recordings that features in different units are scaled by, a folder [default: scaled by the embedding's weights]
     #[arg(long)]
     recordings: Option<PathBuf>,
+    /// Licence of the model, which `inspect` shows
+    #[arg(long)]
+    license: Option<String>,
     #[command(flatten)]
     calibration: Calibration,
 }
@@ -58,7 +61,12 @@ impl Cmd {
             eprintln!("note: {note}");
         }
         let bar = bar(checkpoint.tensors.iter().count(), "tensors")?;
-        let settings = convert::Settings { max_seq: self.max_seq, packing: self.pack, frames: frames.as_deref() };
+        let settings = convert::Settings {
+            max_seq: self.max_seq,
+            packing: self.pack,
+            frames: frames.as_deref(),
+            license: self.license.as_deref(),
+        };
         let int4 = match self.quant {
             Quantization::Q8 => None,
             Quantization::Q4 => Some(self.calibration.quantize(&checkpoint, self.max_seq)?),
