@@ -148,35 +148,41 @@ impl FrontEnd<'_> {
     /// A band of all frames: none of its values below `least`, less `middle`, times `factor`; then offset and scale.
     #[inline(never)]
     fn rescale(&self, frames: &mut [f32], index: usize, (least, middle, factor): (f32, f32, f32)) {
-        let band = self.band(index);
-        for value in frames.chunks_exact_mut(self.bands().max(1)).filter_map(|frame| frame.get_mut(index)) {
+        let (band, mut place) = (self.band(index), index);
+        while let Some(value) = frames.get_mut(place) {
             let level = if *value < least { least } else { *value };
             *value = ((level - middle) * factor - band.offset as f32) * band.scale;
+            place += self.bands();
         }
     }
 
     /// The mean of every `step`th value from the value `first` on, none below `least`, and the factor that gives them their
     /// standard deviation: 0 for values that are all the same.
     #[inline(never)]
-    fn moments(&self, values: &[f32], (first, step): (usize, usize), least: f32) -> (f32, f32) {
-        let levels = || {
-            let values = values.chunks_exact(step.max(1)).filter_map(|values| values.get(first));
-            values.map(|&value| if value < least { least } else { value } as i32)
-        };
-        let (mut sum, mut count) = (0_i64, 0_u32);
-        levels().for_each(|level| (sum, count) = (sum + i64::from(level), count + 1));
+    fn moments(&self, values: &[f32], places: (usize, usize), least: f32) -> (f32, f32) {
+        let (count, sum, _) = sums(values, places, least, 0);
         // Rounded towards 0, by less than 2^-15 octaves.
         let mean = (sum as f32 / count as f32) as i32;
         if !matches!(self.header[word::NORMALIZE], layout::NORMALIZE_BAND | layout::NORMALIZE_CLIP) {
             return (mean as f32, 1.0);
         }
-        let mut squares = 0_u64;
-        for level in levels() {
-            let distance = u64::from(level.wrapping_sub(mean).unsigned_abs());
-            squares = squares.saturating_add(distance * distance);
-        }
+        let (_, _, squares) = sums(values, places, least, mean);
         let degrees = if self.is(word::UNBIASED, 1) { count.saturating_sub(1) } else { count };
         let deviation = arch::sqrt(squares as f32 / degrees.max(1) as f32) + self.float(word::EPSILON);
         (mean as f32, if deviation > 0.0 { self.float(word::DEVIATION) / deviation } else { 0.0 })
     }
+}
+
+/// Number of every `step`th value from the value `first` on, the sum of their distances from `middle`, and that of the squares.
+#[inline(never)]
+fn sums(values: &[f32], (first, step): (usize, usize), least: f32, middle: i32) -> (u32, i64, u64) {
+    let (mut count, mut sum, mut squares) = (0, 0_i64, 0_u64);
+    for values in values.chunks_exact(step.max(1)) {
+        let value = values.get(first).copied().unwrap_or_default();
+        let distance = (if value < least { least } else { value } as i32).wrapping_sub(middle);
+        let magnitude = u64::from(distance.unsigned_abs());
+        (count, sum) = (count + 1, sum + i64::from(distance));
+        squares = squares.saturating_add(magnitude * magnitude);
+    }
+    (count, sum, squares)
 }
