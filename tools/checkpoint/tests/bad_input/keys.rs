@@ -1,5 +1,7 @@
 //! Every key of a `config.json` is read, or known to change nothing, or refused by name.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use thumbformer_checkpoint::{Checkpoint, Mask};
 
@@ -38,16 +40,7 @@ fn a_key_that_no_importer_knows_is_refused_by_name_unless_it_is_null() {
 
 #[test]
 fn keys_without_an_effect_are_taken_with_any_value() {
-    let common = [
-        "transformers_version",
-        "dtype",
-        "torch_dtype",
-        "use_cache",
-        "top_k",
-        "problem_type",
-        "pad_token_id",
-        "id2label",
-    ];
+    let common = ["transformers_version", "dtype", "torch_dtype", "use_cache", "top_k", "problem_type", "pad_token_id"];
     for (model, own) in MODELS {
         let folder = folder(model);
         let sound = Checkpoint::load(folder.path(), None).unwrap();
@@ -55,6 +48,30 @@ fn keys_without_an_effect_are_taken_with_any_value() {
         change(folder.path(), &changes);
         let found = Checkpoint::load(folder.path(), None).unwrap_or_else(|error| panic!("{model}: {error}"));
         assert_eq!(found.config, sound.config, "{model}");
+    }
+}
+
+#[test]
+fn the_outputs_of_a_classifier_have_the_names_of_id2label() {
+    for model in ["bert", "distilbert", "vit"] {
+        let folder = folder(model);
+        let load = |names: serde_json::Value| {
+            change(folder.path(), &[("id2label", Some(names))]);
+            Checkpoint::load(folder.path(), None)
+        };
+        let n_outputs = Checkpoint::load(folder.path(), None).unwrap().config.n_outputs;
+        let names =
+            |name: &str| json!(BTreeMap::from_iter((0..n_outputs).map(|i| (i.to_string(), format!("{name}{i}")))));
+        let expected: Vec<String> = (0..n_outputs).map(|i| format!("word {i}")).collect();
+        assert_eq!(load(names("word ")).unwrap().config.labels, expected, "{model}");
+        assert!(
+            load(names("LABEL_")).unwrap().config.labels.is_empty(),
+            "{model}: transformers' defaults are no names"
+        );
+        for wrong in [json!({"0": "one"}), json!("another"), json!({"0": 1})] {
+            let error = load(wrong).unwrap_err().to_string();
+            assert!(error.contains("id2label") && error.contains(&format!("{n_outputs} names")), "{model}: {error}");
+        }
     }
 }
 
