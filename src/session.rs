@@ -149,14 +149,16 @@ impl<'m, 's> Session<'m, 's> {
         Observed { session: self, observer }
     }
 
-    /// Number of tokens or frames so far, which is the position of the next one.
+    /// Number of tokens or frames so far, which is the position of the next one; of a stream without end, from 2^30 on less a number
+    /// of whole windows.
     pub const fn position(&self) -> usize {
         self.position
     }
 
-    /// Tokens or frames that still fit the context.
+    /// Tokens or frames that still fit the context; `usize::MAX` of a stream without end.
     pub fn remaining(&self) -> usize {
-        self.model.dims().longest(self.memory.max_seq).saturating_sub(self.position)
+        let longest = self.model.dims().longest(self.memory.max_seq);
+        if longest == usize::MAX { longest } else { longest.saturating_sub(self.position) }
     }
 
     /// Forgets the sequence.
@@ -176,10 +178,13 @@ impl<'m, 's> Session<'m, 's> {
     ) -> Result<&mut [f32], Error> {
         let Session { model, memory, position } = self;
         let count = batch.len();
-        let part = inputs.part(batch.start, count, model.dims());
+        let dims = model.dims();
+        let is_endless = dims.longest(memory.max_seq) == usize::MAX;
+        let window = if is_endless { dims.cached(memory.max_seq) } else { usize::MAX };
+        let part = inputs.part(batch.start, count, dims);
         let result = model.forward(&part, count, *position, memory, wants_logits, observer);
         *position = match &result {
-            Ok(_) => *position + count,
+            Ok(_) => wrapped(*position + count, window),
             // Layers before the faulty one have stored keys and values already, and may have changed their exponents.
             Err(Error::NotFinite { .. } | Error::ScoresTooLarge { .. }) => 0,
             Err(_) => start,
@@ -360,8 +365,74 @@ impl<'o, O: Observer> Observed<'o, '_, '_, O> {
     }
 }
 
+/// A position of the same place in the cache, which no 32-bit number of them overflows: every slot of it is in use.
+const fn wrapped(position: usize, window: usize) -> usize {
+    const FAR: usize = 1 << 30;
+    if position < FAR || window == 0 || window >= FAR { position } else { window + position % window }
+}
+
 /// The outputs without their padding.
 fn outputs(logits: &mut [f32], expected: usize) -> Result<&mut [f32], Error> {
     let found = logits.len();
     logits.get_mut(..expected).ok_or(Error::StateTooSmall { expected, found })
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::wrapped;
+    use crate::image::ImageWriter;
+    use crate::options::{Input, Mask, Options, Pooling, Positions};
+    use crate::state::HostState;
+    use crate::tensors::{Presence, Tensor};
+    use crate::{Dims, Model, Packing};
+
+    /// A stream with a window of three frames.
+    fn stream() -> std::vec::Vec<u32> {
+        let options = Options { mask: Mask::Causal, input: Input::Frames, pooling: Pooling::Last, ..Options::ENCODER };
+        let mut dims = Dims::block(8, 2, 12, 6, Options { positions: Positions::None, head: true, ..options });
+        (dims.n_features, dims.n_outputs, dims.sliding_window) = (5, 4, 3);
+        let mut writer = ImageWriter::new(dims, Packing::Host);
+        for &tensor in Tensor::ALL.iter().filter(|tensor| tensor.presence(&dims.options) == Presence::Always) {
+            let (rows, cols) = dims.shape(tensor);
+            let values: std::vec::Vec<f32> = (0..rows * cols).map(|i| ((i * 37 % 19) as f32 - 9.0) / 10.0).collect();
+            writer.add(tensor, 0, rows, cols, &values).expect("a tensor");
+        }
+        writer.finish().expect("an image")
+    }
+
+    #[test]
+    fn a_stream_computes_the_same_bits_behind_the_last_number_of_32_bits() {
+        let words = stream();
+        let model = Model::parse(&words).expect("a model");
+        let bits = |skipped: usize| {
+            let mut state = HostState::new(model.dims(), 6);
+            let mut session = model.session(state.memory());
+            let mut found = std::vec::Vec::new();
+            for frame in 0..20_usize {
+                if frame == 7 {
+                    session.position += skipped;
+                }
+                let frame: [f32; 5] = core::array::from_fn(|i| ((frame * 5 + i) % 13) as f32 - 6.0);
+                found.extend(session.push(&frame).expect("no end").iter().map(|output| output.to_bits()));
+            }
+            assert_eq!(session.remaining(), usize::MAX);
+            found
+        };
+        // A multiple of the window, just below 2^32 and 2^30.
+        for skipped in [u32::MAX as usize / 3 * 3 - 9, (1 << 30) / 3 * 3 - 9, 3_000_000] {
+            assert_eq!(bits(skipped), bits(0), "{skipped}");
+        }
+    }
+
+    #[test]
+    fn a_far_position_becomes_a_near_one_of_the_same_slot_with_a_full_cache() {
+        for window in [1, 6, 25, 512, 32_768] {
+            for far in [(1 << 30) - 1, 1 << 30, (1 << 30) + 7, u32::MAX as usize] {
+                let near = wrapped(far, window);
+                assert_eq!(near % window, far % window);
+                assert!(near >= window && (near == far) == (far < 1 << 30), "{far} of {window}: {near}");
+            }
+            assert_eq!(wrapped(1 << 30, usize::MAX), 1 << 30, "no end is near");
+        }
+    }
 }
