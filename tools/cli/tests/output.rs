@@ -83,3 +83,58 @@ fn a_special_file_is_written_to_and_not_replaced() {
     let kind = std::fs::metadata("/dev/null").expect("/dev/null").file_type();
     assert!(kind.is_char_device(), "/dev/null was replaced");
 }
+
+/// What lies in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[cfg(unix)]
+#[test]
+fn an_output_keeps_its_mode_and_its_link_and_nothing_is_left_beside_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let convert = |output: &Path| {
+        let output = output.to_str().expect("UTF-8");
+        let ended = thumbformer(&["convert", "models/motion/checkpoint", "-o", output]).output().expect("it starts");
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    };
+    std::fs::create_dir(path("other")).expect("a folder");
+    std::os::unix::fs::symlink("other/image.tbf", path("link.tbf")).expect("a link");
+    // First the link leads nowhere, then to a file of its own mode.
+    for mode in [None, Some(0o640)] {
+        if let Some(mode) = mode {
+            std::fs::set_permissions(path("other/image.tbf"), PermissionsExt::from_mode(mode)).expect("a mode");
+        }
+        convert(&path("link.tbf"));
+        assert!(path("link.tbf").is_symlink(), "the link was replaced");
+        assert_eq!(names(&path("other")), ["image.tbf"]);
+        let found = std::fs::metadata(path("other/image.tbf")).expect("the image").permissions().mode() & 0o777;
+        std::fs::write(path("new"), "").expect("a file");
+        let usual = std::fs::metadata(path("new")).expect("a file").permissions().mode() & 0o777;
+        assert_eq!(found, mode.unwrap_or(usual), "{found:o}");
+    }
+    assert_eq!(names(folder.path()), ["link.tbf", "new", "other"]);
+}
+
+#[test]
+fn processes_that_write_one_file_leave_one_of_their_files_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = folder.path().join("image.tbf");
+    let output = image.to_str().expect("UTF-8");
+    let checkpoints = ["models/motion/checkpoint", "models/digits/checkpoint"];
+    let all: Vec<_> = (0..6)
+        .map(|index| thumbformer(&["convert", checkpoints[index % 2], "-o", output]).spawn().expect("it starts"))
+        .collect();
+    for mut process in all {
+        assert!(process.wait().expect("it ends").success());
+    }
+    let ended = thumbformer(&["inspect", output]).output().expect("it starts");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(names(folder.path()), ["image.tbf"]);
+}
