@@ -9,7 +9,7 @@ use super::contents::Contents;
 use super::layout::{self, header, section, word};
 use crate::arch::{self, Packing};
 use crate::dims::Dims;
-use crate::tensors::Tensor;
+use crate::tensors::{Encoding, Part, Tensor};
 use crate::weights::{Kind, Linear, Matrix, Vector};
 
 /// The symbols that a tokenizer splits a text into before it merges them.
@@ -201,6 +201,34 @@ impl<'a> Image<'a> {
             },
             scale: self.scale(&found),
         }
+    }
+
+    /// Writes one row of a matrix, a vector or the scaling of features as floats, for tools that compare an image with its checkpoint;
+    /// `None` where there is no such row.
+    ///
+    /// # Shapes
+    /// `out: [cols]`.
+    pub fn row(&self, tensor: Tensor, layer: usize, row: usize, out: &mut [f32]) -> Option<()> {
+        let layers = if tensor.part() == Part::Layer { self.dims.n_layers } else { 1 };
+        let found = self.find(tensor, layer);
+        if !self.has(tensor) || layer >= layers || row >= found.rows {
+            return None;
+        }
+        let start = row.checked_mul(found.cols)?;
+        match tensor.encoding() {
+            Encoding::Matrix => return self.matrix(tensor, layer).row(row, out),
+            Encoding::Vector => {
+                let vector = self.vector(tensor, layer);
+                let integers = vector.integers.iter().skip(start);
+                out.iter_mut().zip(integers).for_each(|(out, &integer)| *out = f32::from(integer) * vector.scale);
+            }
+            Encoding::Table if tensor == Tensor::FeatureScaling => {
+                let words = self.table(tensor).iter().skip(start);
+                out.iter_mut().zip(words).for_each(|(out, &word)| *out = f32::from_bits(word));
+            }
+            _ => return None,
+        }
+        Some(())
     }
 
     /// True if some matrices may be int4.

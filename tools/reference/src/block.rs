@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use thumbformer_checkpoint::{Activation, Config, Mask, Norm, NormPlace, Positions, Tensor, Tensors};
 
-use crate::Observe;
 use crate::matrix::{Linear, Matrix, dot, softmax, vector};
+use crate::{Probe, Seen};
 
 /// A norm's weights.
 pub(crate) struct NormWeights {
@@ -80,29 +80,30 @@ impl Block {
     }
 
     /// The stream after the block.
-    pub(crate) fn forward(&self, config: &Config, x: &mut Matrix, visible: &[bool], observe: &mut Observe<'_>) {
-        let norm = |weights: &NormWeights, x: &Matrix, point: &str, observe: &mut Observe<'_>| {
+    pub(crate) fn forward(&self, config: &Config, x: &mut Matrix, visible: &[bool], probe: &mut Probe<'_>) {
+        let norm = |weights: &NormWeights, x: &Matrix, point: &str, probe: &mut Probe<'_>| {
             let out = weights.apply(config, x);
-            observe(point, &out.data);
+            probe(point, Seen::Value(&out.data));
             out
         };
         if config.options.norm_place == NormPlace::Post {
-            x.add(&self.attention(config, x, visible, observe));
-            *x = norm(&self.attention_norm, x, "attention_norm", observe);
-            x.add(&self.mlp(config, x, observe));
-            *x = norm(&self.mlp_norm, x, "mlp_norm", observe);
+            x.add(&self.attention(config, x.clone(), visible, probe));
+            *x = norm(&self.attention_norm, x, "attention_norm", probe);
+            x.add(&self.mlp(config, x.clone(), probe));
+            *x = norm(&self.mlp_norm, x, "mlp_norm", probe);
         } else {
-            let branch = norm(&self.attention_norm, x, "attention_norm", observe);
-            x.add(&self.attention(config, &branch, visible, observe));
-            let branch = norm(&self.mlp_norm, x, "mlp_norm", observe);
-            x.add(&self.mlp(config, &branch, observe));
+            let branch = norm(&self.attention_norm, x, "attention_norm", probe);
+            x.add(&self.attention(config, branch, visible, probe));
+            let branch = norm(&self.mlp_norm, x, "mlp_norm", probe);
+            x.add(&self.mlp(config, branch, probe));
         }
-        observe("output", &x.data);
+        probe("output", Seen::Value(&x.data));
     }
 
     /// The reduce: every position becomes an average of the values that it sees.
-    fn attention(&self, config: &Config, x: &Matrix, visible: &[bool], observe: &mut Observe<'_>) -> Matrix {
-        let (mut q, mut k, v) = (self.query.apply(x), self.key.apply(x), self.value.apply(x));
+    fn attention(&self, config: &Config, mut x: Matrix, visible: &[bool], probe: &mut Probe<'_>) -> Matrix {
+        probe("attention.input", Seen::Operand(&mut x.data));
+        let (mut q, mut k, mut v) = (self.query.apply(&x), self.key.apply(&x), self.value.apply(&x));
         for (heads, norm) in [(&mut q, &self.query_norm), (&mut k, &self.key_norm)] {
             if let Some(norm) = norm {
                 norm.apply_to_heads(config, heads);
@@ -112,12 +113,13 @@ impl Block {
             rotate(&mut q, config.head_dim, config.rope_theta);
             rotate(&mut k, config.head_dim, config.rope_theta);
         }
-        observe("attention.q", &q.data);
-        observe("attention.k", &k.data);
-        observe("attention.v", &v.data);
+        for (point, values) in [("attention.q", &mut q), ("attention.k", &mut k), ("attention.v", &mut v)] {
+            probe(point, Seen::Value(&values.data));
+            probe(point, Seen::Operand(&mut values.data));
+        }
 
         let scores = scores(config, &q, &k, visible);
-        observe("attention.scores", &scores);
+        probe("attention.scores", Seen::Value(&scores));
         let (seq, dim) = (q.len(), config.head_dim);
         let mut heads = Matrix { width: q.width, data: vec![0.0; q.data.len()] };
         for (head, scores) in scores.chunks(seq * seq).enumerate() {
@@ -130,26 +132,29 @@ impl Block {
                 }
             }
         }
-        observe("attention.gathered", &heads.data);
+        probe("attention.gathered", Seen::Value(&heads.data));
+        probe("attention.gathered", Seen::Operand(&mut heads.data));
         let out = self.output.apply(&heads);
-        observe("attention.output", &out.data);
+        probe("attention.output", Seen::Value(&out.data));
         out
     }
 
     /// The map: `down(activation(gate(x)) * up(x))`, or `down(activation(up(x)))`, every position alone.
-    fn mlp(&self, config: &Config, x: &Matrix, observe: &mut Observe<'_>) -> Matrix {
-        let up = self.up.apply(x);
-        let hidden = match &self.gate {
+    fn mlp(&self, config: &Config, mut x: Matrix, probe: &mut Probe<'_>) -> Matrix {
+        probe("mlp.input", Seen::Operand(&mut x.data));
+        let up = self.up.apply(&x);
+        let mut hidden = match &self.gate {
             None => up.map(|x| activate(config.options.activation, x)),
             Some(gate) => {
-                let mut hidden = gate.apply(x).map(|x| activate(config.options.activation, x));
+                let mut hidden = gate.apply(&x).map(|x| activate(config.options.activation, x));
                 hidden.data.iter_mut().zip(&up.data).for_each(|(hidden, up)| *hidden *= up);
                 hidden
             }
         };
-        observe("mlp.hidden", &hidden.data);
+        probe("mlp.hidden", Seen::Value(&hidden.data));
+        probe("mlp.hidden", Seen::Operand(&mut hidden.data));
         let out = self.down.apply(&hidden);
-        observe("mlp.output", &out.data);
+        probe("mlp.output", Seen::Value(&out.data));
         out
     }
 }

@@ -103,6 +103,37 @@ pub enum Error {
 /// An observer, called at every named point with a row-major array; see [`Reference::forward`].
 pub type Observe<'a> = dyn FnMut(&str, &[f64]) + 'a;
 
+/// A function that changes the operands of matrices and of attention in place; see [`Reference::forward_changed`].
+pub type Change<'a> = dyn FnMut(&str, &mut [f64]) + 'a;
+
+/// Values at a point.
+pub(crate) enum Seen<'a> {
+    /// Values as they are.
+    Value(&'a [f64]),
+    /// Values that a product is about to read, and nothing else.
+    Operand(&'a mut [f64]),
+}
+
+pub(crate) type Probe<'a> = dyn FnMut(&str, Seen<'_>) + 'a;
+
+/// A probe of values.
+fn values(observe: &mut Observe<'_>) -> impl FnMut(&str, Seen<'_>) {
+    |point, seen| {
+        if let Seen::Value(values) = seen {
+            observe(point, values);
+        }
+    }
+}
+
+/// A probe of operands.
+fn operands(change: &mut Change<'_>) -> impl FnMut(&str, Seen<'_>) {
+    |point, seen| {
+        if let Seen::Operand(values) = seen {
+            change(point, values);
+        }
+    }
+}
+
 /// The network of a checkpoint in `f64`.
 pub struct Reference {
     config: Config,
@@ -175,17 +206,35 @@ impl Reference {
         visible: &[bool],
         observe: &mut Observe<'_>,
     ) -> Result<Vec<Vec<f64>>, Error> {
-        let vocab = self.config.vocab;
-        if self.config.options.input != Input::Tokens {
-            return Err(Error::Input { expected: "frames", found: "tokens" });
-        }
-        self.check_length(tokens.len())?;
-        if let Some(position) = tokens.iter().position(|&token| token as usize >= vocab) {
-            return Err(Error::Token { token: tokens[position], position, vocab });
-        }
-        let x = tokens.iter().map(|&token| self.embedding.weight.row(token as usize).to_vec());
+        self.check_tokens(tokens)?;
         self.check_mask(tokens.len(), visible)?;
-        Ok(self.blocks(Matrix::rows(x), visible, observe))
+        Ok(self.blocks(self.embedded(tokens), visible, &mut values(observe)))
+    }
+
+    /// As [`Self::forward`], where `change` may alter what a product reads, as an engine of integers rounds it: `attention.input`,
+    /// `attention.q`, `.k`, `.v`, `.gathered`, `mlp.input` and `mlp.hidden` of each layer `layers.n`, `pooler.input`, `head.input`; with
+    /// frames `embedding.input`. Each is `[seq, width]`, and the residual stream is never among them.
+    ///
+    /// # Errors
+    /// As of [`Self::forward`].
+    pub fn forward_changed(&self, tokens: &[u32], change: &mut Change<'_>) -> Result<Vec<Vec<f64>>, Error> {
+        self.check_tokens(tokens)?;
+        Ok(self.blocks(self.embedded(tokens), &vec![true; tokens.len()], &mut operands(change)))
+    }
+
+    /// As [`Self::forward_changed`], for a sequence of frames `[seq][n_features]`.
+    ///
+    /// # Errors
+    /// As of [`Self::forward_frames`].
+    pub fn forward_frames_changed(&self, frames: &[Vec<f64>], change: &mut Change<'_>) -> Result<Vec<Vec<f64>>, Error> {
+        self.check_frames(frames)?;
+        let mut operand = Matrix::rows(frames.iter().cloned());
+        change("embedding.input", &mut operand.data);
+        Ok(self.blocks(self.embedding.apply(&operand), &vec![true; frames.len()], &mut operands(change)))
+    }
+
+    fn embedded(&self, tokens: &[u32]) -> Matrix {
+        Matrix::rows(tokens.iter().map(|&token| self.embedding.weight.row(token as usize).to_vec()))
     }
 
     /// As [`Self::forward`], for a sequence of frames `[seq][n_features]`.
@@ -207,21 +256,9 @@ impl Reference {
         visible: &[bool],
         observe: &mut Observe<'_>,
     ) -> Result<Vec<Vec<f64>>, Error> {
-        let n_features = self.config.n_features;
-        if self.config.options.input != Input::Frames {
-            return Err(Error::Input { expected: "tokens", found: "frames" });
-        }
-        self.check_length(frames.len())?;
-        for (position, frame) in frames.iter().enumerate() {
-            if frame.len() != n_features {
-                return Err(Error::Frame { position, expected: n_features, found: frame.len() });
-            }
-            if let Some(index) = frame.iter().position(|value| !value.is_finite()) {
-                return Err(Error::NotFinite { position, index, value: frame[index].to_string() });
-            }
-        }
+        self.check_frames(frames)?;
         self.check_mask(frames.len(), visible)?;
-        Ok(self.blocks(self.embedding.apply(&Matrix::rows(frames.iter().cloned())), visible, observe))
+        Ok(self.blocks(self.embedding.apply(&Matrix::rows(frames.iter().cloned())), visible, &mut values(observe)))
     }
 
     /// Signal-to-quantization-noise ratio of an engine's outputs for frames `[seq, n_features]`, against this network's outputs at
@@ -240,6 +277,35 @@ impl Reference {
         let mut sqnr = metrics::Sqnr::default();
         sqnr.add(expected.last().map_or(&[], Vec::as_slice), &wide(outputs));
         Ok(sqnr)
+    }
+
+    fn check_tokens(&self, tokens: &[u32]) -> Result<(), Error> {
+        let vocab = self.config.vocab;
+        if self.config.options.input != Input::Tokens {
+            return Err(Error::Input { expected: "frames", found: "tokens" });
+        }
+        self.check_length(tokens.len())?;
+        match tokens.iter().position(|&token| token as usize >= vocab) {
+            Some(position) => Err(Error::Token { token: tokens[position], position, vocab }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_frames(&self, frames: &[Vec<f64>]) -> Result<(), Error> {
+        let n_features = self.config.n_features;
+        if self.config.options.input != Input::Frames {
+            return Err(Error::Input { expected: "tokens", found: "frames" });
+        }
+        self.check_length(frames.len())?;
+        for (position, frame) in frames.iter().enumerate() {
+            if frame.len() != n_features {
+                return Err(Error::Frame { position, expected: n_features, found: frame.len() });
+            }
+            if let Some(index) = frame.iter().position(|value| !value.is_finite()) {
+                return Err(Error::NotFinite { position, index, value: frame[index].to_string() });
+            }
+        }
+        Ok(())
     }
 
     fn check_length(&self, length: usize) -> Result<(), Error> {
@@ -262,7 +328,7 @@ impl Reference {
     }
 
     /// Everything from the embedded sequence to the outputs.
-    fn blocks(&self, x: Matrix, visible: &[bool], observe: &mut Observe<'_>) -> Vec<Vec<f64>> {
+    fn blocks(&self, x: Matrix, visible: &[bool], probe: &mut Probe<'_>) -> Vec<Vec<f64>> {
         let visible: Vec<bool> = self.class_token.iter().map(|_| true).chain(visible.iter().copied()).collect();
         let class_token = self.class_token.iter().cloned();
         let mut x = Matrix::rows(class_token.chain(x.data.chunks(x.width).map(<[f64]>::to_vec)));
@@ -270,37 +336,39 @@ impl Reference {
             // Rows beyond the sequence's length are not used.
             x.add(positions);
         }
-        observe("embedding", &x.data);
+        probe("embedding", Seen::Value(&x.data));
         if let Some(norm) = &self.embedding_norm {
             x = norm.apply(&self.config, &x);
-            observe("embedding_norm", &x.data);
+            probe("embedding_norm", Seen::Value(&x.data));
         }
         for (index, block) in self.blocks.iter().enumerate() {
-            block.forward(&self.config, &mut x, &visible, &mut |point, values| {
-                observe(&format!("layers.{index}.{point}"), values);
+            block.forward(&self.config, &mut x, &visible, &mut |point, seen| {
+                probe(&format!("layers.{index}.{point}"), seen);
             });
         }
         if let Some(norm) = &self.final_norm {
             x = norm.apply(&self.config, &x);
-            observe("final_norm", &x.data);
+            probe("final_norm", Seen::Value(&x.data));
         }
         if let Some(pooled) = self.pool(&x, &visible) {
             x = Matrix::rows(core::iter::once(pooled));
-            observe("pooled", &x.data);
+            probe("pooled", Seen::Value(&x.data));
         }
         if let Some(pooler) = &self.pooler {
+            probe("pooler.input", Seen::Operand(&mut x.data));
             // NaN for an unknown function, so that nothing agrees with it.
             x = pooler.apply(&x).map(|x| match self.config.options.pooler {
                 Pooler::Tanh => libm::tanh(x),
                 Pooler::Relu => x.max(0.0),
                 _ => f64::NAN,
             });
-            observe("pooler", &x.data);
+            probe("pooler", Seen::Value(&x.data));
         }
         if let Some(head) = &self.head {
+            probe("head.input", Seen::Operand(&mut x.data));
             x = head.apply(&x);
         }
-        observe("logits", &x.data);
+        probe("logits", Seen::Value(&x.data));
         x.data.chunks(x.width).map(<[f64]>::to_vec).collect()
     }
 

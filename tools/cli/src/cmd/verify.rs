@@ -4,7 +4,7 @@ use super::{bar, read_text};
 use crate::stdout::Stdout;
 use crate::verify::expected::{self, Expected};
 use crate::verify::sequences::{self, Case};
-use crate::verify::{self, Agreement, Bounds, Line, Selection, Sequence, Windows};
+use crate::verify::{self, Agreement, Bounds, Line, Lost, Selection, Sequence, Windows};
 use crate::{classify, model, read_image, text};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
@@ -108,6 +108,20 @@ struct Compared {
     head: String,
     lines: Vec<Line>,
     json: Value,
+    /// Where the signal is lost, if a bound is missed.
+    lost: Option<Lost>,
+}
+
+impl Compared {
+    /// Looks for the culprit where a bound is missed.
+    fn explained(mut self, model: &Model<'_>, checkpoint: &Checkpoint, inputs: &[&Sequence]) -> Result<Compared> {
+        if self.lines.iter().any(|line| !line.ok) {
+            let lost = Lost::of(model, checkpoint, inputs)?;
+            self.json["lost"] = serde_json::to_value(&lost)?;
+            self.lost = Some(lost);
+        }
+        Ok(self)
+    }
 }
 
 impl Cmd {
@@ -188,7 +202,7 @@ impl Cmd {
         let note =
             "the rounding of the weights hides small errors of the config: with --reference CHECKPOINT they are found";
         let head = format!("{outputs} outputs of {count} sequences of the framework, backend {backend}\n{note}");
-        Ok(Compared { head, lines: report.lines(&bounds), json: serde_json::to_value(report)? })
+        Ok(Compared { head, lines: report.lines(&bounds), json: serde_json::to_value(report)?, lost: None })
     }
 
     fn expected_files(&self) -> String {
@@ -242,7 +256,10 @@ impl Cmd {
         let head = format!("{}{of} tokens in {documents} documents{cut}, backend {backend}", report.tokens);
         let mut json = serde_json::to_value(report)?;
         (json["documents"], json["total_tokens"]) = (documents.into(), total.into());
-        Ok(Compared { head, lines: report.lines(&bounds), json })
+        let input = |window: &Vec<u16>| Sequence::Tokens(window[..window.len() - 1].to_vec());
+        let inputs: Vec<Sequence> = windows.windows.iter().map(input).collect();
+        let compared = Compared { head, lines: report.lines(&bounds), json, lost: None };
+        compared.explained(model, checkpoint, &inputs.iter().collect::<Vec<_>>())
     }
 
     /// Compares other models with their float checkpoints.
@@ -253,12 +270,13 @@ impl Cmd {
         bar.finish_and_clear();
         let (outputs, count, backend) = (report.outputs, report.recordings, thumbformer::BACKEND);
         let head = format!("{outputs} outputs of {count} {unit}, backend {backend}");
-        Ok(Compared { head, lines: report.lines(&bounds), json: serde_json::to_value(report)? })
+        let compared = Compared { head, lines: report.lines(&bounds), json: serde_json::to_value(report)?, lost: None };
+        compared.explained(model, checkpoint, &cases.iter().map(|case| &case.input).collect::<Vec<_>>())
     }
 
     /// Prints a comparison, and fails with the measures that miss their bounds.
     fn print(&self, compared: Compared, agreement: Option<Agreement>, out: &mut Stdout) -> Result<()> {
-        let Compared { head, lines, mut json } = compared;
+        let Compared { head, lines, mut json, lost } = compared;
         if self.json {
             if let Some(agreement) = agreement {
                 json["framework"] = serde_json::to_value(agreement)?;
@@ -270,8 +288,11 @@ impl Cmd {
         }
         let missed: Vec<String> =
             lines.iter().filter(|line| !line.ok).map(|line| format!("{} {}", line.name, line.text)).collect();
-        ensure!(missed.is_empty(), "{}: accuracy check failed: {}", self.image.display(), missed.join("; "));
-        Ok(())
+        if missed.is_empty() {
+            return Ok(());
+        }
+        let lost = lost.map_or(String::new(), |lost| format!("; {}", lost.sentence()));
+        bail!("{}: accuracy check failed: {}{lost}", self.image.display(), missed.join("; "))
     }
 }
 

@@ -7,6 +7,7 @@
 //! ```
 
 mod bounds;
+mod culprit;
 pub mod expected;
 mod framework;
 mod sequence;
@@ -18,6 +19,7 @@ mod windows;
 use crate::convert;
 use anyhow::{Result, ensure};
 pub use bounds::Line;
+pub use culprit::{Exchange, Lost};
 pub use framework::{Agreement, BOUND, Ratio};
 pub use sequence::Sequence;
 pub use text::{Bounds, Report, verify};
