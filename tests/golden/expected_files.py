@@ -1,8 +1,14 @@
 """Files for `verify --expected`, as a user's script writes them: numpy's archives of what transformers computes of golden checkpoints."""
 
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+# "Once upon a time, there was" for the default model.
+STORY = [1, 467, 468, 326, 465, 462, 352]
+
 
 def generate(folder, golden):
-    """`golden`: the folder whose checkpoints are read."""
+    """`golden`: the folder whose checkpoints are read, in the repository."""
     import numpy as np
     import torch
     from transformers import GPT2LMHeadModel, LlamaForCausalLM
@@ -17,3 +23,8 @@ def generate(folder, golden):
         arrays = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "logits": result.logits,
                   "hidden_states": torch.stack(result.hidden_states)}
         save(folder / "expected" / f"{name}.npz", **{key: value.numpy() for key, value in arrays.items()})
+    stories = LlamaForCausalLM.from_pretrained(HERE.parent.parent / "models" / "stories" / "checkpoint", dtype=torch.float32).eval()
+    with torch.no_grad():
+        result = stories(torch.tensor([STORY]), output_hidden_states=True)
+    arrays = {"tokens": torch.tensor([STORY], dtype=torch.int32), "logits": result.logits, "hidden": torch.stack(result.hidden_states)}
+    np.savez_compressed(folder / "expected" / "stories.npz", **{key: value.numpy() for key, value in arrays.items()})

@@ -19,4 +19,4 @@ pub use fit::{Fit, fit, free, models};
 pub use image::{Image, heard_numbers, hearing, is_for};
 pub use inputs::{Signal, first_bytes, held, signals, watch};
 pub use manifest::{Application, Board, Region, all, find};
-pub use models::{DefaultModel, HeldOut, Kind, default_models, first, shown_by};
+pub use models::{DefaultModel, Kind, default_models, first, shown_by};

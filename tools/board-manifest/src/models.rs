@@ -50,18 +50,10 @@ pub struct DefaultModel {
     pub programs: Vec<Application>,
     /// Recordings for it, a folder; a language model has none.
     pub fixtures: Option<PathBuf>,
-    /// Text that it was not trained on.
-    pub held_out: Option<HeldOut>,
-}
-
-/// Text whose end a language model was not trained on.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HeldOut {
-    /// The file.
-    pub text: PathBuf,
-    /// Documents at its end that training never saw.
-    pub last: usize,
+    /// Text that a language model was not trained on.
+    pub held_out: Option<PathBuf>,
+    /// Text that it was trained on, for int4.
+    pub calibration: Option<PathBuf>,
 }
 
 /// A file `model.toml`; its paths are relative to its folder.
@@ -71,7 +63,8 @@ struct Facts {
     order: u32,
     programs: Vec<Application>,
     fixtures: Option<PathBuf>,
-    held_out: Option<HeldOut>,
+    held_out: Option<PathBuf>,
+    calibration: Option<PathBuf>,
 }
 
 /// The default models of a folder, in the order in which programs with several take them.
@@ -92,9 +85,10 @@ pub fn default_models(models: &Path) -> Result<Vec<DefaultModel>> {
         let text = std::fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
         let facts: Facts = toml::from_str(&text).with_context(|| format!("{}", file.display()))?;
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let fixtures = facts.fixtures.map(|fixtures| folder.join(fixtures));
-        let held_out = facts.held_out.map(|HeldOut { text, last }| HeldOut { text: folder.join(text), last });
-        found.push((facts.order, DefaultModel { name, folder, programs: facts.programs, fixtures, held_out }));
+        let inside = |path: Option<PathBuf>| path.map(|path| folder.join(path));
+        let (fixtures, held_out) = (inside(facts.fixtures), inside(facts.held_out));
+        let (calibration, programs) = (inside(facts.calibration), facts.programs);
+        found.push((facts.order, DefaultModel { name, folder, programs, fixtures, held_out, calibration }));
     }
     ensure!(!found.is_empty(), "{}: no folder in it has a {FILE}", models.display());
     found.sort_by(|(order, model), (other, than)| (order, &model.name).cmp(&(other, &than.name)));
@@ -271,6 +265,9 @@ mod tests {
             model.image().expect("an image");
             assert!(model.checkpoint().join("config.json").is_file(), "{}", model.name);
             assert!(model.fixtures.as_deref().is_none_or(Path::is_dir), "{}", model.name);
+            for text in [&model.held_out, &model.calibration] {
+                assert!(text.as_deref().is_none_or(Path::is_file), "{}: {text:?}", model.name);
+            }
         }
         for application in Application::ALL {
             assert!(!shown_by(application, &models).expect("the default models").is_empty(), "{application:?}");

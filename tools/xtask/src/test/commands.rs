@@ -84,6 +84,13 @@ const ROWS: &[(&str, Proof)] = &[
         "thumbformer verify model.tbf --reference CHECKPOINT --recordings unseen/*.wav",
         Prints(&[ENCODER_IMAGE, ENCODER, ("unseen/*.wav", SOUND)], "1 outputs of 1 recordings"),
     ),
+    (
+        "thumbformer verify model.tbf --reference CHECKPOINT --expected expected.npz",
+        Prints(
+            &[DECODER_IMAGE, DECODER, ("expected.npz", "tests/golden/expected/stories.npz")],
+            "float against framework ok 1",
+        ),
+    ),
 ];
 
 /// Files whose commands are run by a check of their own, in the folder that they are written for.

@@ -4,57 +4,44 @@ use super::Outcome;
 use crate::firmware::{Board, language_model};
 use crate::shell::{cargo, output, root};
 use anyhow::{Context, Result, ensure};
-use std::path::{Path, PathBuf};
+use board_manifest::DefaultModel;
+use std::path::Path;
 use thumbformer_checkpoint::Checkpoint;
 use thumbformer_cli::verify::{Bounds, Selection, Windows, verify};
 
-/// Checkpoint of the default model, and the held-out text.
+/// Checkpoint of the default model, and the text that it was not trained on.
 struct HeldOut {
-    folder: PathBuf,
+    model: DefaultModel,
     checkpoint: Checkpoint,
-    file: PathBuf,
     text: String,
-    last: usize,
 }
 
 impl HeldOut {
-    fn read() -> Result<Result<HeldOut, Outcome>> {
+    fn read() -> Result<HeldOut> {
         let model = language_model()?;
-        let named = model.held_out.as_ref().with_context(|| format!("{}/model.toml: no `held_out`", model.name))?;
-        let (file, last) = (named.text.clone(), named.last);
-        if !file.is_file() {
-            let name = file.strip_prefix(root()).unwrap_or(&file).display();
-            return Ok(Err(Outcome::Skipped(format!("no {name}, whose last {last} documents the model never saw"))));
-        }
-        let folder = model.checkpoint();
-        let checkpoint = Checkpoint::load(&folder, None)?;
-        let text = std::fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
-        Ok(Ok(HeldOut { folder, checkpoint, file, text, last }))
+        let file = model.held_out.as_ref().with_context(|| format!("{}/model.toml: no `held_out`", model.name))?;
+        let text = std::fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
+        Ok(HeldOut { checkpoint: Checkpoint::load(&model.checkpoint(), None)?, text, model })
     }
 }
 
 /// Checks the int8 image.
 pub fn int8(board: &Board) -> Result<Outcome> {
-    let held_out = match HeldOut::read()? {
-        Ok(held_out) => held_out,
-        Err(skipped) => return Ok(skipped),
-    };
-    keeps_its_bounds(&board.image()?, &held_out).map(Outcome::Passed)
+    keeps_its_bounds(&board.image()?, &HeldOut::read()?).map(Outcome::Passed)
 }
 
-/// Checks an int4 image, distilled on the first of the stories that the model was trained on.
+/// Checks an int4 image, distilled on stories that the model was trained on.
 pub fn int4(board: &Board) -> Result<Outcome> {
-    let held_out = match HeldOut::read()? {
-        Ok(held_out) => held_out,
-        Err(skipped) => return Ok(skipped),
-    };
+    let held_out = HeldOut::read()?;
+    let model = &held_out.model;
+    let text = model.calibration.as_ref().with_context(|| format!("{}/model.toml: no `calibration`", model.name))?;
     let image = root().join("target/language-q4.tbf");
     output(
         cargo()
             .args(["run", "--quiet", "--release", "--package", "thumbformer-cli", "--", "convert"])
-            .arg(&held_out.folder)
+            .arg(model.checkpoint())
             .args(["--quant", "q4", "--calibrate"])
-            .arg(&held_out.file)
+            .arg(text)
             .arg("--output")
             .arg(&image),
     )?;
@@ -66,15 +53,14 @@ pub fn int4(board: &Board) -> Result<Outcome> {
     Ok(Outcome::Passed(format!("{:.1} % of the int8 bytes: {kept}", 100.0 * part)))
 }
 
-/// Compares an image with its accuracy bounds, over the beginning of the held-out stories.
+/// Compares an image with its accuracy bounds over windows from everywhere in the held-out stories.
 fn keeps_its_bounds(file: &Path, held_out: &HeldOut) -> Result<String> {
-    let HeldOut { checkpoint, text, last, .. } = held_out;
     let words = thumbformer_cli::read_image(file)?;
     let model = thumbformer_cli::model(&words, file)?;
-    let selection = Selection { last: Some(*last), max_tokens: Some(5000) };
-    let windows = Windows::of_text(&model, text, model.dims().max_seq, selection)?;
-    let report = verify(&model, checkpoint, &windows.windows, &|_| ())?;
-    ensure!(report.tokens >= 2000, "only {} tokens to compare", report.tokens);
+    let selection = Selection { last: None, max_tokens: Some(10_000) };
+    let windows = Windows::of_text(&model, &held_out.text, model.dims().max_seq, selection)?;
+    let report = verify(&model, &held_out.checkpoint, &windows.windows, &|_| ())?;
+    ensure!(report.tokens == 10_000, "only {} tokens to compare", report.tokens);
     let bounds = Bounds::of(&model);
     let lines: Vec<String> = report.lines(&bounds).iter().map(ToString::to_string).collect();
     ensure!(report.keeps(&bounds), "{}: {} tokens\n{}", file.display(), report.tokens, lines.join("\n"));
