@@ -6,6 +6,8 @@
 //! ```
 
 mod frames;
+#[cfg(feature = "resample")]
+mod resample;
 mod table;
 mod wav;
 
