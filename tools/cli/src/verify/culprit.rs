@@ -17,7 +17,7 @@ use thumbformer_reference::Reference;
 use thumbformer_reference::metrics::Sqnr;
 
 /// Positions that are computed: one exchange after the other, each with the whole network.
-const POSITIONS: usize = 96;
+const POSITIONS: usize = 48;
 /// Gain in decibels of an exchange that is named.
 const LEAST_GAIN: f64 = 1.0;
 
