@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use thumbformer_checkpoint::{Activation, Config, Mask, Norm, NormPlace, Positions, Tensor, Tensors};
 
-use crate::matrix::{Linear, Matrix, dot, softmax, vector};
+use crate::matrix::{Linear, Matrix, dot, dots, softmax, vector};
 use crate::{Probe, Seen};
 
 /// A norm's weights.
@@ -169,12 +169,16 @@ fn scores(config: &Config, q: &Matrix, k: &Matrix, visible: &[bool]) -> Vec<f64>
         // Positions that are not seen keep probability 0.
         let first = config.sliding_window.map_or(0, |window| (position + 1).saturating_sub(window));
         let seen = if config.options.mask == Mask::Causal { &mut row[first..=position] } else { row };
-        for (index, score) in seen.iter_mut().enumerate() {
-            let other = first + index;
-            *score = match visible[other] {
-                true => dot(query, &k.row(other)[kv_columns(config, head)]) * config.attention_scale,
-                false => f64::NEG_INFINITY,
-            };
+        let key = |other: usize| &k.row(other)[kv_columns(config, head)];
+        for (index, scores) in seen.chunks_mut(4).enumerate() {
+            let start = first + 4 * index;
+            match &mut *scores {
+                [a, b, c, d] => [*a, *b, *c, *d] = dots([0, 1, 2, 3].map(|i| key(start + i)), query),
+                fewer => fewer.iter_mut().enumerate().for_each(|(i, score)| *score = dot(query, key(start + i))),
+            }
+            for (score, &visible) in scores.iter_mut().zip(&visible[start..]) {
+                *score = if visible { *score * config.attention_scale } else { f64::NEG_INFINITY };
+            }
         }
         softmax(seen);
     }

@@ -103,7 +103,7 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// [`dot`] of four vectors with one, each in the order of `dot`: additions of one sum wait for each other, those of four do not.
-fn dots(a: [&[f64]; 4], b: &[f64]) -> [f64; 4] {
+pub(crate) fn dots(a: [&[f64]; 4], b: &[f64]) -> [f64; 4] {
     let mut sums = [-0.0; 4];
     let [a0, a1, a2, a3] = a;
     for ((((a0, a1), a2), a3), b) in a0.iter().zip(a1).zip(a2).zip(a3).zip(b) {
