@@ -1,26 +1,25 @@
-//! Classification of recordings with an image that reads frames: `thumbformer classify`.
+//! Classification of recordings and texts: `thumbformer classify`.
 //!
 //! ```text
-//! .wav ──► front end of the image ──┐
-//! .csv ──► columns of the image ────┴─► frames [seq, n_features] ──► Session::infer ──► label, probability, CRC-32
+//! recording ──► Reading ───► frames [seq, n_features] ──┐
+//! text ───────► tokenizer ─► tokens [seq] ──────────────┴─► Session::infer ──► label, probability, CRC-32
 //! ```
 
+use crate::reading::Reading;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::fmt;
 use std::path::Path;
 use thumbformer::state::HostState;
 use thumbformer::text::argmax;
-use thumbformer::{Error, Input, LogitsCrc, Mask, Model, Pooling, softmax};
-use thumbformer_recordings::Recording::{Sound, Table};
-use thumbformer_recordings::heard;
+use thumbformer::{Error, Input, Inputs, LogitsCrc, Mask, Model, Pooling, softmax};
 
 /// A recording as input of a model.
 #[derive(Clone, Debug)]
 pub struct Recording {
     /// Name of the file without its extension.
     pub name: String,
-    /// The right output, if known: the name up to the first `_` is a label of the image or the number of an output.
+    /// The right output, if known.
     pub truth: Option<usize>,
     /// `[seq, n_features]`.
     pub frames: Vec<f32>,
@@ -49,39 +48,12 @@ impl fmt::Display for Prediction {
     }
 }
 
-/// Reads a recording for a model.
+/// Reads a recording for a model, as it is.
 ///
 /// # Errors
-/// When the model reads no frames, or the file cannot be turned into its frames.
+/// As [`Reading::read`].
 pub fn read(model: &Model<'_>, file: &Path) -> Result<Recording> {
-    read_columns(model, file, &[])
-}
-
-/// The same with some of a table's columns, by name or number.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_columns(model: &Model<'_>, file: &Path, columns: &[String]) -> Result<Recording> {
-    let dims = model.dims();
-    ensure!(
-        dims.options.input == Input::Frames,
-        "the image reads {:?}, not frames: use `run` for a language model",
-        dims.options.input
-    );
-    let frames = match thumbformer_recordings::Recording::read_columns(file, columns)? {
-        Sound(sound) => sound.samples_for(model).and_then(|samples| heard(model, &samples)),
-        Table(table) => table.frames(model),
-    };
-    let frames = frames.with_context(|| format!("{}", file.display()))?;
-    let name = thumbformer_recordings::name(file);
-    let truth = truth(model, name.split('_').next().unwrap_or(""));
-    Ok(Recording { name, truth, frames })
-}
-
-fn truth(model: &Model<'_>, name: &str) -> Option<usize> {
-    let outputs = 0..model.dims().n_outputs;
-    let number = name.parse().ok().filter(|number| outputs.contains(number));
-    outputs.clone().find(|&output| model.label(output) == Some(name)).or(number)
+    Reading::default().read(model, file)
 }
 
 /// Classifies a recording; without a pooling, the outputs of the last frame count.
@@ -89,23 +61,53 @@ fn truth(model: &Model<'_>, name: &str) -> Option<usize> {
 /// # Errors
 /// Those of the engine, for example for a recording that is too long.
 pub fn classify(model: &Model<'_>, recording: &Recording) -> Result<Prediction, Error> {
+    outputs(model, Inputs::Frames(&recording.frames)).map(|outputs| predicted(model, &recording.name, outputs))
+}
+
+/// Classifies a text with a model of tokens.
+///
+/// # Errors
+/// For a language model, and a model without a tokenizer; those of the engine, for example for a text that is too long.
+pub fn classify_text(model: &Model<'_>, text: &str) -> Result<Prediction> {
+    let dims = model.dims();
+    ensure!(
+        dims.options.input == Input::Tokens,
+        "the image reads {:?}, not text: give it recordings",
+        dims.options.input
+    );
+    ensure!(
+        dims.options.pooling != Pooling::None,
+        "the model has outputs for every token and none for a text: use `run` for a language model"
+    );
+    let tokens = crate::text::Encoder::new(model)?.encode(text)?;
+    let outputs = outputs(model, Inputs::Tokens(&tokens)).with_context(|| format!("{} tokens", tokens.len()))?;
+    Ok(predicted(model, text, outputs))
+}
+
+/// Outputs of an input; without a pooling those of its last position.
+fn outputs(model: &Model<'_>, inputs: Inputs<'_>) -> Result<Vec<f32>, Error> {
+    let options = &model.dims().options;
     let mut state = HostState::new(model.dims(), model.dims().max_seq);
     let mut session = model.session(state.memory());
-    let mut outputs = Vec::new();
-    if model.dims().options.pooling == Pooling::None && model.dims().options.mask == Mask::Bidirectional {
-        session.infer_each(&recording.frames[..], None, |_, found| outputs = found.to_vec())?;
-    } else {
-        outputs = session.infer(&recording.frames[..])?.to_vec();
+    if options.pooling == Pooling::None && options.mask == Mask::Bidirectional {
+        let mut outputs = Vec::new();
+        session.infer_each(inputs, None, |_, found| outputs = found.to_vec())?;
+        return Ok(outputs);
     }
+    Ok(session.infer(inputs)?.to_vec())
+}
+
+/// The likeliest of outputs.
+fn predicted(model: &Model<'_>, name: &str, mut outputs: Vec<f32>) -> Prediction {
     let (crc32, output) = (LogitsCrc::new().update(&outputs), usize::from(argmax(&outputs)));
     let logits = outputs.clone();
     softmax(&mut outputs);
-    Ok(Prediction {
-        name: recording.name.clone(),
+    Prediction {
+        name: name.into(),
         output,
         label: model.label(output).map_or_else(|| output.to_string(), String::from),
         probability: outputs[output],
         crc32,
         logits,
-    })
+    }
 }

@@ -22,6 +22,7 @@ mod files;
 pub mod inspect;
 pub mod packs;
 pub mod quantize;
+pub mod reading;
 pub mod run;
 pub mod scaling;
 pub mod stdout;

@@ -12,7 +12,7 @@ mod table;
 mod wav;
 
 pub use frames::{features, heard};
-pub use table::Table;
+pub use table::{Table, rows};
 pub use wav::Sound;
 
 use anyhow::{Result, bail};

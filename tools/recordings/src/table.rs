@@ -149,6 +149,21 @@ fn choose(names: Option<&[String]>, cells: usize, wanted: &[String]) -> Result<V
     wanted.iter().map(index).collect()
 }
 
+/// Cells of a file, row by row, whatever they hold; as [`Table::read`] separates them.
+///
+/// # Errors
+/// For a file that cannot be read as text.
+pub fn rows(file: &Path) -> Result<Vec<Vec<String>>> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("{}: cannot be read", file.display()))?;
+    let text = text.trim_start_matches('\u{feff}');
+    let separator = separator(text).with_context(|| format!("{}", file.display()))?;
+    let mut reader = csv::ReaderBuilder::new();
+    let mut reader =
+        reader.has_headers(false).flexible(true).trim(csv::Trim::All).delimiter(separator).from_reader(text.as_bytes());
+    let row = |record: Result<csv::StringRecord, csv::Error>| Ok(record?.iter().map(String::from).collect());
+    reader.records().map(row).collect::<Result<_>>().with_context(|| format!("{}", file.display()))
+}
+
 /// The separator of a text: the only one of its first line, or a comma.
 fn separator(text: &str) -> Result<u8> {
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();

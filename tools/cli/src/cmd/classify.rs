@@ -1,20 +1,28 @@
-//! `thumbformer classify`: labels of recordings.
+//! `thumbformer classify`: labels of recordings and texts.
 
+use super::recordings::Recordings;
+use crate::classify::{Prediction, classify, classify_text};
 use crate::stdout::Stdout;
-use crate::{classify, model, read_image};
+use crate::{model, read_image};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::io::Write;
 use std::path::PathBuf;
+use thumbformer::Input;
 
 /// Arguments of `thumbformer classify`.
 #[derive(Args)]
 pub struct Cmd {
     /// Model image
     image: PathBuf,
-    /// Recordings: WAV files (8000 Hz, one channel) or CSV files (a line for each sample, a column for each axis)
-    #[arg(required = true)]
+    /// Recordings: WAV files of one channel, or CSV files (a line for each sample, a column for each axis); of a classifier of texts .txt files, a text in each line
+    #[arg(required_unless_present = "text")]
     recordings: Vec<PathBuf>,
+    /// Text to classify
+    #[arg(long)]
+    text: Vec<String>,
+    #[command(flatten)]
+    reading: Recordings,
     /// Print JSON, one line per recording
     #[arg(long)]
     json: bool,
@@ -28,15 +36,36 @@ impl Cmd {
     pub fn run(&self, out: &mut Stdout) -> Result<()> {
         let words = read_image(&self.image)?;
         let model = model(&words, &self.image)?;
+        for text in &self.text {
+            self.print(&classify_text(&model, text)?, out)?;
+        }
+        let (reading, mut labelled, mut right) = (self.reading.reading()?, 0, 0);
         for file in &self.recordings {
-            let recording = classify::read(&model, file)?;
-            let heard = classify::classify(&model, &recording).with_context(|| format!("{}", file.display()))?;
-            if self.json {
-                writeln!(out, "{}", serde_json::to_string(&heard)?)?;
-            } else {
-                writeln!(out, "{heard}")?;
+            if model.dims().options.input == Input::Tokens && file.extension().is_some_and(|found| found == "txt") {
+                let texts =
+                    std::fs::read_to_string(file).with_context(|| format!("{}: cannot be read", file.display()))?;
+                for (line, text) in texts.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
+                    let found = classify_text(&model, text);
+                    self.print(&found.with_context(|| format!("{}: line {}", file.display(), line + 1))?, out)?;
+                }
+                continue;
             }
+            let recording = reading.read(&model, file)?;
+            let found = classify(&model, &recording).with_context(|| format!("{}", file.display()))?;
+            labelled += usize::from(recording.truth.is_some());
+            right += usize::from(recording.truth == Some(found.output));
+            self.print(&found, out)?;
+        }
+        if self.recordings.len() > 1 && model.dims().options.input == Input::Frames {
+            eprintln!("{} recordings, {labelled} labelled, {right} of these right", self.recordings.len());
         }
         Ok(())
+    }
+
+    fn print(&self, found: &Prediction, out: &mut Stdout) -> Result<()> {
+        if self.json {
+            return Ok(writeln!(out, "{}", serde_json::to_string(found)?)?);
+        }
+        Ok(writeln!(out, "{found}")?)
     }
 }

@@ -2,9 +2,11 @@
 
 use super::bar;
 use super::int4::Calibration;
+use super::recordings::Recordings;
+use crate::reading::Reading;
 use crate::stdout::Stdout;
 use crate::texts::Texts;
-use crate::{classify, convert, inspect, model, packs, write_file};
+use crate::{convert, inspect, model, packs, write_file};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use std::io::Write;
@@ -39,6 +41,8 @@ pub struct Cmd {
     /// Recordings that features in different units are scaled by, a folder [default: scaled by the embedding's weights]
     #[arg(long)]
     recordings: Option<PathBuf>,
+    #[command(flatten)]
+    reading: Recordings,
     /// Licence of the model, which `inspect` shows
     #[arg(long)]
     license: Option<String>,
@@ -56,7 +60,11 @@ impl Cmd {
         if let Some(name) = &self.front_end {
             checkpoint = checkpoint.with_front_end(named(name)?)?;
         }
-        let frames = self.recordings.as_deref().map(|folder| frames(&checkpoint, folder)).transpose()?;
+        let frames = self
+            .recordings
+            .as_deref()
+            .map(|folder| frames(&checkpoint, folder, &self.reading.reading()?))
+            .transpose()?;
         for note in &checkpoint.notes {
             eprintln!("note: {note}");
         }
@@ -125,7 +133,7 @@ impl Cmd {
 }
 
 /// All frames of the recordings in a folder, `[seq, n_features]`, as an image of this checkpoint reads them.
-fn frames(checkpoint: &Checkpoint, folder: &Path) -> Result<Vec<f32>> {
+fn frames(checkpoint: &Checkpoint, folder: &Path, reading: &Reading) -> Result<Vec<f32>> {
     if checkpoint.config.options.input != Input::Frames {
         bail!("--recordings {}: the model reads {:?}, not frames", folder.display(), checkpoint.config.options.input);
     }
@@ -133,7 +141,7 @@ fn frames(checkpoint: &Checkpoint, folder: &Path) -> Result<Vec<f32>> {
     let model = model(&words, folder)?;
     let mut frames = Vec::new();
     for file in thumbformer_recordings::in_folder(folder)? {
-        frames.extend(classify::read(&model, &file)?.frames);
+        frames.extend(reading.read(&model, &file)?.frames);
     }
     Ok(frames)
 }

@@ -6,6 +6,7 @@ mod explain;
 mod features;
 mod inspect;
 mod int4;
+mod recordings;
 mod run;
 mod verify;
 

@@ -1,11 +1,12 @@
 //! `thumbformer verify`: an image against its float checkpoint.
 
+use super::recordings::Recordings;
 use super::{bar, read_text};
 use crate::stdout::Stdout;
 use crate::verify::expected::{self, Expected};
 use crate::verify::sequences::{self, Case};
 use crate::verify::{self, Agreement, Bounds, Line, Lost, Selection, Sequence, Windows};
-use crate::{classify, model, read_image, text};
+use crate::{model, read_image, text};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
@@ -36,9 +37,11 @@ pub struct Cmd {
     /// Held-out text as token ids, taken as they are: a JSON list of ids or of lists of ids, or words with lines `<|end|>` between documents
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
     tokens: Option<PathBuf>,
-    /// Held-out recordings, for an encoder, as `classify` reads them; a file name up to its first `_` is the label or its number
+    /// Held-out recordings, for an encoder, as `classify` reads them
     #[arg(long, num_args = 1.., value_name = "FILE", conflicts_with_all = ["text", "tokens"])]
     recordings: Vec<PathBuf>,
+    #[command(flatten)]
+    reading: Recordings,
     /// Number of documents, counted from the end of the text [default: all]
     #[arg(long, conflicts_with = "recordings")]
     last: Option<usize>,
@@ -150,7 +153,8 @@ impl Cmd {
             expected => Some(self.agreement(&checkpoint, expected, out)?),
         };
         let compared = if !self.recordings.is_empty() {
-            let cases = self.recordings.iter().map(|file| Ok(classify::read(&model, file)?.into()));
+            let reading = self.reading.reading()?;
+            let cases = self.recordings.iter().map(|file| Ok(reading.read(&model, file)?.into()));
             self.sequences(&model, &checkpoint, &cases.collect::<Result<Vec<_>>>()?, "recordings")?
         } else if has_input {
             self.text(&model, &checkpoint)?
