@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use std::sync::LazyLock;
 use thumbformer::audio::layout::word;
 use thumbformer::audio::{
-    Buffers, Deviation, Fill, Filters, Floor, FrameLength, FrontEnd, FrontEndConfig, HostBuffers, MelNorm, MelScale,
-    Normalize, PadMode, Preemphasis, Sampling, Spectrum, Window, WindowShape,
+    Buffers, Cut, Deviation, Fill, Filters, Floor, FrameLength, FrontEnd, FrontEndConfig, HostBuffers, MelNorm,
+    MelScale, Normalize, PadMode, Preemphasis, Sampling, Spectrum, Window, WindowShape,
 };
 use thumbformer::{Error, LogitsCrc};
 
@@ -330,4 +330,34 @@ static WORDS: LazyLock<Vec<Vec<u32>>> =
 fn nasty_word() -> impl Strategy<Value = u32> {
     let limits = vec![0, 1, u32::MAX, 1 << 31, 0x7f80_0000, 0x7fc0_0000, 0x7f7f_ffff, 65_535, 65_536, 1 << 22];
     prop_oneof![any::<u32>(), 0..6_u32, 0..3000_u32, prop::sample::select(limits)]
+}
+
+/// torchaudio and librosa take the largest value of all frames, whatever a script then cuts off; Whisper cuts first.
+#[test]
+fn a_cut_says_whether_frames_beyond_those_that_are_asked_for_count_for_the_largest_value() {
+    let mut samples = noise(5000);
+    samples.iter_mut().for_each(|sample| *sample >>= 6);
+    samples.extend(noise(600));
+    for config in [
+        FrontEndConfig { top_db: Some(4.0), ..FrontEndConfig::kws() },
+        FrontEndConfig { normalize: Normalize::Max, ..FrontEndConfig::kws() },
+    ] {
+        let cut = |cut| FrontEndConfig { cut, ..config.clone() }.words().expect("a front end");
+        let all = FrontEnd::parse(&cut(None)).expect("a front end").frames(samples.len());
+        let read = all - 4;
+        let whole = clip(&cut(None), &samples, all).expect("a clip").1;
+        let of = |settings| clip(&cut(settings), &samples, read).expect("a clip").1;
+        assert!(of(Some(Cut::After)) == whole[..read * 40], "all frames count");
+        let (before, unknown) = (of(Some(Cut::Before)), of(None));
+        assert!(before == unknown && before != whole[..read * 40], "the loud end does not count");
+        assert!(clip(&cut(Some(Cut::After)), &samples, all).expect("a clip").1 == whole, "none are cut off");
+    }
+    for config in [
+        FrontEndConfig { normalize: Normalize::ClipMean, ..FrontEndConfig::kws() },
+        FrontEndConfig { normalize: Normalize::BandMean, top_db: Some(4.0), ..FrontEndConfig::kws() },
+        FrontEndConfig::kws(),
+    ] {
+        let words = FrontEndConfig { cut: Some(Cut::After), ..config }.words();
+        assert_eq!(words, Err(Error::FrontEnd { name: "cut", found: 1 }));
+    }
 }

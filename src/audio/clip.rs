@@ -90,10 +90,30 @@ impl Extractor<'_, '_> {
             start += front_end.hop() as isize;
         }
         if raw {
+            let largest = match front_end.is(word::CUT, layout::CUT_AFTER) {
+                true => self.largest_of(&signal, start, front_end.frames(length).saturating_sub(computed)),
+                false => f32::MIN,
+            };
             filling.fill(0.0);
-            front_end.second_pass(heard, filling);
+            front_end.second_pass(heard, filling, largest);
         }
         Ok(own)
+    }
+
+    /// The largest value of `count` frames, whose first window begins at `start`.
+    fn largest_of(&mut self, signal: &Signal<'_>, mut start: isize, count: usize) -> f32 {
+        let front_end = self.front_end;
+        let mut largest = f32::MIN;
+        for _ in 0..count {
+            self.window_of(signal, start);
+            start += front_end.hop() as isize;
+            let frame = self.memory.frame.get_mut(..front_end.bands()).unwrap_or_default();
+            front_end.finish(self.memory.work, self.memory.transform, true, frame);
+            for &value in frame.iter() {
+                largest = if value > largest { value } else { largest };
+            }
+        }
+        largest
     }
 
     /// The window of samples that begins at `start`, ready for its spectrum.
@@ -121,10 +141,9 @@ impl Extractor<'_, '_> {
 
 impl FrontEnd<'_> {
     /// Makes the values of a clip of its logarithms: what depends on all frames, then offset and scale. Logarithms are integers,
-    /// in floats that hold them exactly; those of the filling are 0.
+    /// in floats that hold them exactly; those of the filling are 0. `largest` is that of frames that are not among them.
     #[inline(never)]
-    fn second_pass(&self, heard: &mut [f32], filling: &mut [f32]) {
-        let mut largest = f32::MIN;
+    fn second_pass(&self, heard: &mut [f32], filling: &mut [f32], mut largest: f32) {
         for &value in heard.iter() {
             largest = if value > largest { value } else { largest };
         }

@@ -65,8 +65,10 @@ pub mod word {
     pub const EPSILON: usize = 25;
     /// 1: the variance is that of a sample, divided by one less than the number of values.
     pub const UNBIASED: usize = 26;
+    /// One of the `CUT_*` values.
+    pub const CUT: usize = 27;
     /// The first of the words that have no meaning yet.
-    pub const RESERVED: usize = 27;
+    pub const RESERVED: usize = 28;
 }
 
 /// Samples around a recording are zero.
@@ -125,6 +127,11 @@ pub const NORMALIZE_CLIP_MEAN: u32 = 3;
 pub const NORMALIZE_CLIP: u32 = 4;
 /// The largest value of the clip is subtracted.
 pub const NORMALIZE_MAX: u32 = 5;
+
+/// The largest value of a clip and its normalisation are those of the frames that are asked for.
+pub const CUT_BEFORE: u32 = 0;
+/// The largest value of a clip is that of all its frames, those that nobody asks for too.
+pub const CUT_AFTER: u32 = 1;
 
 /// A row of the table of bands, by the index of its words.
 pub mod band {

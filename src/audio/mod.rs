@@ -59,7 +59,7 @@ pub use front_end::FrontEnd;
 pub use host::HostBuffers;
 #[cfg(feature = "std")]
 pub use make::{
-    Deviation, Fill, Filters, Floor, FrameLength, FrontEndConfig, Lifter, Logarithm, MelNorm, MelScale, Mfcc,
+    Cut, Deviation, Fill, Filters, Floor, FrameLength, FrontEndConfig, Lifter, Logarithm, MelNorm, MelScale, Mfcc,
     Normalize, PadMode, Preemphasis, Sampling, Spectrum, Window, WindowShape,
 };
 pub use memory::{Buffers, Memory};

@@ -20,7 +20,7 @@ const fn first_failure(checks: &[Check]) -> Result<(), Error> {
 }
 
 /// Options, with the number of values that each has.
-const OPTIONS: [(&str, usize, u32); 11] = [
+const OPTIONS: [(&str, usize, u32); 12] = [
     ("pad_mode", word::PADDING, 2),
     ("symmetry of the window", word::SYMMETRY, 3),
     ("power", word::SPECTRUM, 2),
@@ -32,6 +32,7 @@ const OPTIONS: [(&str, usize, u32); 11] = [
     ("rows of the table of bands", word::ROW_PER_BAND, 2),
     ("filling of short clips", word::SHORT, 2),
     ("normalize", word::NORMALIZE, 6),
+    ("cut", word::CUT, 2),
 ];
 
 impl<'a> FrontEnd<'a> {
@@ -177,6 +178,14 @@ const fn check_floats(header: &[u32; layout::WORDS]) -> Result<(), Error> {
             header[word::EPSILON] == 0 || divides && epsilon > 1e-9 && epsilon < 1e9,
         ),
         ("unbiased variance", header[word::UNBIASED], header[word::UNBIASED] == 0 || divides),
+        // Of frames that nobody asks for, the largest value is kept and no other.
+        (
+            "cut",
+            header[word::CUT],
+            header[word::CUT] == layout::CUT_BEFORE
+                || normalize == layout::NORMALIZE_MAX
+                || normalize == layout::NORMALIZE_NONE && header[word::TOP] != 0,
+        ),
     ])
 }
 

@@ -63,6 +63,8 @@ pub struct FrontEndConfig {
     pub top_db: Option<f64>,
     /// Normalisation over the clip, before offset and scale; clips only.
     pub normalize: Normalize,
+    /// Which frames of a clip count there; `None`, where it is not known, as [`Cut::Before`].
+    pub cut: Option<Cut>,
     /// Cepstral coefficients, which the model's first matrix computes: see [`mfcc_matrix`](Self::mfcc_matrix).
     pub mfcc: Option<Mfcc>,
 }
@@ -199,6 +201,16 @@ pub enum Fill {
     Silence,
     /// Frames of 0, before offset and scale, after the clip's own are normalised.
     Frames,
+}
+
+/// Frames of a clip that count for [`top_db`](FrontEndConfig::top_db) and [`normalize`](FrontEndConfig::normalize), where a model reads
+/// fewer than the clip has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Those that the model reads: Whisper.
+    Before,
+    /// All: torchaudio's and librosa's own `top_db`. For the largest value only, not for means and deviations.
+    After,
 }
 
 /// Normalisation over a clip.

@@ -12,8 +12,8 @@ mod window;
 mod words;
 
 pub use config::{
-    Deviation, Fill, Filters, Floor, FrameLength, FrontEndConfig, Logarithm, MelNorm, MelScale, Normalize, PadMode,
-    Preemphasis, Spectrum,
+    Cut, Deviation, Fill, Filters, Floor, FrameLength, FrontEndConfig, Logarithm, MelNorm, MelScale, Normalize,
+    PadMode, Preemphasis, Spectrum,
 };
 pub use mfcc::{Lifter, Mfcc};
 pub use window::{Sampling, Window, WindowShape};

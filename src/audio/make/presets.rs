@@ -34,6 +34,7 @@ impl FrontEndConfig {
             fill: Fill::Silence,
             top_db: None,
             normalize: Normalize::None,
+            cut: None,
             mfcc: None,
         }
     }

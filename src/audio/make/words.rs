@@ -1,7 +1,7 @@
 //! The words of a front end.
 
 use super::config::{
-    Deviation, Fill, Floor, FrameLength, FrontEndConfig, Logarithm, Normalize, PadMode, Preemphasis, Spectrum,
+    Cut, Deviation, Fill, Floor, FrameLength, FrontEndConfig, Logarithm, Normalize, PadMode, Preemphasis, Spectrum,
 };
 use super::window::Sampling;
 use crate::audio::front_end::FrontEnd;
@@ -131,6 +131,10 @@ impl FrontEndConfig {
         words[word::SHORT] = match self.fill {
             Fill::Silence => layout::SHORT_SILENCE,
             Fill::Frames => layout::SHORT_FRAMES,
+        };
+        words[word::CUT] = match self.cut {
+            None | Some(Cut::Before) => layout::CUT_BEFORE,
+            Some(Cut::After) => layout::CUT_AFTER,
         };
         let unit = OCTAVE / self.logarithm.octave();
         if let Some(top) = self.top_db {

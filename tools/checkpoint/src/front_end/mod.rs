@@ -26,6 +26,7 @@
 //! | `top_db` | the largest distance from the clip's largest value, in the logarithm's units; 0: any |
 //! | `normalize` | over the clip: `"none"`, `"band_mean"`, `"band"` (mean 0, deviation 1), `"clip_mean"`, `"clip"`, or `"max"` (less the largest) |
 //! | `normalize_unbiased`, `normalize_epsilon` | `true` as `torch.std`, `false` as `numpy.std`; the number added to the deviation |
+//! | `cut` | where the network reads fewer frames than a clip has: `"before"`, the others are cut off before `top_db` and `normalize` (Whisper); `"after"`, they count there, as in torchaudio's and librosa's own `top_db`; required where it makes a difference |
 //! | `mean`, `std` | a band becomes `(band - mean) / std`; a number, or one for each band |
 //! | `clip_samples` | samples of the recordings in training, all of one length; absent: any |
 //! | `fill` | a short clip ends in samples of 0 (`"silence"`), or in frames of 0 (`"frames"`) |
@@ -41,7 +42,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use thumbformer::audio::{
-    Deviation, Fill, Filters, Floor, FrameLength, FrontEndConfig, Lifter, Logarithm, MelNorm, MelScale, Mfcc,
+    Cut, Deviation, Fill, Filters, Floor, FrameLength, FrontEndConfig, Lifter, Logarithm, MelNorm, MelScale, Mfcc,
     Normalize, PadMode, Preemphasis, Sampling, Spectrum, WindowShape,
 };
 
@@ -208,6 +209,18 @@ fn clip(settings: &Settings, config: &mut FrontEndConfig) -> Result<(), Error> {
             4 => Normalize::Clip(deviation(settings)?),
             _ => Normalize::Max,
         };
+    }
+    if settings.get("cut").is_some() {
+        let after = settings.choice("cut", None, &[("before", false), ("after", true)])?;
+        let moments = !matches!(config.normalize, Normalize::None | Normalize::Max);
+        if after && moments {
+            let next = "cut the frames off before they are normalised, in the training too";
+            return Err(settings.error("cut", "after", "before, where means or deviations are of a clip", next));
+        }
+        if after && config.top_db.is_none() && config.normalize == Normalize::None {
+            return Err(settings.error("cut", "after", "absent without top_db and normalize", NEXT));
+        }
+        config.cut = Some(if after { Cut::After } else { Cut::Before });
     }
     Ok(())
 }

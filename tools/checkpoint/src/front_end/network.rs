@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use thumbformer::Pooling;
+use thumbformer::audio::{FrontEnd, Normalize};
 
 use super::{read, read_preprocessor};
 use crate::settings::Settings;
@@ -79,7 +81,28 @@ fn attach(front_end: &FrontEndConfig, path: &Path, config: &mut Config, hop: usi
     }
     config.frame_samples = config.n_features / numbers;
     config.frame_hop = if hop == 0 { config.frame_samples } else { hop };
-    Ok(())
+    cut(front_end, path, config)
+}
+
+/// Refuses to guess whether frames that the network does not read count for the largest value and the normalisation of a clip.
+fn cut(front_end: &FrontEndConfig, path: &Path, config: &Config) -> Result<(), Error> {
+    let whole = front_end.top_db.is_some() || front_end.normalize != Normalize::None;
+    let words = front_end.words().ok().filter(|_| whole && front_end.cut.is_none() && front_end.clip_samples > 0);
+    let Some(has) = words.and_then(|words| Some(FrontEnd::parse(&words).ok()?.frames(front_end.clip_samples))) else {
+        return Ok(());
+    };
+    let positions = config.max_seq.saturating_sub(usize::from(config.options.pooling == Pooling::Class));
+    let read = positions.saturating_sub(1) * config.frame_hop + config.frame_samples;
+    if has <= read {
+        return Ok(());
+    }
+    Err(Error::Setting {
+        path: path.into(),
+        key: "front_end.cut".into(),
+        found: "absent".into(),
+        expected: format!("\"before\" or \"after\": a clip has {has} frames, the network reads {read} of them"),
+        next: "say whether the training cut the others off before top_db and normalize or after".into(),
+    })
 }
 
 /// Has the first matrix read the front end's bands in place of their cepstral coefficients: a DCT is a matrix, and two matrices are one.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
-use thumbformer::audio::{Filters, Floor, FrontEndConfig, Logarithm, MelNorm, MelScale};
+use thumbformer::audio::{Cut, Filters, Floor, FrontEndConfig, Logarithm, MelNorm, MelScale};
 
 use super::{checked, number};
 use crate::Error;
@@ -96,6 +96,8 @@ fn whisper(settings: &Settings) -> Result<Preprocessor, Error> {
         offset: vec![-4.0],
         scale: vec![0.25],
         clip_samples,
+        // The last frame of 3001 is cut off first.
+        cut: Some(Cut::Before),
         ..FrontEndConfig::torchaudio()
     };
     Ok(Preprocessor { front_end, frames })
