@@ -29,7 +29,7 @@ fn copy(model: &str, from: &str, to: &str) -> TempDir {
 fn agreement(checkpoint: &Path, model: &str) -> Agreement {
     let checkpoint = Checkpoint::load(checkpoint, None).unwrap_or_else(|error| panic!("{error}"));
     let files = [golden(model).join("activations.safetensors")];
-    let expected = expected::load(&files, &checkpoint.config.dims()).unwrap_or_else(|error| panic!("{error:#}"));
+    let expected = expected::load(&files, &checkpoint.config.dims(), None).unwrap_or_else(|error| panic!("{error:#}"));
     Agreement::of(&checkpoint, &expected).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
@@ -144,7 +144,7 @@ fn archives_of_numpy_are_met_at_every_hidden_state_and_place_an_error() {
         let of = |folder: &Path| {
             let checkpoint = Checkpoint::load(folder, None).unwrap_or_else(|error| panic!("{error}"));
             let expected =
-                expected::load(&files, &checkpoint.config.dims()).unwrap_or_else(|error| panic!("{error:#}"));
+                expected::load(&files, &checkpoint.config.dims(), None).unwrap_or_else(|error| panic!("{error:#}"));
             assert_eq!(expected.len(), 2, "{model}");
             Agreement::of(&checkpoint, &expected).unwrap_or_else(|error| panic!("{error:#}"))
         };

@@ -25,7 +25,7 @@ pub struct Cmd {
     reference: Option<PathBuf>,
     /// Outputs of your framework: .npz, .safetensors, .json or .npy files with `tokens` or `frames`, `logits`, optionally `hidden`
     ///
-    /// tokens: [seq] or [batch, seq]; frames: [seq, n_features] or [batch, seq, n_features]; logits: [seq, n_outputs], with a pooling
+    /// tokens: [seq] or [batch, seq]; frames: [seq, n_features] or [batch, seq, n_features], with --reference of MFCCs, too; logits: [seq, n_outputs], with a pooling
     /// [n_outputs], each with a batch in front where the input has one; hidden: [layers + 1, batch, seq, d_model], as transformers'
     /// output_hidden_states gives; a .npy file holds the array that it is named for. With --reference, the float reference must meet
     /// them; alone, the image is compared with them, and what int8 rounds away hides small errors.
@@ -137,16 +137,24 @@ impl Cmd {
         let model = model(&words, &self.image)?;
         let has_input = self.text.is_some() || self.tokens.is_some() || !self.recordings.is_empty();
         ensure!(has_input || !self.expected.is_empty(), "{}: {}", self.image.display(), needs(&model));
-        let expected =
-            if self.expected.is_empty() { Vec::new() } else { expected::load(&self.expected, model.dims())? };
-        let Some(reference) = &self.reference else {
+        let checkpoint = self.reference.as_deref().map(|folder| Checkpoint::load(folder, None)).transpose()?;
+        let expected = match &self.expected[..] {
+            [] => Vec::new(),
+            files => {
+                let front_end = checkpoint.as_ref().and_then(|checkpoint| checkpoint.front_end.as_ref());
+                let found = expected::load(files, model.dims(), front_end);
+                // The image does not know what its first matrix has taken in.
+                let hears = checkpoint.is_none() && model.front_end().is_some();
+                if hears { found.context("frames of cepstral coefficients need --reference")? } else { found? }
+            }
+        };
+        let Some(checkpoint) = checkpoint else {
             ensure!(
                 !has_input,
                 "a text, ids or recordings need --reference, the float checkpoint that computes them, too"
             );
             return self.print(self.against(&model, &expected)?, None, out);
         };
-        let checkpoint = Checkpoint::load(reference, None)?;
         verify::same_shape(&model, &checkpoint)?;
         let agreement = match &expected[..] {
             [] => None,

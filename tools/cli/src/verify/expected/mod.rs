@@ -5,6 +5,7 @@
 //! ```
 
 mod array;
+mod cepstral;
 mod npy;
 
 use super::sequence::Sequence;
@@ -12,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 pub use array::{Array, read};
 use std::path::PathBuf;
 use thumbformer::{Dims, Input};
+use thumbformer_checkpoint::FrontEndConfig;
 
 /// Names of arrays, for a message.
 const NAMES: &str = "tokens (or input_ids), frames, logits (or outputs), hidden (or hidden_states), or a point of the float reference \
@@ -40,11 +42,11 @@ struct Named {
     points: Vec<Array>,
 }
 
-/// Reads files for a model.
+/// Reads files for a model; `front_end` is its checkpoint's, by which frames of cepstral coefficients become the model's frames of bands.
 ///
 /// # Errors
 /// For a file that cannot be read, an array that is not known, missing, or of a shape that is not the model's.
-pub fn load(files: &[PathBuf], dims: &Dims) -> Result<Vec<Expected>> {
+pub fn load(files: &[PathBuf], dims: &Dims, front_end: Option<&FrontEndConfig>) -> Result<Vec<Expected>> {
     let mut named = Named::default();
     for file in files {
         for array in read(file)? {
@@ -52,6 +54,9 @@ pub fn load(files: &[PathBuf], dims: &Dims) -> Result<Vec<Expected>> {
         }
     }
     let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    if let (Some(frames), Some(front_end)) = (&mut named.frames, front_end) {
+        cepstral::to_bands(frames, front_end, dims.n_features);
+    }
     named.sequences(dims).with_context(|| files.join(", "))
 }
 
