@@ -25,6 +25,7 @@ import expected_files
 import gguf_files
 import special_files
 import tokenizer_files
+from keywords import train as keywords
 
 HERE = Path(__file__).resolve().parent
 SEED = 20261123
@@ -285,6 +286,7 @@ def generate(folder):
     audio_files.generate(folder)
     special_files.generate(folder)
     expected_files.generate(folder, folder)
+    keywords.generate(folder)
 
 
 def check():
