@@ -11,6 +11,7 @@ use crate::emulator::{Extra, Output, RESULT, emulate, emulate_with};
 use crate::firmware::{self, Board};
 use crate::flash;
 use crate::given::Given;
+use crate::keywords;
 use crate::parallel::each;
 use crate::setup;
 use crate::shell::{output, root};
@@ -304,8 +305,25 @@ pub fn check_chips() -> Result<String> {
         application: Some(Application::Classify.name().into()),
         given,
     })?;
-    Ok(format!("the programs of {chips} chips as probe-rs describes these; a user's image on {}", board.name))
+    for name in KEYWORD_BOARDS {
+        let pack = board_manifest::find(&root().join("boards"), name)?.pack;
+        for (model, _) in keywords::MODELS {
+            flash::dry_run(&flash::Program {
+                name: name.into(),
+                application: Some(Application::Classify.name().into()),
+                given: keywords::given(model, &pack)?,
+            })?;
+        }
+    }
+    Ok(format!(
+        "the programs of {chips} chips as probe-rs describes these; a user's image on {}, his keyword models on {}",
+        board.name,
+        KEYWORD_BOARDS.join(", ")
+    ))
 }
+
+/// Real boards that get the keyword models: an M4 and an M0+.
+const KEYWORD_BOARDS: [&str; 2] = ["nrf52840-dk", "raspberry-pi-pico"];
 
 /// Builds these programs of all boards, and runs those of emulated ones.
 fn check_all(

@@ -10,11 +10,12 @@ use crate::boards::results;
 use crate::cores::Core;
 use crate::firmware::{self, Board, Size};
 use crate::given::Given;
+use crate::keywords;
 use crate::parallel::each;
 use crate::results::Results;
 use crate::setup;
 use crate::shell::root;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use board_manifest::{Application, Image, Kind, first, shown_by, signals};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -53,6 +54,13 @@ fn one() -> u32 {
     1
 }
 
+impl Row {
+    /// True if the label is that of the recording's name: the label itself, or a digit's number.
+    pub fn is_right(&self) -> bool {
+        self.name.split('_').next() == Some(&self.label) || self.name.starts_with(&digit(&self.label))
+    }
+}
+
 /// The host's predictions for the recordings in the firmware.
 ///
 /// # Errors
@@ -83,7 +91,25 @@ pub fn on_core(core: Core, expected: &[Prediction], variables: &[(&'static str, 
     let mut board = Board::from(core.emulated()?);
     board.build.variables.extend(variables.iter().map(|(name, value)| (*name, value.to_string())));
     let elf = board.build_program(&setup::ensure(&board.target)?, "classify")?;
-    let mut rows: Vec<Row> = results(&board, &elf, &[])?;
+    as_on_host(core, results(&board, &elf, &[])?, expected)
+}
+
+/// Classifies the recordings of a user's image on one core's board and compares label and bits with the host's.
+///
+/// # Errors
+/// As [`on_core`], and for an image that does not fit the board.
+pub fn given_on_core(core: Core, given: &Given) -> Result<Vec<Row>> {
+    let board = given.build_for(&core.emulated()?, Application::Classify)?;
+    let elf = board.build_program(&setup::ensure(&board.target)?, Application::Classify.name())?;
+    let image = Image::read(given.model.as_deref().context("no image is given")?)?;
+    let image = image.with_recordings(given.recordings.as_deref());
+    let model = image.model()?;
+    let heard = recordings(&image)?.into_iter().map(|file| Ok(classify(&model, &read(&model, &file)?)?));
+    as_on_host(core, results(&board, &elf, &[])?, &heard.collect::<Result<Vec<_>>>()?)
+}
+
+/// A core's results, compared with the host's.
+fn as_on_host(core: Core, mut rows: Vec<Row>, expected: &[Prediction]) -> Result<Vec<Row>> {
     ensure!(rows.len() == expected.len(), "{} heard {} of {} recordings", core.name(), rows.len(), expected.len());
     for (row, expected) in rows.iter_mut().zip(expected) {
         row.core = core.name();
@@ -111,7 +137,11 @@ pub fn print(cores: &[Core], json: bool) -> Result<()> {
         writeln!(stdout(), "core    recording      label       prob.   front end     network  outputs")?;
     }
     for core in or_all(cores) {
-        for row in on_core(core, &expected, &[])? {
+        let mut rows = on_core(core, &expected, &[])?;
+        if keywords::CORES.contains(&core) {
+            rows.extend(keywords::on_core(core)?);
+        }
+        for row in rows {
             if json {
                 writeln!(stdout(), "{}", serde_json::to_string(&row)?)?;
                 continue;
@@ -159,13 +189,8 @@ fn own() -> Result<()> {
     let expected = classify(&image.model()?, &read(&image.model()?, &own)?)?;
     let with_header = classify(&image.model()?, &read(&image.model()?, &source)?)?;
     ensure!(expected.crc32 == with_header.crc32, "without its header, {} has other numbers", source.display());
-    let given = Given { model: Some(model), recordings: Some(recordings) };
-    let board = given.build_for(&board, Application::Classify)?;
-    let elf = board.build_program(&setup::ensure(&board.target)?, Application::Classify.name())?;
-    let rows: Vec<Row> = results(&board, &elf, &[])?;
-    let [row] = &rows[..] else { bail!("expected the one recording that was given, found {rows:?}") };
-    let found = (row.name.as_str(), &row.label, &row.crc32);
-    ensure!(found == ("OWN", &expected.label, &format!("{:08x}", expected.crc32)), "own model: {row:?}, {expected:?}");
+    let rows = given_on_core(Core::M4, &Given { model: Some(model), recordings: Some(recordings) })?;
+    ensure!(rows.len() == 1 && rows[0].name == "OWN", "expected the one recording that was given, found {rows:?}");
     Ok(())
 }
 
@@ -195,13 +220,7 @@ pub fn check() -> Result<String> {
             recorded.compare_recordings(*core, &rows)?;
         }
         for row in rows {
-            ensure!(
-                row.name.split('_').next() == Some(&row.label) || row.name.starts_with(&digit(&row.label)),
-                "{} on {}: heard {}",
-                row.name,
-                row.core,
-                row.label
-            );
+            ensure!(row.is_right(), "{} on {}: heard {}", row.name, row.core, row.label);
             if row.answers > 1 {
                 // One answer of the stream against computing the whole window again.
                 let one = row.network / row.answers;
@@ -217,12 +236,20 @@ pub fn check() -> Result<String> {
     ensure!(sound, "M4: a clip takes {most:?} instructions, at most {DIGITS_INSTRUCTIONS}");
     ensure!(streams > 0, "no stream among the recordings");
     own()?;
+    let keywords = each(&keywords::CORES, |&core| keywords::on_core(core))?;
+    for (&core, rows) in keywords::CORES.iter().zip(&keywords) {
+        if incomparable.is_none() {
+            recorded.compare_keywords(core, rows)?;
+        }
+    }
     let size = size()?;
     ensure!(size.ram <= RAM && size.flash <= FLASH, "the M4's program takes {} and {} bytes", size.ram, size.flash);
     Ok(format!(
-        "{} recordings on 6 cores as on the host, and one of a user's own model; M4: a second of sound {} instructions, built for size {}, then {} bytes of flash \
+        "{} recordings on 6 cores as on the host, one of a user's own model, {} of 16 kHz of keyword models on {} cores; M4: a second of sound {} instructions, built for size {}, then {} bytes of flash \
          for code and the digits' weights, {} of the 48 KiB of RAM for both models and the rest for the stack",
         expected.len(),
+        keywords[0].len(),
+        keywords.len(),
         most[0],
         most[1],
         size.flash,

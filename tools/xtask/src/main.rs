@@ -15,6 +15,7 @@ mod firmware;
 mod flash;
 mod given;
 mod host_bench;
+mod keywords;
 mod lesson;
 mod measured;
 mod on_target;

@@ -10,6 +10,7 @@
 use crate::bench::{self, Encoder, Row, Token};
 use crate::classify;
 use crate::cores::Core;
+use crate::keywords;
 use crate::parallel::each;
 use crate::setup::{self, Toolchain};
 use crate::shell::{root, rustc, text};
@@ -24,7 +25,8 @@ use thumbformer_cli::stdout::stdout;
 /// Recorded measurements.
 const RECORD: &str = "docs/results.json";
 /// Files with tables, and the tables' names.
-const PAGES: [(&str, &[&str]); 2] = [("docs/results.md", &["model", "kernels", "size"]), ("README.md", &["model"])];
+const PAGES: [(&str, &[&str]); 2] =
+    [("docs/results.md", &["model", "keywords", "kernels", "size"]), ("README.md", &["model"])];
 
 /// Measurements of all cores.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -36,6 +38,9 @@ pub struct Results {
     /// Encoder block and front end.
     blocks: Vec<Encoder>,
     recordings: Vec<classify::Row>,
+    /// Recordings of the keyword models, each named after its model.
+    #[serde(default)]
+    keywords: Vec<classify::Row>,
     sizes: Vec<size::Row>,
 }
 
@@ -113,6 +118,14 @@ impl Results {
         compare(core, &self.recordings, found)
     }
 
+    /// Compares the recordings of the keyword models on a core.
+    ///
+    /// # Errors
+    /// The first that differs.
+    pub fn compare_keywords(&self, core: Core, found: &[classify::Row]) -> Result<()> {
+        compare(core, &self.keywords, found)
+    }
+
     /// Compares the minimal programs of a core.
     ///
     /// # Errors
@@ -124,6 +137,7 @@ impl Results {
     fn table(&self, name: &str) -> Result<String> {
         match name {
             "model" => self.model(),
+            "keywords" => self.keywords(),
             "kernels" => self.kernels(),
             "size" => Ok(self.sizes()),
             _ => anyhow::bail!("no table {name:?}"),
@@ -151,6 +165,29 @@ impl Results {
             row.push(thousands(block.context("a core without an encoder block")?.instructions));
             row.push(thousands(of_clip.front_end + of_clip.network));
             row.push(thousands(of_stream.network / of_stream.answers.max(1)));
+            rows.push(row);
+        }
+        Ok(markdown(&header, &rows))
+    }
+
+    /// Instructions of a second of sound at 16 kHz, by the first recording of each keyword model.
+    fn keywords(&self) -> Result<String> {
+        let header: Vec<String> = ["core".to_string()]
+            .into_iter()
+            .chain(
+                keywords::MODELS
+                    .iter()
+                    .flat_map(|(_, front_end)| [format!("{front_end}: front end"), format!("{front_end}: network")]),
+            )
+            .collect();
+        let mut rows = Vec::new();
+        for core in keywords::CORES {
+            let mut row = vec![title(core)];
+            for (model, _) in keywords::MODELS {
+                let is_of = |row: &&classify::Row| row.core == core.name() && row.name.split('/').next() == Some(model);
+                let found = self.keywords.iter().find(is_of).with_context(|| format!("{model}: no recording"))?;
+                row.extend([found.front_end, found.network].map(thousands));
+            }
             rows.push(row);
         }
         Ok(markdown(&header, &rows))
@@ -248,6 +285,9 @@ pub fn write() -> Result<()> {
         results.tokens.extend(of_core.tokens);
         results.blocks.extend(of_core.blocks);
         results.recordings.extend(recordings);
+    }
+    for rows in each(&keywords::CORES, |&core| keywords::on_core(core))? {
+        results.keywords.extend(rows);
     }
     for core in size::CORES {
         results.sizes.extend(size::on_core(core)?);
