@@ -66,6 +66,8 @@ pub mod audio;
 #[doc(hidden)]
 pub mod bench;
 mod block;
+#[doc(hidden)]
+pub mod budget;
 pub mod cycles;
 mod dims;
 mod embed;

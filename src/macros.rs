@@ -156,9 +156,10 @@ macro_rules! checked {
         /// All memory that a session of this model needs.
         pub type State = $crate::State<{ MAX_SEQ }, { LIMITS.1 }, { MODEL.dims().state_words(MAX_SEQ, LIMITS.1) }>;
 
-        const _: () = assert!(
-            size_of::<State>() <= LIMITS.2,
-            "the state of this model does not fit the RAM budget: lower max_seq or batch, or raise the budget"
-        );
+        const _: () = if size_of::<State>() > LIMITS.2 {
+            const SAID: $crate::budget::Sentence =
+                $crate::budget::exceeded(MODEL.dims(), LIMITS.0, LIMITS.1, LIMITS.2);
+            panic!("{}", SAID.as_str());
+        };
     };
 }

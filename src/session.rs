@@ -375,7 +375,7 @@ fn outputs(logits: &mut [f32], expected: usize) -> Result<&mut [f32], Error> {
     logits.get_mut(..expected).ok_or(Error::StateTooSmall { expected, found })
 }
 
-#[cfg(all(test, feature = "std"))]
+#[cfg(test)]
 mod tests {
     use super::wrapped;
     use crate::image::ImageWriter;

@@ -47,7 +47,7 @@ fn the_compiler_accepts_a_sound_model_and_says_what_is_wrong_with_another() {
     };
     let query = entry(&sound, Tensor::Query, 0);
     let cut = sound[..sound.len() - 4].to_vec();
-    let table: [(&str, &[u32], &str, Option<&str>); 11] = [
+    let table: [(&str, &[u32], &str, Option<&str>); 12] = [
         ("sound", &sound, "", None),
         ("sound_with_limits", &sound, ", max_seq = 8, ram <= 4096", None),
         ("damaged", &changed(500, 7, false), "", Some("CRC-32 is wrong")),
@@ -68,7 +68,8 @@ fn the_compiler_accepts_a_sound_model_and_says_what_is_wrong_with_another() {
         ),
         ("not_an_image", &changed(0, 2, true), "", Some("not a thumbformer image")),
         ("context", &sound, ", max_seq = 25", Some("longer than the model's context")),
-        ("ram", &sound, ", ram <= 1000", Some("does not fit the RAM budget")),
+        ("ram", &sound, ", ram <= 3000", Some(" fits; lower it or batch, or raise the budget")),
+        ("no_ram", &sound, ", ram <= 1000", Some("the RAM budget 1000: no context is short enough")),
     ];
     for (name, words, arguments, expected) in table {
         let (built, said) = build(name, words, arguments);
