@@ -15,7 +15,7 @@ mod linker;
 mod manifest;
 mod models;
 
-pub use fit::{Fit, fit, free, models};
+pub use fit::{Fit, beside, fit, free, models};
 pub use image::{Image, heard_numbers, hearing, is_for};
 pub use inputs::{Signal, first_bytes, held, signals, watch};
 pub use manifest::{Application, Board, Region, all, find};
