@@ -227,7 +227,11 @@ pub fn results<T: for<'d> Deserialize<'d>>(board: &Board, elf: &Path, arguments:
     parse(&board.name, elf, &output)
 }
 
-fn parse<T: for<'d> Deserialize<'d>>(board: &str, elf: &Path, output: &Output) -> Result<Vec<T>> {
+/// Results of a program that has run.
+///
+/// # Errors
+/// When it ended with a code other than 0, or has no result.
+pub fn parse<T: for<'d> Deserialize<'d>>(board: &str, elf: &Path, output: &Output) -> Result<Vec<T>> {
     let text = String::from_utf8_lossy(&output.uart);
     let program = elf.file_name().unwrap_or_default().to_string_lossy();
     ensure!(output.exit == 0, "{program} on {board} ended with exit code {}: {text}", output.exit);

@@ -241,11 +241,14 @@ pub fn check() -> Result<String> {
         if incomparable.is_none() {
             recorded.compare_keywords(core, rows)?;
         }
+        if core == Core::M4 {
+            keywords::on_serial_port(rows)?;
+        }
     }
     let size = size()?;
     ensure!(size.ram <= RAM && size.flash <= FLASH, "the M4's program takes {} and {} bytes", size.ram, size.flash);
     Ok(format!(
-        "{} recordings on 6 cores as on the host, one of a user's own model, {} of 16 kHz of keyword models on {} cores; M4: a second of sound {} instructions, built for size {}, then {} bytes of flash \
+        "{} recordings on 6 cores as on the host, one of a user's own model, {} of 16 kHz of keyword models on {} cores and one on a serial port; M4: a second of sound {} instructions, built for size {}, then {} bytes of flash \
          for code and the digits' weights, {} of the 48 KiB of RAM for both models and the rest for the stack",
         expected.len(),
         keywords[0].len(),

@@ -9,8 +9,9 @@ use crate::firmware::Board;
 use anyhow::{Context, Result, bail};
 use defmt_decoder::{DecodeError, Table};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Timeout after which the emulated machine counts as hung.
@@ -139,7 +140,8 @@ pub fn emulate_with(
     extra: &Extra<'_>,
     mut on_uart: impl FnMut(&[u8]) + Send,
 ) -> Result<Output> {
-    let mut child = start(board, elf, arguments, extra)?;
+    let port = extra.serial.map(Port::new).transpose()?;
+    let mut child = start(board, elf, arguments, port.as_ref(), extra.options)?;
     let mut console_pipe = child.stdout.take().context("QEMU has no standard output")?;
     let mut uart_pipe = child.stderr.take().context("QEMU has no standard error")?;
     let (uart, console, status) = std::thread::scope(|scope| {
@@ -164,23 +166,49 @@ pub fn emulate_with(
     Ok(Output { console: console?, uart, exit })
 }
 
-fn start(board: &Board, elf: &Path, arguments: &[String], extra: &Extra<'_>) -> Result<Child> {
+/// A folder with the two ends of a serial port: `uart.in` has the bytes that arrive, `uart.out` is the standard error. A pipe of QEMU reads
+/// them; option `input-path` of a file would do it without a folder, but versions before 8 do not have it.
+struct Port(PathBuf);
+
+impl Port {
+    fn new(file: &Path) -> Result<Port> {
+        static PORTS: AtomicUsize = AtomicUsize::new(0);
+        let bytes = std::fs::read(file).with_context(|| format!("{}", file.display()))?;
+        let name = format!("thumbformer-serial-{}-{}", std::process::id(), PORTS.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir(&folder).with_context(|| format!("{}", folder.display()))?;
+        let port = Port(folder);
+        std::fs::write(port.0.join("uart.in"), bytes)?;
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("/dev/stderr", port.0.join("uart.out"))?;
+        Ok(port)
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn start(board: &Board, elf: &Path, arguments: &[String], port: Option<&Port>, options: &[String]) -> Result<Child> {
     let machine = board.machine.as_deref();
     let machine =
         machine.with_context(|| format!("{} is a real board, no emulator has it: `cargo xtask flash`", board.name))?;
-    let input = extra
-        .serial
-        .map_or(String::new(), |file| format!(",input-path={}", file.display().to_string().replace(',', ",,")));
     // In QEMU's options a comma is written twice.
+    let uart = match port {
+        Some(Port(folder)) => format!("pipe,id=uart,path={}/uart", folder.display().to_string().replace(',', ",,")),
+        None => "file,id=uart,path=/dev/stderr".into(),
+    };
     let words: Vec<String> = arguments.iter().map(|word| format!(",arg={}", word.replace(',', ",,"))).collect();
     let mut command = Command::new("qemu-system-arm");
     command
         .args(["-M", machine, "-display", "none", "-monitor", "none"])
         // 64 ns of virtual time an instruction: the guest's timer counts instructions, the same in every run.
         .args(["-icount", "shift=6"])
-        .args(["-chardev", &format!("file,id=uart,path=/dev/stderr{input}"), "-serial", "chardev:uart"])
+        .args(["-chardev", &uart, "-serial", "chardev:uart"])
         .args(["-semihosting-config", &format!("enable=on,target=native,arg={}{}", board.name, words.concat())])
-        .args(extra.options)
+        .args(options)
         .arg("-kernel")
         .arg(elf)
         .stdin(Stdio::null())
