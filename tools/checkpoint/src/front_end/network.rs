@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use thumbformer::Pooling;
 use thumbformer::audio::{FrontEnd, Normalize};
 
-use super::{read, read_preprocessor};
+use super::{NEXT, read, read_preprocessor};
 use crate::settings::Settings;
 use crate::{Checkpoint, Config, Error, FrontEndConfig, Input, Tensor, Tensors, Weights};
 
@@ -15,13 +15,27 @@ pub(crate) fn of_network(settings: &Settings, config: &mut Config) -> Result<Opt
     if config.options.input != Input::Frames {
         return Ok(None);
     }
-    let front_end = match settings.get("front_end") {
-        None => return Ok(None),
-        Some(Value::String(preset)) => read(&settings.path, &json!({ "preset": preset }))?,
-        Some(value) => read(&settings.path, value)?,
-    };
+    let Some(value) = settings.get("front_end") else { return Ok(None) };
+    let front_end = described(&settings.path, value)?;
     attach(&front_end, &settings.path, config, settings.size_or("frame_hop", 0)?)?;
+    let samples = config.frame_samples;
+    if settings.size_or("frame_samples", samples)? != samples {
+        let expected = format!("{samples}, or absent: the front end makes the numbers of a frame");
+        return Err(settings.error("frame_samples", settings.size("frame_samples")?, expected, NEXT));
+    }
+    if settings.get("columns").is_some() {
+        let expected = "absent: the columns are the front end's bands";
+        return Err(settings.error("columns", "present", expected, "leave it out, or leave front_end out"));
+    }
     Ok(Some(front_end))
+}
+
+/// A front end as `config.json` has it: an object, or the name of a preset.
+fn described(path: &Path, value: &Value) -> Result<FrontEndConfig, Error> {
+    match value {
+        Value::String(preset) => read(path, &json!({ "preset": preset })),
+        value => read(path, value),
+    }
 }
 
 /// A front end by name: a preset, or a JSON file, which is a `config.json` with `front_end`, the value of such a key, or transformers'
@@ -38,7 +52,7 @@ pub fn named(name: &str) -> Result<FrontEndConfig, Error> {
     if value.get("feature_extractor_type").is_some() {
         return Ok(read_preprocessor(path, &value)?.front_end);
     }
-    read(path, value.get("front_end").unwrap_or(&value))
+    described(path, value.get("front_end").unwrap_or(&value))
 }
 
 impl Checkpoint {

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use std::path::Path;
 use thumbformer::audio::{FrontEndConfig, Sampling};
-use thumbformer_checkpoint::front_end::{read, read_preprocessor};
+use thumbformer_checkpoint::Checkpoint;
+use thumbformer_checkpoint::front_end::{named, read, read_preprocessor};
 
 /// An object with these keys beside those of a sound one.
 fn with(sound: &Value, keys: &Value) -> Value {
@@ -106,4 +107,40 @@ fn the_keys_of_an_extractor_are_read_or_refused_by_name() {
     let random = with(&whisper, &json!({"n_fft": 512, "dither": 0.1}));
     let error = read_preprocessor(Path::new("p.json"), &random).expect_err("dithering").to_string();
     assert!(error.contains("`dither` is 0.1"), "{error}");
+}
+
+#[test]
+fn a_front_end_is_the_same_from_a_preset_s_name_an_object_and_a_config_that_has_either() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("config.json");
+    for value in [json!({"preset": "kws"}), json!({"front_end": {"preset": "kws"}}), json!({"front_end": "kws"})] {
+        std::fs::write(&file, value.to_string()).expect("the folder is writable");
+        let found = named(file.to_str().expect("UTF-8")).unwrap_or_else(|error| panic!("{value}: {error}"));
+        assert_eq!(found, FrontEndConfig::kws(), "{value}");
+    }
+}
+
+/// The digits model has 40 numbers of a frame, and 20 bands.
+#[test]
+fn a_frame_of_bands_is_not_described_twice() {
+    let digits = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/digits/checkpoint");
+    let text = std::fs::read_to_string(digits.join("config.json")).expect("a config");
+    let config: Value = serde_json::from_str(&text).expect("a config");
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::copy(digits.join("model.safetensors"), folder.path().join("model.safetensors")).expect("weights");
+    let load = |keys: Value| {
+        let text = with(&config, &keys).to_string();
+        std::fs::write(folder.path().join("config.json"), text).expect("the folder is writable");
+        Checkpoint::load(folder.path(), None).map_err(|error| error.to_string())
+    };
+    let loaded = load(json!({"frame_samples": 2, "frame_hop": 1})).expect("what the front end says too");
+    assert_eq!((loaded.config.frame_samples, loaded.config.frame_hop), (2, 1));
+    for (keys, expected) in [
+        (json!({"frame_samples": 4}), "`frame_samples` is 4, expected 2, or absent"),
+        (json!({"frame_samples": 20, "columns": ["x", "y"]}), "`frame_samples` is 20, expected 2, or absent"),
+        (json!({"frame_samples": 2, "columns": vec!["x"; 20]}), "`columns` is present, expected absent"),
+    ] {
+        let error = load(keys).expect_err(expected);
+        assert!(error.contains(expected), "expected {expected:?}: {error}");
+    }
 }
