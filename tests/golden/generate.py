@@ -23,6 +23,7 @@ import audio_files
 import blocks
 import expected_files
 import gguf_files
+import page_files
 import special_files
 import tokenizer_files
 from keywords import train as keywords
@@ -287,6 +288,7 @@ def generate(folder):
     special_files.generate(folder)
     expected_files.generate(folder, folder)
     keywords.generate(folder)
+    page_files.generate(folder)
 
 
 def check():
@@ -304,6 +306,8 @@ def check():
                 assert a.keys() == b.keys(), f"{name}: other points"
                 worst = max((abs(a[point] - b[point]).max() / abs(b[point]).max(), point) for point in a)
                 assert worst[0] < 1e-5, f"{name}: {worst[1]} differs by {worst[0]:.1e}"
+            elif name.parts[0] == "your_model":
+                assert page_files.same(made, HERE / name), f"{name}: differs"
             elif name.parts[0] == "audio":
                 assert audio_files.same(made, HERE / name), f"{name}: differs"
             elif name.suffix == ".npz":

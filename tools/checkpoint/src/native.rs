@@ -7,8 +7,8 @@
 //! | `architecture` | `"thumbformer"` |
 //! | `d_model`, `n_layers`, `n_heads`, `d_ff`, `max_seq` | numbers; `max_seq` counts the class token; `d_ff` may be a list, a width for each layer |
 //! | `n_kv_heads`, `head_dim` | numbers; absent: `n_heads`, `d_model / n_heads` |
-//! | `input` | `"tokens"` with `vocab`, or `"frames"` with `n_features` |
-//! | `positions` | `"rotary"` with `rope_theta`, `"table"`, or `"none"` |
+//! | `input`, `vocab`, `n_features` | `"tokens"` with `vocab`, or `"frames"` with `n_features` |
+//! | `positions`, `rope_theta` | `"rotary"` with `rope_theta`, `"table"`, or `"none"` |
 //! | `class_token`, `embedding_norm` | `true` or `false`; absent: `false` |
 //! | `norm` | `"rms"` or `"layer"` |
 //! | `norm_place` | `"pre"` or `"post"` |
@@ -21,7 +21,7 @@
 //! | `qk_norm` | `true`: an RMSNorm of each head's query and key before rotation; absent: `false` |
 //! | `pooling` | `"none"`, `"class"`, `"mean"` or `"last"` |
 //! | `pooler_activation` | `"tanh"` or `"relu"`; absent: no pooler |
-//! | `head` | `"linear"` with `n_outputs`, `"tied"`, or `"none"` |
+//! | `head`, `n_outputs` | `"linear"` with `n_outputs`, `"tied"`, or `"none"` |
 //! | `labels` | names of the outputs; absent: none |
 //! | `front_end` | audio front end whose frames the network reads: a preset's name or an object, see `crate::front_end`; absent: none |
 //! | `columns` | names of the columns of a sensor's recordings, as `"ax (g)"`; absent: none |

@@ -11,12 +11,13 @@ use crate::cores::Core;
 use crate::firmware::{self, Board, Size};
 use crate::given::Given;
 use crate::keywords;
+use crate::page;
 use crate::parallel::each;
 use crate::results::Results;
 use crate::setup;
 use crate::shell::root;
-use anyhow::{Context, Result, ensure};
-use board_manifest::{Application, Image, Kind, first, shown_by, signals};
+use anyhow::{Context, Result, bail, ensure};
+use board_manifest::{Application, Image, Kind, shown_by, signals};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::PathBuf;
@@ -170,27 +171,16 @@ pub fn print(cores: &[Core], json: bool) -> Result<()> {
     Ok(())
 }
 
-/// An image of a user with recordings of his: the stream model under another name, and a table without a header.
+/// The model of docs/your-model.md with its recordings, each of which has the label of its name, and a table without a header.
 fn own() -> Result<()> {
-    let folder = root().join("target/own model");
-    _ = std::fs::remove_dir_all(&folder);
-    let recordings = folder.join("recordings");
-    std::fs::create_dir_all(&recordings).with_context(|| format!("{}", recordings.display()))?;
-    let board = Core::M4.emulated()?;
-    let default = first(Kind::Stream, &root().join("models"))?;
-    let (image, model) = (default.image_for(&board.pack)?, folder.join("own.tbf"));
-    std::fs::copy(&image.file, &model)?;
-    let source = crate::classify::recordings(&image)?.pop().context("no recording")?;
-    let text = std::fs::read_to_string(&source)?;
-    let (_, numbers) = text.split_once('\n').context("a header")?;
-    let own = recordings.join("OWN.CSV");
-    std::fs::write(&own, numbers)?;
-
-    let expected = classify(&image.model()?, &read(&image.model()?, &own)?)?;
-    let with_header = classify(&image.model()?, &read(&image.model()?, &source)?)?;
-    ensure!(expected.crc32 == with_header.crc32, "without its header, {} has other numbers", source.display());
-    let rows = given_on_core(Core::M4, &Given { model: Some(model), recordings: Some(recordings) })?;
-    ensure!(rows.len() == 1 && rows[0].name == "OWN", "expected the one recording that was given, found {rows:?}");
+    let rows = given_on_core(Core::M4, &page::given(&Core::M4.emulated()?.name)?)?;
+    let [own, named @ .., last] = &rows[..] else { bail!("docs/your-model.md: {rows:?}") };
+    ensure!(
+        (&own.label, &own.crc32) == (&last.label, &last.crc32),
+        "without its header, {} has other numbers",
+        last.name
+    );
+    ensure!(named.iter().chain([last]).all(Row::is_right), "docs/your-model.md on the M4: {rows:?}");
     Ok(())
 }
 
@@ -248,7 +238,7 @@ pub fn check() -> Result<String> {
     let size = size()?;
     ensure!(size.ram <= RAM && size.flash <= FLASH, "the M4's program takes {} and {} bytes", size.ram, size.flash);
     Ok(format!(
-        "{} recordings on 6 cores as on the host, one of a user's own model, {} of 16 kHz of keyword models on {} cores and one on a serial port; M4: a second of sound {} instructions, built for size {}, then {} bytes of flash \
+        "{} recordings on 6 cores as on the host, those of docs/your-model.md on the M4, {} of 16 kHz of keyword models on {} cores and one on a serial port; M4: a second of sound {} instructions, built for size {}, then {} bytes of flash \
          for code and the digits' weights, {} of the 48 KiB of RAM for both models and the rest for the stack",
         expected.len(),
         keywords[0].len(),

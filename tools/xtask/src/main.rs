@@ -19,6 +19,7 @@ mod keywords;
 mod lesson;
 mod measured;
 mod on_target;
+mod page;
 mod panics;
 mod parallel;
 mod remap;

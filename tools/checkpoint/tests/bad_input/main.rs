@@ -3,6 +3,7 @@
 //! Every case takes the golden model (which loads, as the first test shows), spoils one thing, and looks for the words
 //! that must be in the message.
 
+mod documented;
 mod encoders;
 mod files;
 mod gguf;

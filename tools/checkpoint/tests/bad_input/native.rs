@@ -67,7 +67,7 @@ fn named(c: &Checkpoint) -> Vec<(String, &Weights)> {
 }
 
 /// A golden model in this layout.
-fn native(model: &str) -> TempDir {
+pub fn native(model: &str) -> TempDir {
     let c = load(&golden(model).join("checkpoint"));
     let folder = tempfile::tempdir().unwrap();
     let raw = |(name, tensor): (String, &Weights)| Raw {

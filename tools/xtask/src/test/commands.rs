@@ -29,6 +29,8 @@ const DECODER: (&str, &str) = ("CHECKPOINT", "models/stories/checkpoint");
 const ENCODER: (&str, &str) = ("CHECKPOINT", "models/digits/checkpoint");
 const DECODER_IMAGE: (&str, &str) = ("model.tbf", "models/stories/stories.tbf");
 const ENCODER_IMAGE: (&str, &str) = ("model.tbf", "models/digits/digits.tbf");
+/// What the script of docs/your-model.md writes.
+const GESTURES: (&str, &str) = ("gestures/", "tests/golden/your_model/");
 const SOUND: &str = "models/digits/fixtures/7_iven2.wav";
 
 /// A command of a code block, without its comment.
@@ -45,6 +47,39 @@ const ROWS: &[(&str, Proof)] = &[
     ("cargo xtask flash stm32f405 classify --model model.tbf --recordings FOLDER --dry-run", Check("chips")),
     ("cargo xtask board run qemu-mps2-an386 classify --model model.tbf --recordings FOLDER", Check("encoders")),
     ("cargo xtask board size stm32f405 --model model.tbf --recordings FOLDER", Check("chips")),
+    (
+        "cargo xtask board run qemu-mps2-an386 classify --model gestures.tbf --recordings gestures/recordings",
+        Check("encoders"),
+    ),
+    (
+        "cargo xtask flash stm32f405 classify --model gestures.tbf --recordings gestures/recordings --dry-run",
+        Check("chips"),
+    ),
+    (
+        "thumbformer convert gestures/checkpoint --pack cortex-m4 -o gestures.tbf",
+        Prints(&[GESTURES], "gestures.tbf: nn.TransformerEncoder packed for m4"),
+    ),
+    ("thumbformer inspect gestures.tbf", Prints(&[], "image        version 4, packed for m4")),
+    (
+        "thumbformer verify gestures.tbf --reference gestures/checkpoint --expected gestures/expected.npz",
+        Prints(&[GESTURES], "float against framework ok 1"),
+    ),
+    (
+        "thumbformer verify gestures.tbf --reference gestures/checkpoint --recordings gestures/recordings/*.csv",
+        Prints(
+            &[("*.csv", "rest_0.csv gestures/recordings/shake_0.csv gestures/recordings/turn_0.csv"), GESTURES],
+            "3 outputs of 3 recordings",
+        ),
+    ),
+    ("thumbformer classify gestures.tbf gestures/recordings/shake_0.csv", Prints(&[GESTURES], "shake_0: shake (")),
+    (
+        "thumbformer convert gestures/checkpoint --recordings gestures/recordings --pack cortex-m4 -o gestures.tbf",
+        Prints(&[GESTURES], "gestures.tbf: nn.TransformerEncoder packed for m4"),
+    ),
+    (
+        "thumbformer features sound.wav --front-end config.json -o frames.f32",
+        Prints(&[("sound.wav", SOUND), ("config.json", "models/digits/checkpoint/config.json")], "1 recordings, "),
+    ),
     ("cargo xtask board size raspberry-pi-pico", Check("boards")),
     ("cargo xtask uf2 raspberry-pi-pico", Check("boards")),
     ("cargo xtask on-target qemu-mps2-an386", Check("on-target")),
