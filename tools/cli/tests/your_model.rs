@@ -66,7 +66,8 @@ fn pytorch_s_outputs_are_met_and_a_wrong_head_count_is_named() {
     let files = [folder().join("expected.npz")];
     let mut checkpoint = checkpoint();
     let agreement = |checkpoint: &Checkpoint| {
-        let expected = expected::load(&files, &checkpoint.config.dims()).unwrap_or_else(|error| panic!("{error:#}"));
+        let expected =
+            expected::load(&files, &checkpoint.config.dims(), None).unwrap_or_else(|error| panic!("{error:#}"));
         assert_eq!(expected.len(), 3);
         Agreement::of(checkpoint, &expected).unwrap_or_else(|error| panic!("{error:#}"))
     };
