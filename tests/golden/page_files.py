@@ -1,4 +1,4 @@
-"""What the Python block of docs/your-model.md writes, run as it stands in the page: `your_model/`, from which tests run the page's commands."""
+"""Files that the Python block of docs/your-model.md writes, run as it stands in the page: `your_model/`, from which tests run the page's commands."""
 
 import subprocess
 import sys

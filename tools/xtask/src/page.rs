@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What the page's script writes.
+/// Files that the page's script writes.
 fn folder() -> PathBuf {
     root().join("tests/golden/your_model")
 }

@@ -29,7 +29,7 @@ const DECODER: (&str, &str) = ("CHECKPOINT", "models/stories/checkpoint");
 const ENCODER: (&str, &str) = ("CHECKPOINT", "models/digits/checkpoint");
 const DECODER_IMAGE: (&str, &str) = ("model.tbf", "models/stories/stories.tbf");
 const ENCODER_IMAGE: (&str, &str) = ("model.tbf", "models/digits/digits.tbf");
-/// What the script of docs/your-model.md writes.
+/// Files that the script of docs/your-model.md writes.
 const GESTURES: (&str, &str) = ("gestures/", "tests/golden/your_model/");
 const SOUND: &str = "models/digits/fixtures/7_iven2.wav";
 
