@@ -70,8 +70,8 @@ pub enum Error {
     },
     /// The image holds a section of a later version, which may not be ignored.
     UnknownSection {
-        /// Its kind, four letters.
-        kind: [u8; 4],
+        /// Its kind, four letters as a little-endian word.
+        kind: u32,
     },
     /// A tensor's shape does not match the dimensions.
     ShapeMismatch {
@@ -249,6 +249,7 @@ impl Error {
                 "the image uses an option that this version does not support; use a newer version or convert the checkpoint again"
             }
             Error::MissingFeature { feature } => match feature.as_bytes() {
+                b"front-ends" => "the front end's settings need thumbformer's cargo feature `front-ends`; enable it",
                 b"fft-1024" => "the front end's FFT needs thumbformer's cargo feature `fft-1024`; enable it",
                 b"fft-2048" => "the front end's FFT needs thumbformer's cargo feature `fft-2048`; enable it",
                 _ => "the image needs thumbformer's cargo feature `qk-norm`; enable it",
@@ -340,7 +341,7 @@ impl fmt::Display for Error {
             Error::MissingFeature { feature } => write!(f, "{feature}: ")?,
             Error::Dimension { name, found } => write!(f, "{name} = {found}: ")?,
             Error::UnexpectedTensor { tensor } => write!(f, "{tensor:?}: ")?,
-            Error::UnknownSection { kind } => write!(f, "section `{}`: ", kind.escape_ascii())?,
+            Error::UnknownSection { kind } => write!(f, "section `{}`: ", kind.to_le_bytes().escape_ascii())?,
             Error::MissingTensor { tensor, layer } | Error::BadSection { tensor, layer } => {
                 write!(f, "{tensor:?} of layer {layer}: ")?;
             }

@@ -48,7 +48,7 @@
 //!
 //! # Features
 //! `std`: the image writer, the maker of front ends and heap-owned states, for tools. `audio`: the front end for recorded
-//! sound, `audio`; the one feature that brings further crates, so a text model does without. `fft-1024`, `fft-2048`: longer FFTs
+//! sound, `audio`; the one feature that brings further crates, so a text model does without. `front-ends`, `fft-1024`, `fft-2048`: settings and longer FFTs
 //! for it. `qk-norm`: normalised queries and keys, for images that have them. `defmt`: [`Error`] can be logged. `portable-simd`:
 //! the `core::simd` backend, needs a nightly compiler. Without any of them the crate is `no_std`, without `alloc`.
 #![no_std]

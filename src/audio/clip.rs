@@ -124,7 +124,8 @@ impl Extractor<'_, '_> {
         work.fill(0.0);
         let end = start + window as isize;
         let within = start >= 0 && end <= signal.length as isize;
-        if front_end.is_plain() && (within || !signal.reflects) {
+        // Without the feature there is nothing else.
+        if !cfg!(feature = "front-ends") || front_end.is_plain() && (within || !signal.reflects) {
             // What lies outside is zero, as are the products there.
             let before = usize::try_from(-start).unwrap_or(0).min(window);
             let first = usize::try_from(start).unwrap_or(0);

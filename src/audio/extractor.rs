@@ -125,7 +125,7 @@ impl<'a> Extractor<'a, '_> {
         let (skipped, newer) = newer.split_at_checked(newer.len().saturating_sub(window)).unwrap_or_default();
         let work = &mut *self.memory.work;
         work.fill(0.0);
-        if front_end.is_plain() {
+        if !cfg!(feature = "front-ends") || front_end.is_plain() {
             front_end.weigh(older, 0, work);
             front_end.weigh(newer, older.len(), work);
         } else {

@@ -50,6 +50,18 @@ impl<'a> FrontEnd<'a> {
         self.size(word::BANDS)
     }
 
+    /// True if a program needs the cargo feature `front-ends` for it.
+    pub const fn is_extended(&self) -> bool {
+        let mut i = 0;
+        while i < layout::WORDS {
+            if layout::is_extended(i) && self.header[i] != 0 {
+                return true;
+            }
+            i += 1;
+        }
+        false
+    }
+
     /// The words, as they lie in the image.
     pub const fn header(&self) -> &'a [u32; layout::WORDS] {
         self.header
@@ -90,6 +102,9 @@ impl<'a> FrontEnd<'a> {
     /// # Errors
     /// [`Error::WholeRecording`] names the first setting that depends on all of a recording.
     pub const fn streams(&self) -> Result<(), Error> {
+        if !cfg!(feature = "front-ends") {
+            return Ok(());
+        }
         let setting = if self.header[word::TOP] != 0 {
             "top_db"
         } else if self.header[word::NORMALIZE] != layout::NORMALIZE_NONE {
@@ -108,7 +123,12 @@ impl<'a> FrontEnd<'a> {
     }
 
     /// True if an option has this value.
+    #[inline(always)]
     pub(super) const fn is(&self, index: usize, value: u32) -> bool {
+        // Parsing has refused other values, and the program does without their code.
+        if !cfg!(feature = "front-ends") && layout::is_extended(index) {
+            return value == 0;
+        }
         index < layout::WORDS && self.header[index] == value
     }
 
@@ -119,9 +139,10 @@ impl<'a> FrontEnd<'a> {
 
     /// True if the values of a clip change once all of them are known.
     pub(super) const fn has_second_pass(&self) -> bool {
-        self.header[word::TOP] != 0
-            || self.header[word::NORMALIZE] != layout::NORMALIZE_NONE
-            || self.header[word::SHORT] == layout::SHORT_FRAMES
+        cfg!(feature = "front-ends")
+            && (self.header[word::TOP] != 0
+                || self.header[word::NORMALIZE] != layout::NORMALIZE_NONE
+                || self.header[word::SHORT] == layout::SHORT_FRAMES)
     }
 
     /// The row of a band.

@@ -71,6 +71,13 @@ pub mod word {
     pub const RESERVED: usize = 28;
 }
 
+/// True for the words that need the feature `front-ends` where they are not 0: what published front ends beside those of small
+/// keyword models do.
+pub(super) const fn is_extended(index: usize) -> bool {
+    use word::{CUT, NORMALIZE, PADDING, PREEMPHASIS, REMOVE_DC, SHORT, SPECTRUM, TOP};
+    matches!(index, PADDING | SPECTRUM | word::FILTERS | REMOVE_DC | PREEMPHASIS | SHORT | TOP | NORMALIZE | CUT)
+}
+
 /// Samples around a recording are zero.
 pub const PADDING_ZEROS: u32 = 0;
 /// Samples around a recording are its own, mirrored at its first and its last.

@@ -41,7 +41,7 @@ impl<'a> FrontEnd<'a> {
     /// A `const fn`, so that the compiler can check what a program includes.
     ///
     /// # Errors
-    /// [`Error::SampleRate`] for a rate other than 8000 to 48,000; [`Error::MissingFeature`] for an FFT of 1024 or 2048 samples
+    /// [`Error::SampleRate`] for a rate other than 8000 to 48,000; [`Error::MissingFeature`] for an FFT of 1024 or 2048 samples, and for other settings than those of small keyword models,
     /// without `fft-1024` or `fft-2048`; [`Error::FrontEnd`] names the first other setting that is out of range or unknown.
     pub const fn parse(words: &'a [u32]) -> Result<Self, Error> {
         let Some((header, tables)) = words.split_first_chunk::<{ layout::WORDS }>() else {
@@ -104,6 +104,13 @@ const fn check_options(header: &[u32; layout::WORDS]) -> Result<(), Error> {
         let found = if index < layout::WORDS { header[index] } else { u32::MAX };
         if found >= values {
             return Err(Error::FrontEnd { name, found });
+        }
+        i += 1;
+    }
+    i = 0;
+    while i < layout::WORDS {
+        if !cfg!(feature = "front-ends") && layout::is_extended(i) && header[i] != 0 {
+            return Err(Error::MissingFeature { feature: "front-ends" });
         }
         i += 1;
     }

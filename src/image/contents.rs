@@ -68,8 +68,8 @@ impl Contents {
         let (mut present, mut known, mut index) = ([false; Tensor::COUNT], 0, 0);
         while index < sections as usize {
             let entry = header::WORDS + index * section::WORDS;
-            let kind = word(words, entry + section::KIND).to_le_bytes();
-            match Tensor::from_kind(kind) {
+            let kind = word(words, entry + section::KIND);
+            match Tensor::from_kind(kind.to_le_bytes()) {
                 // Nothing that is known comes after what is not.
                 Some(tensor) if known == index => {
                     present[tensor as usize] = true;

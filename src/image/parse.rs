@@ -104,7 +104,7 @@ impl<'a> Image<'a> {
             let entry = header::WORDS + index * section::WORDS;
             let (offset, bytes) = (word(self.words, entry + section::OFFSET), word(self.words, entry + section::BYTES));
             if !self.holds(offset as usize, bytes as usize) {
-                return Err(Error::UnknownSection { kind: word(self.words, entry + section::KIND).to_le_bytes() });
+                return Err(Error::UnknownSection { kind: word(self.words, entry + section::KIND) });
             }
             index += 1;
         }

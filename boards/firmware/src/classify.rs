@@ -95,51 +95,57 @@ fn listen<B: Board>(
     let (model, width) = (&test_model.model, test_model.model.dims().n_features.max(1));
     let hears = model.image().front_end_words().is_some();
     let mut session = test_model.session(words)?;
-    let (mut numbers, mut filled) = (Numbers::default(), 0);
-    let answer = |board: &mut B, outputs: &mut [f32]| {
-        let line =
-            Line::new("classify").text("board", B::NAME).text("model", test_model.name).hex("crc32", crc32(outputs));
-        report(board, &label(line, model, outputs).end());
-    };
-    if let (Some(AudioInput { extractor, frames }), true) = (audio, hears) {
-        let frames = frames.get_mut(..test_model.heard_numbers(extractor)).unwrap_or_default();
-        extractor.reset();
-        while let Some(byte) = board.receive() {
-            let Some(number) = numbers.push(byte) else { continue };
-            extractor.push(&[number as i16], |row| {
-                if let Some(free) = frames.get_mut(filled..filled + row.len()) {
-                    free.copy_from_slice(row);
-                    filled += row.len();
-                }
-            })?;
-            if filled == frames.len() {
-                filled = 0;
-                if test_model.is_stream() {
-                    answer(board, session.push(frames)?);
-                } else {
-                    answer(board, session.infer(&*frames)?);
-                    extractor.reset();
-                }
-            }
+    let (mut numbers, mut filled, mut frame) = (Numbers::default(), 0, [0.0; WIDEST]);
+    let mut ears = audio.as_mut().filter(|_| hears);
+    let frame = match &mut ears {
+        Some(AudioInput { extractor, .. }) => {
+            extractor.reset();
+            &mut []
         }
-        return Ok(());
-    }
-    let mut frame = [0.0; WIDEST];
-    let frame = frame.get_mut(..width).ok_or(Error::FrameLength { n_features: width, found: WIDEST })?;
+        None => frame.get_mut(..width).ok_or(Error::FrameLength { n_features: width, found: WIDEST })?,
+    };
     // What the next frame keeps of this one.
     let kept = width - (model.n_columns() * model.frame_hop()).min(width);
     while let Some(byte) = board.receive() {
         let Some(number) = numbers.push(byte) else { continue };
-        if let Some(slot) = frame.get_mut(filled) {
-            *slot = number;
-        }
-        filled += 1;
-        if filled >= width {
-            answer(board, session.push(frame)?);
-            // One by one, as `copy_within` brings a `memmove` of 1.5 KB with it.
-            (0..kept).for_each(|index| frame.swap(index, width - kept + index));
-            filled = kept;
-        }
+        let outputs = match &mut ears {
+            Some(AudioInput { extractor, frames }) => {
+                let frames = frames.get_mut(..test_model.heard_numbers(extractor)).unwrap_or_default();
+                extractor.push(&[number as i16], |row| {
+                    if let Some(free) = frames.get_mut(filled..filled + row.len()) {
+                        free.copy_from_slice(row);
+                        filled += row.len();
+                    }
+                })?;
+                if filled < frames.len() {
+                    continue;
+                }
+                filled = 0;
+                if cfg!(feature = "sound-streams") && test_model.is_stream() {
+                    session.push(frames)?
+                } else {
+                    extractor.reset();
+                    session.infer(&*frames)?
+                }
+            }
+            None => {
+                if let Some(slot) = frame.get_mut(filled) {
+                    *slot = number;
+                }
+                filled += 1;
+                if filled < width {
+                    continue;
+                }
+                filled = kept;
+                let outputs = session.push(frame)?;
+                // One by one, as `copy_within` brings a `memmove` of 1.5 KB with it.
+                (0..kept).for_each(|index| frame.swap(index, width - kept + index));
+                outputs
+            }
+        };
+        let line = Line::new("classify").text("board", B::NAME).text("model", test_model.name);
+        let line = line.hex("crc32", crc32(outputs));
+        report(board, &label(line, model, outputs).end());
     }
     Ok(())
 }

@@ -106,6 +106,9 @@ impl<'a> TestModel<'a> {
             Signal::Sound(samples) => {
                 let Some(AudioInput { extractor, frames }) = audio else { return Err(Error::EmptySequence) };
                 if self.is_stream() {
+                    if !cfg!(feature = "sound-streams") {
+                        return Err(Error::MissingFeature { feature: "sound-streams" });
+                    }
                     return self.hear_stream(session, samples, extractor, frames, board);
                 }
                 let frames = frames.get_mut(..self.heard_numbers(extractor)).unwrap_or_default();

@@ -75,6 +75,19 @@ impl Given {
         if parsed.dims().options.qk_norm {
             buildable.build.features.push("firmware/qk-norm");
         }
+        if let Some(front_end) = parsed.front_end() {
+            buildable.build.features.extend(match front_end.fft() {
+                1024 => Some("firmware/fft-1024"),
+                2048 => Some("firmware/fft-2048"),
+                _ => None,
+            });
+            if parsed.dims().is_causal() {
+                buildable.build.features.push("firmware/sound-streams");
+            }
+            if front_end.is_extended() {
+                buildable.build.features.push("firmware/front-ends");
+            }
+        }
         eprintln!("{about}: {}{holds}", model.display());
         Ok(buildable)
     }

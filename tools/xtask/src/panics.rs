@@ -124,9 +124,11 @@ pub fn check(elf: &Path) -> Result<Report> {
     Ok(Report { functions: ours, calls, bad_elsewhere: bad.iter().filter(|start| !is_panic(start)).count() })
 }
 
-/// True for a demangled name of the core crate, also as a method: `<thumbformer::…>::…`.
+/// True for a demangled name of the core crate, also as a method: `<thumbformer::…>::…`. What `defmt` derives to log an error is its own
+/// code, which firmware calls and inference does not.
 fn is_ours(name: &str) -> bool {
-    name.trim_start_matches(['<', '&']).starts_with("thumbformer::")
+    let is_logged = name.contains(" as defmt::") && name.ends_with("::_format_data");
+    name.trim_start_matches(['<', '&']).starts_with("thumbformer::") && !is_logged
 }
 
 /// The names of the functions that an address belongs to, innermost first.
@@ -199,7 +201,15 @@ fn wide_branch(first: u32, second: u32) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{narrow_branch, wide_branch};
+    use super::{is_ours, narrow_branch, wide_branch};
+
+    #[test]
+    fn inference_is_the_core_s_own_code() {
+        assert!(is_ours("thumbformer::session::Session::decode"));
+        assert!(is_ours("<thumbformer::error::Error as core::fmt::Display>::fmt"));
+        assert!(!is_ours("<thumbformer::error::Error as defmt::traits::Format>::_format_data"));
+        assert!(!is_ours("firmware::generate"));
+    }
 
     #[test]
     fn branches_are_decoded_as_the_assembler_encodes_them() {
