@@ -1,4 +1,4 @@
-//! What `model!` says of a state that is larger than its budget: a sentence with figures, made by the compiler.
+//! The sentence of `model!` for a state that is larger than its budget, with figures, made by the compiler.
 
 use crate::dims::Dims;
 

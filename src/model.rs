@@ -120,7 +120,7 @@ impl<'a> Model<'a> {
         self.lines(Tensor::Columns)
     }
 
-    /// What the image says of itself: keys and values.
+    /// Keys and values that the image says of itself.
     pub fn info(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.lines(Tensor::Info).into_iter().flatten().filter_map(|line| line.split_once(": "))
     }

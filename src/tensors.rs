@@ -274,7 +274,7 @@ tensors! {
         Columns = b"colu", Bytes [One, Any], optional_if(has_frames(options));
         /// Audio front end: what turns samples into frames; see `thumbformer::audio`.
         AudioFrontEnd = b"audi", Table [One, Any], optional_if(has_frames(options));
-        /// What is not computed with: lines `key: value`, UTF-8. A reader may ignore it.
+        /// Lines `key: value`, UTF-8, that nothing is computed with. A reader may ignore them.
         Info = b"info", Bytes [One, Any], Optional;
     }
 }

@@ -254,7 +254,7 @@ fn settings_out_of_range_are_refused_by_name() {
     }
 }
 
-/// What a later version gives a meaning is refused by this one.
+/// Words that a later version gives a meaning are refused by this one.
 #[test]
 fn unknown_words_are_refused_by_name() {
     let sound = FrontEndConfig::kws().words().expect("a preset");

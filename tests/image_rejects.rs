@@ -196,7 +196,7 @@ fn a_section_that_is_left_out_is_missed_by_name() {
     }
 }
 
-/// What a later release adds: a kind that may be ignored is, any other is refused by its letters.
+/// Kinds of a later release: one that may be ignored is, any other is refused by its letters.
 #[test]
 fn sections_of_later_versions_are_ignored_where_they_say_so_and_refused_by_name_where_not() {
     let sound = sound();

@@ -40,7 +40,7 @@ impl Extractor<'_, '_> {
     /// Frames of a whole recording, for a network that reads clips of one length: from the first sample on, cut off where the
     /// clip ends, filled up where the recording is shorter. A stream that [`push`](Self::push) has begun goes on afterwards.
     ///
-    /// Where the front end knows how many samples a clip has, the recording is given that length before anything else; else it
+    /// A front end that knows how many samples a clip has gives the recording that length before anything else; else the recording
     /// keeps its own and its first frames are taken. The two differ where a frame reaches beyond the clip's end, into padding.
     ///
     /// Returns the number of frames of the recording itself.

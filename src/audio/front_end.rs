@@ -15,7 +15,7 @@ pub struct FrontEnd<'a> {
     pub(super) bands: &'a [[u32; band::WORDS]],
 }
 
-/// What becomes of a band's logarithm.
+/// The last step of a band: from its energy to its number.
 #[derive(Clone, Copy)]
 pub(super) struct Band {
     pub(super) floor: f32,

@@ -34,7 +34,7 @@
 //! offset of the scales or 0.
 //!
 //! # Growth
-//! What a later release adds is a kind of section, or a header word whose default is 0; the version stays, and what was written
+//! A later release adds a kind of section, or a header word whose default is 0; the version stays, and what was written
 //! once loads for ever. A reader refuses a kind that it does not know by its letters, and a header word that it has no name for by
 //! its value. A section may be ignored where its bit says so, which only what is not computed with may have; those come last. The
 //! kind `sign` is kept for a signature: the last section, its bytes directly before the CRC, over all bytes before its own.

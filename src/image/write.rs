@@ -40,11 +40,11 @@ pub struct AddedToken<'a> {
     pub id: u32,
     /// Its name, as a text holds it.
     pub name: &'a str,
-    /// What the name means in a text.
+    /// Meaning of the name in a text.
     pub named: Named,
 }
 
-/// What the name of a token means in a text.
+/// Meaning of a token's name in a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Named {
     /// Plain text: the name is only for people.

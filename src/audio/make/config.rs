@@ -33,7 +33,7 @@ pub struct FrontEndConfig {
     pub frame: FrameLength,
     /// True if a frame lies about its sample: half a frame is put before the recording and after it.
     pub center: bool,
-    /// What is put there.
+    /// Content of that padding.
     pub pad_mode: PadMode,
     /// Square or absolute value of the spectrum.
     pub spectrum: Spectrum,
@@ -43,7 +43,7 @@ pub struct FrontEndConfig {
     pub filters: Filters,
     /// The logarithm of a filter's energy.
     pub logarithm: Logarithm,
-    /// What keeps the logarithm from silence.
+    /// Floor of the energies, for the logarithm of silence.
     pub floor: Floor,
     /// A share of each sample is subtracted from the next one.
     pub preemphasis: Preemphasis,
@@ -57,7 +57,7 @@ pub struct FrontEndConfig {
     pub scale: Vec<f64>,
     /// Samples of a clip in training; 0 for the fewest that give its frames.
     pub clip_samples: usize,
-    /// What fills up a recording that is shorter than the clip.
+    /// Filling of a recording that is shorter than the clip.
     pub fill: Fill,
     /// The largest distance from the clip's largest value, in the logarithm's units; clips only.
     pub top_db: Option<f64>,
@@ -105,7 +105,7 @@ pub enum PadMode {
     Reflect,
 }
 
-/// What the filters weigh.
+/// Input of the filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spectrum {
     /// Squares: `power = 2`.
@@ -174,7 +174,7 @@ pub enum Logarithm {
     AmplitudeDecibel,
 }
 
-/// What keeps the logarithm from silence.
+/// Floor of the energies, for the logarithm of silence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Floor {
     /// Added to each energy.
@@ -194,7 +194,7 @@ pub enum Preemphasis {
     Frame(f64),
 }
 
-/// What fills up a short recording.
+/// Filling of a short recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fill {
     /// Samples of 0.

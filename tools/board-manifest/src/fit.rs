@@ -44,7 +44,7 @@ pub struct Fit {
 /// Fit of a model on a board, by itself.
 ///
 /// # Errors
-/// What is missing, by how much, and what would fit; the packing when it is another core's.
+/// Everything that is missing, by how much, and what would fit; the packing when it is another core's.
 pub fn fit(board: &Board, application: Application, image: &Image) -> Result<Fit> {
     let model = image.model()?;
     let dims = model.dims();

@@ -9,7 +9,7 @@ use thumbformer::{Input, Model};
 pub struct Image {
     /// The model's name.
     pub name: String,
-    /// Where it is.
+    /// Its file.
     pub file: PathBuf,
     /// Recordings for it, a folder.
     pub recordings: Option<PathBuf>,

@@ -67,7 +67,7 @@ pub fn signals(image: &Image, model: &Model<'_>) -> Result<Vec<(String, Signal)>
     files.into_iter().map(|file| Ok((thumbformer_recordings::name(&file), read(model, &file)?))).collect()
 }
 
-/// How many inputs a program holds in so many bytes of flash: the first always, the others as long as they fit.
+/// Number of inputs that a program holds in so many bytes of flash: the first always, the others as long as they fit.
 pub fn held(inputs: &[(String, Signal)], bytes: usize) -> usize {
     let mut sum = 0;
     let fits = |(_, signal): &&(String, Signal)| {

@@ -78,7 +78,7 @@ pub struct Checkpoint {
     /// Audio front end that the network was trained with, if the configuration names one.
     #[cfg(feature = "std")]
     pub front_end: Option<FrontEndConfig>,
-    /// What the user should know of how the checkpoint was read, a sentence each.
+    /// Notes for the user on how the checkpoint was read, a sentence each.
     pub notes: Vec<String>,
 }
 

@@ -19,7 +19,7 @@ const NEXT: &str = "correct config.json; it must be the one that the model was t
 /// Keys and values of a file, with a record of the keys that were read. `null` counts as absent.
 pub(crate) struct Settings {
     pub(crate) path: PathBuf,
-    /// Where the object stands in its file, in front of every key.
+    /// Path of the object in its file, in front of every key.
     within: &'static str,
     map: Map<String, Value>,
     used: RefCell<BTreeSet<String>>,
@@ -167,7 +167,7 @@ impl Settings {
         names.filter(|names| names.len() == count).ok_or_else(|| self.error(key, value, expected, next))
     }
 
-    /// What makes a frame of a sensor's samples.
+    /// Columns, samples and hop of a sensor's frames.
     pub(crate) fn sensor(&self, config: &mut Config) -> Result<(), Error> {
         let keys = ["columns", "frame_samples", "frame_hop"];
         if config.options.input != Input::Frames {

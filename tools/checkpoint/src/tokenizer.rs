@@ -26,7 +26,7 @@ pub struct Merge {
     pub rank: u32,
 }
 
-/// What the name of a token means in a text.
+/// Meaning of a token's name in a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Named {
     /// Plain text: the name is only for people.
@@ -44,7 +44,7 @@ pub struct AddedToken {
     pub id: u32,
     /// Its name, as a text holds it.
     pub name: String,
-    /// What the name means in a text.
+    /// Meaning of the name in a text.
     pub named: Named,
 }
 

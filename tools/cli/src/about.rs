@@ -1,4 +1,4 @@
-//! What an image says of its model beside the weights: names, front end, columns, and where it came from.
+//! Facts of a model beside its weights, in its image: names, front end, columns, and where it came from.
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};

@@ -18,19 +18,19 @@ pub struct Report {
     /// Dimensions by name.
     #[serde(serialize_with = "as_map")]
     pub dims: Vec<(&'static str, usize)>,
-    /// How texts begin and end, if the model has a tokenizer.
+    /// Begin and end of texts, if the model has a tokenizer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<Texts>,
-    /// What makes frames of sound, if the image has a front end.
+    /// Audio front end, if the image has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub front_end: Option<String>,
-    /// What makes frames of a sensor's samples, if the model reads frames.
+    /// Columns, samples and hop of a frame, if the model reads frames.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frames: Option<String>,
     /// Names of the outputs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// What the image says of itself, by key.
+    /// Facts that the image says of itself, by key.
     #[serde(serialize_with = "as_texts")]
     pub info: Vec<(String, String)>,
     /// All sections.

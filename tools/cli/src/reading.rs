@@ -14,7 +14,7 @@ use thumbformer::{Input, Model};
 use thumbformer_recordings::Recording::{Sound, Table};
 use thumbformer_recordings::heard;
 
-/// How recordings are read; by default as they are.
+/// Options of reading recordings; by default they are read as they are.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// Columns of a table, by name or number; empty for all.

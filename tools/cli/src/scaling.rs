@@ -66,7 +66,7 @@ fn dot(row: &[f32], values: &[f32]) -> f64 {
     row.iter().zip(values).map(|(&weight, &value)| f64::from(weight) * f64::from(value)).sum()
 }
 
-/// Where a feature's values lie.
+/// Centre and spread of a feature's values.
 #[derive(Clone, Copy)]
 struct Unit {
     centre: f64,
@@ -85,7 +85,7 @@ fn recorded(frames: &[f32], n: usize) -> Vec<Unit> {
     (0..n).map(unit).collect()
 }
 
-/// What a trained embedding tells of its features: a column of small weights reads large values, as all sums are of one size; and a
+/// Units of the features by a trained embedding: a column of small weights reads large values, as all sums are of one size; and a
 /// bias that cancels an offset of its features, as a folded normalisation leaves it, has that offset as its solution.
 fn from_embedding(embedding: &Weights, bias: Option<&Weights>, n: usize) -> Vec<Unit> {
     let column = |index: usize| embedding.data.iter().skip(index).step_by(n).map(|&weight| f64::from(weight));

@@ -1,4 +1,4 @@
-//! How texts begin and end, in one line: `begins with <s> (1), ends at </s> (2)`.
+//! Begin and end of texts, in one line: `begins with <s> (1), ends at </s> (2)`.
 
 use serde::Serialize;
 use std::fmt;

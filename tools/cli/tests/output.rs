@@ -84,7 +84,7 @@ fn a_special_file_is_written_to_and_not_replaced() {
     assert!(kind.is_char_device(), "/dev/null was replaced");
 }
 
-/// What lies in a folder.
+/// Names of the files in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("a folder");
     let mut names: Vec<String> =

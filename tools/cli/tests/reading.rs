@@ -9,7 +9,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// What the command prints: its exit, standard output, standard error.
+/// Exit, standard output and standard error of the command.
 fn classify(image: &Path, arguments: &[&str]) -> (bool, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_thumbformer"));
     let ended = command.arg("classify").arg(image).args(arguments).output().expect("it starts");

@@ -126,7 +126,7 @@ fn decibels(config: &FrontEndConfig, distance: f64) -> f64 {
     distance * std::f64::consts::LOG10_E * if config.spectrum == Spectrum::Power { 10.0 } else { 20.0 }
 }
 
-/// What `audio_files.py` keeps lies within 1e-3 of the range of its sound's frames, but for three bins in a thousand of plain
+/// Values that `audio_files.py` keeps lie within 1e-3 of the range of its sound's frames, but for three bins in a thousand of plain
 /// spectrograms, 70 dB and more below the loudest of their frame: the window's 16 bits. Filters sum over bins, which hides them;
 /// the core's `tests/front_end_exact.rs` has the levels at which it ceases to.
 #[test]

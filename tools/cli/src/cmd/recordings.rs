@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 
-/// How recordings are read.
+/// Options of reading recordings.
 #[derive(Args)]
 pub struct Recordings {
     /// Columns of a CSV file, by name or number from 1, separated by commas [default: all, which must be the model's]
@@ -20,7 +20,7 @@ pub struct Recordings {
 }
 
 impl Recordings {
-    /// How recordings are read.
+    /// Options of reading recordings.
     ///
     /// # Errors
     /// For a list of labels that cannot be read.

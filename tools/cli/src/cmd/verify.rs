@@ -107,11 +107,11 @@ impl Asked {
 
 /// A comparison, to be printed.
 struct Compared {
-    /// What was compared.
+    /// Subject of the comparison.
     head: String,
     lines: Vec<Line>,
     json: Value,
-    /// Where the signal is lost, if a bound is missed.
+    /// Place where the signal is lost, if a bound is missed.
     lost: Option<Lost>,
 }
 

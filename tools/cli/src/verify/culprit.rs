@@ -21,7 +21,7 @@ const POSITIONS: usize = 48;
 /// Gain in decibels of an exchange that is named.
 const LEAST_GAIN: f64 = 1.0;
 
-/// Where the signal is lost.
+/// Place where the signal is lost.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Lost {
     /// Ratio of the outputs with the image's weights and roundings, in decibels.

@@ -1,4 +1,4 @@
-//! What a post-processor puts before and after a text, as lists of tokens.
+//! Tokens that a post-processor puts before and after a text, as lists.
 
 use serde_json::Value;
 
