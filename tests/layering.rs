@@ -86,6 +86,24 @@ fn every_unsafe_function_says_what_makes_it_safe() {
     assert!(silent.is_empty(), "no `# Safety`: {silent:#?}");
 }
 
+/// Docs begin with the noun (CONTRIBUTING.md).
+#[test]
+fn no_doc_begins_with_what_whether_how_or_where() {
+    let (mut docs, mut found) = (0, Vec::new());
+    for source in ["src", "tests", "tools", "boards", "benches", "examples"].into_iter().flat_map(sources) {
+        for (number, line) in source.text.lines().enumerate() {
+            let line = line.trim_start();
+            let Some(text) = line.strip_prefix("/// ").or_else(|| line.strip_prefix("//! ")) else { continue };
+            docs += 1;
+            if ["What ", "Whether ", "How ", "Where "].iter().any(|word| text.starts_with(word)) {
+                found.push(format!("{}:{}: {line}", source.path, number + 1));
+            }
+        }
+    }
+    assert!(docs > 1000, "the search finds {docs} lines");
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 /// The searches below are as good as what they find.
 #[test]
 fn the_search_finds_code_and_leaves_comments_and_unit_tests_out() {

@@ -1,4 +1,4 @@
-//! What only the chip itself can show, as tests of `embedded-test`: the runner lists them from the ELF's symbols, resets the chip
+//! Facts that only the chip itself can show, as tests of `embedded-test`: the runner lists them from the ELF's symbols, resets the chip
 //! before each one, and passes the address of the one that is to run.
 //!
 //! ```text

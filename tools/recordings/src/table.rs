@@ -43,12 +43,7 @@ impl Table {
     /// As [`Table::read_columns`].
     pub fn parse(text: &str, wanted: &[String]) -> Result<Table> {
         let text = text.trim_start_matches('\u{feff}');
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .trim(csv::Trim::All)
-            .delimiter(separator(text)?)
-            .from_reader(text.as_bytes());
+        let mut reader = reader(text)?;
         let mut table = Table { names: None, columns: 0, numbers: Vec::new() };
         let (mut cells, mut chosen): (usize, Vec<usize>) = (0, Vec::new());
         for (index, record) in reader.records().enumerate() {
@@ -156,12 +151,16 @@ fn choose(names: Option<&[String]>, cells: usize, wanted: &[String]) -> Result<V
 pub fn rows(file: &Path) -> Result<Vec<Vec<String>>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{}: cannot be read", file.display()))?;
     let text = text.trim_start_matches('\u{feff}');
-    let separator = separator(text).with_context(|| format!("{}", file.display()))?;
-    let mut reader = csv::ReaderBuilder::new();
-    let mut reader =
-        reader.has_headers(false).flexible(true).trim(csv::Trim::All).delimiter(separator).from_reader(text.as_bytes());
+    let mut reader = reader(text).with_context(|| format!("{}", file.display()))?;
     let row = |record: Result<csv::StringRecord, csv::Error>| Ok(record?.iter().map(String::from).collect());
     reader.records().map(row).collect::<Result<_>>().with_context(|| format!("{}", file.display()))
+}
+
+/// Rows of cells, of any number; no row is a header yet.
+fn reader(text: &str) -> Result<csv::Reader<&[u8]>> {
+    let mut builder = csv::ReaderBuilder::new();
+    builder.has_headers(false).flexible(true).trim(csv::Trim::All).delimiter(separator(text)?);
+    Ok(builder.from_reader(text.as_bytes()))
 }
 
 /// The separator of a text: the only one of its first line, or a comma.
