@@ -23,6 +23,8 @@ pub struct Recording {
     pub truth: Option<usize>,
     /// `[seq, n_features]`.
     pub frames: Vec<f32>,
+    /// Sentence for the user, where not all of the recording is heard.
+    pub note: Option<String>,
 }
 
 /// The prediction of a model for a recording.

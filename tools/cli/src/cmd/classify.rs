@@ -51,6 +51,7 @@ impl Cmd {
                 continue;
             }
             let recording = reading.read(&model, file)?;
+            super::noted(&recording);
             let found = classify(&model, &recording).with_context(|| format!("{}", file.display()))?;
             labelled += usize::from(recording.truth.is_some());
             right += usize::from(recording.truth == Some(found.output));

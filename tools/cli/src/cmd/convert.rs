@@ -141,7 +141,9 @@ fn frames(checkpoint: &Checkpoint, folder: &Path, reading: &Reading) -> Result<V
     let model = model(&words, folder)?;
     let mut frames = Vec::new();
     for file in thumbformer_recordings::in_folder(folder)? {
-        frames.extend(reading.read(&model, &file)?.frames);
+        let recording = reading.read(&model, &file)?;
+        super::noted(&recording);
+        frames.extend(recording.frames);
     }
     Ok(frames)
 }

@@ -10,6 +10,7 @@ mod recordings;
 mod run;
 mod verify;
 
+use crate::classify::Recording;
 use crate::stdout::Stdout;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -46,6 +47,13 @@ macro_rules! verbs {
             }
         }
     };
+}
+
+/// Tells the user what of a recording is not heard.
+fn noted(recording: &Recording) {
+    if let Some(note) = &recording.note {
+        eprintln!("note: {note}");
+    }
 }
 
 verbs! {

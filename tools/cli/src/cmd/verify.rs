@@ -162,7 +162,11 @@ impl Cmd {
         };
         let compared = if !self.recordings.is_empty() {
             let reading = self.reading.reading()?;
-            let cases = self.recordings.iter().map(|file| Ok(reading.read(&model, file)?.into()));
+            let cases = self.recordings.iter().map(|file| {
+                let recording = reading.read(&model, file)?;
+                super::noted(&recording);
+                Ok(recording.into())
+            });
             self.sequences(&model, &checkpoint, &cases.collect::<Result<Vec<_>>>()?, "recordings")?
         } else if has_input {
             self.text(&model, &checkpoint)?

@@ -27,7 +27,7 @@ pub struct Case {
 }
 
 impl From<Recording> for Case {
-    fn from(Recording { name, truth, frames }: Recording) -> Case {
+    fn from(Recording { name, truth, frames, .. }: Recording) -> Case {
         Case { name, truth, input: Sequence::Frames(frames) }
     }
 }
