@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use thumbformer_checkpoint::{Activation, Config, Mask, Norm, NormPlace, Positions, Tensor, Tensors};
 
-use crate::matrix::{Linear, Matrix, dot, dots, softmax, vector};
+use crate::exp::exp;
+use crate::matrix::{LANES, Linear, Matrix, Panels, dot, pair, products, put, softmax, vector};
 use crate::{Probe, Seen};
 
 /// A norm's weights.
@@ -118,20 +119,8 @@ impl Block {
             probe(point, Seen::Operand(&mut values.data));
         }
 
-        let scores = scores(config, &q, &k, visible);
+        let (scores, mut heads) = attend(config, [&q, &k, &v], visible);
         probe("attention.scores", Seen::Value(&scores));
-        let (seq, dim) = (q.len(), config.head_dim);
-        let mut heads = Matrix { width: q.width, data: vec![0.0; q.data.len()] };
-        for (head, scores) in scores.chunks(seq * seq).enumerate() {
-            for (position, weights) in scores.chunks(seq).enumerate() {
-                // Positions that are not seen have weight 0.
-                for (other, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight != 0.0) {
-                    let value = &v.row(other)[kv_columns(config, head)];
-                    let out = &mut heads.row_mut(position)[head * dim..(head + 1) * dim];
-                    out.iter_mut().zip(value).for_each(|(out, value)| *out += weight * value);
-                }
-            }
-        }
         probe("attention.gathered", Seen::Value(&heads.data));
         probe("attention.gathered", Seen::Operand(&mut heads.data));
         let out = self.output.apply(&heads);
@@ -142,15 +131,16 @@ impl Block {
     /// The map: `down(activation(gate(x)) * up(x))`, or `down(activation(up(x)))`, every position alone.
     fn mlp(&self, config: &Config, mut x: Matrix, probe: &mut Probe<'_>) -> Matrix {
         probe("mlp.input", Seen::Operand(&mut x.data));
+        let gate = self.gate.as_ref().map(|gate| gate.apply(&x));
         let up = self.up.apply(&x);
-        let mut hidden = match &self.gate {
-            None => up.map(|x| activate(config.options.activation, x)),
-            Some(gate) => {
-                let mut hidden = gate.apply(&x).map(|x| activate(config.options.activation, x));
-                hidden.data.iter_mut().zip(&up.data).for_each(|(hidden, up)| *hidden *= up);
-                hidden
-            }
+        let (mut hidden, up) = match gate {
+            None => (up, None),
+            Some(gate) => (gate, Some(up)),
         };
+        activate(config.options.activation, &mut hidden.data);
+        if let Some(up) = up {
+            hidden.data.iter_mut().zip(&up.data).for_each(|(hidden, up)| *hidden *= up);
+        }
         probe("mlp.hidden", Seen::Value(&hidden.data));
         probe("mlp.hidden", Seen::Operand(&mut hidden.data));
         let out = self.down.apply(&hidden);
@@ -159,30 +149,57 @@ impl Block {
     }
 }
 
-/// `softmax(q k^T * scale)` over the positions that each one sees: `[n_heads, seq, seq]`.
-fn scores(config: &Config, q: &Matrix, k: &Matrix, visible: &[bool]) -> Vec<f64> {
+/// `softmax(q k^T * scale)` over the positions that each one sees, `[n_heads, seq, seq]`; and those averages of `v`,
+/// `[seq, n_heads * head_dim]`.
+fn attend(config: &Config, [q, k, v]: [&Matrix; 3], visible: &[bool]) -> (Vec<f64>, Matrix) {
     let (seq, dim) = (q.len(), config.head_dim);
+    // Positions that are not seen keep probability 0.
     let mut scores = vec![0.0; config.n_heads * seq * seq];
-    for (index, row) in scores.chunks_mut(seq).enumerate() {
-        let (head, position) = (index / seq, index % seq);
-        let query = &q.row(position)[head * dim..(head + 1) * dim];
-        // Positions that are not seen keep probability 0.
-        let first = config.sliding_window.map_or(0, |window| (position + 1).saturating_sub(window));
-        let seen = if config.options.mask == Mask::Causal { &mut row[first..=position] } else { row };
-        let key = |other: usize| &k.row(other)[kv_columns(config, head)];
-        for (index, scores) in seen.chunks_mut(4).enumerate() {
-            let start = first + 4 * index;
-            match &mut *scores {
-                [a, b, c, d] => [*a, *b, *c, *d] = dots([0, 1, 2, 3].map(|i| key(start + i)), query),
-                fewer => fewer.iter_mut().enumerate().for_each(|(i, score)| *score = dot(query, key(start + i))),
+    let mut gathered = Matrix { width: q.width, data: vec![0.0; q.data.len()] };
+    for (head, scores) in scores.chunks_mut(seq * seq).enumerate() {
+        let (columns, kv_columns) = (head * dim..(head + 1) * dim, kv_columns(config, head));
+        let keys = Panels::new(seq, dim, |position, i| k.row(position)[kv_columns.start + i]);
+        let values = Panels::new(dim, seq, |i, position| v.row(position)[kv_columns.start + i]);
+        for (index, scores) in scores.chunks_mut(2 * seq).enumerate() {
+            let positions = 2 * index..2 * index + scores.len() / seq;
+            let last = positions.end - 1;
+            let queries = [positions.start, last].map(|position| &q.row(position)[columns.clone()]);
+            let seen = seen(config, positions.start, seq).start..seen(config, last, seq).end;
+            for panel in seen.start / LANES..seen.end.div_ceil(LANES) {
+                for (scores, sums) in scores.chunks_mut(seq).zip(&products(queries, keys.panel(panel))) {
+                    put(sums, &mut scores[panel * LANES..]);
+                }
             }
-            for (score, &visible) in scores.iter_mut().zip(&visible[start..]) {
-                *score = if visible { *score * config.attention_scale } else { f64::NEG_INFINITY };
+            let rows = scores.chunks_mut(seq).zip(positions.clone());
+            rows.for_each(|(scores, position)| weigh(config, position, scores, visible));
+            let weights = pair(scores, seq).map(|weights| &weights[seen.clone()]);
+            for start in (0..dim).step_by(LANES) {
+                let sums = products(weights, &values.panel(start / LANES)[seen.clone()]);
+                for (position, sums) in positions.clone().zip(&sums) {
+                    put(sums, &mut gathered.row_mut(position)[columns.clone()][start..]);
+                }
             }
         }
-        softmax(seen);
     }
-    scores
+    (scores, gathered)
+}
+
+/// Makes one position's products probabilities; those that it does not see, 0.
+fn weigh(config: &Config, position: usize, scores: &mut [f64], visible: &[bool]) {
+    let seen = seen(config, position, scores.len());
+    scores[..seen.start].fill(0.0);
+    scores[seen.end..].fill(0.0);
+    let scores = &mut scores[seen.clone()];
+    scores.iter_mut().for_each(|score| *score *= config.attention_scale);
+    let hidden = scores.iter_mut().zip(&visible[seen]).filter(|(_, visible)| !**visible);
+    hidden.for_each(|(score, _)| *score = f64::NEG_INFINITY);
+    softmax(scores);
+}
+
+/// Positions that one sees.
+fn seen(config: &Config, position: usize, seq: usize) -> core::ops::Range<usize> {
+    let first = config.sliding_window.map_or(0, |window| (position + 1).saturating_sub(window));
+    if config.options.mask == Mask::Causal { first..position + 1 } else { 0..seq }
 }
 
 /// Columns of a query head's keys and values: consecutive query heads share one head of them.
@@ -194,11 +211,12 @@ fn kv_columns(config: &Config, head: usize) -> core::ops::Range<usize> {
 /// Rotates each pair `(i, i + half)` of each head by `position * theta^(-2 i / head_dim)`.
 fn rotate(x: &mut Matrix, dim: usize, theta: f64) {
     let half = dim / 2;
+    let frequencies: Vec<f64> = (0..half).map(|i| libm::pow(theta, -2.0 * i as f64 / dim as f64)).collect();
     for position in 0..x.len() {
+        let angles = frequencies.iter().map(|frequency| libm::sincos(position as f64 * frequency));
+        let angles: Vec<(f64, f64)> = angles.collect();
         for head in x.row_mut(position).chunks_mut(dim) {
-            for i in 0..half {
-                let frequency = libm::pow(theta, -2.0 * i as f64 / dim as f64);
-                let (sin, cos) = libm::sincos(position as f64 * frequency);
+            for (i, (sin, cos)) in angles.iter().enumerate() {
                 let (a, b) = (head[i], head[i + half]);
                 (head[i], head[i + half]) = (a * cos - b * sin, b * cos + a * sin);
             }
@@ -207,16 +225,18 @@ fn rotate(x: &mut Matrix, dim: usize, theta: f64) {
 }
 
 /// The formulas of [`Activation`]; NaN for one without a formula, so that nothing agrees with it.
-fn activate(activation: Activation, x: f64) -> f64 {
+fn activate(activation: Activation, x: &mut [f64]) {
     match activation {
-        Activation::Silu => x / (1.0 + libm::exp(-x)),
-        Activation::Gelu => 0.5 * x * (1.0 + libm::erf(x / core::f64::consts::SQRT_2)),
-        Activation::GeluTanh => {
-            let inner = libm::sqrt(2.0 / core::f64::consts::PI) * (x + 0.044715 * x * x * x);
-            0.5 * x * (1.0 + libm::tanh(inner))
+        Activation::Silu => x.iter_mut().for_each(|x| *x /= 1.0 + exp(-*x)),
+        Activation::Gelu => {
+            x.iter_mut().for_each(|x| *x *= 0.5 * (1.0 + libm::erf(*x / core::f64::consts::SQRT_2)));
         }
-        Activation::Relu => x.max(0.0),
-        _ => f64::NAN,
+        Activation::GeluTanh => x.iter_mut().for_each(|x| {
+            let inner = libm::sqrt(2.0 / core::f64::consts::PI) * (*x + 0.044715 * *x * *x * *x);
+            *x *= 0.5 * (1.0 + libm::tanh(inner));
+        }),
+        Activation::Relu => x.iter_mut().for_each(|x| *x = x.max(0.0)),
+        _ => x.fill(f64::NAN),
     }
 }
 
@@ -226,6 +246,10 @@ mod tests {
 
     #[test]
     fn every_activation_of_the_core_has_a_formula() {
-        assert!(Activation::ALL.iter().all(|&activation| activate(activation, 0.5).is_finite()));
+        for &activation in Activation::ALL {
+            let mut x = [0.5];
+            activate(activation, &mut x);
+            assert!(x[0].is_finite(), "{activation:?}");
+        }
     }
 }

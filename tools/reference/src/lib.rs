@@ -1,4 +1,4 @@
-//! The float reference: computes a checkpoint's network in `f64`, in plain, slow code.
+//! The float reference: computes a checkpoint's network in `f64`, in plain code.
 //!
 //! The inputs are token ids or frames; the outputs are logits for every position, or one output of the pooled sequence. A
 //! whole sequence is computed at once, without a cache, so that the reference shares neither code nor structure with the
@@ -9,8 +9,8 @@
 //!   there, or in pre-LN order (Xiong et al. 2020)
 //! - everything optional: the papers at the options of [`thumbformer_checkpoint::Config`]
 //!
-//! It needs a heap but no operating system. It takes its functions from `libm` on every machine, so that a device and the host
-//! compute the same values.
+//! It needs a heap but no operating system. It takes its functions from `libm` or its own `exp` on every machine, so that a device and
+//! the host compute the same values.
 #![no_std]
 
 extern crate alloc;
@@ -18,6 +18,7 @@ extern crate alloc;
 extern crate std;
 
 mod block;
+mod exp;
 mod matrix;
 pub mod metrics;
 
@@ -234,7 +235,7 @@ impl Reference {
     }
 
     fn embedded(&self, tokens: &[u32]) -> Matrix {
-        Matrix::rows(tokens.iter().map(|&token| self.embedding.weight.row(token as usize).to_vec()))
+        Matrix::rows(tokens.iter().map(|&token| self.embedding.row(token as usize)))
     }
 
     /// As [`Self::forward`], for a sequence of frames `[seq][n_features]`.
@@ -357,10 +358,13 @@ impl Reference {
         if let Some(pooler) = &self.pooler {
             probe("pooler.input", Seen::Operand(&mut x.data));
             // NaN for an unknown function, so that nothing agrees with it.
-            x = pooler.apply(&x).map(|x| match self.config.options.pooler {
-                Pooler::Tanh => libm::tanh(x),
-                Pooler::Relu => x.max(0.0),
-                _ => f64::NAN,
+            x = pooler.apply(&x);
+            x.data.iter_mut().for_each(|x| {
+                *x = match self.config.options.pooler {
+                    Pooler::Tanh => libm::tanh(*x),
+                    Pooler::Relu => x.max(0.0),
+                    _ => f64::NAN,
+                };
             });
             probe("pooler", Seen::Value(&x.data));
         }

@@ -1,20 +1,32 @@
 //! Matrices of `f64`, with the few operations that a network consists of.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use thumbformer_checkpoint::{Tensor, Tensors, Weights};
 
-/// Rows of equal width: a weight matrix `[out, in]`, or a sequence of vectors `[seq, width]`.
+use crate::exp::exp;
+
+/// Sums that are computed side by side: those of two rows fill a host's registers, and no addition waits for the one before.
+pub(crate) const LANES: usize = 8;
+
+/// Rows of equal width: a table, or a sequence of vectors `[seq, width]`.
 #[derive(Clone)]
 pub(crate) struct Matrix {
     pub(crate) width: usize,
     pub(crate) data: Vec<f64>,
 }
 
+/// A weight matrix `[out, in]` in panels `[ceil(out / LANES)][in][LANES]`, zeros behind the last output.
+pub(crate) struct Panels {
+    outputs: usize,
+    width: usize,
+    data: Vec<[f64; LANES]>,
+}
+
 /// `weight x + bias`.
-#[derive(Clone)]
 pub(crate) struct Linear {
-    pub(crate) weight: Matrix,
+    weight: Panels,
     bias: Option<Vec<f64>>,
 }
 
@@ -25,16 +37,81 @@ impl Linear {
     }
 
     pub(crate) fn new(weight: &Weights, bias: Option<&Weights>) -> Self {
-        Self { weight: Matrix::from(weight), bias: bias.map(vector) }
+        let width = weight.shape.last().copied().unwrap_or(0);
+        let outputs = weight.data.len() / width.max(1);
+        let weight = Panels::new(outputs, width, |output, input| weight.data[output * width + input].into());
+        Self { weight, bias: bias.map(vector) }
     }
 
     /// Applies the projection `[out, in]` to every row of `x`.
     pub(crate) fn apply(&self, x: &Matrix) -> Matrix {
-        let mut out = x.project(&self.weight);
+        let mut out = self.weight.project(x);
         if let Some(bias) = &self.bias {
             out.add_to_every_row(bias);
         }
         out
+    }
+
+    /// The weights of one output.
+    pub(crate) fn row(&self, output: usize) -> Vec<f64> {
+        self.weight.panel(output / LANES).iter().map(|lanes| lanes[output % LANES]).collect()
+    }
+}
+
+impl Panels {
+    /// The matrix of `weight(output, input)`.
+    pub(crate) fn new(outputs: usize, width: usize, weight: impl Fn(usize, usize) -> f64) -> Self {
+        let mut data = vec![[0.0; LANES]; outputs.div_ceil(LANES) * width];
+        for output in 0..outputs {
+            let panel = &mut data[output / LANES * width..][..width];
+            panel.iter_mut().enumerate().for_each(|(input, lanes)| lanes[output % LANES] = weight(output, input));
+        }
+        Self { outputs, width, data }
+    }
+
+    /// Weights of the outputs from `LANES * index` on.
+    pub(crate) fn panel(&self, index: usize) -> &[[f64; LANES]] {
+        &self.data[index * self.width..(index + 1) * self.width]
+    }
+
+    /// `x * self^T`: the projection of every row. A panel stays in the cache while all rows go through it.
+    pub(crate) fn project(&self, x: &Matrix) -> Matrix {
+        let mut out = Matrix { width: self.outputs, data: vec![0.0; x.len() * self.outputs] };
+        for start in (0..self.outputs).step_by(LANES) {
+            let panel = self.panel(start / LANES);
+            for (x, out) in x.data.chunks(2 * x.width).zip(out.data.chunks_mut(2 * self.outputs)) {
+                let sums = products(pair(x, self.width), panel);
+                out.chunks_mut(self.outputs).zip(&sums).for_each(|(out, sums)| put(sums, &mut out[start..]));
+            }
+        }
+        out
+    }
+}
+
+/// Two rows of this width; an odd last one twice.
+pub(crate) fn pair(rows: &[f64], width: usize) -> [&[f64]; 2] {
+    let (first, second) = rows.split_at(width);
+    [first, if second.is_empty() { first } else { second }]
+}
+
+/// Sums of products of each row with each lane of a panel, in the order of [`dot`].
+#[inline]
+pub(crate) fn products([a, b]: [&[f64]; 2], panel: &[[f64; LANES]]) -> [[f64; LANES]; 2] {
+    let mut sums = [[-0.0; LANES]; 2];
+    for ((weights, a), b) in panel.iter().zip(a).zip(b) {
+        for (sums, x) in sums.iter_mut().zip([a, b]) {
+            sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += x * weight);
+        }
+    }
+    sums
+}
+
+/// Writes a panel's sums, as far as there are outputs.
+#[inline]
+pub(crate) fn put(sums: &[f64; LANES], out: &mut [f64]) {
+    match out.first_chunk_mut() {
+        Some(out) => *out = *sums,
+        None => out.iter_mut().zip(sums).for_each(|(out, sum)| *out = *sum),
     }
 }
 
@@ -54,27 +131,6 @@ impl Matrix {
 
     pub(crate) fn row_mut(&mut self, index: usize) -> &mut [f64] {
         &mut self.data[index * self.width..(index + 1) * self.width]
-    }
-
-    /// `self * weights^T`: the projection `[out, in]` of every row.
-    pub(crate) fn project(&self, weights: &Matrix) -> Matrix {
-        let outputs = weights.len();
-        let mut data = Vec::with_capacity(self.len() * outputs);
-        for row in self.data.chunks(self.width) {
-            for weights in weights.data.chunks(4 * weights.width) {
-                let mut rows = weights.chunks(row.len());
-                match [rows.next(), rows.next(), rows.next(), rows.next()] {
-                    [Some(a), Some(b), Some(c), Some(d)] => data.extend(dots([a, b, c, d], row)),
-                    fewer => data.extend(fewer.into_iter().flatten().map(|weights| dot(weights, row))),
-                }
-            }
-        }
-        Matrix { width: outputs, data }
-    }
-
-    /// Applies a function to every number.
-    pub(crate) fn map(self, function: impl Fn(f64) -> f64) -> Matrix {
-        Matrix { width: self.width, data: self.data.into_iter().map(function).collect() }
     }
 
     pub(crate) fn add_to_every_row(&mut self, other: &[f64]) {
@@ -102,44 +158,74 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// [`dot`] of four vectors with one, each in the order of `dot`: additions of one sum wait for each other, those of four do not.
-pub(crate) fn dots(a: [&[f64]; 4], b: &[f64]) -> [f64; 4] {
-    let mut sums = [-0.0; 4];
-    let [a0, a1, a2, a3] = a;
-    for ((((a0, a1), a2), a3), b) in a0.iter().zip(a1).zip(a2).zip(a3).zip(b) {
-        for (sum, a) in sums.iter_mut().zip([a0, a1, a2, a3]) {
-            *sum += a * b;
-        }
+/// The sum, every [`LANES`]-th number by itself first.
+pub(crate) fn sum(x: &[f64]) -> f64 {
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for chunk in chunks {
+        sums.iter_mut().zip(chunk).for_each(|(sum, x)| *sum += x);
     }
-    sums
+    sums.iter().chain(rest).sum()
+}
+
+/// The largest number; NaN is none.
+pub(crate) fn max(x: &[f64]) -> f64 {
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    let larger = |a: f64, b: f64| if b > a { b } else { a };
+    let mut most = [f64::NEG_INFINITY; LANES];
+    for chunk in chunks {
+        most.iter_mut().zip(chunk).for_each(|(most, &x)| *most = larger(*most, x));
+    }
+    most.iter().chain(rest).copied().fold(f64::NEG_INFINITY, larger)
 }
 
 /// Softmax in place. The maximum is subtracted first, which does not change the result and keeps `exp` from overflowing.
 pub(crate) fn softmax(x: &mut [f64]) {
-    let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    x.iter_mut().for_each(|x| *x = libm::exp(*x - max));
-    let sum: f64 = x.iter().sum();
-    x.iter_mut().for_each(|x| *x /= sum);
+    let max = max(x);
+    x.iter_mut().for_each(|x| *x = exp(*x - max));
+    let scale = 1.0 / sum(x);
+    x.iter_mut().for_each(|x| *x *= scale);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn matrix(rows: usize, width: usize, step: f64) -> Matrix {
+        Matrix { width, data: (0..rows * width).map(|i| libm::sin(i as f64 * step) / 3.0).collect() }
+    }
+
     #[test]
     fn a_projection_is_the_dot_product_of_every_row_to_the_bit() {
-        let matrix = |rows: usize, width: usize, step: f64| Matrix {
-            width,
-            data: (0..rows * width).map(|i| libm::sin(i as f64 * step) / 3.0).collect(),
-        };
-        for (rows, width) in [(1, 1), (3, 5), (4, 8), (5, 7), (8, 3), (11, 16)] {
-            let (weights, x) = (matrix(rows, width, 0.7), matrix(3, width, 1.3));
-            let found = x.project(&weights);
-            for row in 0..3 {
-                for output in 0..rows {
+        for (rows, outputs, width) in [(1, 1, 1), (3, 3, 5), (2, 8, 4), (5, 7, 5), (3, 3, 8), (4, 17, 16), (3, 16, 9)] {
+            let (weights, x) = (matrix(outputs, width, 0.7), matrix(rows, width, 1.3));
+            let found = Panels::new(outputs, width, |output, input| weights.row(output)[input]).project(&x);
+            for row in 0..rows {
+                for output in 0..outputs {
                     let expected = dot(weights.row(output), x.row(row));
-                    assert_eq!(found.row(row)[output].to_bits(), expected.to_bits(), "{rows} x {width}");
+                    let found = found.row(row)[output];
+                    assert_eq!(found.to_bits(), expected.to_bits(), "{rows} rows, {outputs} x {width}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn softmax_is_the_quotient_of_exponentials_and_hides_no_nan() {
+        for length in 1..40 {
+            let x = matrix(1, length, 0.9).data;
+            let exponentials: Vec<f64> = x.iter().map(|&x| libm::exp(x)).collect();
+            let total: f64 = exponentials.iter().sum();
+            let mut found = x.clone();
+            softmax(&mut found);
+            for (found, exponential) in found.iter().zip(&exponentials) {
+                assert!((found - exponential / total).abs() < 1e-15, "{length}: {found}");
+            }
+            for index in 0..length {
+                let mut broken = x.clone();
+                broken[index] = f64::NAN;
+                softmax(&mut broken);
+                assert!(broken.iter().all(|x| x.is_nan()), "{length}, NaN at {index}");
             }
         }
     }

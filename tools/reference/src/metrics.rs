@@ -2,13 +2,17 @@
 
 use alloc::vec::Vec;
 
+use crate::exp::exp;
+use crate::matrix::{max, sum};
+
 /// Logarithms of the softmax of `logits`.
 ///
 /// # Units
 /// Nats. `-log_softmax(logits)[token]` is the loss of `token`; the exponential of its mean is the perplexity.
 pub fn log_softmax(logits: &[f64]) -> Vec<f64> {
-    let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let log_sum = max + libm::log(logits.iter().map(|x| libm::exp(x - max)).sum());
+    let max = max(logits);
+    let powers: Vec<f64> = logits.iter().map(|x| exp(x - max)).collect();
+    let log_sum = max + libm::log(sum(&powers));
     logits.iter().map(|x| x - log_sum).collect()
 }
 
@@ -33,12 +37,13 @@ pub fn kl_divergence(p_logits: &[f64], q_logits: &[f64]) -> f64 {
 /// If the lengths differ.
 pub fn kl_divergence_of_logs(p: &[f64], q: &[f64]) -> f64 {
     assert_eq!(p.len(), q.len(), "two vocabularies cannot be compared");
-    let term = |(log_p, log_q): (&f64, &f64)| match libm::exp(*log_p) {
+    let term = |(log_p, log_q): (&f64, &f64)| match exp(*log_p) {
         // A p that is 0 in f64 contributes nothing, whatever q is.
         0.0 => 0.0,
         p => p * (log_p - log_q),
     };
-    p.iter().zip(q).map(term).sum()
+    let terms: Vec<f64> = p.iter().zip(q).map(term).collect();
+    sum(&terms)
 }
 
 /// Signal-to-quantization-noise ratio `10 log10(sum r^2 / sum (r - f)^2)` over any number of vectors.
