@@ -4,9 +4,9 @@
 
 use std::path::Path;
 use thumbformer::audio::HostBuffers;
-use thumbformer::image::words;
+use thumbformer::image::{Image, ImageWriter, Section, words};
 use thumbformer::state::HostState;
-use thumbformer::{Inputs, LogitsCrc, Model};
+use thumbformer::{Inputs, LogitsCrc, Model, Tensor};
 
 /// The image's words, aligned.
 fn stored(name: &str) -> Vec<u32> {
@@ -66,4 +66,66 @@ fn what_images_of_version_4_say_is_read() {
     extractor.clip(&samples, &mut frames).expect("a clip");
     let crc = LogitsCrc::new().update(&frames);
     assert_eq!((front_end.sample_rate(), front_end.bands(), crc), (16_000, 40, 0xda47_94cd), "{crc:08x}");
+}
+
+/// The images of the default models and the stored ones, as far as this build reads their packing.
+fn images() -> Vec<(String, Vec<u32>)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["models/digits", "models/motion", "models/stories", "tests/golden/images"];
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).expect("a folder"));
+    let files = files.map(|file| file.expect("an entry").path());
+    let names: Vec<String> =
+        files.filter(|file| file.extension() == Some("tbf".as_ref())).map(|file| file.display().to_string()).collect();
+    assert_eq!(names.len(), 16, "{names:?}");
+    // An absolute path stays as it is.
+    let images = names.into_iter().map(|name| (name.clone(), stored(&name)));
+    images.filter(|(_, words)| Model::parse(words).is_ok()).collect()
+}
+
+/// Values and scales of every section but the information.
+fn sections(image: &Image<'_>, words: &[u32]) -> Vec<(Section, Vec<u8>, Vec<u8>)> {
+    let bytes = thumbformer::image::bytes(words);
+    let all = (0..image.sections()).map(|index| image.section(index));
+    let section = |mut section: Section| {
+        let scales = thumbformer::image::layout::scale_bytes(section.encoding, section.rows);
+        let (values, scales) = (&bytes[section.offset..][..section.bytes], &bytes[section.scales..][..scales]);
+        // Where they lie may change.
+        (section.offset, section.scales) = (0, 0);
+        (section, values.to_vec(), scales.to_vec())
+    };
+    all.filter(|section| section.tensor != Tensor::Info).map(section).collect()
+}
+
+#[test]
+fn an_image_that_a_writer_opens_and_finishes_is_the_same_to_the_byte() {
+    for (name, words) in images() {
+        let image = Image::parse(&words).expect("an image");
+        let again = ImageWriter::of(&image).and_then(ImageWriter::finish).expect("the same image");
+        assert!(again == words, "{name}");
+    }
+}
+
+#[test]
+fn a_line_of_information_is_added_or_replaced_and_nothing_else_changes() {
+    let with = |words: &[u32], entries: &[(&str, &str)]| {
+        let mut writer = ImageWriter::of(&Image::parse(words).expect("an image")).expect("no later section");
+        writer.info(entries).expect("entries");
+        writer.finish().expect("an image")
+    };
+    let lines = |words: &[u32]| {
+        let model = Model::parse(words).expect("an image");
+        model.info().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>()
+    };
+    for (name, words) in images() {
+        let added = with(&words, &[("measured", "1"), ("again", "a: b")]);
+        let replaced = with(&added, &[("measured", "2")]);
+        let before = lines(&words);
+        assert_eq!(lines(&added), [&before[..], &["measured: 1".into(), "again: a: b".into()]].concat(), "{name}");
+        assert_eq!(lines(&replaced), [&before[..], &["again: a: b".into(), "measured: 2".into()]].concat(), "{name}");
+        let (old, new) = (Model::parse(&words).expect("an image"), Model::parse(&replaced).expect("an image"));
+        assert!(sections(old.image(), &words) == sections(new.image(), &replaced), "{name}");
+        // All of the header but length, number of sections.
+        assert_eq!((&words[..2], &words[4..64]), (&replaced[..2], &replaced[4..64]), "{name}");
+        assert_eq!(outputs(&old), outputs(&new), "{name}");
+    }
 }

@@ -1,6 +1,8 @@
 //! The image writer of the host: rounds float weights to int8, takes int4 matrices as they are, lays out the sections, and parses
 //! the result.
 
+mod reopen;
+
 use super::contents::{Contents, Present};
 use super::header::{CRC, ENDS};
 use super::layout::{self, header, section};
@@ -265,7 +267,7 @@ impl ImageWriter {
         self.table(Tensor::AudioFrontEnd, 1, words.len(), words.iter().copied());
     }
 
-    /// Adds what is not computed with: where the model came from, as keys and values.
+    /// Adds what is not computed with, such as where the model came from, as keys and values; a key that is there gets the new value.
     ///
     /// # Errors
     /// [`Error::BadValue`] for a line break, and for a key with a colon.
@@ -274,9 +276,12 @@ impl ImageWriter {
         if let Some(index) = entries.iter().position(is_bad) {
             return Err(Error::BadValue { tensor: Tensor::Info, layer: 0, index: index as u32 });
         }
-        let lines: Vec<std::string::String> =
-            entries.iter().map(|(key, value)| std::format!("{key}: {value}")).collect();
-        self.bytes(Tensor::Info, lines.join("\n").into_bytes());
+        let before = self.contents.remove(&(Tensor::Info, 0)).map_or(Vec::new(), |content| content.values);
+        let is_new = |line: &&[u8]| entries.iter().any(|(key, _)| line.starts_with(std::format!("{key}: ").as_bytes()));
+        let kept = before.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && !is_new(line));
+        let mut lines: Vec<Vec<u8>> = kept.map(<[u8]>::to_vec).collect();
+        lines.extend(entries.iter().map(|(key, value)| std::format!("{key}: {value}").into_bytes()));
+        self.bytes(Tensor::Info, lines.join(&b'\n'));
         Ok(())
     }
 

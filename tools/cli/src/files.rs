@@ -11,16 +11,28 @@ use tempfile::NamedTempFile;
 /// `inputs`: the files that the bytes were made from.
 ///
 /// # Errors
-/// For a file that cannot be written, and for one that is an input.
+/// For a file that cannot be written, for a read-only one, and for one that is an input.
 pub fn write_file(file: &Path, bytes: &[u8], inputs: &[&Path]) -> Result<()> {
     let target = target(file);
     if inputs.iter().any(|input| fs::canonicalize(input).is_ok_and(|input| input == target)) {
         bail!("{}: this file is an input of the command; give another output file", file.display());
     }
+    is_replaceable(&target)?;
     // A device or a pipe is written to: a new file in its place would destroy it.
     let is_special = fs::metadata(&target).is_ok_and(|found| !found.is_file());
     let written = if is_special { fs::write(&target, bytes) } else { replace(&target, bytes) };
     written.with_context(|| format!("{}: cannot be written; give a file in a folder that exists", file.display()))
+}
+
+/// Refuses a file that its owner made read-only: a new file in its place would be a way around that.
+///
+/// # Errors
+/// For such a file, by name.
+pub fn is_replaceable(file: &Path) -> Result<()> {
+    if fs::metadata(file).is_ok_and(|found| found.permissions().readonly()) {
+        bail!("{}: is read-only, and stays as it is; make it writable or give another file", file.display());
+    }
+    Ok(())
 }
 
 /// The file behind a link, which stays, and whose target is replaced or made.

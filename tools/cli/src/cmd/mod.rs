@@ -1,5 +1,6 @@
 //! The verbs of the command, one a file: a new one is a file and two lines here.
 
+mod bounds;
 mod classify;
 mod convert;
 mod explain;

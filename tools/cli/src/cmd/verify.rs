@@ -1,9 +1,11 @@
 //! `thumbformer verify`: an image against its float checkpoint.
 
+use super::bounds::Asked;
 use super::recordings::Recordings;
 use super::{bar, read_text};
 use crate::stdout::Stdout;
 use crate::verify::expected::{self, Expected};
+use crate::verify::record::{self, Kind, Record};
 use crate::verify::sequences::{self, Case};
 use crate::verify::{self, Agreement, Bounds, Line, Lost, Selection, Sequence, Windows};
 use crate::{model, read_image, text};
@@ -50,59 +52,12 @@ pub struct Cmd {
     max_tokens: Option<usize>,
     #[command(flatten)]
     asked: Asked,
+    /// Write what was measured into the image, where `inspect` shows it, if every bound is kept; replaces an earlier record of a text, of recordings or of a framework's outputs
+    #[arg(long)]
+    record: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-/// Bounds in place of the usual ones.
-#[derive(Args)]
-struct Asked {
-    /// Minimum fraction of positions with the float model's answer [default: of a text 0.97 for int8, 0.93 for int4; of recordings 0.98, 0.93]
-    #[arg(long)]
-    min_top1: Option<f64>,
-    /// Maximum mean KL divergence in nats [default: of a text 0.005 for int8, 0.03 for int4; of recordings none]
-    #[arg(long)]
-    max_kl: Option<f64>,
-    /// Maximum relative change of a text's perplexity [default: 0.01 for int8, 0.03 for int4]
-    #[arg(long)]
-    max_perplexity_change: Option<f64>,
-    /// Maximum loss of accuracy over labelled recordings, as a fraction [default: 0.005 for int8, 0.03 for int4]
-    #[arg(long)]
-    max_accuracy_loss: Option<f64>,
-    /// Minimum SQNR of the outputs in decibels [default: of a text 30 for int8, 21 for int4; of recordings 28, 16]
-    #[arg(long)]
-    min_sqnr: Option<f64>,
-}
-
-impl Asked {
-    /// The bounds of a language model.
-    fn of_text(&self, model: &Model<'_>) -> Result<Bounds> {
-        let none = "is for labelled recordings; a language model's bounds are --min-top1, --max-kl, --max-perplexity-change and \
-                    --min-sqnr";
-        ensure!(self.max_accuracy_loss.is_none(), "--max-accuracy-loss {none}");
-        let usual = Bounds::of(model);
-        Ok(Bounds {
-            top1: self.min_top1.unwrap_or(usual.top1),
-            kl: self.max_kl.unwrap_or(usual.kl),
-            perplexity: self.max_perplexity_change.unwrap_or(usual.perplexity),
-            sqnr: self.min_sqnr.unwrap_or(usual.sqnr),
-        })
-    }
-
-    /// The bounds of other models.
-    fn of_sequences(&self, model: &Model<'_>) -> Result<sequences::Bounds> {
-        let none = "is for the text of a language model; this model's bounds are --min-top1, --max-kl, --max-accuracy-loss and \
-                    --min-sqnr";
-        ensure!(self.max_perplexity_change.is_none(), "--max-perplexity-change {none}");
-        let usual = sequences::Bounds::of(model);
-        Ok(sequences::Bounds {
-            loss: self.max_accuracy_loss.unwrap_or(usual.loss),
-            agreement: self.min_top1.unwrap_or(usual.agreement),
-            sqnr: self.min_sqnr.unwrap_or(usual.sqnr),
-            kl: self.max_kl.or(usual.kl),
-        })
-    }
 }
 
 /// A comparison, to be printed.
@@ -111,6 +66,8 @@ struct Compared {
     head: String,
     lines: Vec<Line>,
     json: Value,
+    /// Its record in the image.
+    record: Record,
     /// Place where the signal is lost, if a bound is missed.
     lost: Option<Lost>,
 }
@@ -133,6 +90,9 @@ impl Cmd {
     /// # Errors
     /// Files that cannot be used; an accuracy bound that is missed; a framework's outputs that the float reference does not meet.
     pub fn run(&self, out: &mut Stdout) -> Result<()> {
+        if self.record {
+            record::check(&self.image)?;
+        }
         let words = read_image(&self.image)?;
         let model = model(&words, &self.image)?;
         let has_input = self.text.is_some() || self.tokens.is_some() || !self.recordings.is_empty();
@@ -153,7 +113,7 @@ impl Cmd {
                 !has_input,
                 "a text, ids or recordings need --reference, the float checkpoint that computes them, too"
             );
-            return self.print(self.against(&model, &expected)?, None, out);
+            return self.finish(self.against(&model, &expected)?, None, &words, out);
         };
         verify::same_shape(&model, &checkpoint)?;
         let agreement = match &expected[..] {
@@ -179,7 +139,30 @@ impl Cmd {
             let cases: Vec<Case> = expected.into_iter().enumerate().map(case).collect();
             self.sequences(&model, &checkpoint, &cases, "sequences")?
         };
-        self.print(compared, agreement, out)
+        self.finish(compared, agreement, &words, out)
+    }
+
+    /// Prints a comparison, and records it where that is asked for and every bound is kept.
+    fn finish(&self, compared: Compared, agreement: Option<Agreement>, words: &[u32], out: &mut Stdout) -> Result<()> {
+        let record = compared.record.clone();
+        self.print(compared, agreement, out)?;
+        if self.record {
+            record.write(&self.image, words)?;
+            if !self.json {
+                writeln!(out, "recorded in {}", self.image.display())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The record of a comparison over the command's input.
+    fn recorded(&self, measures: String) -> Record {
+        let (kind, files) = match (&self.text, &self.tokens) {
+            (Some(file), _) | (None, Some(file)) => (Kind::Text, vec![file.clone()]),
+            _ if !self.recordings.is_empty() => (Kind::Recordings, Vec::new()),
+            _ => (Kind::Expected, self.expected.clone()),
+        };
+        Record { kind, measures, files }
     }
 
     /// Compares the float reference with the framework's outputs; prints the result where it fails.
@@ -218,7 +201,9 @@ impl Cmd {
         let note =
             "the rounding of the weights hides small errors of the config: with --reference CHECKPOINT they are found";
         let head = format!("{outputs} outputs of {count} sequences of the framework, backend {backend}\n{note}");
-        Ok(Compared { head, lines: report.lines(&bounds), json: serde_json::to_value(report)?, lost: None })
+        let measures = format!("SQNR {:.2} dB, {count} sequences", report.sqnr);
+        let (lines, json) = (report.lines(&bounds), serde_json::to_value(report)?);
+        Ok(Compared { head, lines, json, record: self.recorded(measures), lost: None })
     }
 
     fn expected_files(&self) -> String {
@@ -274,7 +259,8 @@ impl Cmd {
         (json["documents"], json["total_tokens"]) = (documents.into(), total.into());
         let input = |window: &Vec<u16>| Sequence::Tokens(window[..window.len() - 1].to_vec());
         let inputs: Vec<Sequence> = windows.windows.iter().map(input).collect();
-        let compared = Compared { head, lines: report.lines(&bounds), json, lost: None };
+        let record = self.recorded(report.summary());
+        let compared = Compared { head, lines: report.lines(&bounds), json, record, lost: None };
         compared.explained(model, checkpoint, &inputs.iter().collect::<Vec<_>>())
     }
 
@@ -286,13 +272,15 @@ impl Cmd {
         bar.finish_and_clear();
         let (outputs, count, backend) = (report.outputs, report.recordings, thumbformer::BACKEND);
         let head = format!("{outputs} outputs of {count} {unit}, backend {backend}");
-        let compared = Compared { head, lines: report.lines(&bounds), json: serde_json::to_value(report)?, lost: None };
+        let (lines, json, record) =
+            (report.lines(&bounds), serde_json::to_value(report)?, self.recorded(report.summary(unit)));
+        let compared = Compared { head, lines, json, record, lost: None };
         compared.explained(model, checkpoint, &cases.iter().map(|case| &case.input).collect::<Vec<_>>())
     }
 
     /// Prints a comparison, and fails with the measures that miss their bounds.
     fn print(&self, compared: Compared, agreement: Option<Agreement>, out: &mut Stdout) -> Result<()> {
-        let Compared { head, lines, mut json, lost } = compared;
+        let Compared { head, lines, mut json, lost, .. } = compared;
         if self.json {
             if let Some(agreement) = agreement {
                 json["framework"] = serde_json::to_value(agreement)?;

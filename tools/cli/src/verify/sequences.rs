@@ -97,6 +97,16 @@ impl Report {
         lines.push(Line::decibels("SQNR of the outputs", self.sqnr, bounds.sqnr));
         lines
     }
+
+    /// The measures in one line, with the unit of what was compared.
+    pub fn summary(&self, unit: &str) -> String {
+        let accuracy = match self.labelled {
+            0 => String::new(),
+            _ => format!("accuracy {:.2} % (float {:.2} %), ", 100.0 * self.accuracy, 100.0 * self.float_accuracy),
+        };
+        let (agreement, sqnr) = (100.0 * self.agreement, self.sqnr);
+        format!("{accuracy}same answer {agreement:.2} %, SQNR {sqnr:.2} dB, {} {unit}", self.recordings)
+    }
 }
 
 /// Sums over sequences.

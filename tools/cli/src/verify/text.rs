@@ -79,6 +79,19 @@ impl Report {
         ]
     }
 
+    /// The measures in one line.
+    pub fn summary(&self) -> String {
+        format!(
+            "top-1 {:.2} %, KL {:.5} nats, perplexity {:.4} (float {:.4}), SQNR {:.2} dB, {} tokens",
+            100.0 * self.top1,
+            self.kl,
+            self.perplexity,
+            self.reference_perplexity,
+            self.sqnr,
+            self.tokens
+        )
+    }
+
     /// True if every metric is within its bound.
     pub fn keeps(&self, bounds: &Bounds) -> bool {
         self.lines(bounds).iter().all(|line| line.ok)
