@@ -165,3 +165,35 @@ fn a_config_that_does_not_say_which_frames_count_for_top_db_is_refused_by_that_k
         "`front_end.cut` is absent, expected \"before\" or \"after\": a clip has 101 frames, the network reads 100";
     assert!(error.contains(wanted), "{error}");
 }
+
+/// The image hears for a checkpoint that names no front end; of coefficients, the matrix of the float network comes from `--front-end`.
+#[test]
+fn a_model_whose_front_end_was_named_at_conversion_is_verified_against_its_checkpoint() {
+    for name in MODELS {
+        let (made, image) = (TempDir::new().expect("a folder"), TempDir::new().expect("a folder"));
+        let image = image.path().join("keywords.tbf");
+        let (bare, front_end) = (made.path().join("bare"), made.path().join("front_end.json"));
+        std::fs::create_dir(&bare).expect("a folder");
+        std::fs::copy(folder().join(name).join("model.safetensors"), bare.join("model.safetensors")).expect("weights");
+        let config = std::fs::read_to_string(folder().join(name).join("config.json")).expect("a config");
+        let mut config: serde_json::Value = serde_json::from_str(&config).expect("JSON");
+        let described = config.as_object_mut().expect("an object").remove("front_end").expect("a front end");
+        std::fs::write(bare.join("config.json"), config.to_string()).expect("a config");
+        std::fs::write(&front_end, described.to_string()).expect("a front end");
+        let given = ["--front-end", text(&front_end)];
+        thumbformer(&[&["convert", text(&bare), "-o", text(&image)], &given[..]].concat());
+        let files = recordings();
+        let files: Vec<&str> = files.iter().map(|file| text(file)).collect();
+        let verify = [&["verify", text(&image), "--reference", text(&bare), "--recordings"], &files[..]].concat();
+        let printed = thumbformer(&[&verify[..], &given].concat());
+        assert!(printed.contains("5 outputs of 5 recordings"), "{name}: {printed}");
+        let ended = Command::new(env!("CARGO_BIN_EXE_thumbformer")).args(&verify).output().expect("it starts");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        let refused =
+            said.contains("n_features: the image has 160, ") && said.contains("with --front-end the one that");
+        assert_eq!((ended.status.success(), refused), (name == "logmel", name == "mfcc"), "{name}: {said}");
+        if name == "logmel" {
+            assert_eq!(String::from_utf8_lossy(&ended.stdout), printed);
+        }
+    }
+}

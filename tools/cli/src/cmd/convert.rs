@@ -12,7 +12,6 @@ use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use thumbformer::Packing;
-use thumbformer_checkpoint::front_end::named;
 use thumbformer_checkpoint::{Checkpoint, Input};
 
 /// Arguments of `thumbformer convert`.
@@ -56,10 +55,7 @@ impl Cmd {
     /// # Errors
     /// A checkpoint that cannot be read or expressed, by file and tensor; an image that cannot be written.
     pub fn run(&self, out: &mut Stdout) -> Result<()> {
-        let mut checkpoint = Checkpoint::load(&self.checkpoint, self.tokenizer.as_deref())?;
-        if let Some(name) = &self.front_end {
-            checkpoint = checkpoint.with_front_end(named(name)?)?;
-        }
+        let checkpoint = super::load(&self.checkpoint, self.tokenizer.as_deref(), self.front_end.as_deref())?;
         let frames = self
             .recordings
             .as_deref()

@@ -17,6 +17,8 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::Path;
+use thumbformer_checkpoint::Checkpoint;
+use thumbformer_checkpoint::front_end::named;
 
 /// Quantized transformers for Cortex-M: make, run, measure, verify and explain model images
 #[derive(Parser)]
@@ -78,6 +80,15 @@ verbs! {
 fn bar(length: usize, unit: &str) -> Result<ProgressBar> {
     let style = ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {unit}, {{eta}} left {{wide_msg}}"))?;
     Ok(ProgressBar::new(length as u64).with_style(style))
+}
+
+/// A checkpoint, with a front end where it names none.
+fn load(checkpoint: &Path, tokenizer: Option<&Path>, front_end: Option<&str>) -> Result<Checkpoint> {
+    let loaded = Checkpoint::load(checkpoint, tokenizer)?;
+    Ok(match front_end {
+        Some(name) => loaded.with_front_end(named(name)?)?,
+        None => loaded,
+    })
 }
 
 fn read_text(file: &Path) -> Result<String> {

@@ -25,6 +25,9 @@ pub struct Cmd {
     /// Float checkpoint that the image was converted from
     #[arg(long, required_unless_present = "expected")]
     reference: Option<PathBuf>,
+    /// Audio front end that the image was converted with, where the checkpoint's config.json has none: as of `convert`
+    #[arg(long, requires = "reference")]
+    front_end: Option<String>,
     /// Outputs of your framework: .npz, .safetensors, .json or .npy files with `tokens` or `frames`, `logits`, optionally `hidden`
     ///
     /// tokens: [seq] or [batch, seq]; frames: [seq, n_features] or [batch, seq, n_features], with --reference of MFCCs, too; logits: [seq, n_outputs], with a pooling
@@ -97,7 +100,8 @@ impl Cmd {
         let model = model(&words, &self.image)?;
         let has_input = self.text.is_some() || self.tokens.is_some() || !self.recordings.is_empty();
         ensure!(has_input || !self.expected.is_empty(), "{}: {}", self.image.display(), needs(&model));
-        let checkpoint = self.reference.as_deref().map(|folder| Checkpoint::load(folder, None)).transpose()?;
+        let load = |folder| super::load(folder, None, self.front_end.as_deref());
+        let checkpoint = self.reference.as_deref().map(load).transpose()?;
         let expected = match &self.expected[..] {
             [] => Vec::new(),
             files => {

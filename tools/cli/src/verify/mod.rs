@@ -56,6 +56,18 @@ pub(crate) fn same_shape(model: &Model<'_>, checkpoint: &Checkpoint) -> Result<(
             checkpoint.source
         );
     }
+    // Of cepstral coefficients the image has taken in the matrix, and does not know it.
+    let next = match (model.front_end(), &checkpoint.front_end) {
+        (Some(_), None) => ", and with --front-end the one that it was converted with",
+        _ => "",
+    };
+    ensure!(
+        dims.n_features == config.n_features,
+        "n_features: the image has {}, {} has {}: give the checkpoint that the image was converted from{next}",
+        dims.n_features,
+        checkpoint.source,
+        config.n_features
+    );
     ensure!(
         dims.max_seq <= config.max_seq,
         "max_seq: the image has {}, {} only {}: give the checkpoint that the image was converted from",
