@@ -23,9 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let model = Model::parse(&words)?;
     let tokenizer = model.tokenizer().ok_or("the image has no tokenizer: it is no language model")?;
 
-    let mut prompt_tokens = vec![0; model.dims().max_seq];
-    let length = tokenizer.encode(prompt, true, &mut prompt_tokens)?;
-    let (&last, before) = prompt_tokens[..length].split_last().ok_or("the prompt has no token")?;
+    let prompt_tokens = tokenizer.encode_long(prompt)?;
+    let (&last, before) = prompt_tokens.split_last().ok_or("the prompt has no token")?;
 
     let mut state = HostState::new(model.dims(), model.dims().max_seq);
     let mut session = model.session(state.memory());

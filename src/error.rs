@@ -183,6 +183,11 @@ pub enum Error {
         /// Symbols that fit.
         max: usize,
     },
+    /// A piece of the text has more symbols than are merged in bounded time.
+    PieceTooLong {
+        /// Most symbols of a piece.
+        max: usize,
+    },
     /// `prefill` was called without a token.
     EmptyPrompt,
     /// The image holds no tokenizer.
@@ -300,6 +305,9 @@ impl Error {
             Error::PromptTooLong { .. } => {
                 "the prompt has more symbols than the token buffer; shorten it or enlarge the buffer"
             }
+            Error::PieceTooLong { .. } => {
+                "the text is too long to be merged at once; shorten it, or encode it on a host with `Tokenizer::encode_long`"
+            }
             Error::EmptyPrompt => "the prompt holds no token; give a prompt, or the BOS token where the model has one",
             Error::NoTokenizer => "the image holds no tokenizer; convert with the tokenizer file beside the checkpoint",
             Error::UnknownByte { .. } => {
@@ -367,6 +375,7 @@ impl fmt::Display for Error {
             Error::CacheFull { max_seq } => write!(f, "{max_seq} tokens: ")?,
             Error::NotFinite { layer } | Error::ScoresTooLarge { layer } => write!(f, "layer {layer}: ")?,
             Error::PromptTooLong { max } => write!(f, "room for {max} symbols: ")?,
+            Error::PieceTooLong { max } => write!(f, "at most {max} symbols: ")?,
             Error::UnknownByte { byte } => write!(f, "byte {byte:#04x}: ")?,
             Error::SampleRate { found } => write!(f, "{found} Hz: ")?,
             Error::FrontEnd { name, found } => write!(f, "{name} = {found}: ")?,

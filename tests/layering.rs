@@ -135,7 +135,7 @@ fn arch_knows_nothing_of_the_crate_and_the_rest_knows_no_instruction_set() {
 const FLOORS: &str = "
     bench macros lib budget session model head embed
     block block/attention block/mlp block/norm block/step
-    text text/sampler text/tokenizer text/added logits_crc
+    text text/tests text/host text/encode text/sampler text/tokenizer text/merge text/added logits_crc
     image image/write/reopen image/write image/constant image/parse image/header image/view image/shape image/contents image/round image/layout
     inputs
     state state/host state/memory state/regions state/kv_cache state/take
@@ -267,7 +267,13 @@ fn the_search_for_uses_follows_every_way_to_write_a_path() {
 fn the_core_allocates_nothing_and_uses_std_only_in_the_parts_for_the_host() {
     let core = sources("src");
     let host = |path: &str| {
-        let files = ["src/image/write.rs", "src/arch/packing/pack.rs", "src/state/host.rs", "src/audio/host.rs"];
+        let files = [
+            "src/image/write.rs",
+            "src/arch/packing/pack.rs",
+            "src/state/host.rs",
+            "src/audio/host.rs",
+            "src/text/host.rs",
+        ];
         files.contains(&path) || ["src/audio/make/", "src/image/write/"].iter().any(|folder| path.starts_with(folder))
     };
     for (path, gate) in [
@@ -293,6 +299,11 @@ mod pack;",
         ),
         (
             "src/state/mod.rs",
+            "#[cfg(feature = \"std\")]
+mod host;",
+        ),
+        (
+            "src/text/mod.rs",
             "#[cfg(feature = \"std\")]
 mod host;",
         ),

@@ -5,7 +5,13 @@
 //! ```
 
 mod added;
+mod encode;
+#[cfg(feature = "std")]
+mod host;
+mod merge;
 mod sampler;
+#[cfg(test)]
+mod tests;
 mod tokenizer;
 
 pub use sampler::{Sampler, Sampling, argmax};

@@ -6,7 +6,7 @@ use thumbformer::cycles::CycleCounter;
 use thumbformer::text::{Sampler, Sampling};
 use thumbformer::{Error, LogitsCrc, Memory, Model};
 
-/// Most tokens of a prompt before merging: its characters.
+/// Most tokens of a prompt, and the characters of its last word beside them.
 const MAX_PROMPT: usize = 128;
 /// Most steps whose counts are kept for the median.
 const MAX_STEPS: usize = 512;

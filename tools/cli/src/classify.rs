@@ -81,7 +81,7 @@ pub fn classify_text(model: &Model<'_>, text: &str) -> Result<Prediction> {
         dims.options.pooling != Pooling::None,
         "the model has outputs for every token and none for a text: use `run` for a language model"
     );
-    let tokens = crate::text::Encoder::new(model)?.encode(text)?;
+    let tokens = crate::text::tokenizer(model)?.encode_long(text)?;
     let outputs = outputs(model, Inputs::Tokens(&tokens)).with_context(|| format!("{} tokens", tokens.len()))?;
     Ok(predicted(model, text, outputs))
 }

@@ -1,6 +1,6 @@
 //! Text generation from an image, with the on-device engine and in the same steps as the firmware's demonstration.
 
-use crate::text::{Encoder, reads_text};
+use crate::text::{reads_text, tokenizer};
 use anyhow::{Context, Result, bail};
 use thumbformer::state::HostState;
 use thumbformer::text::{Sampler, Sampling};
@@ -28,7 +28,7 @@ impl Prompt {
     /// For a text that the image has no tokenizer for, or no token.
     pub fn tokens(&self, model: &Model<'_>) -> Result<Vec<u16>> {
         match self {
-            Prompt::Text(text) => Encoder::new(model)?.encode(text).context("the prompt"),
+            Prompt::Text(text) => tokenizer(model)?.encode_long(text).context("the prompt"),
             Prompt::Ids(ids) => Ok(ids.clone()),
         }
     }

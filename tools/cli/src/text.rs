@@ -1,11 +1,9 @@
 //! Texts, and files of ids, as tokens.
 //!
 //! ```text
-//! text ──► cut where no piece of the vocabulary crosses ──► Tokenizer::encode, part by part ──► tokens
-//! file of ids ──► JSON or words, a document each between lines `<|end|>` ──────────────────────► tokens
+//! text ──► Tokenizer::encode_long ───────────────────────────────────────► tokens
+//! file of ids ──► JSON or words, a document each between lines `<|end|>` ──► tokens
 //! ```
-//! The tokenizer's time grows with the square of the text; a cut changes no token where no piece of the vocabulary holds the two bytes
-//! beside it, as every merge makes a piece.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -16,111 +14,25 @@ use thumbformer::{Error, Input, Model};
 /// The line that ends a document.
 pub const SEPARATOR: &str = "<|end|>";
 
-/// The mark that some vocabularies take for a space.
-const MARK: char = '\u{2581}';
-
-/// The tokenizer of a model, for texts of any length.
-pub struct Encoder<'a> {
-    tokenizer: Tokenizer<'a>,
-    /// True for each pair of bytes that stands inside a piece, `[256, 256]`.
-    inside: Vec<bool>,
-}
-
-impl<'a> Encoder<'a> {
-    /// The encoder of a model.
-    ///
-    /// # Errors
-    /// For a model that reads no text, and for one without a tokenizer.
-    pub fn new(model: &Model<'a>) -> Result<Encoder<'a>> {
-        reads_text(model)?;
-        let tokenizer = model.tokenizer().ok_or(Error::NoTokenizer)?;
-        let mut inside = vec![false; 256 * 256];
-        for token in (0..model.dims().vocab).map_while(|token| u16::try_from(token).ok()) {
-            for pair in tokenizer.piece(token, token).windows(2) {
-                inside[place(pair[0], pair[1])] = true;
-            }
-        }
-        Ok(Encoder { tokenizer, inside })
-    }
-
-    /// The tokenizer.
-    pub fn tokenizer(&self) -> &Tokenizer<'a> {
-        &self.tokenizer
-    }
-
-    /// Tokens of a text, BOS first where the model has one; names of special tokens in the text are those tokens.
-    ///
-    /// # Errors
-    /// When the vocabulary has no token for a byte of the text.
-    pub fn encode(&self, text: &str) -> Result<Vec<u16>, Error> {
-        let mut tokens = Vec::from_iter(self.tokenizer.bos());
-        let mut rest = text;
-        loop {
-            let (nameless, found) = self.tokenizer.cut_named(rest);
-            self.encode_nameless(nameless, &mut tokens)?;
-            let Some((token, after)) = found else { return Ok(tokens) };
-            tokens.push(token);
-            rest = after;
-        }
-    }
-
-    /// Appends the tokens of a text without names, part by part.
-    fn encode_nameless(&self, text: &str, tokens: &mut Vec<u16>) -> Result<(), Error> {
-        let prefixed = self.puts_a_space_before(text);
-        let mut start = 0;
-        for (end, _) in text.char_indices().skip(1).chain([(text.len(), ' ')]) {
-            if end == text.len() || self.may_cut(text, end, prefixed) {
-                // The space that the tokenizer puts before every text stands for the one at the cut.
-                let skipped = usize::from(prefixed && start > 0);
-                part(&self.tokenizer, &text[start + skipped..end], tokens)?;
-                start = end;
-            }
-        }
-        Ok(())
-    }
-
-    fn may_cut(&self, text: &str, at: usize, prefixed: bool) -> bool {
-        let (before, after, bytes) = (&text[..at], &text[at..], text.as_bytes());
-        let spaces = after.starts_with(' ') && bytes.get(at + 1).is_some_and(|&next| next != b' ');
-        !(self.inside[place(bytes[at - 1], bytes[at])] || before.ends_with(MARK) || after.starts_with(MARK))
-            && (spaces || !prefixed)
-    }
-
-    /// True if the pieces of a character are longer than the character; of a text without one, true does no harm.
-    fn puts_a_space_before(&self, text: &str) -> bool {
-        let Some(first) = text.chars().find(|&first| first != MARK) else { return true };
-        let (mut tokens, mut bytes) = (Vec::new(), [0; 4]);
-        let first = first.encode_utf8(&mut bytes);
-        let encoded = part(&self.tokenizer, first, &mut tokens);
-        let length: usize = tokens.iter().map(|&token| self.tokenizer.piece(token, token).len()).sum();
-        encoded.is_ok() && length > first.len()
-    }
-}
-
-fn place(first: u8, second: u8) -> usize {
-    256 * usize::from(first) + usize::from(second)
-}
-
-/// Appends the tokens of a part of a text.
-fn part(tokenizer: &Tokenizer<'_>, text: &str, tokens: &mut Vec<u16>) -> Result<(), Error> {
-    let before = tokens.len();
-    // Before merging there is at most one symbol for each byte, and the space before the text.
-    tokens.resize(before + text.len() + 1, 0);
-    let length = tokenizer.encode(text, false, &mut tokens[before..])?;
-    tokens.truncate(before + length);
-    Ok(())
+/// The tokenizer of a model that reads text.
+///
+/// # Errors
+/// For a model that reads no text, and for one without a tokenizer.
+pub fn tokenizer<'a>(model: &Model<'a>) -> Result<Tokenizer<'a>> {
+    reads_text(model)?;
+    Ok(model.tokenizer().ok_or(Error::NoTokenizer)?)
 }
 
 /// Documents of a text as tokens: BOS, text, end token. Documents of fewer than two tokens are left out.
 pub fn documents<'t>(
-    encoder: &'t Encoder<'_>,
+    tokenizer: &'t Tokenizer<'_>,
     text: &'t str,
 ) -> impl DoubleEndedIterator<Item = Result<Vec<u16>>> + 't {
     let texts: Vec<&str> = text.split(SEPARATOR).map(str::trim).filter(|text| !text.is_empty()).collect();
     let tokens = |text| {
-        let mut tokens = encoder.encode(text)?;
+        let mut tokens = tokenizer.encode_long(text)?;
         // The model predicts the end of a document, too.
-        tokens.extend(encoder.tokenizer.end());
+        tokens.extend(tokenizer.end());
         Ok(tokens)
     };
     texts

@@ -5,7 +5,7 @@ use thumbformer::Model;
 use thumbformer::Part;
 use thumbformer_checkpoint::{Checkpoint, Tensor};
 use thumbformer_cli::convert::{Settings, convert};
-use thumbformer_cli::text::Encoder;
+use thumbformer_cli::text::tokenizer;
 use thumbformer_cli::verify::{Bounds, Report, Selection, Windows, verify};
 
 const TEXT: &str = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park with her \
@@ -115,7 +115,7 @@ fn a_long_text_is_cut_into_windows_and_all_of_it_counts() {
     let model = Model::parse(&words).expect("parses");
     let text = TEXT.replace("<|end|>", "");
     let windows = windows(&model, &text, Selection::default());
-    let mut tokens = Encoder::new(&model).expect("a tokenizer").encode(&text).expect("tokens");
+    let mut tokens = tokenizer(&model).expect("a tokenizer").encode_long(&text).expect("tokens");
     tokens.extend(model.tokenizer().expect("a tokenizer").end());
     let predicted: Vec<u16> = windows.windows.iter().flat_map(|window| window[1..].to_vec()).collect();
     assert_eq!(predicted, tokens[1..]);

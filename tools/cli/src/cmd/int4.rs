@@ -8,7 +8,7 @@
 
 use super::{bar, read_text};
 use crate::quantize::{self, Quantized, distill};
-use crate::text::{self, Encoder};
+use crate::text;
 use crate::{convert, model};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -91,8 +91,8 @@ impl Calibration {
         if self.tokens.is_some() {
             text::read_ids(&model, file)?.into_iter().all(&mut take);
         } else {
-            let (encoder, text) = (Encoder::new(&model)?, read_text(file)?);
-            for document in text::documents(&encoder, &text) {
+            let (tokenizer, text) = (text::tokenizer(&model)?, read_text(file)?);
+            for document in text::documents(&tokenizer, &text) {
                 if !take(document?) {
                     break;
                 }

@@ -3,7 +3,7 @@
 use crate::classify;
 use crate::explain::SENTENCE;
 use crate::explain::networks::streams;
-use crate::text::{self, Encoder};
+use crate::text;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
 use std::path::Path;
@@ -129,7 +129,7 @@ fn tokens(model: &Model<'_>, given: &Given<'_>) -> Result<Sequence> {
         None => {
             let text = given.text.unwrap_or(SENTENCE);
             ensure!(!text.trim().is_empty(), "--text is empty; give a sentence");
-            Encoder::new(model)?.encode(text).context("--text")?
+            text::tokenizer(model)?.encode_long(text).context("--text")?
         }
     };
     let (length, max_seq) = (tokens.len(), model.dims().max_seq);

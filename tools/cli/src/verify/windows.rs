@@ -5,7 +5,7 @@
 //! --max-tokens N ──► windows at equal distances, N predicted tokens together
 //! ```
 
-use crate::text::{Encoder, documents};
+use crate::text::{documents, tokenizer};
 use anyhow::{Result, ensure};
 use thumbformer::Model;
 
@@ -35,8 +35,8 @@ impl Windows {
     /// # Errors
     /// When the model reads no text, the image has no tokenizer, or the text has no document of two tokens.
     pub fn of_text(model: &Model<'_>, text: &str, context: usize, selection: Selection) -> Result<Windows> {
-        let encoder = Encoder::new(model)?;
-        let documents = documents(&encoder, text);
+        let tokenizer = tokenizer(model)?;
+        let documents = documents(&tokenizer, text);
         let mut documents: Vec<_> = match selection.last {
             Some(last) => documents.rev().take(last).collect::<Result<_>>()?,
             None => documents.collect::<Result<_>>()?,
@@ -44,7 +44,7 @@ impl Windows {
         if selection.last.is_some() {
             documents.reverse();
         }
-        Windows::of(&documents, encoder.tokenizer().bos(), context, selection.max_tokens)
+        Windows::of(&documents, tokenizer.bos(), context, selection.max_tokens)
     }
 
     /// Windows of documents as tokens. A window begins as its document does where that begins with `bos`, else with the last token of

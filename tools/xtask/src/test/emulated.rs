@@ -79,10 +79,11 @@ pub fn check(board: &Board) -> Result<Outcome> {
     compare(&full.steps, &on_host(board, &Story { steps: 500, ..story.clone() })?.0, "host scalar")?;
     verdicts.push(format!("full context ends cleanly after {} steps", full.steps.len()));
 
-    // Too many tokens, and too many bytes for the board's command line.
-    for words in [40, 70] {
-        let long = run(&Story { prompt: "word ".repeat(words).trim_end().into(), ..story.clone() })?;
-        ensure!(long.exit == 1, "a prompt of {words} words must be refused, not: {:?}", long.log);
+    // Too many tokens, as of letters that merge with no other, and too many bytes for the board's command line.
+    for (word, count, reason) in [("qxzj ", 40, "PromptTooLong"), ("word ", 70, "the command line has more than")] {
+        let long = run(&Story { prompt: word.repeat(count).trim_end().into(), ..story.clone() })?;
+        let said = long.log.iter().any(|line| line.contains(reason));
+        ensure!(long.exit == 1 && said, "a prompt of {count} words must be refused by {reason:?}, not: {:?}", long.log);
     }
     verdicts.push("too long a prompt is refused".into());
     let runtime = emulator::emulate(board, &board.build_example(&toolchain, "runtime")?, &[], |_| ())?;

@@ -39,9 +39,18 @@ pub(super) fn build(
     tokenizer.merges = merges(fail, raw, ids, pipeline)?;
     // A special token prints nothing; a token that a user added prints its name.
     for token in raw.added_tokens.iter().filter(|token| !token.special) {
-        tokenizer.pieces[token.id as usize] = token.content.clone().into_bytes();
+        tokenizer.pieces[token.id as usize] = printed(&token.content, pipeline);
     }
     Ok(tokenizer)
+}
+
+/// Text of a token that a user added: the library's decoders read its name as any other token's where they can.
+fn printed(name: &str, pipeline: &Pipeline) -> Vec<u8> {
+    match pipeline.kind {
+        TokenizerKind::ByteLevel => bytes(name, &alphabet()).unwrap_or_else(|| name.into()),
+        TokenizerKind::Characters if pipeline.marked_spaces => name.replace(SPACE_MARK, " ").into(),
+        TokenizerKind::Characters => name.into(),
+    }
 }
 
 /// Pieces and byte table of a byte-level vocabulary.
@@ -51,10 +60,9 @@ fn byte_symbols(
     ids: &HashMap<String, u32>,
     added: &HashSet<u32>,
 ) -> Result<(), Error> {
-    let bytes_of: HashMap<char, u8> = (0..=255).map(|byte| (visible(byte), byte)).collect();
+    let alphabet = alphabet();
     for (text, &id) in ids.iter().filter(|(_, id)| !added.contains(id)) {
-        let piece: Option<Vec<u8>> = text.chars().map(|c| bytes_of.get(&c).copied()).collect();
-        let Some(piece) = piece else {
+        let Some(piece) = bytes(text, &alphabet) else {
             let what = format!("token {id} `{text}` is not written in ByteLevel's alphabet");
             return Err(fail.with(what, "check that vocabulary and pre-tokenizer belong together"));
         };
@@ -70,6 +78,16 @@ fn byte_symbols(
         ));
     }
     Ok(())
+}
+
+/// The bytes that the characters of ByteLevel's alphabet stand for.
+fn alphabet() -> HashMap<char, u8> {
+    (0..=255).map(|byte| (visible(byte), byte)).collect()
+}
+
+/// The bytes that a text in this alphabet stands for.
+fn bytes(text: &str, alphabet: &HashMap<char, u8>) -> Option<Vec<u8>> {
+    text.chars().map(|character| alphabet.get(&character).copied()).collect()
 }
 
 /// The character that stands for a byte in ByteLevel's alphabet (GPT-2): printable Latin-1 bytes are themselves, the

@@ -244,6 +244,27 @@ fn added_tokens_are_cut_out_of_a_text_as_the_library_does_it() {
     assert_eq!((&tables.pieces[id(0)][..], &tables.pieces[id(1)][..]), (&b"<|user|>"[..], &b""[..]), "what they print");
 }
 
+/// As decoded by tokenizers 0.23.3 with the decoders `ByteLevel` and `Metaspace`; names that are not in the alphabet stay.
+#[test]
+fn an_added_token_prints_what_the_library_s_decoder_makes_of_its_name() {
+    use TokenizerKind::{ByteLevel, Characters};
+    for (kind, name, printed) in [
+        (ByteLevel, "<|u|>", &b"<|u|>"[..]),
+        (ByteLevel, "\u{120}zq", b" zq"),
+        (ByteLevel, "<|é|>", b"<|\xe9|>"),
+        (ByteLevel, "日é", "日é".as_bytes()),
+        (Characters, "▁zq▁x", b" zq x"),
+    ] {
+        let mut file = sound(kind);
+        let last = file["model"]["vocab"].as_object().unwrap().len();
+        file["added_tokens"] = json!([{"id": last, "content": name}]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        std::fs::write(&path, file.to_string()).unwrap();
+        assert_eq!(load(&path, 512).unwrap().pieces[last], printed, "{name}");
+    }
+}
+
 #[test]
 fn a_special_token_that_takes_spaces_with_it_keeps_its_name_as_plain_text_and_a_note_says_so() {
     let mut file = sound(TokenizerKind::ByteLevel);
