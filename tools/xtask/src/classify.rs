@@ -72,7 +72,7 @@ pub fn on_host() -> Result<Vec<Prediction>> {
         let image = shown.image()?;
         let model = image.model()?;
         for file in recordings(&image)? {
-            heard.push(classify(&model, &read(&model, &file)?)?);
+            heard.extend(classify(&model, &read(&model, &file)?)?.windows);
         }
     }
     Ok(heard)
@@ -105,8 +105,11 @@ pub fn given_on_core(core: Core, given: &Given) -> Result<Vec<Row>> {
     let image = Image::read(given.model.as_deref().context("no image is given")?)?;
     let image = image.with_recordings(given.recordings.as_deref());
     let model = image.model()?;
-    let heard = recordings(&image)?.into_iter().map(|file| Ok(classify(&model, &read(&model, &file)?)?));
-    as_on_host(core, results(&board, &elf, &[])?, &heard.collect::<Result<Vec<_>>>()?)
+    let mut heard = Vec::new();
+    for file in recordings(&image)? {
+        heard.extend(classify(&model, &read(&model, &file)?)?.windows);
+    }
+    as_on_host(core, results(&board, &elf, &[])?, &heard)
 }
 
 /// A core's results, compared with the host's.

@@ -2,7 +2,7 @@
 
 use crate::firmware::Board;
 use anyhow::{Context, Result, ensure};
-use board_manifest::{Application, Image, fit, free, held, signals};
+use board_manifest::{Application, Image, Inputs, fit, free, held, inputs};
 use std::path::{Path, PathBuf};
 use thumbformer::Input;
 
@@ -52,13 +52,15 @@ impl Given {
                 model.display(),
                 folder.display()
             );
-            let inputs = signals(image, &parsed)?;
-            let all = inputs.len();
+            let Inputs { signals, recordings, notes } = inputs(image, &parsed)?;
+            let all = signals.len();
             let held = match application {
                 Application::Bench => 1,
-                _ => held(&inputs, free(board, application, &images)),
+                _ => held(&signals, free(board, application, &images)),
             };
-            holds = format!(", {held} of the {all} recordings in {}", folder.display());
+            let windows = if all > recordings { format!("windows of the {recordings} ") } else { String::new() };
+            holds = format!(", {held} of the {all} {windows}recordings in {}", folder.display());
+            notes.iter().for_each(|note| eprintln!("note: {note}"));
             if held < all && application != Application::Bench {
                 holds += ": the flash has no room for more";
             }
