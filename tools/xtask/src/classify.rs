@@ -6,8 +6,9 @@
 //! ```
 
 use crate::bench::or_all;
-use crate::boards::results;
+use crate::boards::{parse, results};
 use crate::cores::Core;
+use crate::emulator::{Extra, emulate_with};
 use crate::firmware::{self, Board, Size};
 use crate::given::Given;
 use crate::keywords;
@@ -17,8 +18,9 @@ use crate::results::Results;
 use crate::setup;
 use crate::shell::root;
 use anyhow::{Context, Result, bail, ensure};
-use board_manifest::{Application, Image, Kind, shown_by, signals};
+use board_manifest::{Application, Image, Kind, Signal, clip_samples, numbers, shown_by, signals};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
 use thumbformer_cli::classify::{Prediction, classify, read};
@@ -112,6 +114,51 @@ pub fn given_on_core(core: Core, given: &Given) -> Result<Vec<Row>> {
     as_on_host(core, results(&board, &elf, &[])?, &heard)
 }
 
+/// Most clips that are sent to an emulated board.
+const CLIPS: usize = 3;
+
+/// The first recordings of a user's image that make whole clips, on the serial port of a core's board one after the other: the bits of
+/// the stored ones. Returns their number.
+///
+/// # Errors
+/// As [`given_on_core`], and when an answer is another one.
+pub fn on_serial_port<'r>(core: Core, given: &Given, stored: impl Fn(&str) -> Option<&'r Row>) -> Result<usize> {
+    let board = given.build_for(&core.emulated()?, Application::Classify)?;
+    let elf = board.build_program(&setup::ensure(&board.target)?, Application::Classify.name())?;
+    let image = Image::read(given.model.as_deref().context("no image is given")?)?;
+    let image = image.with_recordings(given.recordings.as_deref());
+    let model = image.model()?;
+    let (mut text, mut expected) = (String::new(), Vec::new());
+    for (name, signal) in signals(&image, &model)? {
+        let numbers: Vec<f32> = match signal {
+            Signal::Sound(mut samples) => {
+                samples.resize(clip_samples(&model), 0);
+                samples.into_iter().map(f32::from).collect()
+            }
+            Signal::Frames(frames) if frames.len() == numbers(&model) => frames,
+            _ => continue,
+        };
+        if expected.len() < CLIPS {
+            text.extend(numbers.iter().map(|number| format!("{number}\n")));
+            expected.push(stored(&name).with_context(|| format!("{name}: not among the stored recordings"))?);
+        }
+    }
+    let arriving = root().join("target").join(format!("arriving-{}.txt", std::process::id()));
+    std::fs::write(&arriving, text).with_context(|| format!("{}", arriving.display()))?;
+    let extra = Extra { serial: Some(&arriving), options: &[] };
+    let output = emulate_with(&board, &elf, &["serial=model".into()], &extra, |_| ());
+    _ = std::fs::remove_file(&arriving);
+    let found: Vec<Value> = parse(&board.name, &elf, &output?)?;
+    let same =
+        |(found, row): (&Value, &&Row)| found["crc32"] == row.crc32.as_str() && found["label"] == row.label.as_str();
+    ensure!(
+        !found.is_empty() && found.len() == expected.len() && found.iter().zip(&expected).all(same),
+        "{}: on the serial port {found:?}, stored {expected:?}",
+        image.file.display()
+    );
+    Ok(found.len())
+}
+
 /// A core's results, compared with the host's.
 fn as_on_host(core: Core, mut rows: Vec<Row>, expected: &[Prediction]) -> Result<Vec<Row>> {
     ensure!(rows.len() == expected.len(), "{} heard {} of {} recordings", core.name(), rows.len(), expected.len());
@@ -174,9 +221,11 @@ pub fn print(cores: &[Core], json: bool) -> Result<()> {
     Ok(())
 }
 
-/// The model of docs/your-model.md with its recordings, each of which has the label of its name, and a table without a header.
+/// The model of docs/your-model.md with its recordings, each of which has the label of its name, one that is longer than a clip and a table
+/// without a header; and as they arrive on the serial port.
 fn own() -> Result<()> {
-    let rows = given_on_core(Core::M4, &page::given(&Core::M4.emulated()?.name)?)?;
+    let given = page::given(&Core::M4.emulated()?.name)?;
+    let rows = given_on_core(Core::M4, &given)?;
     let [own, named @ .., last] = &rows[..] else { bail!("docs/your-model.md: {rows:?}") };
     ensure!(
         (&own.label, &own.crc32) == (&last.label, &last.crc32),
@@ -184,6 +233,8 @@ fn own() -> Result<()> {
         last.name
     );
     ensure!(named.iter().chain([last]).all(Row::is_right), "docs/your-model.md on the M4: {rows:?}");
+    ensure!(named.iter().any(|row| row.name.ends_with("+100 rows")), "no second clip: {named:?}");
+    on_serial_port(Core::M4, &given, |name| rows.iter().find(|row| row.name == name))?;
     Ok(())
 }
 
@@ -230,19 +281,20 @@ pub fn check() -> Result<String> {
     ensure!(sound, "M4: a clip takes {most:?} instructions, at most {DIGITS_INSTRUCTIONS}");
     ensure!(streams > 0, "no stream among the recordings");
     own()?;
+    let mut arriving = 0;
     let keywords = each(&keywords::CORES, |&core| keywords::on_core(core))?;
     for (&core, rows) in keywords::CORES.iter().zip(&keywords) {
         if incomparable.is_none() {
             recorded.compare_keywords(core, rows)?;
         }
         if core == Core::M4 {
-            keywords::on_serial_port(rows)?;
+            arriving = keywords::arriving(rows)?;
         }
     }
     let size = size()?;
     ensure!(size.ram <= RAM && size.flash <= FLASH, "the M4's program takes {} and {} bytes", size.ram, size.flash);
     Ok(format!(
-        "{} recordings on 6 cores as on the host, those of docs/your-model.md on the M4, {} of 16 kHz of keyword models on {} cores and one on a serial port; M4: a second of sound {} instructions, built for size {}, then {} bytes of flash \
+        "{} recordings on 6 cores as on the host, those of docs/your-model.md on the M4, {} of 16 kHz of keyword models on {} cores, {arriving} clips on a serial port; M4: a second of sound {} instructions, built for size {}, then {} bytes of flash \
          for code and the digits' weights, {} of the 48 KiB of RAM for both models and the rest for the stack",
         expected.len(),
         keywords[0].len(),

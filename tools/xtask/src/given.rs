@@ -2,7 +2,7 @@
 
 use crate::firmware::Board;
 use anyhow::{Context, Result, ensure};
-use board_manifest::{Application, Image, Inputs, fit, free, held, inputs};
+use board_manifest::{Application, Image, Inputs, Room, fit, free, held, inputs};
 use std::path::{Path, PathBuf};
 use thumbformer::Input;
 
@@ -85,6 +85,9 @@ impl Given {
             });
             if parsed.dims().is_causal() {
                 buildable.build.features.push("firmware/sound-streams");
+            }
+            if Room::of(&parsed, application).samples > 0 {
+                buildable.build.features.push("firmware/whole-clips");
             }
             if front_end.is_extended() {
                 buildable.build.features.push("firmware/front-ends");

@@ -4,16 +4,11 @@
 //! checkpoint ──► convert ──► image, recordings ──► Given ──► firmware in QEMU ──► label, instructions, CRC-32: the host's
 //! ```
 
-use crate::boards::parse;
-use crate::classify::{Row, given_on_core};
+use crate::classify::{Row, given_on_core, on_serial_port};
 use crate::cores::Core;
-use crate::emulator::{Extra, emulate_with};
 use crate::given::Given;
-use crate::setup;
 use crate::shell::root;
-use anyhow::{Context, Result, bail, ensure};
-use board_manifest::{Application, Image, Signal, signals};
-use serde_json::Value;
+use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use thumbformer_checkpoint::Checkpoint;
 use thumbformer_cli::convert::{Settings, convert};
@@ -66,32 +61,16 @@ pub fn on_core(core: Core) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The samples of the first recording, and silence up to the clip's end, on the serial port of an emulated M4: the bits of the stored one.
+/// Both models' recordings on the serial port of an emulated M4: the bits of the stored ones.
 ///
 /// # Errors
-/// As [`given_on_core`].
-pub fn on_serial_port(stored: &[Row]) -> Result<()> {
-    let (model, board) = (MODELS[0].0, Core::M4.emulated()?);
-    let given = given(model, &board.pack)?;
-    let built = given.build_for(&board, Application::Classify)?;
-    let elf = built.build_program(&setup::ensure(&built.target)?, Application::Classify.name())?;
-    let image = Image::read(given.model.as_deref().context("an image")?)?;
-    let image = image.with_recordings(given.recordings.as_deref());
-    let clip = image.model()?.front_end().context("a front end")?.clip_samples(0);
-    let Some((name, Signal::Sound(mut samples))) = signals(&image, &image.model()?)?.into_iter().next() else {
-        bail!("{model}: no recording of sound")
-    };
-    samples.resize(clip, 0);
-    let arriving = root().join("target/keywords/arriving.txt");
-    let lines: String = samples.iter().map(|sample| format!("{sample}\n")).collect();
-    write(&arriving, lines.as_bytes())?;
-    let extra = Extra { serial: Some(&arriving), options: &[] };
-    let output = emulate_with(&built, &elf, &["serial=model".into()], &extra, |_| ())?;
-    let found: Vec<Value> = parse(&built.name, &elf, &output)?;
-    let of_stored = stored.iter().find(|row| row.name == format!("{model}/{name}")).context("the stored recording")?;
-    ensure!(
-        found.len() == 1 && found[0]["crc32"] == of_stored.crc32.as_str(),
-        "{model}: {name} on the serial port gave {found:?}, stored {of_stored:?}"
-    );
-    Ok(())
+/// As [`on_serial_port`].
+pub fn arriving(stored: &[Row]) -> Result<usize> {
+    let mut clips = 0;
+    for (model, _) in MODELS {
+        clips += on_serial_port(Core::M4, &given(model, &Core::M4.emulated()?.pack)?, |name| {
+            stored.iter().find(|row| row.name == format!("{model}/{name}"))
+        })?;
+    }
+    Ok(clips)
 }
