@@ -119,9 +119,32 @@ pub fn held(inputs: &[(String, Signal)], bytes: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Signal, signals};
+    use super::{Signal, inputs, signals};
     use crate::{Kind, first};
     use std::path::Path;
+
+    #[test]
+    fn a_longer_recording_than_a_clip_is_an_input_for_each_and_what_fills_no_frame_is_said() {
+        let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+        let folder = tempfile::tempdir().expect("a folder");
+        let clip = first(Kind::Clip, &models).expect("a model").image().expect("an image");
+        let clip = clip.with_recordings(Some(folder.path()));
+        let model = clip.model().expect("a model");
+        let (columns, rows) = (model.n_columns(), model.clip_frames().expect("a clip"));
+        let row = vec!["0.5"; columns].join(",") + "\n";
+        std::fs::write(folder.path().join("long.csv"), row.repeat(2 * rows + 1)).expect("a file");
+        std::fs::write(folder.path().join("short.csv"), row.repeat(rows)).expect("a file");
+        let found = inputs(&clip, &model).expect("recordings");
+        let names: Vec<&str> = found.signals.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["long +0 rows", &format!("long +{rows} rows"), "short"]);
+        assert_eq!((found.recordings, found.notes.len()), (2, 1), "{:?}", found.notes);
+        let expected = format!("long.csv: 1 of {} rows fill no frame", 2 * rows + 1);
+        assert!(found.notes[0].contains(&expected), "{:?}", found.notes);
+        let numbers = crate::numbers(&model);
+        for (name, signal) in found.signals {
+            assert!(matches!(signal, Signal::Frames(frames) if frames.len() == numbers), "{name}");
+        }
+    }
 
     #[test]
     fn a_table_without_a_header_keeps_its_first_sample() {

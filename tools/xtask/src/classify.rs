@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
+use thumbformer::Model;
 use thumbformer_cli::classify::{Prediction, classify, read};
 use thumbformer_cli::stdout::stdout;
 
@@ -135,7 +136,7 @@ pub fn on_serial_port<'r>(core: Core, given: &Given, stored: impl Fn(&str) -> Op
                 samples.resize(clip_samples(&model), 0);
                 samples.into_iter().map(f32::from).collect()
             }
-            Signal::Frames(frames) if frames.len() == numbers(&model) => frames,
+            Signal::Frames(frames) if frames.len() == numbers(&model) => rows(&model, &frames),
             _ => continue,
         };
         if expected.len() < CLIPS {
@@ -157,6 +158,14 @@ pub fn on_serial_port<'r>(core: Core, given: &Given, stored: impl Fn(&str) -> Op
         image.file.display()
     );
     Ok(found.len())
+}
+
+/// The rows that frames are made of, without what a frame has of the one before it.
+fn rows(model: &Model<'_>, frames: &[f32]) -> Vec<f32> {
+    let width = model.dims().n_features;
+    let kept = width - model.n_columns() * model.frame_hop();
+    let new = |(index, frame): (usize, &[f32])| frame[if index == 0 { 0 } else { kept }..].to_vec();
+    frames.chunks(width).enumerate().flat_map(new).collect()
 }
 
 /// A core's results, compared with the host's.

@@ -101,3 +101,28 @@ impl Given {
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("{}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{keywords, shell::root};
+    use board_manifest::{Application, Image, Room, beside, fit};
+
+    #[test]
+    fn a_board_without_room_for_a_clip_on_the_serial_port_is_refused_before_anything_is_compiled() {
+        let given = keywords::given("mfcc", "m4").expect("an image");
+        let mut board = board_manifest::find(&root().join("boards"), "qemu-mps2-an386").expect("a board");
+        let image = Image::read(given.model.as_deref().expect("an image")).expect("an image");
+        let room = Room::of(&image.model().expect("a model"), Application::Classify);
+        assert_eq!((room.numbers, room.samples), (100 * 40, 16_000));
+        let state = fit(&board, Application::Classify, &image).expect("it fits").state;
+        board.ram.length = state + room.bytes() + beside(Application::Classify);
+        let built = given.build_for(&board, Application::Classify).expect("it fits").build;
+        assert!(built.features.contains(&"firmware/whole-clips"), "{built:?}");
+        board.ram.length -= 4;
+        let error = given.build_for(&board, Application::Classify).expect_err("too little").to_string();
+        let wanted = "32000 of them are for a clip's samples on the serial port: `verify` does without";
+        assert!(error.contains(wanted), "{error}");
+        let built = given.build_for(&board, Application::Verify).expect("it does without").build;
+        assert!(!built.features.contains(&"firmware/whole-clips"), "{built:?}");
+    }
+}

@@ -9,7 +9,8 @@ use crate::cores::Core;
 use crate::given::Given;
 use crate::shell::root;
 use anyhow::{Context, Result, bail};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use thumbformer::Model;
 use thumbformer_checkpoint::Checkpoint;
 use thumbformer_cli::convert::{Settings, convert};
 use thumbformer_cli::packs;
@@ -35,7 +36,7 @@ pub fn given(model: &str, pack: &str) -> Result<Given> {
 }
 
 /// Writes a file anew only where it differs, so that no build begins for its date.
-fn write(file: &PathBuf, bytes: &[u8]) -> Result<()> {
+fn write(file: &Path, bytes: &[u8]) -> Result<()> {
     if std::fs::read(file).is_ok_and(|found| found == bytes) {
         return Ok(());
     }
@@ -61,7 +62,8 @@ pub fn on_core(core: Core) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Both models' recordings on the serial port of an emulated M4: the bits of the stored ones.
+/// Both models' recordings, and those of one of sensors, on the serial port of an emulated M4: the bits of the stored ones. Returns the
+/// number of clips.
 ///
 /// # Errors
 /// As [`on_serial_port`].
@@ -72,5 +74,31 @@ pub fn arriving(stored: &[Row]) -> Result<usize> {
             stored.iter().find(|row| row.name == format!("{model}/{name}"))
         })?;
     }
+    let given = sensors(&Core::M4.emulated()?.pack)?;
+    let rows = given_on_core(Core::M4, &given)?;
+    clips += on_serial_port(Core::M4, &given, |name| rows.iter().find(|row| row.name == name))?;
     Ok(clips)
+}
+
+/// Columns of [`sensors`], the rows that make a frame, and those from one frame to the next.
+const SENSORS: (usize, usize, usize) = (40, 4, 2);
+
+/// The first model's network as one of sensors: frames of 160 numbers that overlap; with a recording of two clips.
+fn sensors(pack: &str) -> Result<Given> {
+    let (columns, frame_samples, frame_hop) = SENSORS;
+    let mut checkpoint = Checkpoint::load(&root().join("tests/golden/keywords").join(MODELS[0].0), None)?;
+    checkpoint.front_end = None;
+    let config = &mut checkpoint.config;
+    config.columns = (0..columns).map(|column| format!("c{column}")).collect();
+    (config.frame_samples, config.frame_hop) = (frame_samples, frame_hop);
+    let settings = Settings { packing: packs::packing(pack)?, ..Settings::default() };
+    let words = convert(&checkpoint, settings, &mut |_| {})?;
+    let folder = root().join("target/keywords/sensors");
+    let image = folder.join(format!("{pack}.tbf"));
+    write(&image, thumbformer::image::bytes(&words))?;
+    let clip = Model::parse(&words)?.clip_frames().context("a clip")?;
+    let cell = |index: usize| format!("{:.3}", (index * 37 % 1009) as f32 / 500.0 - 1.0);
+    let row = |row: usize| (0..columns).map(|column| cell(row * columns + column)).collect::<Vec<_>>().join(",") + "\n";
+    write(&folder.join("recordings/waves.csv"), (0..2 * clip).map(row).collect::<String>().as_bytes())?;
+    Ok(Given { model: Some(image), recordings: Some(folder.join("recordings")) })
 }
