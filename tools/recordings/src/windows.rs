@@ -27,7 +27,7 @@ pub struct Windows {
 pub struct Window {
     /// Its begin in the recording; `None` where it is all of it.
     pub start: Option<Start>,
-    /// What the model reads.
+    /// Samples or frames of it.
     pub input: Input,
 }
 
