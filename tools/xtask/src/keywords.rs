@@ -4,9 +4,10 @@
 //! checkpoint ──► convert ──► image, recordings ──► Given ──► firmware in QEMU ──► label, instructions, CRC-32: the host's
 //! ```
 
-use crate::classify::{Row, given_on_core, on_serial_port};
+use crate::classify::{Row, given_on_core};
 use crate::cores::Core;
 use crate::given::Given;
+use crate::serial_port::on_serial_port;
 use crate::shell::root;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
