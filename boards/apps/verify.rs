@@ -6,7 +6,7 @@ use board::ThisBoard;
 use firmware::Board;
 use reference_on_device::Heap;
 
-// Models and inputs that the build script chose, and the float network where there is room: `MODELS`, `WORDS`, `audio_input()`,
+// Models and inputs that the build script chose, and the float network where there is room: `MODELS`, `WORDS`, `ears()`,
 // `HEAP_BYTES`, `float_check()`.
 include!(concat!(env!("OUT_DIR"), "/verify.rs"));
 
@@ -17,11 +17,11 @@ static HEAP: Heap = Heap::empty();
 #[cortex_m_rt::entry]
 fn main() -> ! {
     static mut MEMORY: [u32; WORDS] = [0; WORDS];
-    static mut FRAMES: [f32; HEARD] = [0.0; HEARD];
+    static mut FRAMES: [f32; NUMBERS] = [0.0; NUMBERS];
     static mut BUFFERS: AudioBuffers = AudioBuffers::new();
     // SAFETY: once, before anything is allocated, and the memory is the macro's own.
     unsafe {
         reference_on_device::init!(HEAP, HEAP_BYTES);
     }
-    firmware::verify(ThisBoard::take(), MODELS, MEMORY, audio_input(FRAMES, BUFFERS), float_check(&HEAP))
+    firmware::verify(ThisBoard::take(), MODELS, MEMORY, ears(BUFFERS).as_mut(), FRAMES, float_check(&HEAP))
 }

@@ -2,7 +2,8 @@
 
 use crate::counter::Meter;
 use crate::kernels::{Case, Row, Workspace, kernels};
-use crate::{AudioInput, Board, Line, Signal, TestModel, begin, end, report};
+use crate::{Board, Line, Signal, TestModel, begin, end, report};
+use thumbformer::audio::Extractor;
 use thumbformer::cycles::{CycleCounter, Part, Profile};
 use thumbformer::{Error, Packing};
 
@@ -21,14 +22,16 @@ pub struct Bench<'a> {
     pub test_models: &'a [TestModel<'a>],
     /// Memory of one model after the other.
     pub words: &'a mut [u32],
-    /// For models that hear.
-    pub audio: Option<AudioInput<'a>>,
+    /// The front end, where a model hears.
+    pub ears: Option<&'a mut Extractor<'static, 'static>>,
+    /// Room for the frames of an input.
+    pub frames: &'a mut [f32],
 }
 
 /// The application `bench`: what kernels and models take, a line for each, and a table of the models' parts in the log.
 pub fn bench<B: Board>(mut board: B, bench: Bench<'_>) -> ! {
     let meter = begin(&mut board, "bench");
-    let Bench { packing, cases, mut workspace, test_models, words, mut audio } = bench;
+    let Bench { packing, cases, mut workspace, test_models, words, mut ears, frames } = bench;
     let mut exact = true;
     if let Meter::Counts { .. } = meter {
         let mut rows: heapless::Vec<Row, 64> = heapless::Vec::new();
@@ -40,7 +43,9 @@ pub fn bench<B: Board>(mut board: B, bench: Bench<'_>) -> ! {
             report(&mut board, &row.line(Line::new("bench").text("board", B::NAME).text("unit", meter.unit())).end());
         }
     }
-    let result = test_models.iter().try_for_each(|test_model| models(&mut board, meter, test_model, words, &mut audio));
+    let result = test_models
+        .iter()
+        .try_for_each(|test_model| models(&mut board, meter, test_model, words, ears.as_deref_mut(), frames));
     end(board, result.map(|()| exact))
 }
 
@@ -50,13 +55,14 @@ fn models<B: Board>(
     meter: Meter,
     test_model: &TestModel<'_>,
     words: &mut [u32],
-    audio: &mut Option<AudioInput<'_>>,
+    ears: Option<&mut Extractor<'_, '_>>,
+    frames: &mut [f32],
 ) -> Result<(), Error> {
     let Some(input) = test_model.inputs.first() else { return Ok(()) };
     let line = |name| Line::new("bench").text("board", B::NAME).text("model", test_model.name).text("input", name);
     let Signal::Tokens(_) = input.signal else {
         let mut session = test_model.session(words)?;
-        let (_, cost) = test_model.run(&mut session, input.signal, audio, board)?;
+        let (_, cost) = test_model.run(&mut session, input.signal, ears, frames, board)?;
         let line = cost.on(line(input.name).text("unit", meter.unit()), meter);
         report(board, &line.number("clock_hz", board.clock_hz().into()).end());
         return Ok(());

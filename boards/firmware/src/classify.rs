@@ -3,7 +3,9 @@
 use crate::counter::Meter;
 use crate::numbers::Numbers;
 use crate::test_model::crc32;
-use crate::{AudioInput, Board, LINE, Line, Signal, TestModel, begin, code, end, report};
+use crate::{Board, InputBuffers, LINE, Line, Signal, TestModel, begin, code, end, report};
+use core::ops::Range;
+use thumbformer::audio::Extractor;
 use thumbformer::cycles::CycleCounter;
 use thumbformer::text::argmax;
 use thumbformer::{Error, Model, softmax};
@@ -16,7 +18,8 @@ pub fn classify<B: Board>(
     mut board: B,
     test_models: &[TestModel<'_>],
     words: &mut [u32],
-    mut audio: Option<AudioInput<'_>>,
+    mut ears: Option<&mut Extractor<'_, '_>>,
+    InputBuffers { frames, samples }: InputBuffers<'_>,
 ) -> ! {
     let meter = begin(&mut board, "classify");
     let mut line = [0; LINE];
@@ -26,13 +29,15 @@ pub fn classify<B: Board>(
     };
     let wanted = arguments.split(' ').find_map(|word| word.strip_prefix("serial="));
     let result = match wanted {
-        None => stored(&mut board, meter, test_models, words, &mut audio).and_then(|right| {
+        None => stored(&mut board, meter, test_models, words, ears.as_deref_mut(), frames).and_then(|right| {
             // Ends at once where nobody sends.
-            test_models.first().map_or(Ok(()), |test_model| listen(&mut board, test_model, words, &mut audio))?;
+            test_models.first().map_or(Ok(()), |test_model| {
+                listen(&mut board, test_model, words, ears.as_deref_mut(), frames, samples)
+            })?;
             Ok(right)
         }),
         Some(name) => match test_models.iter().find(|test_model| test_model.name == name) {
-            Some(test_model) => listen(&mut board, test_model, words, &mut audio).map(|()| true),
+            Some(test_model) => listen(&mut board, test_model, words, ears, frames, samples).map(|()| true),
             None => {
                 defmt::error!("no model {=str} on this board: see `cargo xtask board list`", name);
                 Ok(false)
@@ -48,13 +53,14 @@ fn stored<B: Board>(
     meter: Meter,
     test_models: &[TestModel<'_>],
     words: &mut [u32],
-    audio: &mut Option<AudioInput<'_>>,
+    mut ears: Option<&mut Extractor<'_, '_>>,
+    frames: &mut [f32],
 ) -> Result<bool, Error> {
     let mut right = true;
     for test_model in test_models {
         let mut session = test_model.session(words)?;
         for input in test_model.inputs {
-            let (outputs, cost) = test_model.run(&mut session, input.signal, audio, board)?;
+            let (outputs, cost) = test_model.run(&mut session, input.signal, ears.as_deref_mut(), frames, board)?;
             let found = crc32(outputs);
             right &= found == input.crc32;
             let line =
@@ -81,71 +87,87 @@ fn label(line: Line, model: &Model<'_>, outputs: &mut [f32]) -> Line {
     line.text("label", model.label(output).unwrap_or("?")).number("permille", permille as u64)
 }
 
-/// Most numbers of a frame that arrives.
-const WIDEST: usize = 64;
-
-/// Takes numbers from the console: samples of a model that hears, a clip at a time; else the numbers of frames, one after the other.
-/// Ends when nothing arrives any more.
+/// Takes numbers from the console: samples of a model that hears, else those of rows; of a model of clips a clip at a time, of a stream a
+/// frame. Ends when nothing arrives any more.
 fn listen<B: Board>(
     board: &mut B,
     test_model: &TestModel<'_>,
     words: &mut [u32],
-    audio: &mut Option<AudioInput<'_>>,
+    ears: Option<&mut Extractor<'_, '_>>,
+    frames: &mut [f32],
+    samples: &mut [i16],
 ) -> Result<(), Error> {
     let (model, width) = (&test_model.model, test_model.model.dims().n_features.max(1));
     let hears = model.image().front_end_words().is_some();
+    let frames = frames.get_mut(..test_model.numbers).unwrap_or_default();
+    let mut ears = ears.filter(|_| hears);
+    if let Some(extractor) = &mut ears {
+        extractor.reset();
+    }
     let mut session = test_model.session(words)?;
-    let (mut numbers, mut filled, mut frame) = (Numbers::default(), 0, [0.0; WIDEST]);
-    let mut ears = audio.as_mut().filter(|_| hears);
-    let frame = match &mut ears {
-        Some(AudioInput { extractor, .. }) => {
-            extractor.reset();
-            &mut []
-        }
-        None => frame.get_mut(..width).ok_or(Error::FrameLength { n_features: width, found: WIDEST })?,
-    };
+    let (mut numbers, mut filled, mut arrived) = (Numbers::default(), 0, 0);
     // What the next frame keeps of this one.
     let kept = width - (model.n_columns() * model.frame_hop()).min(width);
     while let Some(byte) = board.receive() {
         let Some(number) = numbers.push(byte) else { continue };
-        let outputs = match &mut ears {
-            Some(AudioInput { extractor, frames }) => {
-                let frames = frames.get_mut(..test_model.heard_numbers(extractor)).unwrap_or_default();
+        if let Some(extractor) = &mut ears {
+            let whole = cfg!(feature = "whole-clips") && !samples.is_empty();
+            if whole {
+                if let Some(slot) = samples.get_mut(arrived) {
+                    *slot = number as i16;
+                }
+            } else {
                 extractor.push(&[number as i16], |row| {
                     if let Some(free) = frames.get_mut(filled..filled + row.len()) {
                         free.copy_from_slice(row);
                         filled += row.len();
                     }
                 })?;
+            }
+            arrived += 1;
+            if cfg!(feature = "sound-streams") && test_model.is_stream() {
                 if filled < frames.len() {
                     continue;
                 }
-                filled = 0;
-                if cfg!(feature = "sound-streams") && test_model.is_stream() {
-                    session.push(frames)?
-                } else {
-                    extractor.reset();
-                    session.infer(&*frames)?
-                }
+            } else if arrived < test_model.clip_samples {
+                continue;
+            } else if whole {
+                extractor.clip(samples.get(..arrived).unwrap_or_default(), frames)?;
+            } else {
+                extractor.reset();
             }
-            None => {
-                if let Some(slot) = frame.get_mut(filled) {
-                    *slot = number;
-                }
-                filled += 1;
-                if filled < width {
-                    continue;
-                }
-                filled = kept;
-                let outputs = session.push(frame)?;
-                // One by one, as `copy_within` brings a `memmove` of 1.5 KB with it.
-                (0..kept).for_each(|index| frame.swap(index, width - kept + index));
-                outputs
+            (filled, arrived) = (0, 0);
+        } else {
+            if filled > 0 && filled.is_multiple_of(width) {
+                // A frame begins: of a stream in place of the last one, of a clip behind it, or at the next clip's begin.
+                let to = if filled < frames.len() { filled } else { 0 };
+                let kept = if to > 0 || test_model.is_stream() { kept } else { 0 };
+                repeat(frames, filled - kept..filled, to);
+                filled = to + kept;
             }
-        };
+            if let Some(slot) = frames.get_mut(filled) {
+                *slot = number;
+            }
+            filled += 1;
+            if filled < frames.len() {
+                continue;
+            }
+        }
+        let outputs = if test_model.is_stream() { session.push(frames)? } else { session.infer(&*frames)? };
         let line = Line::new("classify").text("board", B::NAME).text("model", test_model.name);
         let line = line.hex("crc32", crc32(outputs));
         report(board, &label(line, model, outputs).end());
     }
     Ok(())
+}
+
+/// Copies numbers to another place, one by one, as `copy_within` brings a `memmove` of 1.5 KB with it.
+fn repeat(numbers: &mut [f32], from: Range<usize>, mut to: usize) {
+    for index in from {
+        let number = numbers.get(index).copied().unwrap_or_default();
+        if let Some(slot) = numbers.get_mut(to) {
+            *slot = number;
+        }
+        to += 1;
+    }
 }

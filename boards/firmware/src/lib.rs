@@ -29,7 +29,7 @@ pub use generate::generate;
 pub use kernels::{Case, Row, Workspace, kernels};
 pub use line::Line;
 pub use stack::Stack;
-pub use test_model::{AudioInput, Input, Signal, TestModel};
+pub use test_model::{Input, InputBuffers, Signal, TestModel};
 pub use verify::{FloatCheck, verify};
 
 use thumbformer::Error;
@@ -37,6 +37,11 @@ use thumbformer::cycles::CycleCounter;
 
 /// Longest command line, in bytes.
 pub const LINE: usize = 256;
+
+/// True if the program has the code for streams of sound.
+pub const SOUND_STREAMS: bool = cfg!(feature = "sound-streams");
+/// True if the program has the code for clips of sound that arrive and are heard as a whole.
+pub const WHOLE_CLIPS: bool = cfg!(feature = "whole-clips");
 
 /// Properties in which boards differ.
 pub trait Board: Sized {

@@ -3,9 +3,10 @@
 /// Reads numbers that are separated by anything else: `-12.5, 3\n`.
 #[derive(Default)]
 pub(crate) struct Numbers {
+    /// All digits as one integer.
     value: f32,
-    /// Of the digit after the point, where there is a point.
-    place: Option<f32>,
+    /// Power of ten that it is divided by, where there is a point: the nearest number, as other parsers have it, for up to seven digits.
+    scale: Option<f32>,
     negative: bool,
     /// True if a digit was seen.
     some: bool,
@@ -18,17 +19,14 @@ impl Numbers {
             b'0'..=b'9' => {
                 let digit = f32::from(byte - b'0');
                 self.some = true;
-                match &mut self.place {
-                    None => self.value = self.value * 10.0 + digit,
-                    Some(place) => {
-                        self.value += digit * *place;
-                        *place /= 10.0;
-                    }
+                self.value = self.value * 10.0 + digit;
+                if let Some(scale) = &mut self.scale {
+                    *scale *= 10.0;
                 }
                 None
             }
             b'.' => {
-                self.place = Some(0.1);
+                self.scale = Some(1.0);
                 None
             }
             b'-' => {
@@ -40,7 +38,8 @@ impl Numbers {
     }
 
     fn end(&mut self) -> Option<f32> {
-        let Numbers { value, negative, some, .. } = core::mem::take(self);
+        let Numbers { value, scale, negative, some } = core::mem::take(self);
+        let value = scale.map_or(value, |scale| value / scale);
         some.then_some(if negative { -value } else { value })
     }
 }

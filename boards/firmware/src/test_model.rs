@@ -16,6 +16,10 @@ pub struct TestModel<'a> {
     pub max_seq: usize,
     /// Tokens or frames that go through it together.
     pub batch: usize,
+    /// Numbers of the frames of a clip, of a stream those of one frame.
+    pub numbers: usize,
+    /// Samples of a clip of sound.
+    pub clip_samples: usize,
     /// Its inputs.
     pub inputs: &'a [Input<'a>],
 }
@@ -41,12 +45,12 @@ pub enum Signal<'a> {
     Sound(&'a [i16]),
 }
 
-/// The front end of the models that hear, with room for frames; only where there is one.
-pub struct AudioInput<'a> {
-    /// Samples to frames.
-    pub extractor: Extractor<'a, 'a>,
-    /// Frames of a clip, or of one input of a stream.
+/// Room for an input of any of the models.
+pub struct InputBuffers<'a> {
+    /// Frames of a clip, or one of a stream.
     pub frames: &'a mut [f32],
+    /// Samples of a clip that arrives, where its frames need all of it.
+    pub samples: &'a mut [i16],
 }
 
 /// Cost of an input.
@@ -74,7 +78,8 @@ impl<'a> TestModel<'a> {
         &self,
         session: &'s mut Session<'_, '_>,
         signal: Signal<'_>,
-        audio: &mut Option<AudioInput<'_>>,
+        ears: Option<&mut Extractor<'_, '_>>,
+        frames: &mut [f32],
         board: &mut impl Board,
     ) -> Result<(&'s mut [f32], Cost), Error> {
         let mut cost = Cost { answers: 1, ..Cost::default() };
@@ -104,14 +109,11 @@ impl<'a> TestModel<'a> {
                 Ok((outputs, cost))
             }
             Signal::Sound(samples) => {
-                let Some(AudioInput { extractor, frames }) = audio else { return Err(Error::EmptySequence) };
-                if self.is_stream() {
-                    if !cfg!(feature = "sound-streams") {
-                        return Err(Error::MissingFeature { feature: "sound-streams" });
-                    }
+                let Some(extractor) = ears else { return Err(Error::EmptySequence) };
+                if cfg!(feature = "sound-streams") && self.is_stream() {
                     return self.hear_stream(session, samples, extractor, frames, board);
                 }
-                let frames = frames.get_mut(..self.heard_numbers(extractor)).unwrap_or_default();
+                let frames = frames.get_mut(..self.numbers).unwrap_or_default();
                 extractor.clip(samples, frames)?;
                 cost.front_end = board.counter().since(start);
                 let start = board.counter().now();
@@ -120,12 +122,6 @@ impl<'a> TestModel<'a> {
                 Ok((outputs, cost))
             }
         }
-    }
-
-    /// Numbers of a clip's frames as the front end makes them, of a stream those of one input.
-    pub(crate) fn heard_numbers(&self, extractor: &Extractor<'_, '_>) -> usize {
-        let frames = self.model.clip_frames().map(|frames| frames * extractor.front_end().bands());
-        frames.unwrap_or(self.model.dims().n_features)
     }
 
     /// A recording as a stream: its inputs one after the other, as the front end makes them.
@@ -138,7 +134,7 @@ impl<'a> TestModel<'a> {
         board: &mut impl Board,
     ) -> Result<(&'s mut [f32], Cost), Error> {
         let (mut cost, mut filled) = (Cost::default(), 0);
-        let frame = frame.get_mut(..self.model.dims().n_features).unwrap_or_default();
+        let frame = frame.get_mut(..self.numbers).unwrap_or_default();
         let (front_end, found) = (*extractor.front_end(), samples.len());
         let inputs = front_end.frames(found) * front_end.bands() / frame.len().max(1);
         extractor.reset();

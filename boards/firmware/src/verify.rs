@@ -1,8 +1,9 @@
 //! Proves on the board that it computes what the host computes.
 
 use crate::test_model::crc32;
-use crate::{AudioInput, Board, Line, Signal, TestModel, begin, end, report};
+use crate::{Board, Line, Signal, TestModel, begin, end, report};
 use thumbformer::Error;
+use thumbformer::audio::Extractor;
 
 /// Further proofs of a board with a heap: the float model on the device, and inference that leaves the heap alone.
 pub trait FloatCheck {
@@ -20,7 +21,8 @@ pub fn verify<B: Board>(
     mut board: B,
     test_models: &[TestModel<'_>],
     words: &mut [u32],
-    mut audio: Option<AudioInput<'_>>,
+    mut ears: Option<&mut Extractor<'_, '_>>,
+    frames: &mut [f32],
     mut float_check: impl FloatCheck,
 ) -> ! {
     let meter = begin(&mut board, "verify");
@@ -29,7 +31,8 @@ pub fn verify<B: Board>(
         let mut session = test_model.session(words)?;
         for input in test_model.inputs {
             let before = float_check.heap_used();
-            let (outputs, cost) = test_model.run(&mut session, input.signal, &mut audio, &mut board)?;
+            let (outputs, cost) =
+                test_model.run(&mut session, input.signal, ears.as_deref_mut(), frames, &mut board)?;
             let (crc32, untouched) = (crc32(outputs), float_check.heap_used() == before);
             let sqnr = float_check.reference(test_model.name, input.signal, outputs);
             let near = sqnr.is_none_or(|sqnr| sqnr >= NEAR);

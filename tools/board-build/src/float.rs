@@ -8,7 +8,7 @@
 use crate::test_model::outputs;
 use anyhow::{Context, Result};
 use board_manifest::{
-    Application, Board, DefaultModel, Fit, Image, Kind, Signal, default_models, first, first_bytes, free, hearing,
+    Application, Board, DefaultModel, Fit, Image, Kind, Room, Signal, default_models, first, first_bytes, free,
     signals, watch,
 };
 use std::fmt::Write;
@@ -56,10 +56,11 @@ impl Float {
         let Some(model) = model else { return Ok(None) };
         let float = Float::of(model)?;
         let state = images.iter().map(|(_, fit)| fit.state).max().unwrap_or(0);
-        let heard = images.iter().map(|(image, _)| Ok(hearing(&image.model()?))).collect::<Result<Vec<usize>>>()?;
+        let room = |image: &Image| Ok(Room::of(&image.model()?, Application::Verify).bytes());
+        let rooms = images.iter().map(|(image, _)| room(image)).collect::<Result<Vec<usize>>>()?;
         let copies: usize =
             images.iter().map(|(image, _)| if board.weights_in_ram() { image.bytes() } else { 0 }).sum();
-        let ram = copies + state + heard.into_iter().max().unwrap_or(0) + STACK + HEAP;
+        let ram = copies + state + rooms.into_iter().max().unwrap_or(0) + STACK + HEAP;
         let inputs: usize = images.iter().map(|(image, _)| first_bytes(image)).sum::<Result<usize>>()?;
         Ok((ram <= board.ram.length && float.flash() + inputs <= free(board, Application::Verify, images))
             .then_some(float))

@@ -12,7 +12,7 @@ use crate::float::{self, Float};
 use crate::linker;
 use crate::test_model::TestModel;
 use anyhow::{Context, Result, ensure};
-use board_manifest::{Application, Board, Fit, Image, Kind, first, fit, free, heard_numbers, models, watch};
+use board_manifest::{Application, Board, Fit, Image, Kind, Room, first, fit, free, models, watch};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use thumbformer::{Packing, bench};
@@ -107,13 +107,13 @@ fn test_models(board: &Board, application: Application, all: &Path) -> Result<St
         images.into_iter().map(|(image, fit)| TestModel::new(image, fit, share, most)).collect::<Result<_>>()?;
 
     let mut code = String::from("use firmware::{Input, Signal, TestModel};\n\n#[allow(dead_code)]\nmod models {\n");
-    let (modules, entries): (Vec<String>, Vec<String>) =
-        test_models.iter().map(|test_model| test_model.source(place(board))).unzip();
+    let sources = test_models.iter().map(|test_model| test_model.source(place(board))).collect::<Result<Vec<_>>>()?;
+    let (modules, entries): (Vec<String>, Vec<String>) = sources.into_iter().unzip();
     code += &modules.concat();
     code += "}\n\n/// The models, with inputs.\n#[allow(clippy::approx_constant)]\nstatic MODELS: &[TestModel<'static>] = &[\n";
     code += &entries.concat();
     writeln!(code, "];\n\n/// Words of the largest state.\nconst WORDS: usize = {words};")?;
-    code += &audio_input(&test_models)?;
+    code += &input_buffers(&test_models, application)?;
     if application == Application::Bench {
         code += &cases(board)?;
     }
@@ -123,11 +123,14 @@ fn test_models(board: &Board, application: Application, all: &Path) -> Result<St
     Ok(code)
 }
 
-/// The front end, where a model hears: its memory, and room for frames.
-fn audio_input(test_models: &[TestModel]) -> Result<String> {
-    let (mut first, mut numbers): (Option<(String, Vec<u32>)>, usize) = (None, 0);
+/// Room for the models' inputs, and the front end where one hears.
+fn input_buffers(test_models: &[TestModel], application: Application) -> Result<String> {
+    let (mut first, mut code): (Option<(String, Vec<u32>)>, String) = (None, String::new());
+    let (mut numbers, mut samples) = (0, 0);
     for image in test_models.iter().map(|test_model| &test_model.image) {
         let model = image.model()?;
+        let room = Room::of(&model, application);
+        (numbers, samples) = (numbers.max(room.numbers), samples.max(room.samples));
         let Some(words) = model.image().front_end_words() else { continue };
         let (name, found) = first.get_or_insert_with(|| (image.name.clone(), words.to_vec()));
         ensure!(
@@ -135,28 +138,44 @@ fn audio_input(test_models: &[TestModel]) -> Result<String> {
             "{} and {name} have different audio front ends, and a program has one: give one of them by `--model`",
             image.name
         );
-        let samples = model.dims().n_features / model.n_columns().max(1);
+        let rows = model.dims().n_features / model.n_columns().max(1);
         ensure!(
-            model.frame_hop() == samples,
+            model.frame_hop() == rows,
             "{}: the board does not compute frames of sound that overlap: train with frame_hop = frame_samples",
             image.file.display()
         );
-        numbers = numbers.max(heard_numbers(&model));
+        if model.clip_frames().is_none() {
+            code += &needs("SOUND_STREAMS", "sound-streams", image);
+        }
     }
-    Ok(match first {
-        None => "/// No model hears.\nconst HEARD: usize = 0;\ntype AudioBuffers = thumbformer::audio::Buffers<0, 0>;\n\n\
-             fn audio_input(_: &'static mut [f32], _: &'static mut AudioBuffers) -> Option<firmware::AudioInput<'static>> {\n    \
-             None\n}\n"
-            .into(),
-        Some((name, _)) => format!(
-            "/// Numbers of frames as the front end makes them.\nconst HEARD: usize = {numbers};\n\
-             type AudioBuffers = models::{name}::AudioBuffers;\n\n\
-             fn audio_input(\n    frames: &'static mut [f32],\n    buffers: &'static mut AudioBuffers,\n) -> Option<firmware::AudioInput<'static>> {{\n    \
-             let front_end = const {{ models::{name}::MODEL.front_end() }}?;\n    \
-             let extractor = front_end.extractor(buffers.memory()).ok()?;\n    \
-             Some(firmware::AudioInput {{ extractor, frames }})\n}}\n"
+    if let Some(whole) = test_models.first().filter(|_| samples > 0) {
+        code += &needs("WHOLE_CLIPS", "whole-clips", &whole.image);
+    }
+    let (memory, ears) = match first {
+        None => ("thumbformer::audio::Buffers<0, 0>".into(), "let _ = buffers;\n    None".into()),
+        Some((name, _)) => (
+            format!("models::{name}::AudioBuffers"),
+            format!(
+                "let front_end = const {{ models::{name}::MODEL.front_end() }}?;\n    \
+                 front_end.extractor(buffers.memory()).ok()"
+            ),
         ),
-    })
+    };
+    Ok(code
+        + &format!(
+            "/// Numbers of the frames of an input.\nconst NUMBERS: usize = {numbers};\n\
+             /// Samples of a clip that arrives, where its frames need all of it.\n#[allow(dead_code)]\nconst SAMPLES: usize = {samples};\n\
+             type AudioBuffers = {memory};\n\n/// The front end, where a model hears.\n\
+             fn ears(buffers: &'static mut AudioBuffers) -> Option<thumbformer::audio::Extractor<'static, 'static>> {{\n    \
+             {ears}\n}}\n"
+        ))
+}
+
+/// A check at compile time that the program has what an image needs.
+fn needs(constant: &str, feature: &str, image: &Image) -> String {
+    let said =
+        format!("{}: build with `--features firmware/{feature}`, as `cargo xtask` does for it", image.file.display());
+    format!("const _: () = assert!(firmware::{constant}, {said:?});\n")
 }
 
 /// Rows and columns of the matrices that boards measure.

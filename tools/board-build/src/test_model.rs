@@ -1,7 +1,7 @@
 //! A model with inputs, and what the host computes of them: as Rust source.
 
 use anyhow::{Context, Result};
-use board_manifest::{Fit, Image, Signal, held, signals};
+use board_manifest::{Fit, Image, Signal, clip_samples, held, numbers, signals};
 use std::fmt::Write;
 use thumbformer::state::HostState;
 use thumbformer::{LogitsCrc, Model};
@@ -34,14 +34,20 @@ impl TestModel {
     }
 
     /// The module of its model, and its entry of `MODELS`.
-    pub(crate) fn source(&self, place: &str) -> (String, String) {
+    ///
+    /// # Errors
+    /// As [`Image::model`].
+    pub(crate) fn source(&self, place: &str) -> Result<(String, String)> {
         let (name, Fit { max_seq, batch, .. }) = (&self.image.name, self.fit);
+        let model = self.image.model()?;
+        let (numbers, clip_samples) = (numbers(&model), clip_samples(&model));
         let module = format!(
             "    thumbformer::model!({place}pub mod {name} = {:?}, max_seq = {max_seq}, batch = {batch});\n",
             self.image.file
         );
         let mut entry = format!(
-            "    TestModel {{ name: {name:?}, model: models::{name}::MODEL, max_seq: {max_seq}, batch: {batch}, inputs: &["
+            "    TestModel {{ name: {name:?}, model: models::{name}::MODEL, max_seq: {max_seq}, batch: {batch}, \
+             numbers: {numbers}, clip_samples: {clip_samples}, inputs: &["
         );
         for (name, signal, crc32) in &self.inputs {
             let signal = match signal {
@@ -53,7 +59,7 @@ impl TestModel {
                 write!(entry, "\n        Input {{ name: {name:?}, signal: Signal::{signal}, crc32: {crc32:#010x} }},");
         }
         entry += "\n    ] },\n";
-        (module, entry)
+        Ok((module, entry))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Models that fit a board, and what is missing where one does not.
 
-use crate::image::{Image, hearing, is_for};
+use crate::image::{Image, Room, is_for};
 use crate::inputs::first_bytes;
 use crate::manifest::{Application, Board};
 use crate::models::shown_by;
@@ -37,7 +37,7 @@ pub struct Fit {
     pub max_seq: usize,
     /// Tokens or frames at a time.
     pub batch: usize,
-    /// Bytes of its state, and of its audio front end.
+    /// Bytes of its state.
     pub state: usize,
 }
 
@@ -69,15 +69,18 @@ pub fn fit(board: &Board, application: Application, image: &Image) -> Result<Fit
     };
     // Frames come one by one where the model is a stream.
     let batch = if !text && dims.is_causal() { 1 } else { thumbformer::MAX_BATCH };
-    let heard = hearing(&model);
-    let state = |max_seq: usize| 4 * dims.state_words(max_seq, batch) + heard;
+    let room = Room::of(&model, application);
+    let state = |max_seq: usize| 4 * dims.state_words(max_seq, batch) + room.bytes();
     let copy = if board.weights_in_ram() { image.bytes() } else { 0 };
     let ram = board.ram.length.saturating_sub(beside(application) + copy);
     let flash = board.flash.length.saturating_sub(code(application));
     let context = contexts.iter().copied().find(|&context| state(context) <= ram);
     match context {
-        Some(max_seq) if image.bytes() <= flash => Ok(Fit { max_seq, batch, state: state(max_seq) - heard }),
-        _ => bail!("{}", misfit(board, application, image, dims, flash, ram, &state)),
+        Some(max_seq) if image.bytes() <= flash => Ok(Fit { max_seq, batch, state: state(max_seq) - room.bytes() }),
+        _ => {
+            let least = contexts.last().copied().unwrap_or(dims.max_seq);
+            bail!("{}", misfit(board, application, image, (flash, ram), least, room, &state))
+        }
     }
 }
 
@@ -86,9 +89,9 @@ fn misfit(
     board: &Board,
     application: Application,
     image: &Image,
-    dims: &thumbformer::Dims,
-    flash: usize,
-    ram: usize,
+    (flash, ram): (usize, usize),
+    least: usize,
+    room: Room,
     state: &dyn Fn(usize) -> usize,
 ) -> String {
     let mut text = format!("{} does not fit {}.", image.file.display(), board.name);
@@ -108,7 +111,6 @@ fn misfit(
             false => " Its weights are int4 already: train a smaller model.",
         };
     }
-    let least = dims.max_seq.min(CONTEXTS[CONTEXTS.len() - 1]);
     if state(least) > ram {
         text += &format!(
             " RAM: the state for {least} tokens has {} bytes, beside the stack and `{}` {ram} of {} are free: {} too many.",
@@ -117,7 +119,11 @@ fn misfit(
             board.ram.length,
             state(least) - ram
         );
+        let clip = 2 * room.samples;
         text += &match (1..least).rev().find(|&context| state(context) <= ram) {
+            _ if clip > 0 && state(least) - clip <= ram => format!(
+                " {clip} of them are for a clip's samples on the serial port: `verify` does without, and computes the stored recordings."
+            ),
             Some(context) => format!(" A context of {context} would fit."),
             None => " No context is short enough: train a narrower model.".into(),
         };

@@ -3,6 +3,8 @@
 use crate::manifest::Application;
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
+use thumbformer::audio::FrontEnd;
+use thumbformer::audio::layout::word;
 use thumbformer::{Input, Model};
 
 /// A model's image, in a file.
@@ -60,16 +62,52 @@ impl Image {
     }
 }
 
-/// Bytes of RAM that a model's audio front end takes: its memory, and the frames of a clip, or of one input of a stream.
-pub fn hearing(model: &Model<'_>) -> usize {
-    let Some(front_end) = model.front_end() else { return 0 };
-    6 * front_end.fft() + 4 * front_end.bands() + 4 * heard_numbers(model)
+/// Room that a program has for an input of a model, beside the model's state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Room {
+    /// Numbers of the frames of a clip, of a stream those of one frame.
+    pub numbers: usize,
+    /// Samples of a clip of sound that arrives on the serial port, where its frames need all of it.
+    pub samples: usize,
+    /// Bytes of the front end's own memory.
+    pub front_end: usize,
 }
 
-/// Numbers of a clip's frames as the front end makes them, of a stream those of one input; 0 for a model without a front end.
-pub fn heard_numbers(model: &Model<'_>) -> usize {
-    let n_features = model.dims().n_features;
-    model.front_end().map_or(0, |front_end| model.clip_frames().map_or(n_features, |frames| frames * front_end.bands()))
+impl Room {
+    /// The room that an application needs: stored frames need none, those that arrive or are made of sound do.
+    pub fn of(model: &Model<'_>, application: Application) -> Room {
+        let (front_end, listens) = (model.front_end(), application == Application::Classify);
+        Room {
+            numbers: if front_end.is_some() || listens { numbers(model) } else { 0 },
+            samples: if listens && is_heard_whole(model) { clip_samples(model) } else { 0 },
+            front_end: front_end.map_or(0, |front_end| 6 * front_end.fft() + 4 * front_end.bands()),
+        }
+    }
+
+    /// Bytes of RAM.
+    pub fn bytes(&self) -> usize {
+        4 * self.numbers + 2 * self.samples + self.front_end
+    }
+}
+
+/// Numbers of the frames of a clip, of a stream those of one frame; 0 for a model of tokens.
+pub fn numbers(model: &Model<'_>) -> usize {
+    let dims = model.dims();
+    let frames = if dims.is_causal() { 1 } else { dims.max_seq - usize::from(model.has_class_token()) };
+    frames * dims.n_features
+}
+
+/// Samples of a clip of sound; 0 for other models.
+pub fn clip_samples(model: &Model<'_>) -> usize {
+    let clip = model.front_end().zip(model.clip_frames());
+    clip.map_or(0, |(front_end, frames)| front_end.clip_samples(frames))
+}
+
+/// True if a clip's frames need all of its samples: values over the whole clip, or padding at its end.
+pub fn is_heard_whole(model: &Model<'_>) -> bool {
+    let pads = |front_end: FrontEnd<'_>| front_end.header()[word::PAD] != 0;
+    let whole = |front_end: FrontEnd<'_>| front_end.streams().is_err() || pads(front_end);
+    model.clip_frames().is_some() && model.front_end().is_some_and(whole)
 }
 
 /// True if the application is for models of this kind.

@@ -16,7 +16,7 @@ mod manifest;
 mod models;
 
 pub use fit::{Fit, beside, fit, free, models};
-pub use image::{Image, heard_numbers, hearing, is_for};
-pub use inputs::{Signal, first_bytes, held, signals, watch};
+pub use image::{Image, Room, clip_samples, is_for, is_heard_whole, numbers};
+pub use inputs::{Inputs, Signal, first_bytes, held, inputs, signals, watch};
 pub use manifest::{Application, Board, Region, all, find};
 pub use models::{DefaultModel, Kind, default_models, first, shown_by};

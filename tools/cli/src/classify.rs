@@ -1,8 +1,9 @@
 //! Classification of recordings and texts: `thumbformer classify`.
 //!
 //! ```text
-//! recording ──► Reading ───► frames [seq, n_features] ──┐
-//! text ───────► tokenizer ─► tokens [seq] ──────────────┴─► Session::infer ──► label, probability, CRC-32
+//! recording ──► Reading ───► windows, frames [seq, n_features] ──┐
+//! text ───────► tokenizer ─► tokens [seq] ───────────────────────┴─► Session::infer ──► Prediction: label, probability, CRC-32
+//! predictions of a recording's windows ──► mean of the probabilities ──► Answer
 //! ```
 
 use crate::reading::Reading;
@@ -13,25 +14,55 @@ use std::path::Path;
 use thumbformer::state::HostState;
 use thumbformer::text::argmax;
 use thumbformer::{Error, Input, Inputs, LogitsCrc, Mask, Model, Pooling, softmax};
+use thumbformer_recordings::Start;
 
-/// A recording as input of a model.
+/// A recording as inputs of a model.
 #[derive(Clone, Debug)]
 pub struct Recording {
     /// Name of the file without its extension.
     pub name: String,
     /// The right output, if known.
     pub truth: Option<usize>,
-    /// `[seq, n_features]`.
-    pub frames: Vec<f32>,
-    /// Sentence for the user, where not all of the recording is heard.
+    /// One, or several of one that is longer than the model's clip.
+    pub windows: Vec<Window>,
+    /// Sentence for the user, where the recording's end is left out.
     pub note: Option<String>,
 }
 
-/// The prediction of a model for a recording.
+/// A window of a recording, or all of it.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// The recording's name, with the window's start where there are several.
+    pub name: String,
+    /// Its start where there are several.
+    pub start: Option<Start>,
+    /// `[seq, n_features]`.
+    pub frames: Vec<f32>,
+}
+
+/// The prediction of a model for a recording: that of its window, or the mean of its windows' probabilities.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Prediction {
+pub struct Answer {
     /// The recording.
     pub name: String,
+    /// The likeliest output.
+    pub output: usize,
+    /// Label of that output, or its number.
+    pub label: String,
+    /// Probability of that output.
+    pub probability: f32,
+    /// Predictions of the windows, in order.
+    pub windows: Vec<Prediction>,
+}
+
+/// The prediction of a model for an input.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Prediction {
+    /// The text, the recording or its window.
+    pub name: String,
+    /// Start of a window, where a recording has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<Start>,
     /// The likeliest output.
     pub output: usize,
     /// Label of that output, or its number.
@@ -50,6 +81,13 @@ impl fmt::Display for Prediction {
     }
 }
 
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Answer { name, label, probability, windows, .. } = self;
+        write!(f, "{name}: {label} ({:.1} %), mean of {} windows", 100.0 * probability, windows.len())
+    }
+}
+
 /// Reads a recording for a model, as it is.
 ///
 /// # Errors
@@ -62,8 +100,18 @@ pub fn read(model: &Model<'_>, file: &Path) -> Result<Recording> {
 ///
 /// # Errors
 /// Those of the engine, for example for a recording that is too long.
-pub fn classify(model: &Model<'_>, recording: &Recording) -> Result<Prediction, Error> {
-    outputs(model, Inputs::Frames(&recording.frames)).map(|outputs| predicted(model, &recording.name, outputs))
+pub fn classify(model: &Model<'_>, recording: &Recording) -> Result<Answer, Error> {
+    let (mut windows, mut sums) = (Vec::new(), vec![0.0; model.dims().n_outputs]);
+    for Window { name, start, frames } in &recording.windows {
+        let prediction = predicted(model, name, outputs(model, Inputs::Frames(frames))?);
+        let mut probabilities = prediction.logits.clone();
+        softmax(&mut probabilities);
+        sums.iter_mut().zip(probabilities).for_each(|(sum, probability)| *sum += probability);
+        windows.push(Prediction { start: *start, ..prediction });
+    }
+    let output = usize::from(argmax(&sums));
+    let (name, label) = (recording.name.clone(), label(model, output));
+    Ok(Answer { name, output, label, probability: sums[output] / windows.len() as f32, windows })
 }
 
 /// Classifies a text with a model of tokens.
@@ -99,6 +147,11 @@ fn outputs(model: &Model<'_>, inputs: Inputs<'_>) -> Result<Vec<f32>, Error> {
     Ok(session.infer(inputs)?.to_vec())
 }
 
+/// The label of an output, or its number.
+fn label(model: &Model<'_>, output: usize) -> String {
+    model.label(output).map_or_else(|| output.to_string(), String::from)
+}
+
 /// The likeliest of outputs.
 fn predicted(model: &Model<'_>, name: &str, mut outputs: Vec<f32>) -> Prediction {
     let (crc32, output) = (LogitsCrc::new().update(&outputs), usize::from(argmax(&outputs)));
@@ -106,8 +159,9 @@ fn predicted(model: &Model<'_>, name: &str, mut outputs: Vec<f32>) -> Prediction
     softmax(&mut outputs);
     Prediction {
         name: name.into(),
+        start: None,
         output,
-        label: model.label(output).map_or_else(|| output.to_string(), String::from),
+        label: label(model, output),
         probability: outputs[output],
         crc32,
         logits,

@@ -2,17 +2,17 @@
 //!
 //! ```text
 //! .wav ──► [resampled] ──► front end of the image ──┐
-//! .csv ──► [chosen columns] ────────────────────────┴─► frames [seq, n_features]
+//! .csv ──► [chosen columns] ────────────────────────┴─► frames [seq, n_features], of each clip
 //! name, folder or list ──► truth
 //! ```
 
-use crate::classify::Recording;
+use crate::classify::{Recording, Window};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::path::Path;
 use thumbformer::{Input, Model};
-use thumbformer_recordings::Recording::{Sound, Table};
-use thumbformer_recordings::heard;
+use thumbformer_recordings::Recording::Sound;
+use thumbformer_recordings::Windows;
 
 /// Options of reading recordings; by default they are read as they are.
 #[derive(Clone, Debug, Default)]
@@ -36,22 +36,22 @@ impl Reading {
             input == Input::Frames,
             "the image reads {input:?}, not frames: use `run` for a language model, `classify --text` for a classifier of texts"
         );
-        let mut note = None;
-        let frames = match thumbformer_recordings::Recording::read_columns(file, &self.columns)? {
-            Sound(sound) => match model.front_end() {
-                Some(front_end) if self.resample => sound.resampled(front_end.sample_rate()),
-                _ => Ok(sound),
-            }
-            .and_then(|sound| sound.samples_for(model))
-            .and_then(|samples| {
-                note = beyond(model, samples.len()).map(|note| format!("{}: {note}", file.display()));
-                heard(model, &samples)
-            }),
-            Table(table) => table.frames(model),
+        let recording = match (thumbformer_recordings::Recording::read_columns(file, &self.columns)?, model.front_end())
+        {
+            (Sound(sound), Some(front_end)) if self.resample => sound.resampled(front_end.sample_rate()).map(Sound),
+            (recording, _) => Ok(recording),
         };
-        let frames = frames.with_context(|| format!("{}", file.display()))?;
+        let windows = recording.and_then(|recording| recording.windows(model));
+        let Windows { windows, note } = windows.with_context(|| format!("{}", file.display()))?;
+        let name = thumbformer_recordings::name(file);
+        let window = |window: thumbformer_recordings::Window| {
+            let (name, start) = (window.name(&name), window.start);
+            Ok(Window { name, start, frames: window.frames(model)? })
+        };
+        let windows = windows.into_iter().map(window).collect::<Result<_>>();
+        let windows = windows.with_context(|| format!("{}", file.display()))?;
         let truth = self.truth(model, file).with_context(|| format!("{}", file.display()))?;
-        Ok(Recording { name: thumbformer_recordings::name(file), truth, frames, note })
+        Ok(Recording { name, truth, windows, note: note.map(|note| format!("{}: {note}", file.display())) })
     }
 
     /// The right output of a recording, if it is known: by the list; else by its name up to the first `_`, else by its folder.
@@ -67,15 +67,6 @@ impl Reading {
         let beginning = name.split('_').next().unwrap_or("");
         Ok(output(model, beginning).or_else(|| model.label(0).and_then(|_| label(model, &folder))))
     }
-}
-
-/// A sentence for a recording that is longer than the model's clip.
-fn beyond(model: &Model<'_>, samples: usize) -> Option<String> {
-    let (front_end, frames) = (model.front_end()?, model.clip_frames()?);
-    let (clip, rate) = (front_end.clip_samples(frames), f64::from(front_end.sample_rate()));
-    let seconds = |samples: usize| samples as f64 / rate;
-    let text = || format!("{:.2} s, of which the model hears the first {:.2} s", seconds(samples), seconds(clip));
-    (samples > clip).then(text)
 }
 
 /// The output of a label, or of a number.

@@ -39,8 +39,8 @@ fn every_packing_of_the_encoders_hears_every_fixture_with_the_same_bits() {
             let heard = files.iter().map(|file| {
                 let recording = read(&model, file).unwrap_or_else(|error| panic!("{error:#}"));
                 let heard = classify(&model, &recording).expect("fits");
-                assert_eq!(Some(heard.output), recording.truth, "{heard}");
-                assert!(heard.probability > 0.5 && heard.probability <= 1.0, "{heard}");
+                assert_eq!(Some(heard.output), recording.truth, "{heard:?}");
+                assert!(heard.probability > 0.5 && heard.probability <= 1.0, "{heard:?}");
                 heard
             });
             all.push(heard.collect::<Vec<_>>());
@@ -58,7 +58,7 @@ fn the_images_keep_their_bounds_over_the_fixtures_and_a_damaged_one_does_not() {
         let words = read_image(&image).expect("an image");
         let model = model(&words, &image).expect("a model");
         let recordings: Vec<Case> =
-            fixtures(name).iter().map(|file| read(&model, file).expect("a recording").into()).collect();
+            fixtures(name).iter().flat_map(|file| Case::of(read(&model, file).expect("a recording"))).collect();
         let report = compare(&model, &checkpoint, &recordings, &|| ()).expect("the same model");
         assert_eq!((report.recordings, report.outputs, report.labelled), (count, answers, answers), "{name}");
         assert!(report.lines(&Bounds::INT8).iter().all(|line| line.ok), "{report:?}");
@@ -158,7 +158,8 @@ fn the_official_test_split_of_fsdd_loses_at_most_half_a_point_where_it_is_found(
     let words = read_image(&image).expect("an image");
     let model = model(&words, &image).expect("a model");
     let checkpoint = Checkpoint::load(&models().join("digits/checkpoint"), None).expect("the checkpoint");
-    let recordings: Vec<Case> = files.iter().map(|file| read(&model, file).expect("a recording").into()).collect();
+    let recordings: Vec<Case> =
+        files.iter().flat_map(|file| Case::of(read(&model, file).expect("a recording"))).collect();
     let report = compare(&model, &checkpoint, &recordings, &|| ()).expect("the same model");
     assert!(report.float_accuracy >= 0.975, "{report:?}");
     assert!(report.lines(&Bounds::INT8).iter().all(|line| line.ok), "{report:?}");

@@ -28,7 +28,9 @@ fn heard(recordings: &[(char, PathBuf)]) -> Vec<char> {
     let model = Model::parse(&words).expect("an image");
     let reference = Reference::new(&checkpoint);
     let hear = |(_, file): &(char, PathBuf)| {
-        let values = classify::read(&model, file).unwrap_or_else(|error| panic!("{error:#}")).frames;
+        let mut recording = classify::read(&model, file).unwrap_or_else(|error| panic!("{error:#}"));
+        // The word is at the beginning.
+        let values = recording.windows.remove(0).frames;
         let tokens: Vec<Vec<f64>> = values
             .chunks(checkpoint.config.n_features)
             .map(|token| token.iter().copied().map(f64::from).collect())

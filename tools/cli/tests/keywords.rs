@@ -63,7 +63,7 @@ fn arrays(name: &str) -> (Array, Array) {
 
 /// Numbers of a recording's frames by the image's front end, cepstral coefficients by the matrix that the network has taken in.
 fn heard(model: &Model<'_>, checkpoint: &Checkpoint, file: &Path) -> (Vec<f32>, Vec<f64>) {
-    let bands = read(model, file).unwrap_or_else(|error| panic!("{error:#}")).frames;
+    let bands = read(model, file).unwrap_or_else(|error| panic!("{error:#}")).windows.remove(0).frames;
     let front_end = checkpoint.front_end.as_ref().expect("a front end");
     let double = bands.iter().map(|&band| f64::from(band));
     let numbers = match front_end.mfcc_matrix() {
@@ -112,8 +112,8 @@ fn every_recording_gets_pytorch_s_answer_which_is_the_word() {
             let recording = read(&model, file).unwrap_or_else(|error| panic!("{error:#}"));
             let found = classify(&model, &recording).expect("a clip");
             let answer = logits.iter().zip(0..).max_by(|a, b| a.0.total_cmp(b.0)).expect("logits").1;
-            assert_eq!((found.output, &found.label[..]), (answer, LABELS[answer]), "{name}: {found}");
-            assert_eq!(recording.truth, Some(answer), "{name}: {found}");
+            assert_eq!((found.output, &found.label[..]), (answer, LABELS[answer]), "{name}: {found:?}");
+            assert_eq!(recording.truth, Some(answer), "{name}: {found:?}");
         }
     }
 }

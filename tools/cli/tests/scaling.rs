@@ -97,6 +97,6 @@ fn a_model_with_a_class_token_hears_a_clip() {
     let recording = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/digits/fixtures/3_m8.wav");
     let recording = read(&model, &recording).expect("a recording");
     assert!(model.has_class_token());
-    assert_eq!(recording.frames.len(), 20 * (model.dims().max_seq - 1), "the class token takes one place");
+    assert_eq!(recording.windows[0].frames.len(), 20 * (model.dims().max_seq - 1), "the class token takes one place");
     classify(&model, &recording).expect("an answer");
 }

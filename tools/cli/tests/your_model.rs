@@ -43,7 +43,7 @@ fn firmware_and_classify_give_every_recording_the_label_of_its_name() {
         let recording = read(&model, &file).unwrap_or_else(|error| panic!("{error:#}"));
         let truth = recording.truth.and_then(|truth| model.label(truth)).expect("a label");
         assert_eq!(classify(&model, &recording).expect("an answer").label, truth, "{}", recording.name);
-        assert_eq!(firmware::label(&recording.frames), Ok(truth), "{}", recording.name);
+        assert_eq!(firmware::label(&recording.windows[0].frames), Ok(truth), "{}", recording.name);
     }
 }
 
@@ -55,7 +55,7 @@ fn the_frames_that_pytorch_read_are_those_of_the_recordings() {
     let arrays = expected::read(&folder().join("expected.npz")).expect("arrays");
     let frames = arrays.iter().find(|array| array.name == "frames").expect("frames");
     let files = thumbformer_recordings::in_folder(&folder().join("recordings")).expect("the recordings");
-    let read = |file: &PathBuf| read(&model, file).unwrap_or_else(|error| panic!("{error:#}")).frames;
+    let read = |file: &PathBuf| read(&model, file).unwrap_or_else(|error| panic!("{error:#}")).windows.remove(0).frames;
     let found: Vec<f64> = files.iter().flat_map(read).map(f64::from).collect();
     assert_eq!(found, frames.values);
 }

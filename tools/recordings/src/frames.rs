@@ -21,6 +21,12 @@ pub(crate) fn framed(rows: &[f32], model: &Model<'_>) -> Vec<f32> {
         .collect()
 }
 
+/// Number of rows that the frames of so many rows take.
+pub(crate) fn framed_rows(rows: usize, model: &Model<'_>) -> usize {
+    let (samples, hop) = (model.dims().n_features / model.n_columns().max(1), model.frame_hop().max(1));
+    rows.checked_sub(samples).map_or(0, |later| later / hop * hop + samples)
+}
+
 /// The frames of a front end, `[frames, bands]`; `None` for as many as the samples have.
 ///
 /// # Errors
@@ -45,6 +51,14 @@ impl Sound {
     }
 }
 
+/// The front end's frames of a stream, `[frames, bands]`.
+pub(crate) fn streamed(model: &Model<'_>, samples: &[i16]) -> Result<Vec<f32>> {
+    let front_end = model.front_end().context("the image has no audio front end")?;
+    let (mut rows, mut buffers) = (Vec::new(), HostBuffers::new(&front_end));
+    front_end.extractor(buffers.memory())?.push(samples, |frame| rows.extend(frame))?;
+    Ok(rows)
+}
+
 /// Frames of a model that hears, `[seq, n_features]`: of one that reads whole clips the sound is cut off or filled up to its length.
 ///
 /// # Errors
@@ -53,12 +67,7 @@ pub fn heard(model: &Model<'_>, samples: &[i16]) -> Result<Vec<f32>> {
     let front_end = model.front_end().context("the image has no audio front end")?;
     let rows = match model.clip_frames() {
         Some(frames) => features(&front_end, samples, Some(frames))?,
-        None => {
-            let mut rows = Vec::new();
-            let mut buffers = HostBuffers::new(&front_end);
-            front_end.extractor(buffers.memory())?.push(samples, |frame| rows.extend(frame))?;
-            rows
-        }
+        None => streamed(model, samples)?,
     };
     let frames = framed(&rows, model);
     let needed = model.dims().n_features / model.n_columns().max(1);

@@ -1,8 +1,8 @@
 //! Recordings of sound and of sensors, as people have them.
 //!
 //! ```text
-//! .wav ──► header corrected ──► hound ──► Sound: samples and their rate
-//! .csv ──► separator, header ──► csv ───► Table: rows of numbers ──► frames [seq, n_features]
+//! .wav ──► header corrected ──► hound ──► Sound: samples and their rate ──┐
+//! .csv ──► separator, header ──► csv ───► Table: rows of numbers ─────────┴─► Windows: one input of the model, or one for each clip
 //! ```
 
 mod frames;
@@ -10,10 +10,12 @@ mod frames;
 mod resample;
 mod table;
 mod wav;
+mod windows;
 
 pub use frames::{features, heard};
 pub use table::{Table, rows};
 pub use wav::Sound;
+pub use windows::{Input, Start, Window, Windows};
 
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};

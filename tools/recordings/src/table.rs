@@ -1,6 +1,5 @@
 //! Numbers of sensors from CSV files: a line for each sample, a column for each axis.
 
-use crate::frames::framed;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::Path;
 use thumbformer::Model;
@@ -87,23 +86,15 @@ impl Table {
         name.map_or_else(String::new, |name| format!("{name:?}, "))
     }
 
-    /// Frames of a model, `[seq, n_features]`: each is its samples one after the other, as many as the rows fill.
+    /// The rows as a model has them, `[rows, n_columns]`.
     ///
     /// # Errors
-    /// When the columns are not the model's, or there are too few rows for a frame.
-    pub fn frames(&self, model: &Model<'_>) -> Result<Vec<f32>> {
-        let (expected, n_features) = (model.n_columns().max(1), model.dims().n_features);
+    /// When the columns are not the model's.
+    pub(crate) fn rows(&self, model: &Model<'_>) -> Result<Vec<f32>> {
         let names: Vec<&str> = model.columns().into_iter().flatten().collect();
-        let order = self.order(expected, &names)?;
-        let numbers: Vec<f32> = self
-            .numbers
-            .chunks_exact(self.columns.max(1))
-            .flat_map(|row| order.iter().filter_map(|&column| row.get(column).copied()))
-            .collect();
-        let frames = framed(&numbers, model);
-        let samples = n_features / expected;
-        ensure!(!frames.is_empty(), "too short for a frame of {samples} samples: record for longer");
-        Ok(frames)
+        let order = self.order(model.n_columns().max(1), &names)?;
+        let rows = self.numbers.chunks_exact(self.columns.max(1));
+        Ok(rows.flat_map(|row| order.iter().filter_map(|&column| row.get(column).copied())).collect())
     }
 
     /// The column of each of the model's: by name where both have names, else in the order of the file.

@@ -14,6 +14,7 @@ use crate::keywords;
 use crate::page;
 use crate::parallel::each;
 use crate::results::Results;
+use crate::serial_port::on_serial_port;
 use crate::setup;
 use crate::shell::root;
 use anyhow::{Context, Result, bail, ensure};
@@ -72,7 +73,7 @@ pub fn on_host() -> Result<Vec<Prediction>> {
         let image = shown.image()?;
         let model = image.model()?;
         for file in recordings(&image)? {
-            heard.push(classify(&model, &read(&model, &file)?)?);
+            heard.extend(classify(&model, &read(&model, &file)?)?.windows);
         }
     }
     Ok(heard)
@@ -105,8 +106,11 @@ pub fn given_on_core(core: Core, given: &Given) -> Result<Vec<Row>> {
     let image = Image::read(given.model.as_deref().context("no image is given")?)?;
     let image = image.with_recordings(given.recordings.as_deref());
     let model = image.model()?;
-    let heard = recordings(&image)?.into_iter().map(|file| Ok(classify(&model, &read(&model, &file)?)?));
-    as_on_host(core, results(&board, &elf, &[])?, &heard.collect::<Result<Vec<_>>>()?)
+    let mut heard = Vec::new();
+    for file in recordings(&image)? {
+        heard.extend(classify(&model, &read(&model, &file)?)?.windows);
+    }
+    as_on_host(core, results(&board, &elf, &[])?, &heard)
 }
 
 /// A core's results, compared with the host's.
@@ -171,9 +175,11 @@ pub fn print(cores: &[Core], json: bool) -> Result<()> {
     Ok(())
 }
 
-/// The model of docs/your-model.md with its recordings, each of which has the label of its name, and a table without a header.
+/// The model of docs/your-model.md with its recordings, each of which has the label of its name, one that is longer than a clip and a table
+/// without a header; and as they arrive on the serial port.
 fn own() -> Result<()> {
-    let rows = given_on_core(Core::M4, &page::given(&Core::M4.emulated()?.name)?)?;
+    let given = page::given(&Core::M4.emulated()?.name)?;
+    let rows = given_on_core(Core::M4, &given)?;
     let [own, named @ .., last] = &rows[..] else { bail!("docs/your-model.md: {rows:?}") };
     ensure!(
         (&own.label, &own.crc32) == (&last.label, &last.crc32),
@@ -181,6 +187,8 @@ fn own() -> Result<()> {
         last.name
     );
     ensure!(named.iter().chain([last]).all(Row::is_right), "docs/your-model.md on the M4: {rows:?}");
+    ensure!(named.iter().any(|row| row.name.ends_with("+100 rows")), "no second clip: {named:?}");
+    on_serial_port(Core::M4, &given, |name| rows.iter().find(|row| row.name == name))?;
     Ok(())
 }
 
@@ -227,19 +235,20 @@ pub fn check() -> Result<String> {
     ensure!(sound, "M4: a clip takes {most:?} instructions, at most {DIGITS_INSTRUCTIONS}");
     ensure!(streams > 0, "no stream among the recordings");
     own()?;
+    let mut arriving = 0;
     let keywords = each(&keywords::CORES, |&core| keywords::on_core(core))?;
     for (&core, rows) in keywords::CORES.iter().zip(&keywords) {
         if incomparable.is_none() {
             recorded.compare_keywords(core, rows)?;
         }
         if core == Core::M4 {
-            keywords::on_serial_port(rows)?;
+            arriving = keywords::arriving(rows)?;
         }
     }
     let size = size()?;
     ensure!(size.ram <= RAM && size.flash <= FLASH, "the M4's program takes {} and {} bytes", size.ram, size.flash);
     Ok(format!(
-        "{} recordings on 6 cores as on the host, those of docs/your-model.md on the M4, {} of 16 kHz of keyword models on {} cores and one on a serial port; M4: a second of sound {} instructions, built for size {}, then {} bytes of flash \
+        "{} recordings on 6 cores as on the host, those of docs/your-model.md on the M4, {} of 16 kHz of keyword models on {} cores, {arriving} clips on a serial port; M4: a second of sound {} instructions, built for size {}, then {} bytes of flash \
          for code and the digits' weights, {} of the 48 KiB of RAM for both models and the rest for the stack",
         expected.len(),
         keywords[0].len(),

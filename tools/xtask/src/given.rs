@@ -2,7 +2,7 @@
 
 use crate::firmware::Board;
 use anyhow::{Context, Result, ensure};
-use board_manifest::{Application, Image, fit, free, held, signals};
+use board_manifest::{Application, Image, Inputs, Room, fit, free, held, inputs};
 use std::path::{Path, PathBuf};
 use thumbformer::Input;
 
@@ -52,13 +52,15 @@ impl Given {
                 model.display(),
                 folder.display()
             );
-            let inputs = signals(image, &parsed)?;
-            let all = inputs.len();
+            let Inputs { signals, recordings, notes } = inputs(image, &parsed)?;
+            let all = signals.len();
             let held = match application {
                 Application::Bench => 1,
-                _ => held(&inputs, free(board, application, &images)),
+                _ => held(&signals, free(board, application, &images)),
             };
-            holds = format!(", {held} of the {all} recordings in {}", folder.display());
+            let windows = if all > recordings { format!("windows of the {recordings} ") } else { String::new() };
+            holds = format!(", {held} of the {all} {windows}recordings in {}", folder.display());
+            notes.iter().for_each(|note| eprintln!("note: {note}"));
             if held < all && application != Application::Bench {
                 holds += ": the flash has no room for more";
             }
@@ -84,6 +86,9 @@ impl Given {
             if parsed.dims().is_causal() {
                 buildable.build.features.push("firmware/sound-streams");
             }
+            if Room::of(&parsed, application).samples > 0 {
+                buildable.build.features.push("firmware/whole-clips");
+            }
             if front_end.is_extended() {
                 buildable.build.features.push("firmware/front-ends");
             }
@@ -95,4 +100,29 @@ impl Given {
 
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("{}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{keywords, shell::root};
+    use board_manifest::{Application, Image, Room, beside, fit};
+
+    #[test]
+    fn a_board_without_room_for_a_clip_on_the_serial_port_is_refused_before_anything_is_compiled() {
+        let given = keywords::given("mfcc", "m4").expect("an image");
+        let mut board = board_manifest::find(&root().join("boards"), "qemu-mps2-an386").expect("a board");
+        let image = Image::read(given.model.as_deref().expect("an image")).expect("an image");
+        let room = Room::of(&image.model().expect("a model"), Application::Classify);
+        assert_eq!((room.numbers, room.samples), (100 * 40, 16_000));
+        let state = fit(&board, Application::Classify, &image).expect("it fits").state;
+        board.ram.length = state + room.bytes() + beside(Application::Classify);
+        let built = given.build_for(&board, Application::Classify).expect("it fits").build;
+        assert!(built.features.contains(&"firmware/whole-clips"), "{built:?}");
+        board.ram.length -= 4;
+        let error = given.build_for(&board, Application::Classify).expect_err("too little").to_string();
+        let wanted = "32000 of them are for a clip's samples on the serial port: `verify` does without";
+        assert!(error.contains(wanted), "{error}");
+        let built = given.build_for(&board, Application::Verify).expect("it does without").build;
+        assert!(!built.features.contains(&"firmware/whole-clips"), "{built:?}");
+    }
 }

@@ -24,6 +24,7 @@ mod panics;
 mod parallel;
 mod remap;
 mod results;
+mod serial_port;
 mod setup;
 mod shell;
 mod size;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! tests/golden/your_model ──► `thumbformer convert`, for a board ──► image ──┬─► program, as `--model` and `--recordings` give them
-//!                        └──► recordings, and one without a header ──────────┘
+//!                        └──► recordings, a long one, and one without header ┘
 //! ```
 
 use crate::given::Given;
@@ -16,7 +16,7 @@ fn folder() -> PathBuf {
     root().join("tests/golden/your_model")
 }
 
-/// The page's image for a board, with its recordings and a table without a header: arguments of `flash` and `board run`.
+/// The page's image for a board, with its recordings, one of several clips and a table without a header: arguments of `flash` and `board run`.
 ///
 /// # Errors
 /// When the checkpoint cannot be converted or the files cannot be copied.
@@ -33,6 +33,11 @@ pub fn given(board: &str) -> Result<Given> {
     let text = std::fs::read_to_string(files.last().context("no recording")?)?;
     let (_, numbers) = text.split_once('\n').context("a header")?;
     std::fs::write(recordings.join("OWN.CSV"), numbers)?;
+    // Two clips and a few rows.
+    let shaken = std::fs::read_to_string(folder.join("recordings/shake_0.csv"))?;
+    let (header, rows) = shaken.split_once('\n').context("a header")?;
+    let some: String = rows.split_inclusive('\n').take(3).collect();
+    std::fs::write(recordings.join("shake_long.csv"), format!("{header}\n{rows}{rows}{some}"))?;
     let image = own.join("gestures.tbf");
     let mut convert = Command::new(shell::thumbformer()?);
     output(convert.arg("convert").arg(folder.join("checkpoint")).args(["--pack", board, "-o"]).arg(&image))?;

@@ -23,7 +23,7 @@ pub struct Cmd {
     text: Vec<String>,
     #[command(flatten)]
     reading: Recordings,
-    /// Print JSON, one line per recording
+    /// Print JSON, one line per recording; of one that is longer than the model's clip it has `windows`, each with its start and its logits
     #[arg(long)]
     json: bool,
 }
@@ -55,7 +55,14 @@ impl Cmd {
             let found = classify(&model, &recording).with_context(|| format!("{}", file.display()))?;
             labelled += usize::from(recording.truth.is_some());
             right += usize::from(recording.truth == Some(found.output));
-            self.print(&found, out)?;
+            match &found.windows[..] {
+                [whole] => self.print(whole, out)?,
+                _ if self.json => writeln!(out, "{}", serde_json::to_string(&found)?)?,
+                windows => {
+                    windows.iter().try_for_each(|window| self.print(window, out))?;
+                    writeln!(out, "{found}")?;
+                }
+            }
         }
         if self.recordings.len() > 1 && model.dims().options.input == Input::Frames {
             eprintln!("{} recordings, {labelled} labelled, {right} of these right", self.recordings.len());

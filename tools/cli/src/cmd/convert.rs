@@ -139,7 +139,7 @@ fn frames(checkpoint: &Checkpoint, folder: &Path, reading: &Reading) -> Result<V
     for file in thumbformer_recordings::in_folder(folder)? {
         let recording = reading.read(&model, &file)?;
         super::noted(&recording);
-        frames.extend(recording.frames);
+        frames.extend(recording.windows.into_iter().flat_map(|window| window.frames));
     }
     Ok(frames)
 }

@@ -52,7 +52,7 @@ macro_rules! verbs {
     };
 }
 
-/// Tells the user what of a recording is not heard.
+/// Tells the user what of a recording is left out.
 fn noted(recording: &Recording) {
     if let Some(note) = &recording.note {
         eprintln!("note: {note}");

@@ -126,12 +126,17 @@ impl Cmd {
         };
         let compared = if !self.recordings.is_empty() {
             let reading = self.reading.reading()?;
-            let cases = self.recordings.iter().map(|file| {
+            let mut cases = Vec::new();
+            for file in &self.recordings {
                 let recording = reading.read(&model, file)?;
                 super::noted(&recording);
-                Ok(recording.into())
-            });
-            self.sequences(&model, &checkpoint, &cases.collect::<Result<Vec<_>>>()?, "recordings")?
+                cases.extend(Case::of(recording));
+            }
+            let (windows, files) = (cases.len(), self.recordings.len());
+            let unit = if windows > files { format!("windows of {files} recordings") } else { "recordings".into() };
+            let mut compared = self.sequences(&model, &checkpoint, &cases, &unit)?;
+            (compared.json["recordings"], compared.json["windows"]) = (files.into(), windows.into());
+            compared
         } else if has_input {
             self.text(&model, &checkpoint)?
         } else {

@@ -55,7 +55,11 @@ impl Sequence {
             _ if is_text => bail!("the model reads frames, not tokens; give a --recording"),
             _ => {
                 let file = given.recording.context("the model reads frames; give a --recording")?;
-                let frames = classify::read(model, file)?.frames;
+                let mut recording = classify::read(model, file)?;
+                let (windows, file) = (recording.windows.len(), file.display());
+                ensure!(windows == 1, "{file}: {windows} windows of the model's clip: give a recording of one of them");
+                recording.note.iter().for_each(|note| eprintln!("note: {note}"));
+                let frames = recording.windows.remove(0).frames;
                 let frames: Vec<Vec<f32>> = frames.chunks(dims.n_features).map(<[f32]>::to_vec).collect();
                 Ok(Sequence::Frames(frames, model.has_class_token()))
             }

@@ -6,7 +6,7 @@ use super::bounds::Line;
 use super::expected::Expected;
 use super::same_shape;
 use super::sequence::{Sequence, in_parallel, likeliest};
-use crate::classify::Recording;
+use crate::classify::{Recording, Window};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use thumbformer::observe::NoObserver;
@@ -26,9 +26,12 @@ pub struct Case {
     pub input: Sequence,
 }
 
-impl From<Recording> for Case {
-    fn from(Recording { name, truth, frames, .. }: Recording) -> Case {
-        Case { name, truth, input: Sequence::Frames(frames) }
+impl Case {
+    /// The inputs of a recording: each of its windows has its label.
+    pub fn of(recording: Recording) -> Vec<Case> {
+        let Recording { truth, windows, .. } = recording;
+        let case = |window: Window| Case { name: window.name, truth, input: Sequence::Frames(window.frames) };
+        windows.into_iter().map(case).collect()
     }
 }
 
@@ -60,7 +63,7 @@ impl Bounds {
 /// The result of a comparison.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct Report {
-    /// Number of recordings or sequences.
+    /// Number of recordings, of windows where these are longer than a clip, or of sequences.
     pub recordings: usize,
     /// Number of answers that were compared.
     pub outputs: usize,

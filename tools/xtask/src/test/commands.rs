@@ -46,6 +46,10 @@ const ROWS: &[(&str, Proof)] = &[
     ("cargo xtask flash nrf52840-dk classify --model model.tbf --recordings FOLDER", Check("encoders")),
     ("cargo xtask flash stm32f405 classify --model model.tbf --recordings FOLDER --dry-run", Check("chips")),
     ("cargo xtask board run qemu-mps2-an386 classify --model model.tbf --recordings FOLDER", Check("encoders")),
+    (
+        "cargo xtask board run qemu-mps2-an386 classify --model model.tbf --recordings FOLDER --serial numbers.txt",
+        Check("encoders"),
+    ),
     ("cargo xtask board size stm32f405 --model model.tbf --recordings FOLDER", Check("chips")),
     (
         "cargo xtask board run qemu-mps2-an386 classify --model gestures.tbf --recordings gestures/recordings",
