@@ -34,13 +34,16 @@ pub(super) type Present = [bool; Tensor::COUNT];
 pub(crate) struct Contents {
     /// Place of each tensor within its part of the order.
     places: [u8; Tensor::COUNT],
-    /// Number of tensors before the layers, of a layer, after the layers.
-    counts: [usize; 3],
+    /// Number of tensors before the layers, of a layer, of a hidden layer of the head, after the layers.
+    counts: [usize; 4],
 }
+
+/// Number of layers, and of hidden layers of the head.
+pub(crate) type Layers = (usize, usize);
 
 impl Contents {
     pub(super) const fn new(present: &Present) -> Contents {
-        let mut contents = Contents { places: [ABSENT; Tensor::COUNT], counts: [0; 3] };
+        let mut contents = Contents { places: [ABSENT; Tensor::COUNT], counts: [0; 4] };
         let mut i = 0;
         while i < Tensor::COUNT {
             if present[i] {
@@ -89,35 +92,47 @@ impl Contents {
     }
 
     /// Number of sections.
-    pub(crate) const fn sections(&self, n_layers: usize) -> usize {
-        self.counts[0] + self.counts[1] * n_layers + self.counts[2]
+    pub(crate) const fn sections(&self, layers: Layers) -> usize {
+        self.first(Part::After, layers) + self.counts[3]
+    }
+
+    /// Index of the first section of a part.
+    #[inline(always)]
+    const fn first(&self, part: Part, (n_layers, n_hidden): Layers) -> usize {
+        match part {
+            Part::Before => 0,
+            Part::Layer => self.counts[0],
+            Part::HeadLayer => self.counts[0] + n_layers * self.counts[1],
+            Part::After => self.counts[0] + n_layers * self.counts[1] + n_hidden * self.counts[2],
+        }
     }
 
     /// Index of a tensor's section; beyond all sections when it is absent.
     #[inline]
-    pub(crate) const fn index_of(&self, tensor: Tensor, layer: usize, n_layers: usize) -> usize {
+    pub(crate) const fn index_of(&self, tensor: Tensor, layer: usize, layers: Layers) -> usize {
         let place = self.places[tensor as usize];
         if place == ABSENT {
             return NOWHERE;
         }
-        let part = match tensor.part() {
-            Part::Before => 0,
-            Part::Layer => self.counts[0] + layer * self.counts[1],
-            Part::After => self.counts[0] + n_layers * self.counts[1],
-        };
-        part + place as usize
+        let part = tensor.part();
+        self.first(part, layers) + layer * self.counts[part as usize] + place as usize
     }
 
     /// The tensor and the layer of a section.
-    pub(crate) const fn at(&self, index: usize, n_layers: usize) -> (Tensor, usize) {
-        let [before, per_layer, _] = self.counts;
-        let after = before + per_layer * n_layers;
-        let (part, place, layer) = if index < before {
-            (Part::Before, index, 0)
-        } else if index < after && per_layer > 0 {
-            (Part::Layer, (index - before) % per_layer, (index - before) / per_layer)
+    pub(crate) const fn at(&self, index: usize, layers: Layers) -> (Tensor, usize) {
+        let part = if index < self.first(Part::Layer, layers) {
+            Part::Before
+        } else if index < self.first(Part::HeadLayer, layers) {
+            Part::Layer
+        } else if index < self.first(Part::After, layers) {
+            Part::HeadLayer
         } else {
-            (Part::After, index.saturating_sub(after), 0)
+            Part::After
+        };
+        let place = index - self.first(part, layers);
+        let (place, layer) = match (part, self.counts[part as usize]) {
+            (Part::Layer | Part::HeadLayer, count) if count > 0 => (place % count, place / count),
+            _ => (place, 0),
         };
         let mut i = 0;
         while i < Tensor::COUNT {

@@ -130,7 +130,7 @@ pub fn package() -> Result<Outcome> {
     let archive = target.join("package").join(format!("{name}.crate"));
     output(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&unpacked))?;
     let test = |what| {
-        let features = ["test", what, "--features", "std,audio,qk-norm,defmt", "--target-dir"];
+        let features = ["test", what, "--features", "std,audio,qk-norm,ends,defmt", "--target-dir"];
         output(cargo().args(features).arg(target.join("tests")).current_dir(unpacked.join(&name)))
     };
     let compiled = test("--no-run").and_then(|_| test("--doc"));
