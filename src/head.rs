@@ -9,11 +9,13 @@ use crate::arch::{self, PACKED_ROWS};
 use crate::block::Norm;
 use crate::dense::dense_activated;
 use crate::error::Error;
+use crate::image::Image;
 use crate::kernels::matrix::{Batch, linear};
 use crate::kernels::quantize::{quantize_stream, quantize_within};
 use crate::observe::{Observer, Point, Vector};
-use crate::options::{DenseActivation, Pooler};
+use crate::options::Pooler;
 use crate::state::regions::Scratch;
+use crate::tensors::Tensor;
 use crate::weights::Linear;
 
 /// Final norm, pooler and output matrix.
@@ -25,39 +27,40 @@ pub(crate) struct Head<'a> {
     /// `[d_model, d_model]`.
     pub(crate) pooler: Option<Linear<'a>>,
     pub(crate) pooler_activation: Pooler,
-    pub(crate) hidden_activation: DenseActivation,
+    /// Of hidden layers `[width, width before]`.
+    pub(crate) image: &'a Image<'a>,
     /// `[n_outputs, width of the last hidden layer]`, without hidden layers `[n_outputs, d_model]`; without it the pooled stream is the output.
     pub(crate) matrix: Option<Linear<'a>>,
     pub(crate) n_layers: usize,
 }
 
-impl<'a> Head<'a> {
+impl Head<'_> {
     /// # Shapes
-    /// `x: [d_model]`, of several class tokens `[n_class, d_model]`; `hidden`: layers `[width, width before]`; `logits`: `[n_outputs]`,
-    /// padded.
+    /// `x: [d_model]`, of several class tokens `[n_class, d_model]`; `logits`: `[n_outputs]`, padded.
     pub(crate) fn forward(
         &self,
-        hidden: impl Iterator<Item = Linear<'a>>,
         x: &mut [f32],
         scratch: &mut Scratch<'_>,
         logits: &mut [f32],
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
         let not_finite = Error::NotFinite { layer: self.n_layers };
-        let mut norm = self.norm.as_ref().map(|norm| (norm, Point::FinalNorm));
-        if let Some(head_norm) = &self.head_norm {
-            if let Some((norm, point)) = norm {
+        let (mut norm, mut point) = (self.norm.as_ref(), Point::FinalNorm);
+        if cfg!(feature = "ends")
+            && let Some(head_norm) = &self.head_norm
+        {
+            if let Some(norm) = norm {
                 norm.in_place(x, scratch).ok_or(not_finite)?;
                 observer.vector(point, 0, &Vector::Floats(x));
             }
-            norm = Some((head_norm, Point::HeadNorm));
+            (norm, point) = (Some(head_norm), Point::HeadNorm);
         }
         if let Some(pooler) = &self.pooler {
-            self.pool(pooler, norm, x, scratch, observer).ok_or(not_finite)?;
+            self.pool(pooler, (norm, point), x, scratch, observer).ok_or(not_finite)?;
             norm = None;
         }
         let Some(matrix) = &self.matrix else {
-            if let Some((norm, point)) = norm {
+            if let Some(norm) = norm {
                 norm.in_place(x, scratch).ok_or(not_finite)?;
                 observer.vector(point, 0, &Vector::Floats(x));
             }
@@ -66,10 +69,10 @@ impl<'a> Head<'a> {
             observer.vector(Point::Logits, 0, &Vector::Floats(out));
             return Ok(());
         };
-        let mut input = input(norm, x, scratch, observer).ok_or(not_finite)?;
+        let mut input = input((norm, point), x, scratch, observer).ok_or(not_finite)?;
         if cfg!(feature = "ends") {
-            for (index, layer) in hidden.enumerate() {
-                input = self.hidden(&layer, index, &input, scratch, observer).ok_or(not_finite)?;
+            for layer in 0..self.image.dims.n_hidden() {
+                input = self.hidden(layer, &input, scratch, observer).ok_or(not_finite)?;
             }
         }
         // The logits are computed as integers, in the memory of the floats that they become.
@@ -87,7 +90,7 @@ impl<'a> Head<'a> {
     fn pool(
         &self,
         pooler: &Linear<'_>,
-        norm: Option<(&Norm<'_>, Point)>,
+        norm: (Option<&Norm<'_>>, Point),
         x: &mut [f32],
         scratch: &mut Scratch<'_>,
         observer: &mut impl Observer,
@@ -108,17 +111,17 @@ impl<'a> Head<'a> {
     /// A hidden layer: the input of the next one, in the scratch's activations; `None` when a scale is beyond all reason.
     fn hidden(
         &self,
-        layer: &Linear<'_>,
-        index: usize,
+        layer: usize,
         input: &Batch,
         scratch: &mut Scratch<'_>,
         observer: &mut impl Observer,
     ) -> Option<Batch> {
-        let out = scratch.integers.get_mut(..layer.rows().next_multiple_of(PACKED_ROWS))?;
-        let mut products = linear(out, layer, scratch.activations, input)?;
-        Batch::new(layer.rows(), 1, scratch.activations, |_, words| {
-            let (x, largest) = dense_activated(self.hidden_activation, products.token(0)?)?;
-            observer.vector(Point::HeadHidden, index, &x.observed());
+        let matrix = self.image.linear(Tensor::HeadHidden, Tensor::HeadHiddenBias, layer);
+        let out = scratch.integers.get_mut(..matrix.rows().next_multiple_of(PACKED_ROWS))?;
+        let mut products = linear(out, &matrix, scratch.activations, input)?;
+        Batch::new(matrix.rows(), 1, scratch.activations, |_, words| {
+            let (x, largest) = dense_activated(self.image.dims.options.head_activation, products.token(0)?)?;
+            observer.vector(Point::HeadHidden, layer, &x.observed());
             quantize_within(&x, largest, words)
         })
     }
@@ -126,14 +129,16 @@ impl<'a> Head<'a> {
 
 /// The input of a matrix, in the scratch's activations.
 fn input(
-    norm: Option<(&Norm<'_>, Point)>,
+    norm: (Option<&Norm<'_>>, Point),
     x: &[f32],
     scratch: &mut Scratch<'_>,
     observer: &mut impl Observer,
 ) -> Option<Batch> {
     match norm {
-        Some((norm, point)) => norm.forward(x, scratch, point, 0, observer),
-        None => Batch::new(x.len(), 1, scratch.activations, |_, words| quantize_stream(x, scratch.integers, words)),
+        (Some(norm), point) => norm.forward(x, scratch, point, 0, observer),
+        (None, _) => {
+            Batch::new(x.len(), 1, scratch.activations, |_, words| quantize_stream(x, scratch.integers, words))
+        }
     }
 }
 

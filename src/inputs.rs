@@ -115,12 +115,14 @@ impl<'v> Visible<'v> {
 
     /// True if class tokens stand after the sequence.
     pub(crate) const fn class_last(&self) -> bool {
-        self.after > 0
+        cfg!(feature = "ends") && self.after > 0
     }
 
     /// Positions of the visible tokens and of the class tokens.
     pub(crate) fn positions(&self) -> impl Iterator<Item = usize> + 'v {
         let (before, end) = (self.before, self.before + self.length);
-        (0..before).chain(self.indices().map(move |index| index + before)).chain(end..end + self.after)
+        (0..before)
+            .chain(self.indices().map(move |index| index + before))
+            .chain(end..end + if cfg!(feature = "ends") { self.after } else { 0 })
     }
 }

@@ -23,7 +23,6 @@ use crate::state::regions::{Regions, Scratch};
 use crate::state::take::take;
 use crate::tensors::Tensor;
 use crate::text::Tokenizer;
-use crate::weights::Linear;
 
 /// A model in a checked image. Nothing is copied: the weights stay in flash.
 #[derive(Clone, Copy, Debug)]
@@ -193,12 +192,6 @@ impl<'a> Model<'a> {
         if cfg!(feature = "ends") { self.optional_norm(Tensor::HeadNorm, Tensor::HeadNormBias) } else { None }
     }
 
-    /// The hidden layers of the head.
-    fn hidden(&'a self) -> impl Iterator<Item = Linear<'a>> {
-        let layers = if cfg!(feature = "ends") { self.image.dims.n_hidden() } else { 0 };
-        (0..layers).map(|layer| self.image.linear(Tensor::HeadHidden, Tensor::HeadHiddenBias, layer))
-    }
-
     fn head(&'a self) -> Head<'a> {
         let (image, dims) = (&self.image, &self.image.dims);
         Head {
@@ -206,7 +199,7 @@ impl<'a> Model<'a> {
             head_norm: self.head_norm(),
             pooler: (dims.options.pooler != Pooler::None).then(|| image.linear(Tensor::Pooler, Tensor::PoolerBias, 0)),
             pooler_activation: dims.options.pooler,
-            hidden_activation: dims.options.head_activation,
+            image,
             matrix: dims.options.head.then(|| image.head()),
             n_layers: dims.n_layers,
         }
@@ -245,7 +238,7 @@ impl<'a> Model<'a> {
             self.block(layer).forward(x, cache, &Step { layer, ..step }, &mut scratch, observer)?;
         }
         if wants_logits && let Some(x) = x.chunks_exact_mut(width).next_back() {
-            self.head().forward(self.hidden(), x, &mut scratch, logits, observer)?;
+            self.head().forward(x, &mut scratch, logits, observer)?;
         }
         Ok(logits)
     }
@@ -299,11 +292,11 @@ impl<'a> Model<'a> {
         let mut head = self.head();
         let pooled = match dims.options.pooling {
             Pooling::Last => x.chunks_exact_mut(width).next_back(),
-            Pooling::Class if class_last => x.chunks_exact_mut(width).nth_back(dims.n_class.saturating_sub(1)),
+            Pooling::Class if class_last => part(x, Pooling::Classes, class_width, true).chunks_exact_mut(width).next(),
             Pooling::Class => x.chunks_exact_mut(width).next(),
             Pooling::None => {
                 for (x, index) in x.chunks_exact_mut(width).zip(visible.indices()) {
-                    head.forward(self.hidden(), x, &mut regions.scratch, logits, observer)?;
+                    head.forward(x, &mut regions.scratch, logits, observer)?;
                     each(index, logits.get(..dims.n_outputs).unwrap_or(&[]));
                 }
                 return Ok(());
@@ -312,14 +305,14 @@ impl<'a> Model<'a> {
                 let x = part(x, pooling, class_width, class_last);
                 self.norm_all(x, &mut regions.scratch, observer)?;
                 head.norm = None;
-                if pooling != Pooling::Classes {
+                if !cfg!(feature = "ends") || pooling != Pooling::Classes {
                     head::mean(x, width);
                 }
-                let pooled = x.get_mut(..dims.pooled_width());
+                let pooled = x.get_mut(..if cfg!(feature = "ends") { dims.pooled_width() } else { width });
                 pooled.inspect(|x| observer.vector(Point::Pooled, 0, &Vector::Floats(x)))
             }
         };
-        head.forward(self.hidden(), pooled.unwrap_or(&mut []), &mut regions.scratch, logits, observer)
+        head.forward(pooled.unwrap_or(&mut []), &mut regions.scratch, logits, observer)
     }
 
     /// Sends a sequence whose tokens all see each other through the blocks, in place.

@@ -29,13 +29,13 @@ macro_rules! check {
     };
 }
 
-const fn contents(tensors: &[Constant<'_>]) -> Contents {
+const fn contents(dims: &Dims, tensors: &[Constant<'_>]) -> Contents {
     let (mut present, mut i) = ([false; Tensor::COUNT], 0);
     while i < tensors.len() {
         present[tensors[i].0 as usize] = true;
         i += 1;
     }
-    Contents::new(&present)
+    Contents::new(&present, dims.layers())
 }
 
 /// Values of a tensor; `None` where it is missing.
@@ -60,12 +60,12 @@ const fn section_words(dims: &Dims, (tensor, layer): (Tensor, usize)) -> (usize,
 
 /// Number of words of the image of these tensors.
 pub const fn constant_words(dims: &Dims, tensors: &[Constant<'_>]) -> usize {
-    let contents = contents(tensors);
-    let count = contents.sections(dims.layers());
+    let contents = contents(dims, tensors);
+    let count = contents.sections();
     let mut words = header::WORDS + section::WORDS * count;
     let mut index = 0;
     while index < count {
-        let (values, scales) = section_words(dims, contents.at(index, dims.layers()));
+        let (values, scales) = section_words(dims, contents.at(index));
         words = (words.next_multiple_of(ALIGNMENT) + values).next_multiple_of(ALIGNMENT) + scales;
         index += 1;
     }
@@ -88,12 +88,12 @@ pub const fn constant<const N: usize>(dims: &Dims, tensors: &[Constant<'_>]) -> 
         Some(packing) => packing,
         None => Packing::Host,
     };
-    let contents = contents(tensors);
-    let (count, mut words) = (contents.sections(dims.layers()), [0; N]);
+    let contents = contents(dims, tensors);
+    let (count, mut words) = (contents.sections(), [0; N]);
     let mut next = header::WORDS + section::WORDS * count;
     let mut index = 0;
     while index < count {
-        let (tensor, layer) = contents.at(index, dims.layers());
+        let (tensor, layer) = contents.at(index);
         let Some(values) = find(tensors, tensor, layer) else {
             return Err(Error::MissingTensor { tensor, layer: layer as u32 });
         };

@@ -115,7 +115,7 @@ impl<'a> Image<'a> {
     }
 
     const fn check_section(&self, index: usize) -> Result<(), Error> {
-        let (tensor, layer) = self.contents.at(index, self.dims.layers());
+        let (tensor, layer) = self.contents.at(index);
         let (encoding, rows, cols) = demand(&self.layer_dims(layer), self.rotary_fine, tensor, layer);
         let layer_number = layer as u32;
         let entry = header::WORDS + index * section::WORDS;

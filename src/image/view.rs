@@ -66,7 +66,7 @@ pub struct Image<'a> {
 impl<'a> Image<'a> {
     /// Number of sections, without those of later versions, which are ignored.
     pub const fn sections(&self) -> usize {
-        self.contents.sections(self.dims.layers())
+        self.contents.sections()
     }
 
     /// Length of the whole image in bytes.
@@ -81,12 +81,12 @@ impl<'a> Image<'a> {
 
     /// Index of a tensor's section.
     pub(super) const fn index_of(&self, tensor: Tensor, layer: usize) -> usize {
-        self.contents.index_of(tensor, layer, self.dims.layers())
+        self.contents.index_of(tensor, layer)
     }
 
     /// Entry at `index` of the section table.
     pub const fn section(&self, index: usize) -> Section {
-        let (tensor, layer) = self.contents.at(index, self.dims.layers());
+        let (tensor, layer) = self.contents.at(index);
         self.entry(index, tensor, layer)
     }
 

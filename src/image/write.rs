@@ -406,9 +406,9 @@ impl ImageWriter {
     /// # Errors
     /// Those of [`Image::parse`]: a missing tensor, a wrong shape.
     pub fn finish(self) -> Result<Vec<u32>, Error> {
-        let order = Contents::new(&self.present());
+        let order = Contents::new(&self.present(), self.dims.layers());
         let mut contents: Vec<(&(Tensor, usize), &Content)> = self.contents.iter().collect();
-        contents.sort_by_key(|((tensor, layer), _)| order.index_of(*tensor, *layer, self.dims.layers()));
+        contents.sort_by_key(|((tensor, layer), _)| order.index_of(*tensor, *layer));
         let mut bytes = vec![0_u8; 4 * (header::WORDS + section::WORDS * contents.len())];
         for (index, (key, content)) in contents.into_iter().enumerate() {
             let offset = append(&mut bytes, &content.values);

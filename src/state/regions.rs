@@ -121,6 +121,9 @@ impl Dims {
 
     /// The widest vector of the head, its outputs apart.
     const fn widest_of_head(&self) -> usize {
+        if !cfg!(feature = "ends") {
+            return self.d_model;
+        }
         let (mut widest, mut layer) = (self.pooled_width(), 0);
         while layer < MAX_HIDDEN {
             widest = larger(widest, self.head_widths[layer]);
