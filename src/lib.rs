@@ -99,7 +99,7 @@ pub use model::Model;
 pub use options::{
     Activation, ClassPlace, DenseActivation, Input, Mask, Norm, NormPlace, Options, Outputs, Pooler, Pooling, Positions,
 };
-pub use outputs::{sigmoid, softmax};
+pub use outputs::{probabilities, sigmoid, softmax};
 pub use session::{Observed, Session};
 pub use state::{Memory, State};
 pub use tensors::{Encoding, Part, Presence, Tensor};

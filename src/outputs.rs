@@ -1,5 +1,7 @@
 //! Probabilities of a classifier's outputs.
 
+use crate::options::Outputs;
+
 /// Turns outputs into probabilities, in place: `e^x / sum(e^x)` (Bridle 1990).
 ///
 /// # Shapes
@@ -10,6 +12,20 @@ pub fn softmax(outputs: &mut [f32]) {
     outputs.iter_mut().for_each(|output| *output = libm::expf(*output - max));
     let sum: f32 = outputs.iter().sum();
     outputs.iter_mut().for_each(|output| *output /= sum);
+}
+
+/// Turns outputs into probabilities, in place, by what they mean: those of classes and of labels; numbers stay as they are. Returns false for
+/// numbers.
+///
+/// # Shapes
+/// `outputs: [n_outputs]`.
+pub fn probabilities(outputs: &mut [f32], meaning: Outputs) -> bool {
+    match meaning {
+        Outputs::Classes => softmax(outputs),
+        Outputs::Labels => sigmoid(outputs),
+        Outputs::Numbers => return false,
+    }
+    true
 }
 
 /// Turns outputs into the probabilities of labels, any number of which are right, in place: `1 / (1 + e^-x)`.
