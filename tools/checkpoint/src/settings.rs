@@ -203,6 +203,17 @@ impl Settings {
         Ok(if is_default { Vec::new() } else { names })
     }
 
+    /// The meaning of a classifier's outputs: transformers' `problem_type`, or as it guesses it at training where the key is absent.
+    pub(crate) fn problem_type(&self, n_outputs: usize) -> Result<Outputs, Error> {
+        let guessed = if n_outputs == 1 { Outputs::Numbers } else { Outputs::Classes };
+        let words = [
+            ("regression", Outputs::Numbers),
+            ("single_label_classification", Outputs::Classes),
+            ("multi_label_classification", Outputs::Labels),
+        ];
+        self.choice("problem_type", Some(guessed), &words)
+    }
+
     /// So many names, or none at all.
     fn names(&self, key: &str, count: usize, of: &str) -> Result<Vec<String>, Error> {
         let Some(value) = self.get(key) else { return Ok(Vec::new()) };

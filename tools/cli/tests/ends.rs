@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use tempfile::TempDir;
 use thumbformer::state::HostState;
 use thumbformer::{Model, Outputs};
@@ -154,5 +155,42 @@ fn an_image_says_what_its_outputs_mean_and_what_its_frames_are() {
         assert_eq!(model.dims().options.outputs, outputs);
         assert_eq!(model.dims().n_features, samples * model.n_columns());
         assert_eq!(model.frame_hop(), samples.div_ceil(2));
+    }
+}
+
+/// The program's standard output, errors and exit status.
+fn thumbformer(arguments: &[&str]) -> (String, String, bool) {
+    let output = Command::new(env!("CARGO_BIN_EXE_thumbformer")).args(arguments).output().expect("it starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr), output.status.success())
+}
+
+#[test]
+fn tools_show_and_judge_outputs_by_what_they_mean() {
+    for (case, shown, judged, unjudged) in [
+        ("conv_mlp", ": ", "same answer", "error of the outputs"),
+        ("distilled", " %)", "same answer", "error of the outputs"),
+        ("class_last", ": 0 ", "error of the outputs", "same answer"),
+        ("steps", ": 0 ", "error of the outputs", "same answer"),
+    ] {
+        let folder = TempDir::new().expect("a folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let (image, table, checkpoint) = (path("model.tbf"), path("waves.csv"), golden(case).join("checkpoint"));
+        let checkpoint = checkpoint.display().to_string();
+        let (_, errors, ok) = thumbformer(&["convert", &checkpoint, "-o", &image]);
+        assert!(ok, "{case}: {errors}");
+        let columns = if case == "conv_mlp" { 3 } else { 5 };
+        let cell = |index: usize| format!("{:.3}", (index * 37 % 101) as f32 / 50.0 - 1.0);
+        let row = |row: usize| (0..columns).map(|i| cell(row * columns + i)).collect::<Vec<_>>().join(",") + "\n";
+        std::fs::write(&table, (0..9).map(row).collect::<String>()).expect("a table");
+
+        let (printed, errors, ok) = thumbformer(&["classify", &image, &table]);
+        assert!(ok && printed.starts_with("waves: ") && printed.contains(shown), "{case}: {printed}{errors}");
+        let expected = golden(case).join("expected.npz").display().to_string();
+        let (printed, errors, _) =
+            thumbformer(&["verify", &image, "--reference", &checkpoint, "--expected", &expected]);
+        assert!(printed.contains(judged) && !printed.contains(unjudged), "{case}: {printed}{errors}");
+        let (printed, ..) = thumbformer(&["inspect", &image]);
+        assert!(printed.contains("outputs"), "{case}: {printed}");
     }
 }

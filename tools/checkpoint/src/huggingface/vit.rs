@@ -51,6 +51,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     rows.extend(bert::head(&reader, &mut config)?);
     if config.options.head {
         config.labels = settings.id2label(config.n_outputs)?;
+        config.options.outputs = settings.problem_type(config.n_outputs)?;
     }
     let tensors = read(&mut reader, &config, &rows)?;
     keys::finish(&settings)?;
