@@ -84,7 +84,7 @@ impl Part {
             Point::AttentionOutput => Part::Projection,
             Point::Gate | Point::Up | Point::MlpOutput => Part::Mlp,
             Point::Hidden => Part::Activation,
-            Point::Pooled | Point::Pooler | Point::Logits => Part::Head,
+            Point::Pooled | Point::HeadNorm | Point::Pooler | Point::HeadHidden | Point::Logits => Part::Head,
             Point::AttentionNorm | Point::MlpNorm | Point::Output | Point::FinalNorm => Part::Norm,
         }
     }

@@ -6,7 +6,7 @@
 //! ```
 
 use crate::error::Error;
-use crate::options::{Input, Mask, Options, Pooler, Pooling, Positions};
+use crate::options::{ClassPlace, DenseActivation, Input, Mask, Options, Pooler, Pooling, Positions};
 
 /// The dimensions of a model, as its image declares them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,7 +31,11 @@ pub struct Dims {
     /// Width of what comes out: `vocab` of a language model, classes or regressed numbers of an encoder; 0 where the stream
     /// itself comes out.
     pub n_outputs: usize,
-    /// Longest context that the model was trained for, in tokens or frames; a class token counts as one of them.
+    /// Class tokens, learned vectors that are part of the sequence: 0, 1 or 2.
+    pub n_class: usize,
+    /// Widths of the head's hidden layers, the first ones; 0 behind the last one.
+    pub head_widths: [usize; MAX_HIDDEN],
+    /// Longest context that the model was trained for, in tokens or frames; class tokens count as well.
     pub max_seq: usize,
     /// Most tokens that a token sees, itself included, under a causal mask (Beltagy et al. 2020, section 3.1); 0: all before it.
     pub sliding_window: usize,
@@ -49,6 +53,12 @@ pub const MAX_WIDTH: usize = 65_536;
 
 /// Largest context: beyond it the softmax would have fewer than 9 bits for a probability.
 pub const MAX_CONTEXT: usize = 32_768;
+
+/// Most hidden layers of a head.
+pub const MAX_HIDDEN: usize = 4;
+
+/// Most class tokens.
+pub const MAX_CLASS: usize = 2;
 
 impl Dims {
     /// The dimensions of a decoder of the Llama family with the usual attention scale.
@@ -79,6 +89,8 @@ impl Dims {
             vocab,
             n_features: 0,
             n_outputs: vocab,
+            n_class: 0,
+            head_widths: [0; MAX_HIDDEN],
             max_seq,
             sliding_window: 0,
             norm_eps,
@@ -109,6 +121,8 @@ impl Dims {
             vocab: 0,
             n_features: 0,
             n_outputs: 0,
+            n_class: 0,
+            head_widths: [0; MAX_HIDDEN],
             max_seq,
             sliding_window: 0,
             norm_eps: 1e-5,
@@ -185,21 +199,33 @@ impl Dims {
             return Err(Error::Unsupported { field: "mask of this input", found: options.mask as u32 });
         }
         // A class token and a mean need the whole sequence.
+        let whole = !self.is_stream() && !self.is_causal();
         let pooling_fits = match options.pooling {
-            Pooling::None => true,
-            Pooling::Last => !self.is_stream(),
-            Pooling::Class | Pooling::Mean => !self.is_stream() && !self.is_causal(),
+            Pooling::None => self.n_class == 0,
+            Pooling::Last => !self.is_stream() && self.n_class == 0,
+            Pooling::Class | Pooling::Mean => whole,
+            Pooling::MeanOfInputs | Pooling::MeanOfClass | Pooling::Classes => whole && self.n_class > 0,
         };
+        if matches!(options.pooling, Pooling::None) && !matches!(options.pooler, Pooler::None) {
+            return Err(Error::Unsupported { field: "pooler without pooling", found: options.pooler as u32 });
+        }
         if !pooling_fits {
             return Err(Error::Unsupported { field: "pooling of this mask and input", found: options.pooling as u32 });
         }
-        if matches!(options.pooling, Pooling::None) && !matches!(options.pooler, Pooler::None) {
-            return Err(Error::Unsupported { field: "pooler without pooling", found: options.pooler as u32 });
+        if self.n_class > MAX_CLASS || (self.n_class == 0 && !matches!(options.class_place, ClassPlace::First)) {
+            return Err(Error::Dimension { name: "n_class", found: self.n_class as u32 });
+        }
+        if !self.has_frames() && !matches!(options.embedding_activation, DenseActivation::None) {
+            let found = options.embedding_activation as u32;
+            return Err(Error::Unsupported { field: "activation of an embedding of tokens", found });
+        }
+        if let Err(error) = self.check_hidden() {
+            return Err(error);
         }
         let outputs_fit = match (self.is_stream(), options.head) {
             (true, head) => self.n_outputs == 0 && !head,
             (false, true) => true,
-            (false, false) => self.n_outputs == self.d_model,
+            (false, false) => self.n_outputs == self.pooled_width(),
         };
         if !outputs_fit {
             return Err(Error::Dimension { name: "n_outputs", found: self.n_outputs as u32 });
@@ -208,6 +234,50 @@ impl Dims {
             return Err(Error::Dimension { name: "sliding_window", found: self.sliding_window as u32 });
         }
         Ok(())
+    }
+
+    /// Checks the hidden layers of the head: their widths stand one after the other, and a matrix follows them.
+    const fn check_hidden(&self) -> Result<(), Error> {
+        let mut layer = 0;
+        while layer < MAX_HIDDEN {
+            let width = self.head_widths[layer];
+            if width > MAX_WIDTH || (width > 0) != (layer < self.n_hidden()) {
+                return Err(Error::Dimension { name: "width of a head's hidden layer", found: width as u32 });
+            }
+            layer += 1;
+        }
+        let has_activation = !matches!(self.options.head_activation, DenseActivation::None);
+        let (hidden, options) = (self.n_hidden() > 0, &self.options);
+        if hidden != options.mlp_head || (hidden && !options.head) || (has_activation && !hidden) {
+            return Err(Error::Dimension { name: "hidden layers of the head", found: self.n_hidden() as u32 });
+        }
+        Ok(())
+    }
+
+    /// Number of hidden layers of the head.
+    pub const fn n_hidden(&self) -> usize {
+        let mut count = 0;
+        while count < MAX_HIDDEN && self.head_widths[count] > 0 {
+            count += 1;
+        }
+        count
+    }
+
+    /// Width of what the pooling gives.
+    pub const fn pooled_width(&self) -> usize {
+        if matches!(self.options.pooling, Pooling::Classes) {
+            self.n_class.saturating_mul(self.d_model)
+        } else {
+            self.d_model
+        }
+    }
+
+    /// Width of what goes into a hidden layer of the head, or into the matrix behind the last one.
+    pub const fn hidden_input(&self, layer: usize) -> usize {
+        match layer.checked_sub(1) {
+            Some(before) if before < MAX_HIDDEN => self.head_widths[before],
+            _ => self.pooled_width(),
+        }
     }
 
     /// True if tokens go in.

@@ -1,18 +1,20 @@
 //! From tokens or frames to the streams.
 //!
 //! ```text
-//! token ─► a row of the embedding ─┐
-//! frame ─► int8 ─► matrix + bias ──┴─► + a row of the position table ─► norm ─► stream
-//!                                      (each where the model has it)
+//! token ─► a row of the embedding ─────┐
+//! frame ─► int8 ─► matrix + bias ─► f ─┴─► + a row of the position table ─► norm ─► stream
+//!                                          (each where the model has it)
 //! ```
 
 use crate::arch::PACKED_ROWS;
 use crate::block::Norm;
+use crate::dense::dense_activated;
 use crate::error::Error;
 use crate::inputs::Inputs;
 use crate::kernels::matrix::{Batch, linear};
 use crate::kernels::quantize::{quantize_scaled, quantize_stream};
 use crate::observe::{Observer, Point, Vector};
+use crate::options::DenseActivation;
 use crate::state::regions::Scratch;
 use crate::weights::{self, Linear, Matrix};
 
@@ -20,10 +22,12 @@ use crate::weights::{self, Linear, Matrix};
 pub(crate) struct Embedding<'a> {
     /// Of tokens `[vocab, d_model]`, of frames `[d_model, n_features]`.
     pub(crate) linear: Linear<'a>,
+    /// Of frames.
+    pub(crate) activation: DenseActivation,
     /// Offsets, then scales of a frame's features, bits of `f32`, `[2, n_features]`; empty for none.
     pub(crate) feature_scaling: &'a [u32],
-    /// `[d_model]`: the learned vector before the sequence.
-    pub(crate) class_token: Option<weights::Vector<'a>>,
+    /// `[n_class, d_model]`: the class tokens.
+    pub(crate) class_tokens: Option<weights::Vector<'a>>,
     /// `[max_seq, d_model]`.
     pub(crate) positions: Option<Matrix<'a>>,
     pub(crate) norm: Option<Norm<'a>>,
@@ -66,7 +70,10 @@ impl Embedding<'_> {
                 let products = linear(out, &self.linear, activations, &batch.ok_or(not_finite)?);
                 let mut products = products.ok_or(not_finite)?;
                 for (index, x) in streams.enumerate() {
-                    let product = products.token(index).ok_or(not_finite)?;
+                    let mut product = products.token(index).ok_or(not_finite)?;
+                    if cfg!(feature = "ends") {
+                        (product, _) = dense_activated(self.activation, product).ok_or(not_finite)?;
+                    }
                     for (x, &integer) in x.iter_mut().zip(product.integers.iter()) {
                         *x = integer as f32 * product.scale;
                     }
@@ -76,16 +83,15 @@ impl Embedding<'_> {
         Ok(())
     }
 
-    /// Writes the learned vector before the sequence; `None` where there is none.
+    /// Writes the class tokens, if there are any.
     ///
     /// # Shapes
-    /// `x: [d_model]`.
-    pub(crate) fn write_class_token(&self, x: &mut [f32]) -> Option<()> {
-        let token = self.class_token.as_ref()?;
-        for (x, &integer) in x.iter_mut().zip(token.integers) {
-            *x = f32::from(integer) * token.scale;
+    /// `x: [n_class, d_model]`.
+    pub(crate) fn write_class_tokens(&self, x: &mut [f32]) {
+        let Some(tokens) = &self.class_tokens else { return };
+        for (x, &integer) in x.iter_mut().zip(tokens.integers) {
+            *x = f32::from(integer) * tokens.scale;
         }
-        Some(())
     }
 
     /// Adds its position to every stream and norms it, each where the model does so.

@@ -257,6 +257,7 @@ impl Error {
                 b"front-ends" => "the front end's settings need thumbformer's cargo feature `front-ends`; enable it",
                 b"fft-1024" => "the front end's FFT needs thumbformer's cargo feature `fft-1024`; enable it",
                 b"fft-2048" => "the front end's FFT needs thumbformer's cargo feature `fft-2048`; enable it",
+                b"ends" => "the image needs thumbformer's cargo feature `ends`; enable it",
                 _ => "the image needs thumbformer's cargo feature `qk-norm`; enable it",
             },
             Error::Dimension { .. } => {

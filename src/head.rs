@@ -1,34 +1,42 @@
-//! The head, from the streams to the outputs: final norm, pooling and one matrix, which may be the embedding (Press & Wolf 2017).
+//! The head, from the streams to the outputs: final norm, pooling, hidden layers and a matrix, which may be the embedding (Press & Wolf
+//! 2017).
 //!
 //! ```text
-//! streams ─► norm ─► class token | mean | last ─► [pooler: f(w · x + bias)] ─► [matrix] ─► outputs
+//! streams ─► norm ─► class tokens | mean | last ─► [norm] ─► [pooler] ─► [hidden layers: f(w · x + bias)] ─► [matrix] ─► outputs
 //! ```
 
 use crate::arch::{self, PACKED_ROWS};
 use crate::block::Norm;
+use crate::dense::dense_activated;
 use crate::error::Error;
+use crate::image::Image;
 use crate::kernels::matrix::{Batch, linear};
-use crate::kernels::quantize::quantize_stream;
+use crate::kernels::quantize::{quantize_stream, quantize_within};
 use crate::observe::{Observer, Point, Vector};
 use crate::options::Pooler;
 use crate::state::regions::Scratch;
+use crate::tensors::Tensor;
 use crate::weights::Linear;
 
 /// Final norm, pooler and output matrix.
 pub(crate) struct Head<'a> {
     /// The norm of the stream that is read; none where all streams were normed before they were pooled.
     pub(crate) norm: Option<Norm<'a>>,
+    /// The norm behind the pooling.
+    pub(crate) head_norm: Option<Norm<'a>>,
     /// `[d_model, d_model]`.
     pub(crate) pooler: Option<Linear<'a>>,
     pub(crate) pooler_activation: Pooler,
-    /// `[n_outputs, d_model]`; without it the pooled stream is the output.
+    /// Of hidden layers `[width, width before]`.
+    pub(crate) image: &'a Image<'a>,
+    /// `[n_outputs, width of the last hidden layer]`, without hidden layers `[n_outputs, d_model]`; without it the pooled stream is the output.
     pub(crate) matrix: Option<Linear<'a>>,
     pub(crate) n_layers: usize,
 }
 
 impl Head<'_> {
     /// # Shapes
-    /// `x: [d_model]`; `logits`: `[n_outputs]`, padded.
+    /// `x: [d_model]`, of several class tokens `[n_class, d_model]`; `logits`: `[n_outputs]`, padded.
     pub(crate) fn forward(
         &self,
         x: &mut [f32],
@@ -37,22 +45,36 @@ impl Head<'_> {
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
         let not_finite = Error::NotFinite { layer: self.n_layers };
-        let mut norm = self.norm.as_ref();
+        let (mut norm, mut point) = (self.norm.as_ref(), Point::FinalNorm);
+        if cfg!(feature = "ends")
+            && let Some(head_norm) = &self.head_norm
+        {
+            if let Some(norm) = norm {
+                norm.in_place(x, scratch).ok_or(not_finite)?;
+                observer.vector(point, 0, &Vector::Floats(x));
+            }
+            (norm, point) = (Some(head_norm), Point::HeadNorm);
+        }
         if let Some(pooler) = &self.pooler {
-            self.pool(pooler, x, scratch, observer).ok_or(not_finite)?;
+            self.pool(pooler, (norm, point), x, scratch, observer).ok_or(not_finite)?;
             norm = None;
         }
         let Some(matrix) = &self.matrix else {
             if let Some(norm) = norm {
                 norm.in_place(x, scratch).ok_or(not_finite)?;
-                observer.vector(Point::FinalNorm, 0, &Vector::Floats(x));
+                observer.vector(point, 0, &Vector::Floats(x));
             }
             let out = logits.get_mut(..x.len()).ok_or(not_finite)?;
             out.copy_from_slice(x);
             observer.vector(Point::Logits, 0, &Vector::Floats(out));
             return Ok(());
         };
-        let input = input(norm, x, scratch, observer).ok_or(not_finite)?;
+        let mut input = input((norm, point), x, scratch, observer).ok_or(not_finite)?;
+        if cfg!(feature = "ends") {
+            for layer in 0..self.image.dims.n_hidden() {
+                input = self.hidden(layer, &input, scratch, observer).ok_or(not_finite)?;
+            }
+        }
         // The logits are computed as integers, in the memory of the floats that they become.
         let integers = arch::integers_mut(arch::float_words(logits));
         let mut products = linear(integers, matrix, scratch.activations, &input).ok_or(not_finite)?;
@@ -68,11 +90,12 @@ impl Head<'_> {
     fn pool(
         &self,
         pooler: &Linear<'_>,
+        norm: (Option<&Norm<'_>>, Point),
         x: &mut [f32],
         scratch: &mut Scratch<'_>,
         observer: &mut impl Observer,
     ) -> Option<()> {
-        let input = input(self.norm.as_ref(), x, scratch, observer)?;
+        let input = input(norm, x, scratch, observer)?;
         let out = scratch.integers.get_mut(..pooler.rows().next_multiple_of(PACKED_ROWS))?;
         let mut products = linear(out, pooler, scratch.activations, &input)?;
         let products = products.token(0)?;
@@ -84,13 +107,38 @@ impl Head<'_> {
         observer.vector(Point::Pooler, 0, &Vector::Floats(x));
         Some(())
     }
+
+    /// A hidden layer: the input of the next one, in the scratch's activations; `None` when a scale is beyond all reason.
+    fn hidden(
+        &self,
+        layer: usize,
+        input: &Batch,
+        scratch: &mut Scratch<'_>,
+        observer: &mut impl Observer,
+    ) -> Option<Batch> {
+        let matrix = self.image.linear(Tensor::HeadHidden, Tensor::HeadHiddenBias, layer);
+        let out = scratch.integers.get_mut(..matrix.rows().next_multiple_of(PACKED_ROWS))?;
+        let mut products = linear(out, &matrix, scratch.activations, input)?;
+        Batch::new(matrix.rows(), 1, scratch.activations, |_, words| {
+            let (x, largest) = dense_activated(self.image.dims.options.head_activation, products.token(0)?)?;
+            observer.vector(Point::HeadHidden, layer, &x.observed());
+            quantize_within(&x, largest, words)
+        })
+    }
 }
 
 /// The input of a matrix, in the scratch's activations.
-fn input(norm: Option<&Norm<'_>>, x: &[f32], scratch: &mut Scratch<'_>, observer: &mut impl Observer) -> Option<Batch> {
+fn input(
+    norm: (Option<&Norm<'_>>, Point),
+    x: &[f32],
+    scratch: &mut Scratch<'_>,
+    observer: &mut impl Observer,
+) -> Option<Batch> {
     match norm {
-        Some(norm) => norm.forward(x, scratch, Point::FinalNorm, 0, observer),
-        None => Batch::new(x.len(), 1, scratch.activations, |_, words| quantize_stream(x, scratch.integers, words)),
+        (Some(norm), point) => norm.forward(x, scratch, point, 0, observer),
+        (None, _) => {
+            Batch::new(x.len(), 1, scratch.activations, |_, words| quantize_stream(x, scratch.integers, words))
+        }
     }
 }
 

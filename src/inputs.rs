@@ -3,6 +3,7 @@
 use crate::dims::Dims;
 use crate::error::Error;
 use crate::kernels::scaled::HUGE;
+use crate::options::ClassPlace;
 
 /// The input sequence of a model.
 #[derive(Clone, Copy, Debug)]
@@ -75,18 +76,22 @@ pub(crate) struct Visible<'v> {
     /// One entry for each token or frame; `None`: all.
     mask: Option<&'v [bool]>,
     length: usize,
-    /// Learned vectors before the sequence: 0 or 1.
+    /// Class tokens before the sequence.
     before: usize,
+    /// Class tokens after the sequence.
+    after: usize,
 }
 
 impl<'v> Visible<'v> {
     /// # Errors
     /// [`Error::MaskLength`]; [`Error::NothingVisible`].
-    pub(crate) fn new(mask: Option<&'v [bool]>, length: usize, before: usize) -> Result<Self, Error> {
+    pub(crate) fn new(mask: Option<&'v [bool]>, length: usize, dims: &Dims) -> Result<Self, Error> {
+        let class_last = cfg!(feature = "ends") && dims.options.class_place == ClassPlace::Last;
+        let (before, after) = if class_last { (0, dims.n_class) } else { (dims.n_class, 0) };
         match mask {
             Some(mask) if mask.len() != length => Err(Error::MaskLength { expected: length, found: mask.len() }),
             Some(mask) if !mask.contains(&true) => Err(Error::NothingVisible),
-            _ => Ok(Visible { mask, length, before }),
+            _ => Ok(Visible { mask, length, before, after }),
         }
     }
 
@@ -108,9 +113,16 @@ impl<'v> Visible<'v> {
         })
     }
 
-    /// Positions of the visible tokens and of the learned vector before them.
+    /// True if class tokens stand after the sequence.
+    pub(crate) const fn class_last(&self) -> bool {
+        cfg!(feature = "ends") && self.after > 0
+    }
+
+    /// Positions of the visible tokens and of the class tokens.
     pub(crate) fn positions(&self) -> impl Iterator<Item = usize> + 'v {
-        let before = self.before;
-        (0..before).chain(self.indices().map(move |index| index + before))
+        let (before, end) = (self.before, self.before + self.length);
+        (0..before)
+            .chain(self.indices().map(move |index| index + before))
+            .chain(end..end + if cfg!(feature = "ends") { self.after } else { 0 })
     }
 }

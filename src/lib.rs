@@ -49,7 +49,8 @@
 //! # Features
 //! `std`: the image writer, the maker of front ends and heap-owned states, for tools. `audio`: the front end for recorded
 //! sound, `audio`; the one feature that brings further crates, so a text model does without. `front-ends`, `fft-1024`, `fft-2048`: settings and longer FFTs
-//! for it. `qk-norm`: normalised queries and keys, for images that have them. `defmt`: [`Error`] can be logged. `portable-simd`:
+//! for it. `qk-norm`: normalised queries and keys, for images that have them. `ends`: rarer inputs and outputs, as an MLP head, for
+//! images that have them. `defmt`: [`Error`] can be logged. `portable-simd`:
 //! the `core::simd` backend, needs a nightly compiler. Without any of them the crate is `no_std`, without `alloc`.
 #![no_std]
 #![cfg_attr(feature = "portable-simd", feature(portable_simd))]
@@ -69,6 +70,7 @@ mod block;
 #[doc(hidden)]
 pub mod budget;
 pub mod cycles;
+mod dense;
 mod dims;
 mod embed;
 mod error;
@@ -89,13 +91,15 @@ pub mod text;
 mod weights;
 
 pub use arch::{BACKEND, MAX_BATCH, PACKING, Packing};
-pub use dims::{Dims, MAX_CONTEXT, MAX_WIDTH};
+pub use dims::{Dims, MAX_CLASS, MAX_CONTEXT, MAX_HIDDEN, MAX_WIDTH};
 pub use error::Error;
 pub use inputs::Inputs;
 pub use logits_crc::LogitsCrc;
 pub use model::Model;
-pub use options::{Activation, Input, Mask, Norm, NormPlace, Options, Pooler, Pooling, Positions};
-pub use outputs::softmax;
+pub use options::{
+    Activation, ClassPlace, DenseActivation, Input, Mask, Norm, NormPlace, Options, Outputs, Pooler, Pooling, Positions,
+};
+pub use outputs::{probabilities, sigmoid, softmax};
 pub use session::{Observed, Session};
 pub use state::{Memory, State};
 pub use tensors::{Encoding, Part, Presence, Tensor};

@@ -80,9 +80,8 @@ impl<'a> Model<'a> {
         if dims.is_causal() || dims.n_features == 0 {
             return None;
         }
-        let (class_token, n_columns) = (self.image.has(Tensor::ClassToken) as usize, self.image.n_columns);
-        let frames = dims.max_seq.saturating_sub(class_token);
-        let samples = match dims.n_features.checked_div(n_columns) {
+        let frames = dims.max_seq.saturating_sub(dims.n_class);
+        let samples = match dims.n_features.checked_div(self.image.n_columns) {
             Some(samples) => samples,
             None => 1,
         };
@@ -131,17 +130,13 @@ impl<'a> Model<'a> {
         Some(core::str::from_utf8(text).ok()?.split('\n'))
     }
 
-    /// True if a learned vector stands before every sequence: position 0 of it.
-    pub const fn has_class_token(&self) -> bool {
-        self.image.has(Tensor::ClassToken)
-    }
-
     fn embedding(&'a self) -> Embedding<'a> {
         let image = &self.image;
         Embedding {
             feature_scaling: image.table(Tensor::FeatureScaling),
             linear: image.linear(Tensor::Embedding, Tensor::EmbeddingBias, 0),
-            class_token: image.optional_vector(Tensor::ClassToken, 0),
+            activation: image.dims.options.embedding_activation,
+            class_tokens: image.optional_vector(Tensor::ClassToken, 0),
             positions: image.has(Tensor::PositionTable).then(|| image.matrix(Tensor::PositionTable, 0)),
             norm: self.optional_norm(Tensor::EmbeddingNorm, Tensor::EmbeddingNormBias),
         }
@@ -192,12 +187,19 @@ impl<'a> Model<'a> {
         self.optional_norm(Tensor::FinalNorm, Tensor::FinalNormBias)
     }
 
+    /// The norm behind the pooling. Without the feature no image with it was parsed, and firmware does without the code.
+    fn head_norm(&'a self) -> Option<Norm<'a>> {
+        if cfg!(feature = "ends") { self.optional_norm(Tensor::HeadNorm, Tensor::HeadNormBias) } else { None }
+    }
+
     fn head(&'a self) -> Head<'a> {
         let (image, dims) = (&self.image, &self.image.dims);
         Head {
             norm: self.final_norm(),
+            head_norm: self.head_norm(),
             pooler: (dims.options.pooler != Pooler::None).then(|| image.linear(Tensor::Pooler, Tensor::PoolerBias, 0)),
             pooler_activation: dims.options.pooler,
+            image,
             matrix: dims.options.head.then(|| image.head()),
             n_layers: dims.n_layers,
         }
@@ -271,12 +273,16 @@ impl<'a> Model<'a> {
         let (stream, logits) = (core::mem::take(&mut regions.stream), core::mem::take(&mut regions.logits));
         let embedding = self.embedding();
         let mut rest = &mut *stream;
-        if embedding.class_token.is_some() {
-            embedding.write_class_token(take(&mut rest, width)?);
+        let (class_width, class_last) = (dims.n_class * width, visible.class_last());
+        if !class_last {
+            embedding.write_class_tokens(take(&mut rest, class_width)?);
         }
         for (start, count) in visible.runs(batch) {
             let x = take(&mut rest, count * width)?;
             embedding.write(x, width, &inputs.part(start, count, dims), &mut regions.scratch)?;
+        }
+        if class_last {
+            embedding.write_class_tokens(take(&mut rest, class_width)?);
         }
         let unused = rest.len();
         let x = stream.get_mut(..stream.len().saturating_sub(unused)).unwrap_or(&mut []);
@@ -285,14 +291,8 @@ impl<'a> Model<'a> {
 
         let mut head = self.head();
         let pooled = match dims.options.pooling {
-            Pooling::Mean => {
-                self.norm_all(x, &mut regions.scratch, observer)?;
-                head.norm = None;
-                head::mean(x, width);
-                let pooled = x.chunks_exact_mut(width).next();
-                pooled.inspect(|x| observer.vector(Point::Pooled, 0, &Vector::Floats(x)))
-            }
             Pooling::Last => x.chunks_exact_mut(width).next_back(),
+            Pooling::Class if class_last => part(x, Pooling::Classes, class_width, true).chunks_exact_mut(width).next(),
             Pooling::Class => x.chunks_exact_mut(width).next(),
             Pooling::None => {
                 for (x, index) in x.chunks_exact_mut(width).zip(visible.indices()) {
@@ -300,6 +300,16 @@ impl<'a> Model<'a> {
                     each(index, logits.get(..dims.n_outputs).unwrap_or(&[]));
                 }
                 return Ok(());
+            }
+            pooling => {
+                let x = part(x, pooling, class_width, class_last);
+                self.norm_all(x, &mut regions.scratch, observer)?;
+                head.norm = None;
+                if !cfg!(feature = "ends") || pooling != Pooling::Classes {
+                    head::mean(x, width);
+                }
+                let pooled = x.get_mut(..if cfg!(feature = "ends") { dims.pooled_width() } else { width });
+                pooled.inspect(|x| observer.vector(Point::Pooled, 0, &Vector::Floats(x)))
             }
         };
         head.forward(pooled.unwrap_or(&mut []), &mut regions.scratch, logits, observer)
@@ -358,7 +368,7 @@ impl<'a> Model<'a> {
         let dims = &self.image.dims;
         let shape = (memory.max_seq, memory.batch);
         let mut regions = memory.regions(dims)?;
-        let visible = Visible::new(None, x.len() / dims.d_model.max(1), 0)?;
+        let visible = Visible::new(None, x.len() / dims.d_model.max(1), dims)?;
         self.encode(x, &visible, shape, &mut regions, observer)?;
         self.norm_all(x, &mut regions.scratch, observer)
     }
@@ -374,4 +384,17 @@ impl<'a> Model<'a> {
         }
         Ok(())
     }
+}
+
+/// The streams that a pooling reads, of a sequence whose class tokens' streams, `class_width` numbers, stand first or last.
+///
+/// # Shapes
+/// `x: [seq, d_model]`.
+fn part(x: &mut [f32], pooling: Pooling, class_width: usize, class_last: bool) -> &mut [f32] {
+    if !cfg!(feature = "ends") || pooling == Pooling::Mean {
+        return x;
+    }
+    let middle = if class_last { x.len().saturating_sub(class_width) } else { class_width };
+    let Some((first, last)) = x.split_at_mut_checked(middle) else { return &mut [] };
+    if (pooling == Pooling::MeanOfInputs) == class_last { first } else { last }
 }

@@ -42,10 +42,14 @@ pub enum Point {
     Output,
     /// The stream after the final norm, `[d_model]`.
     FinalNorm,
-    /// The mean of the streams after the final norm, `[d_model]`.
+    /// The mean of the streams after the final norm, `[d_model]`; class tokens' streams one after the other.
     Pooled,
+    /// The pooled stream after a norm that follows it, `[d_model]`.
+    HeadNorm,
     /// The output of the layer between pooling and head, `[d_model]`.
     Pooler,
+    /// The output of a hidden layer of the head, `[width]`; `layer` is its number.
+    HeadHidden,
     /// The outputs, `[n_outputs]`: a language model's logits.
     Logits,
 }

@@ -107,6 +107,22 @@ option! {
         Mean = 2,
         /// The last stream.
         Last = 3,
+        /// The mean of the streams of tokens or frames, those of class tokens left out.
+        MeanOfInputs = 4,
+        /// The mean of the class tokens' streams (Gong et al. 2021, "AST").
+        MeanOfClass = 5,
+        /// The class tokens' streams, one after the other (Touvron et al. 2020, "DeiT", with a head for each).
+        Classes = 6,
+    }
+}
+
+option! {
+    /// The place of the class tokens, learned vectors that are part of the sequence (Devlin et al. 2018).
+    ClassPlace {
+        /// Before the sequence: positions 0 and up.
+        First = 0,
+        /// After the sequence.
+        Last = 1,
     }
 }
 
@@ -119,6 +135,36 @@ option! {
         Tanh = 1,
         /// `max(x, 0)`.
         Relu = 2,
+    }
+}
+
+option! {
+    /// The activation of a layer outside the blocks: of the embedding of frames, and of the head's hidden layers.
+    DenseActivation {
+        /// `x` as it is.
+        None = 0,
+        /// `tanh(x)`.
+        Tanh = 1,
+        /// `max(x, 0)`.
+        Relu = 2,
+        /// [`Activation::Gelu`].
+        Gelu = 3,
+        /// [`Activation::GeluTanh`].
+        GeluTanh = 4,
+        /// [`Activation::Silu`].
+        Silu = 5,
+    }
+}
+
+option! {
+    /// The meaning of the outputs. The engine returns them as the head computes them; tools show and judge them by this.
+    Outputs {
+        /// Scores of classes, one of which is right: softmax makes probabilities of them. A language model's are its logits.
+        Classes = 0,
+        /// Scores of labels, any number of which are right: the sigmoid of each is its probability.
+        Labels = 1,
+        /// Numbers: a regression, a reconstruction, values of actions.
+        Numbers = 2,
     }
 }
 
@@ -146,6 +192,16 @@ pub struct Options {
     pub pooling: Pooling,
     /// The layer between pooling and head.
     pub pooler: Pooler,
+    /// The place of the class tokens.
+    pub class_place: ClassPlace,
+    /// The activation of the embedding of frames, before a position is added.
+    pub embedding_activation: DenseActivation,
+    /// True if the head has hidden layers: an MLP.
+    pub mlp_head: bool,
+    /// The activation after each hidden layer of the head.
+    pub head_activation: DenseActivation,
+    /// The meaning of the outputs.
+    pub outputs: Outputs,
     /// True if a matrix computes the outputs; without it they are the pooled stream.
     pub head: bool,
 }
@@ -163,6 +219,11 @@ impl Options {
         input: Input::Tokens,
         pooling: Pooling::None,
         pooler: Pooler::None,
+        class_place: ClassPlace::First,
+        embedding_activation: DenseActivation::None,
+        mlp_head: false,
+        head_activation: DenseActivation::None,
+        outputs: Outputs::Classes,
         head: true,
     };
 
@@ -178,6 +239,11 @@ impl Options {
         input: Input::Stream,
         pooling: Pooling::None,
         pooler: Pooler::None,
+        class_place: ClassPlace::First,
+        embedding_activation: DenseActivation::None,
+        mlp_head: false,
+        head_activation: DenseActivation::None,
+        outputs: Outputs::Classes,
         head: false,
     };
 }

@@ -1,4 +1,6 @@
-//! Softmax of a classifier's outputs.
+//! Probabilities of a classifier's outputs.
+
+use crate::options::Outputs;
 
 /// Turns outputs into probabilities, in place: `e^x / sum(e^x)` (Bridle 1990).
 ///
@@ -12,9 +14,39 @@ pub fn softmax(outputs: &mut [f32]) {
     outputs.iter_mut().for_each(|output| *output /= sum);
 }
 
+/// Turns outputs into probabilities, in place, by what they mean: those of classes and of labels; numbers stay as they are. Returns false for
+/// numbers.
+///
+/// # Shapes
+/// `outputs: [n_outputs]`.
+pub fn probabilities(outputs: &mut [f32], meaning: Outputs) -> bool {
+    match meaning {
+        Outputs::Classes => softmax(outputs),
+        Outputs::Labels => sigmoid(outputs),
+        Outputs::Numbers => return false,
+    }
+    true
+}
+
+/// Turns outputs into the probabilities of labels, any number of which are right, in place: `1 / (1 + e^-x)`.
+///
+/// # Shapes
+/// `outputs: [n_outputs]`.
+pub fn sigmoid(outputs: &mut [f32]) {
+    outputs.iter_mut().for_each(|output| *output = 1.0 / (1.0 + libm::expf(-*output)));
+}
+
 #[cfg(test)]
 mod tests {
-    use super::softmax;
+    use super::{sigmoid, softmax};
+
+    #[test]
+    fn each_label_has_a_probability_of_its_own() {
+        let mut outputs = [0.0, libm::logf(3.0), -200.0, 200.0];
+        sigmoid(&mut outputs);
+        let expected = [0.5, 0.75, 0.0, 1.0];
+        assert!(outputs.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-6), "{outputs:?}");
+    }
 
     #[test]
     fn probabilities_sum_to_one_and_keep_the_order() {

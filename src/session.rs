@@ -331,10 +331,9 @@ impl<'o, O: Observer> Observed<'o, '_, '_, O> {
         let Session { model, memory, .. } = &mut *self.session;
         let dims = model.dims();
         let length = inputs.check(dims)?;
-        let before = usize::from(model.has_class_token());
-        let visible = Visible::new(visible, length, before)?;
+        let visible = Visible::new(visible, length, dims)?;
         let max_seq = dims.longest(memory.max_seq);
-        if length + before > max_seq {
+        if length + dims.n_class > max_seq {
             return Err(Error::CacheFull { max_seq });
         }
         model.infer(inputs, &visible, memory, each, &mut self.observer)
@@ -391,7 +390,7 @@ mod tests {
         (dims.n_features, dims.n_outputs, dims.sliding_window) = (5, 4, 3);
         let mut writer = ImageWriter::new(dims, Packing::Host);
         for &tensor in Tensor::ALL.iter().filter(|tensor| tensor.presence(&dims.options) == Presence::Always) {
-            let (rows, cols) = dims.shape(tensor);
+            let (rows, cols) = dims.shape(tensor, 0);
             let values: std::vec::Vec<f32> = (0..rows * cols).map(|i| ((i * 37 % 19) as f32 - 9.0) / 10.0).collect();
             writer.add(tensor, 0, rows, cols, &values).expect("a tensor");
         }

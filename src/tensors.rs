@@ -16,6 +16,8 @@ pub enum Part {
     Before,
     /// Once in each layer.
     Layer,
+    /// Once in each hidden layer of the head.
+    HeadLayer,
     /// Once, after the layers.
     After,
 }
@@ -76,6 +78,11 @@ sizes! {
     DFf "d_ff",
     VocabEnds "vocab + 1",
     Outputs "n_outputs",
+    ClassTokens "n_class",
+    Pooled "pooled width",
+    HiddenWidth "width",
+    HiddenInput "width before",
+    HeadInput "last width",
     Features "n_features",
     MaxSeq "max_seq",
     Fine "fine",
@@ -182,8 +189,8 @@ tensors! {
         Embedding = b"embw", Matrix [EmbeddingRows, EmbeddingColumns], always_if(!is_stream(options));
         /// Bias of a frame's embedding.
         EmbeddingBias = b"embb", Vector [One, DModel], optional_if(has_frames(options));
-        /// Learned vector before the sequence.
-        ClassToken = b"clst", Vector [One, DModel], optional_if(matches!(options.pooling, Pooling::Class));
+        /// Class tokens: learned vectors that are part of the sequence.
+        ClassToken = b"clst", Vector [ClassTokens, DModel], class_token(options.pooling);
         /// Added to the embedding at each position.
         PositionTable = b"post", Matrix [MaxSeq, DModel], always_if(matches!(options.positions, Positions::Table));
         /// Gain of a norm between embedding and first block.
@@ -233,20 +240,30 @@ tensors! {
         /// Bias of the down projection.
         DownBias = b"dwnb", Vector [One, DModel], Optional;
     }
+    HeadLayer {
+        /// Matrix of a hidden layer of the head; its width is a dimension.
+        HeadHidden = b"hidw", Matrix [HiddenWidth, HiddenInput], always_if(options.mlp_head);
+        /// Bias of that layer.
+        HeadHiddenBias = b"hidb", Vector [One, HiddenWidth], optional_if(options.mlp_head);
+    }
     After {
         /// Gain of the norm after the last block.
         FinalNorm = b"nfig", Vector [One, DModel], Optional;
         /// Bias of the final norm.
         FinalNormBias = b"nfib", Vector [One, DModel], optional_if(has_norm_bias(options));
+        /// Gain of a norm behind the pooling.
+        HeadNorm = b"nheg", Vector [One, Pooled], optional_if(!matches!(options.pooling, Pooling::None));
+        /// Bias of that norm.
+        HeadNormBias = b"nheb", Vector [One, Pooled], optional_if(!matches!(options.pooling, Pooling::None) && has_norm_bias(options));
         /// Matrix of the layer between pooling and head.
-        Pooler = b"polw", Matrix [DModel, DModel], always_if(has_pooler(options));
+        Pooler = b"polw", Matrix [Pooled, Pooled], always_if(has_pooler(options));
         /// Bias of that layer.
-        PoolerBias = b"polb", Vector [One, DModel], optional_if(has_pooler(options));
+        PoolerBias = b"polb", Vector [One, Pooled], optional_if(has_pooler(options));
         /// Output head; absent where the embedding of tokens is the head (Press & Wolf 2017).
-        Head = b"hedw", Matrix [Outputs, DModel], match (options.head, options.input) {
+        Head = b"hedw", Matrix [Outputs, HeadInput], match (options.head, options.input) {
             (false, _) => Never,
             (true, Input::Frames) => Always,
-            (true, _) => Optional,
+            (true, _) => always_or_optional(options.mlp_head || matches!(options.pooling, Pooling::Classes)),
         };
         /// Bias of the head.
         HeadBias = b"hedb", Vector [One, Outputs], optional_if(options.head);
@@ -285,6 +302,19 @@ const fn always_if(condition: bool) -> Presence {
 
 const fn optional_if(condition: bool) -> Presence {
     if condition { Optional } else { Never }
+}
+
+const fn always_or_optional(condition: bool) -> Presence {
+    if condition { Always } else { Optional }
+}
+
+/// The poolings that read a class token, and those that may. The first stream may also be the sequence's own first token.
+const fn class_token(pooling: Pooling) -> Presence {
+    match pooling {
+        Pooling::None | Pooling::Last => Never,
+        Pooling::Class | Pooling::Mean => Optional,
+        Pooling::MeanOfInputs | Pooling::MeanOfClass | Pooling::Classes => Always,
+    }
 }
 
 const fn is_stream(options: &Options) -> bool {
@@ -327,7 +357,7 @@ mod tests {
     fn parts_come_one_after_the_other() {
         let parts: std::vec::Vec<Part> = Tensor::ALL.iter().map(|tensor| tensor.part()).collect();
         assert!(parts.is_sorted(), "{parts:?}");
-        assert!([Part::Before, Part::Layer, Part::After].iter().all(|part| parts.contains(part)));
+        assert!([Part::Before, Part::Layer, Part::HeadLayer, Part::After].iter().all(|part| parts.contains(part)));
     }
 
     #[test]

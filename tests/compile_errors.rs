@@ -6,6 +6,7 @@ use common::{SHAPES, entry, image, repair};
 use std::path::Path;
 use std::process::Command;
 use thumbformer::Tensor;
+use thumbformer::image::layout::header;
 
 /// Builds a crate that includes this image with these arguments of the macro, and returns what the compiler says.
 fn build(name: &str, words: &[u32], arguments: &str) -> (bool, String) {
@@ -47,7 +48,7 @@ fn the_compiler_accepts_a_sound_model_and_says_what_is_wrong_with_another() {
     };
     let query = entry(&sound, Tensor::Query, 0);
     let cut = sound[..sound.len() - 4].to_vec();
-    let table: [(&str, &[u32], &str, Option<&str>); 12] = [
+    let table: [(&str, &[u32], &str, Option<&str>); 13] = [
         ("sound", &sound, "", None),
         ("sound_with_limits", &sound, ", max_seq = 8, ram <= 4096", None),
         ("damaged", &changed(500, 7, false), "", Some("CRC-32 is wrong")),
@@ -60,6 +61,7 @@ fn the_compiler_accepts_a_sound_model_and_says_what_is_wrong_with_another() {
             "",
             Some("cargo feature `qk-norm`"),
         ),
+        ("ends", &changed(header::EMBEDDING_ACTIVATION, 1, true), "", Some("cargo feature `ends`")),
         (
             "newer",
             &changed(query, u32::from_le_bytes(*b"what"), true),

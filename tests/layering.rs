@@ -133,7 +133,7 @@ fn arch_knows_nothing_of_the_crate_and_the_rest_knows_no_instruction_set() {
 
 /// All modules of the core: each uses only those below it. `lib` is the crate's root, a folder stands for its `mod.rs`.
 const FLOORS: &str = "
-    bench macros lib budget session model head embed
+    bench macros lib budget session model head embed dense
     block block/attention block/mlp block/norm block/step
     text text/tests text/host text/encode text/sampler text/tokenizer text/merge text/added logits_crc
     image image/write/reopen image/write image/constant image/parse image/header image/view image/shape image/contents image/round image/layout

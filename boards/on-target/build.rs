@@ -2,16 +2,19 @@
 //!
 //! ```text
 //! THUMBFORMER_BOARD ──┬─► its memory, the linker's arguments
-//!                     └─► image of its packing ──┬─► host ──► CRC-32 of all answers, the last one's name ──► OUT_DIR/stream.rs
-//!                                                └─► one bit of it changed
+//!                     ├─► image of its packing ──┬─► host ──► CRC-32 of all answers, the last one's name ──► OUT_DIR/stream.rs
+//!                     │                          └─► one bit of it changed
+//!                     └─► tests/golden/ends ─► image of its packing ─► host ─► CRC-32 ──► OUT_DIR/ends.rs
 //! ```
 
 use board_manifest::{Image, Kind, Signal, first};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use thumbformer::image::ImageWriter;
 use thumbformer::state::HostState;
 use thumbformer::text::argmax;
-use thumbformer::{LogitsCrc, Model};
+use thumbformer::{LogitsCrc, Model, Packing, Pooling};
+use thumbformer_checkpoint::Checkpoint;
 
 fn main() {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
@@ -29,6 +32,49 @@ fn main() {
     let image = first(Kind::Stream, &models).and_then(|model| model.image_for(&board.pack)).expect("a default stream");
     println!("cargo:rerun-if-changed={}", image.file.display());
     std::fs::write(out.join("stream.rs"), stream(&image)).expect("OUT_DIR is writable");
+    std::fs::write(out.join("ends.rs"), ends(&out, image.model().expect("a model").image().packing()))
+        .expect("OUT_DIR is writable");
+}
+
+/// Networks between all kinds of ends, and what the host computes of frames, as source.
+fn ends(out: &Path, packing: Packing) -> String {
+    let folder = std::path::absolute("../../tests/golden/ends").expect("a folder");
+    println!("cargo:rerun-if-changed={}", folder.display());
+    let mut cases: Vec<PathBuf> =
+        std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    cases.sort();
+    let (mut code, mut table) = (String::new(), String::new());
+    for case in cases {
+        let name = case.file_name().expect("a name").to_string_lossy().into_owned();
+        let checkpoint = Checkpoint::load(&case.join("checkpoint"), None).expect("a checkpoint");
+        let mut writer = ImageWriter::new(checkpoint.config.dims(), packing);
+        for (tensor, layer, weights) in checkpoint.tensors.iter() {
+            let (rows, cols) = checkpoint.config.dims().shape(tensor, layer);
+            writer.add(tensor, layer, rows, cols, &weights.data).expect("a tensor");
+        }
+        let words = writer.finish().expect("an image");
+        let file = out.join(format!("{name}.tbf"));
+        std::fs::write(&file, thumbformer::image::bytes(&words)).expect("OUT_DIR is writable");
+        let model = Model::parse(&words).expect("a model");
+        let count = model.clip_frames().expect("a clip") * model.dims().n_features;
+        let frames: Vec<f32> = (0..count).map(|index| (index * 37 % 101) as f32 / 50.0 - 1.0).collect();
+        let mut state = HostState::with_batch(model.dims(), model.dims().max_seq, 1);
+        let mut session = model.session(state.memory());
+        let mut crc = LogitsCrc::new();
+        if model.dims().options.pooling == Pooling::None {
+            session.infer_each(&frames[..], None, |_, outputs| _ = crc.update(outputs)).expect("frames");
+        } else {
+            crc.update(session.infer(&frames[..]).expect("frames"));
+        }
+        writeln!(code, "thumbformer::model!(mod {name} = {file:?}, batch = 1);").expect("a string grows");
+        writeln!(
+            table,
+            "    End {{ name: {name:?}, model: &{name}::MODEL, frames: &{frames:?}, crc32: {:#010x} }},",
+            crc.total()
+        )
+        .expect("a string grows");
+    }
+    code + "/// All of them.\nstatic ENDS: &[End] = &[\n" + &table + "];\n"
 }
 
 /// The model and what the tests compare with, as source.

@@ -90,7 +90,7 @@ fn tail(activation: Activation) -> Option<&'static Tail> {
 ///
 /// # Shapes
 /// `x: [d_ff]`.
-fn activated(activation: Activation, mut x: Scaled<'_>) -> Option<(Scaled<'_>, Option<u32>)> {
+pub(crate) fn activated(activation: Activation, mut x: Scaled<'_>) -> Option<(Scaled<'_>, Option<u32>)> {
     let Some(tail) = tail(activation) else {
         x.integers.iter_mut().for_each(|x| *x = (*x).max(0));
         return Some((x, None));

@@ -19,7 +19,7 @@ mod norm;
 mod step;
 
 pub(crate) use attention::{Attention, rotation};
-pub(crate) use mlp::Mlp;
+pub(crate) use mlp::{Mlp, activated};
 pub(crate) use norm::Norm;
 pub(crate) use step::Step;
 

@@ -29,13 +29,13 @@ macro_rules! check {
     };
 }
 
-const fn contents(tensors: &[Constant<'_>]) -> Contents {
+const fn contents(dims: &Dims, tensors: &[Constant<'_>]) -> Contents {
     let (mut present, mut i) = ([false; Tensor::COUNT], 0);
     while i < tensors.len() {
         present[tensors[i].0 as usize] = true;
         i += 1;
     }
-    Contents::new(&present)
+    Contents::new(&present, dims.layers())
 }
 
 /// Values of a tensor; `None` where it is missing.
@@ -53,19 +53,19 @@ const fn find<'a>(tensors: &[Constant<'a>], tensor: Tensor, layer: usize) -> Opt
 const ALIGNMENT: usize = layout::ALIGNMENT / 4;
 
 /// Number of words of a tensor's values and of its scales.
-const fn section_words(dims: &Dims, tensor: Tensor) -> (usize, usize) {
-    let (encoding, rows, cols) = demand(dims, 0, tensor);
+const fn section_words(dims: &Dims, (tensor, layer): (Tensor, usize)) -> (usize, usize) {
+    let (encoding, rows, cols) = demand(dims, 0, tensor, layer);
     (layout::value_bytes(encoding, rows, cols) as usize / 4, layout::scale_bytes(encoding, rows) / 4)
 }
 
 /// Number of words of the image of these tensors.
 pub const fn constant_words(dims: &Dims, tensors: &[Constant<'_>]) -> usize {
-    let contents = contents(tensors);
-    let count = contents.sections(dims.n_layers);
+    let contents = contents(dims, tensors);
+    let count = contents.sections();
     let mut words = header::WORDS + section::WORDS * count;
     let mut index = 0;
     while index < count {
-        let (values, scales) = section_words(dims, contents.at(index, dims.n_layers).0);
+        let (values, scales) = section_words(dims, contents.at(index));
         words = (words.next_multiple_of(ALIGNMENT) + values).next_multiple_of(ALIGNMENT) + scales;
         index += 1;
     }
@@ -88,19 +88,19 @@ pub const fn constant<const N: usize>(dims: &Dims, tensors: &[Constant<'_>]) -> 
         Some(packing) => packing,
         None => Packing::Host,
     };
-    let contents = contents(tensors);
-    let (count, mut words) = (contents.sections(dims.n_layers), [0; N]);
+    let contents = contents(dims, tensors);
+    let (count, mut words) = (contents.sections(), [0; N]);
     let mut next = header::WORDS + section::WORDS * count;
     let mut index = 0;
     while index < count {
-        let (tensor, layer) = contents.at(index, dims.n_layers);
+        let (tensor, layer) = contents.at(index);
         let Some(values) = find(tensors, tensor, layer) else {
             return Err(Error::MissingTensor { tensor, layer: layer as u32 });
         };
-        let (encoding, rows, cols) = demand(dims, 0, tensor);
+        let (encoding, rows, cols) = demand(dims, 0, tensor, layer);
         check!(check_values(tensor, layer, rows, cols, values));
         let entry = header::WORDS + index * section::WORDS;
-        let (value_words, scale_words) = section_words(dims, tensor);
+        let (value_words, scale_words) = section_words(dims, (tensor, layer));
         let start = next.next_multiple_of(ALIGNMENT);
         let at = (start, (start + value_words).next_multiple_of(ALIGNMENT));
         words[entry + section::KIND] = u32::from_le_bytes(tensor.kind());

@@ -5,6 +5,7 @@
 //! ```
 
 use super::layout::{self, header, section, word};
+use crate::dims::MAX_HIDDEN;
 use crate::error::Error;
 use crate::options::Options;
 use crate::tensors::{Part, Presence, Tensor};
@@ -34,13 +35,19 @@ pub(super) type Present = [bool; Tensor::COUNT];
 pub(crate) struct Contents {
     /// Place of each tensor within its part of the order.
     places: [u8; Tensor::COUNT],
-    /// Number of tensors before the layers, of a layer, after the layers.
-    counts: [usize; 3],
+    /// Number of tensors before the layers, of a layer, of a hidden layer of the head, after the layers.
+    counts: [usize; 4],
+    /// Index of the first section of each of these parts, and that behind the last one.
+    firsts: [usize; 5],
 }
 
+/// Number of layers, and of hidden layers of the head.
+pub(crate) type Layers = (usize, usize);
+
 impl Contents {
-    pub(super) const fn new(present: &Present) -> Contents {
-        let mut contents = Contents { places: [ABSENT; Tensor::COUNT], counts: [0; 3] };
+    /// Contents of an image that has so many layers, a number that need not be one of a model.
+    pub(super) const fn new(present: &Present, (n_layers, n_hidden): Layers) -> Contents {
+        let mut contents = Contents { places: [ABSENT; Tensor::COUNT], counts: [0; 4], firsts: [0; 5] };
         let mut i = 0;
         while i < Tensor::COUNT {
             if present[i] {
@@ -49,6 +56,12 @@ impl Contents {
                 contents.counts[part] += 1;
             }
             i += 1;
+        }
+        let (mut part, repeats) = (0, [1, n_layers, n_hidden, 1]);
+        while part < repeats.len() {
+            let sections = repeats[part].saturating_mul(contents.counts[part]);
+            contents.firsts[part + 1] = contents.firsts[part].saturating_add(sections);
+            part += 1;
         }
         contents
     }
@@ -80,7 +93,7 @@ impl Contents {
             }
             index += 1;
         }
-        Ok((Contents::new(&present), known))
+        Ok((Contents::new(&present, layers(words)), known))
     }
 
     #[inline]
@@ -89,40 +102,42 @@ impl Contents {
     }
 
     /// Number of sections.
-    pub(crate) const fn sections(&self, n_layers: usize) -> usize {
-        self.counts[0] + self.counts[1] * n_layers + self.counts[2]
+    pub(crate) const fn sections(&self) -> usize {
+        self.firsts[4]
     }
 
     /// Index of a tensor's section; beyond all sections when it is absent.
     #[inline]
-    pub(crate) const fn index_of(&self, tensor: Tensor, layer: usize, n_layers: usize) -> usize {
+    pub(crate) const fn index_of(&self, tensor: Tensor, layer: usize) -> usize {
         let place = self.places[tensor as usize];
         if place == ABSENT {
             return NOWHERE;
         }
-        let part = match tensor.part() {
+        let first = match tensor.part() {
             Part::Before => 0,
-            Part::Layer => self.counts[0] + layer * self.counts[1],
-            Part::After => self.counts[0] + n_layers * self.counts[1],
+            Part::Layer => self.firsts[1] + layer * self.counts[1],
+            // Without the feature no image with such a part is read.
+            Part::HeadLayer if cfg!(feature = "ends") => self.firsts[2] + layer * self.counts[2],
+            _ => self.firsts[3],
         };
-        part + place as usize
+        first + place as usize
     }
 
     /// The tensor and the layer of a section.
-    pub(crate) const fn at(&self, index: usize, n_layers: usize) -> (Tensor, usize) {
-        let [before, per_layer, _] = self.counts;
-        let after = before + per_layer * n_layers;
-        let (part, place, layer) = if index < before {
-            (Part::Before, index, 0)
-        } else if index < after && per_layer > 0 {
-            (Part::Layer, (index - before) % per_layer, (index - before) / per_layer)
-        } else {
-            (Part::After, index.saturating_sub(after), 0)
+    pub(crate) const fn at(&self, index: usize) -> (Tensor, usize) {
+        let mut part = 0;
+        while part < 3 && index >= self.firsts[part + 1] {
+            part += 1;
+        }
+        let place = index - self.firsts[part];
+        let (place, layer) = match place.checked_div(self.counts[part]) {
+            Some(layer) => (place - layer * self.counts[part], layer),
+            None => (place, 0),
         };
         let mut i = 0;
         while i < Tensor::COUNT {
             let tensor = Tensor::ALL[i];
-            if tensor.part() as usize == part as usize && self.has(tensor) && self.places[i] as usize == place {
+            if tensor.part() as usize == part && self.has(tensor) && self.places[i] as usize == place {
                 return (tensor, layer);
             }
             i += 1;
@@ -159,4 +174,13 @@ impl Contents {
         }
         Ok(())
     }
+}
+
+/// Number of layers, and of hidden layers of the head, of a header that is not checked yet.
+const fn layers(words: &[u32]) -> Layers {
+    let mut n_hidden = 0;
+    while n_hidden < MAX_HIDDEN && word(words, header::HEAD_WIDTHS + n_hidden) > 0 {
+        n_hidden += 1;
+    }
+    (word(words, header::N_LAYERS) as usize, n_hidden)
 }

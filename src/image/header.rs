@@ -5,9 +5,11 @@ use super::contents::Contents;
 use super::layout::{self, header, word};
 use super::view::{Image, TokenizerKind};
 use crate::arch::{self, Packing};
-use crate::dims::Dims;
+use crate::dims::{Dims, MAX_HIDDEN};
 use crate::error::Error;
-use crate::options::{Activation, Input, Mask, Norm, NormPlace, Options, Pooler, Pooling, Positions};
+use crate::options::{
+    Activation, ClassPlace, DenseActivation, Input, Mask, Norm, NormPlace, Options, Outputs, Pooler, Pooling, Positions,
+};
 use crate::tensors::Tensor;
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
@@ -111,6 +113,11 @@ pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error
         vocab,
         n_features: word(words, header::N_FEATURES) as usize,
         n_outputs: if n_outputs == 0 { vocab } else { n_outputs },
+        n_class: match (contents.has(Tensor::ClassToken), word(words, header::CLASS_TOKENS) as usize) {
+            (true, 0) => 1,
+            (_, n_class) => n_class,
+        },
+        head_widths: head_widths(words),
         max_seq: word(words, header::MAX_SEQ) as usize,
         sliding_window: word(words, header::SLIDING_WINDOW) as usize,
         norm_eps: f32::from_bits(word(words, header::NORM_EPS)),
@@ -151,6 +158,16 @@ pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error
     })
 }
 
+/// Widths of the head's hidden layers.
+const fn head_widths(words: &[u32]) -> [usize; MAX_HIDDEN] {
+    let (mut widths, mut i) = ([0; MAX_HIDDEN], 0);
+    while i < MAX_HIDDEN {
+        widths[i] = word(words, header::HEAD_WIDTHS + i) as usize;
+        i += 1;
+    }
+    widths
+}
+
 /// Reads the options of a header; one that this version does not support is refused by name.
 const fn read_options(words: &[u32], contents: &Contents) -> Result<Options, Error> {
     macro_rules! option {
@@ -180,6 +197,11 @@ const fn read_options(words: &[u32], contents: &Contents) -> Result<Options, Err
         input: option!(Input, "input", INPUT),
         pooling: option!(Pooling, "pooling", POOLING),
         pooler: option!(Pooler, "pooler", POOLER),
+        class_place: option!(ClassPlace, "class place", CLASS_PLACE),
+        embedding_activation: option!(DenseActivation, "embedding activation", EMBEDDING_ACTIVATION),
+        mlp_head: contents.has(Tensor::HeadHidden),
+        head_activation: option!(DenseActivation, "head activation", HEAD_ACTIVATION),
+        outputs: option!(Outputs, "outputs", OUTPUTS),
         head: headless == 0 && word(words, header::INPUT) != Input::Stream as u32,
     })
 }
@@ -216,6 +238,18 @@ impl Dims {
         words[header::N_OUTPUTS] = if self.n_outputs == self.vocab { 0 } else { self.n_outputs as u32 };
         words[header::N_FEATURES] = self.n_features as u32;
         words[header::SLIDING_WINDOW] = self.sliding_window as u32;
+        if self.n_class > 1 {
+            words[header::CLASS_TOKENS] = self.n_class as u32;
+        }
+        words[header::CLASS_PLACE] = options.class_place as u32;
+        words[header::EMBEDDING_ACTIVATION] = options.embedding_activation as u32;
+        words[header::HEAD_ACTIVATION] = options.head_activation as u32;
+        let mut i = 0;
+        while i < MAX_HIDDEN {
+            words[header::HEAD_WIDTHS + i] = self.head_widths[i] as u32;
+            i += 1;
+        }
+        words[header::OUTPUTS] = options.outputs as u32;
         words[header::HEADLESS] = !options.head as u32 * !matches!(options.input, Input::Stream) as u32;
         words
     }

@@ -80,8 +80,20 @@ pub mod header {
     pub const N_COLUMNS: usize = 36;
     /// Samples from the beginning of one frame to that of the next; 0 where frames do not overlap.
     pub const FRAME_HOP: usize = 37;
+    /// [`crate::Dims::n_class`] where there are more class tokens than one; else 0.
+    pub const CLASS_TOKENS: usize = 38;
+    /// [`crate::ClassPlace`].
+    pub const CLASS_PLACE: usize = 39;
+    /// [`crate::Options::embedding_activation`].
+    pub const EMBEDDING_ACTIVATION: usize = 40;
+    /// [`crate::Options::head_activation`].
+    pub const HEAD_ACTIVATION: usize = 41;
+    /// Four words: [`crate::Dims::head_widths`].
+    pub const HEAD_WIDTHS: usize = 42;
+    /// [`crate::Outputs`].
+    pub const OUTPUTS: usize = 46;
     /// Number of words that have a name, from the first on; the others are zero.
-    pub const NAMED: usize = 38;
+    pub const NAMED: usize = 47;
     /// Number of header words.
     pub const WORDS: usize = 64;
 }

@@ -42,6 +42,9 @@ impl<'a> Image<'a> {
     const fn parse_within<const AT_COMPILE_TIME: bool>(words: &'a [u32], limit: usize) -> Result<Image<'a>, Error> {
         check!(envelope::<AT_COMPILE_TIME>(words));
         let image = check!(read_header(words));
+        if image.needs_ends() && !cfg!(feature = "ends") {
+            return Err(Error::MissingFeature { feature: "ends" });
+        }
         check!(image.dims.check());
         check!(image.dims.check_state(limit));
         check!(image.contents.check(&image.dims.options));
@@ -112,8 +115,8 @@ impl<'a> Image<'a> {
     }
 
     const fn check_section(&self, index: usize) -> Result<(), Error> {
-        let (tensor, layer) = self.contents.at(index, self.dims.n_layers);
-        let (encoding, rows, cols) = demand(&self.layer_dims(layer), self.rotary_fine, tensor);
+        let (tensor, layer) = self.contents.at(index);
+        let (encoding, rows, cols) = demand(&self.layer_dims(layer), self.rotary_fine, tensor, layer);
         let layer_number = layer as u32;
         let entry = header::WORDS + index * section::WORDS;
         if word(self.words, entry + section::KIND) != u32::from_le_bytes(tensor.kind())

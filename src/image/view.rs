@@ -9,7 +9,8 @@ use super::contents::Contents;
 use super::layout::{self, header, section, word};
 use crate::arch::{self, Packing};
 use crate::dims::Dims;
-use crate::tensors::{Encoding, Part, Tensor};
+use crate::options::{ClassPlace, DenseActivation, Pooling};
+use crate::tensors::{Encoding, Tensor};
 use crate::weights::{Kind, Linear, Matrix, Vector};
 
 /// The symbols that a tokenizer splits a text into before it merges them.
@@ -65,7 +66,7 @@ pub struct Image<'a> {
 impl<'a> Image<'a> {
     /// Number of sections, without those of later versions, which are ignored.
     pub const fn sections(&self) -> usize {
-        self.contents.sections(self.dims.n_layers)
+        self.contents.sections()
     }
 
     /// Length of the whole image in bytes.
@@ -80,12 +81,12 @@ impl<'a> Image<'a> {
 
     /// Index of a tensor's section.
     pub(super) const fn index_of(&self, tensor: Tensor, layer: usize) -> usize {
-        self.contents.index_of(tensor, layer, self.dims.n_layers)
+        self.contents.index_of(tensor, layer)
     }
 
     /// Entry at `index` of the section table.
     pub const fn section(&self, index: usize) -> Section {
-        let (tensor, layer) = self.contents.at(index, self.dims.n_layers);
+        let (tensor, layer) = self.contents.at(index);
         self.entry(index, tensor, layer)
     }
 
@@ -179,6 +180,16 @@ impl<'a> Image<'a> {
         self.contents.has(tensor)
     }
 
+    /// True if firmware needs the cargo feature `ends` for the image.
+    pub const fn needs_ends(&self) -> bool {
+        let options = &self.dims.options;
+        let has_rare_pooling =
+            matches!(options.pooling, Pooling::MeanOfInputs | Pooling::MeanOfClass | Pooling::Classes);
+        let has_activation = !matches!(options.embedding_activation, DenseActivation::None);
+        let is_last = !matches!(options.class_place, ClassPlace::First);
+        options.mlp_head || self.has(Tensor::HeadNorm) || has_activation || has_rare_pooling || is_last
+    }
+
     /// The output matrix, which may be the embedding (Press & Wolf 2017).
     pub(crate) const fn head(&self) -> Linear<'a> {
         let tensor = if self.contents.has(Tensor::Head) { Tensor::Head } else { Tensor::Embedding };
@@ -209,9 +220,11 @@ impl<'a> Image<'a> {
     /// # Shapes
     /// `out: [cols]`.
     pub fn row(&self, tensor: Tensor, layer: usize, row: usize, out: &mut [f32]) -> Option<()> {
-        let layers = if tensor.part() == Part::Layer { self.dims.n_layers } else { 1 };
+        if !self.has(tensor) || layer >= self.dims.count(tensor) {
+            return None;
+        }
         let found = self.find(tensor, layer);
-        if !self.has(tensor) || layer >= layers || row >= found.rows {
+        if row >= found.rows {
             return None;
         }
         let start = row.checked_mul(found.cols)?;

@@ -146,7 +146,7 @@ impl ImageWriter {
     pub fn add(&mut self, tensor: Tensor, layer: usize, rows: usize, cols: usize, values: &[f32]) -> Result<(), Error> {
         match tensor.encoding() {
             Encoding::Matrix => self.matrix(tensor, layer, rows, cols, values),
-            _ => self.vector(tensor, layer, values),
+            _ => self.vectors(tensor, layer, rows, cols, values),
         }
     }
 
@@ -212,9 +212,14 @@ impl ImageWriter {
     /// # Errors
     /// [`Error::BadValue`] for NaN and infinity.
     pub fn vector(&mut self, tensor: Tensor, layer: usize, values: &[f32]) -> Result<(), Error> {
-        check_values(tensor, layer, 1, values.len(), values)?;
+        self.vectors(tensor, layer, 1, values.len(), values)
+    }
+
+    /// Adds vectors of floats with one scale.
+    fn vectors(&mut self, tensor: Tensor, layer: usize, rows: usize, cols: usize, values: &[f32]) -> Result<(), Error> {
+        check_values(tensor, layer, rows, cols, values)?;
         let scale = round::vector_scale(round::abs_max(values));
-        self.integers(tensor, layer, 1, values.len(), scale, values.iter().map(|&value| round::int16(value, scale)));
+        self.integers(tensor, layer, rows, cols, scale, values.iter().map(|&value| round::int16(value, scale)));
         Ok(())
     }
 
@@ -401,9 +406,9 @@ impl ImageWriter {
     /// # Errors
     /// Those of [`Image::parse`]: a missing tensor, a wrong shape.
     pub fn finish(self) -> Result<Vec<u32>, Error> {
-        let order = Contents::new(&self.present());
+        let order = Contents::new(&self.present(), self.dims.layers());
         let mut contents: Vec<(&(Tensor, usize), &Content)> = self.contents.iter().collect();
-        contents.sort_by_key(|((tensor, layer), _)| order.index_of(*tensor, *layer, self.dims.n_layers));
+        contents.sort_by_key(|((tensor, layer), _)| order.index_of(*tensor, *layer));
         let mut bytes = vec![0_u8; 4 * (header::WORDS + section::WORDS * contents.len())];
         for (index, (key, content)) in contents.into_iter().enumerate() {
             let offset = append(&mut bytes, &content.values);

@@ -10,7 +10,7 @@
 
 use super::kv_cache::HeadLayout;
 use crate::arch::{self, MAX_BATCH, PACKED_ROWS};
-use crate::dims::Dims;
+use crate::dims::{Dims, MAX_HIDDEN};
 use crate::error::Error;
 
 /// The regions of a session's memory.
@@ -115,12 +115,26 @@ impl Dims {
         let (queries, keys) = (padded(self.query_width()), padded(self.n_kv_heads.saturating_mul(self.head_dim)));
         let attention = queries.saturating_add(keys).saturating_mul(2);
         let mlp = padded(self.d_ff).saturating_mul(if self.options.gated { 2 } else { 1 });
-        larger(larger(attention, mlp), larger(padded(self.d_model), self.n_features))
+        let ends = larger(larger(padded(self.d_model), self.n_features), padded(self.widest_of_head()));
+        larger(larger(attention, mlp), ends)
+    }
+
+    /// The widest vector of the head, its outputs apart.
+    const fn widest_of_head(&self) -> usize {
+        if !cfg!(feature = "ends") {
+            return self.d_model;
+        }
+        let (mut widest, mut layer) = (self.pooled_width(), 0);
+        while layer < MAX_HIDDEN {
+            widest = larger(widest, self.head_widths[layer]);
+            layer += 1;
+        }
+        widest
     }
 
     /// Words of a token's quantized activations: the widest vector that meets a matrix, or a query in 16 bits.
     pub const fn activation_words(&self) -> usize {
-        let widest = larger(larger(self.d_ff, self.d_model), larger(self.query_width(), self.n_features));
+        let widest = larger(larger(self.d_ff, self.widest_of_head()), larger(self.query_width(), self.n_features));
         // Half of all numbers has room for the padding; projections as wide have more words than can be counted.
         let widest = if widest > usize::MAX / 2 { usize::MAX / 2 } else { widest };
         larger(arch::activation_words(widest), self.head_dim.div_ceil(4).saturating_mul(2))

@@ -24,7 +24,7 @@ def randomise(model, generator):
                 value = 1.0 + 0.3 * noise
             elif weight.dim() == 1:
                 value = 0.3 * noise
-            elif any(part in lower for part in ("embeddings.weight", "position", "cls_token", "wte", "wpe", "embed.weight")):
+            elif any(part in lower for part in ("embeddings.weight", "position", "cls_token", "dist_token", "wte", "wpe", "embed.weight")):
                 value = noise
             else:
                 inputs = weight.shape[0] if "c_" in name.split(".")[-2] else weight[0].numel()

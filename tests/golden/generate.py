@@ -21,6 +21,7 @@ from pathlib import Path
 
 import audio_files
 import blocks
+import ends_files
 import expected_files
 import gguf_files
 import page_files
@@ -288,6 +289,7 @@ def generate(folder):
     special_files.generate(folder)
     expected_files.generate(folder, folder)
     keywords.generate(folder)
+    ends_files.generate(folder)
     page_files.generate(folder)
 
 

@@ -8,7 +8,7 @@ use core::ops::Range;
 use thumbformer::audio::Extractor;
 use thumbformer::cycles::CycleCounter;
 use thumbformer::text::argmax;
-use thumbformer::{Error, Model, softmax};
+use thumbformer::{Error, Model, probabilities};
 
 /// The application `classify`: labels of stored recordings, with what they took and the outputs' CRC; then the first model's of the
 /// numbers that arrive on the console. Where a command line says `serial=MODEL`, that model's, and nothing stored.
@@ -79,10 +79,12 @@ fn stored<B: Board>(
     Ok(right)
 }
 
-/// The label of outputs, and its probability in thousandths.
+/// The likeliest label of outputs, and its probability in thousandths; nothing of outputs that are numbers.
 fn label(line: Line, model: &Model<'_>, outputs: &mut [f32]) -> Line {
     let output = usize::from(argmax(outputs));
-    softmax(outputs);
+    if !probabilities(outputs, model.dims().options.outputs) {
+        return line;
+    }
     let permille = outputs.get(output).copied().unwrap_or(0.0) * 1000.0;
     line.text("label", model.label(output).unwrap_or("?")).number("permille", permille as u64)
 }

@@ -143,6 +143,11 @@ fn options(options: &Options) -> Vec<(&'static str, String)> {
         ("input", format!("Input::{:?}", options.input)),
         ("pooling", format!("Pooling::{:?}", options.pooling)),
         ("pooler", format!("Pooler::{:?}", options.pooler)),
+        ("class_place", format!("ClassPlace::{:?}", options.class_place)),
+        ("embedding_activation", format!("DenseActivation::{:?}", options.embedding_activation)),
+        ("mlp_head", options.mlp_head.to_string()),
+        ("head_activation", format!("DenseActivation::{:?}", options.head_activation)),
+        ("outputs", format!("Outputs::{:?}", options.outputs)),
         ("head", options.head.to_string()),
     ]
 }
@@ -153,12 +158,14 @@ fn config(config: &Config) -> Vec<(&'static str, String)> {
         d_model: _, n_heads: _, head_dim: _, options: _, labels: _, n_layers, n_kv_heads, d_ff, vocab, ..
     } = config;
     let Config { n_features, max_seq, norm_eps, sliding_window, rope_theta, attention_scale, .. } = config;
-    let Config { n_outputs, bos, eos, .. } = config;
+    let Config { n_outputs, n_class, head_widths, bos, eos, .. } = config;
     vec![
         ("n_layers", n_layers.to_string()),
         ("n_kv_heads", n_kv_heads.to_string()),
         ("d_ff", d_ff.to_string()),
         ("vocab", vocab.to_string()),
+        ("n_class", n_class.to_string()),
+        ("head_widths", format!("{head_widths:?}")),
         ("n_features", n_features.to_string()),
         ("max_seq", max_seq.to_string()),
         ("norm_eps", format!("{norm_eps:?}")),

@@ -93,7 +93,7 @@ impl Room {
 /// Numbers of the frames of a clip, of a stream those of one frame; 0 for a model of tokens.
 pub fn numbers(model: &Model<'_>) -> usize {
     let dims = model.dims();
-    let frames = if dims.is_causal() { 1 } else { dims.max_seq - usize::from(model.has_class_token()) };
+    let frames = if dims.is_causal() { 1 } else { dims.max_seq - dims.n_class };
     frames * dims.n_features
 }
 

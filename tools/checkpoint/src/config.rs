@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! tokens or frames ─► embedding (+ class token) (+ positions) ─► [embedding norm] ─► blocks ─► [final norm]
-//!                 ─► [pooling] ─► [pooler] ─► [head] ─► outputs
+//!                 ─► [pooling] ─► [norm] ─► [pooler] ─► [hidden layers] ─► [head] ─► outputs
 //! ```
 //! The options are the core's; each has its formula and its paper there.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use thumbformer::{Dims, Options};
+use thumbformer::{Dims, MAX_HIDDEN, Options};
 
 /// Configuration of a network.
 #[derive(Clone, PartialEq, Debug)]
@@ -30,7 +30,11 @@ pub struct Config {
     pub vocab: usize,
     /// Numbers in a frame; 0 when the input is tokens.
     pub n_features: usize,
-    /// Longest sequence, in tokens or frames; a class token counts as one of them.
+    /// Class tokens, learned vectors that are part of the sequence.
+    pub n_class: usize,
+    /// Widths of the head's hidden layers, the first ones; 0 behind the last one.
+    pub head_widths: [usize; MAX_HIDDEN],
+    /// Longest sequence, in tokens or frames; class tokens count as well.
     pub max_seq: usize,
     /// The epsilon inside every norm.
     pub norm_eps: f32,
@@ -74,6 +78,8 @@ impl Config {
             d_ff: 0,
             vocab: 0,
             n_features: 0,
+            n_class: 0,
+            head_widths: [0; MAX_HIDDEN],
             max_seq: 0,
             norm_eps: 1e-5,
             sliding_window: None,
@@ -99,6 +105,8 @@ impl Config {
         dims.vocab = self.vocab;
         dims.n_features = self.n_features;
         dims.n_outputs = self.n_outputs;
+        dims.n_class = self.n_class;
+        dims.head_widths = self.head_widths;
         dims.sliding_window = self.sliding_window.unwrap_or(0);
         dims.norm_eps = self.norm_eps;
         dims.attention_scale = self.attention_scale as f32;

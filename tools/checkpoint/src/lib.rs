@@ -59,7 +59,10 @@ pub use error::Error;
 pub use tensors::{Tensors, Weights};
 #[cfg(feature = "std")]
 pub use thumbformer::audio::FrontEndConfig;
-pub use thumbformer::{Activation, Input, Mask, Norm, NormPlace, Options, Pooler, Pooling, Positions, Tensor};
+pub use thumbformer::{
+    Activation, ClassPlace, DenseActivation, Input, Mask, Norm, NormPlace, Options, Outputs, Pooler, Pooling,
+    Positions, Tensor,
+};
 pub use tokenizer::{AddedToken, Merge, Named, Tokenizer, TokenizerKind};
 
 /// A float checkpoint, complete and checked: every shape agrees with [`Config`], every weight is finite.

@@ -102,14 +102,14 @@ impl Row {
 
     fn read(&self, source: &mut impl Source, dims: &Dims, layer: usize, tensors: &mut Tensors) -> Result<(), Error> {
         let named = |name: &str, layer: usize| name.replace('#', &layer.to_string());
-        let mut weights = self.take(source, &named(&self.weight, layer), self.tensor, dims)?;
+        let mut weights = self.take(source, &named(&self.weight, layer), (self.tensor, layer), dims)?;
         if self.transposed {
             weights = transpose(weights);
         }
         if self.adjacent {
             weights = adjacent_to_halves(weights, dims.head_dim);
         }
-        tensors.insert(self.tensor, layer, self.cut(weights, self.tensor, dims));
+        tensors.insert(self.tensor, layer, self.cut(weights, (self.tensor, layer), dims));
         let Some(bias) = self.tensor.bias().filter(|bias| bias.presence(&dims.options) != Presence::Never) else {
             return Ok(());
         };
@@ -119,15 +119,21 @@ impl Row {
             Bias::AsInFile => source.has(&named(&self.bias, 0)),
         };
         if has_bias {
-            let weights = self.take(source, &named(&self.bias, layer), bias, dims)?;
-            tensors.insert(bias, layer, self.cut(weights, bias, dims));
+            let weights = self.take(source, &named(&self.bias, layer), (bias, layer), dims)?;
+            tensors.insert(bias, layer, self.cut(weights, (bias, layer), dims));
         }
         Ok(())
     }
 
     /// A tensor as the file holds it.
-    fn take(&self, source: &mut impl Source, name: &str, tensor: Tensor, dims: &Dims) -> Result<Weights, Error> {
-        let mut shape = shape(dims, tensor);
+    fn take(
+        &self,
+        source: &mut impl Source,
+        name: &str,
+        (tensor, layer): (Tensor, usize),
+        dims: &Dims,
+    ) -> Result<Weights, Error> {
+        let mut shape = shape(dims, tensor, layer);
         if self.third.is_some() {
             shape[0] *= 3;
         }
@@ -141,18 +147,18 @@ impl Row {
     }
 
     /// The part of a tensor that holds several.
-    fn cut(&self, weights: Weights, tensor: Tensor, dims: &Dims) -> Weights {
+    fn cut(&self, weights: Weights, (tensor, layer): (Tensor, usize), dims: &Dims) -> Weights {
         let Some(third) = self.third else { return weights };
         let size = weights.data.len() / 3;
         let data = weights.data[third * size..(third + 1) * size].to_vec();
-        Weights { shape: shape(dims, tensor), data, ..weights }
+        Weights { shape: shape(dims, tensor, layer), data, ..weights }
     }
 }
 
 /// Dimensions of a tensor in memory.
-pub(crate) fn shape(dims: &Dims, tensor: Tensor) -> Vec<usize> {
-    let (rows, cols) = dims.shape(tensor);
-    if tensor.encoding() == Encoding::Vector { vec![cols] } else { vec![rows, cols] }
+pub(crate) fn shape(dims: &Dims, tensor: Tensor, layer: usize) -> Vec<usize> {
+    let (rows, cols) = dims.shape(tensor, layer);
+    if tensor.encoding() == Encoding::Vector && rows == 1 { vec![cols] } else { vec![rows, cols] }
 }
 
 /// Reads all tensors of a table that have a meaning with the options: before the layers, of each layer, after the layers.
@@ -169,7 +175,10 @@ pub(crate) fn read_with(
 ) -> Result<Tensors, Error> {
     let mut tensors = Tensors::default();
     let mut dims = config.dims();
-    for (part, layers) in [(Part::Before, 1), (Part::Layer, config.n_layers), (Part::After, 1)] {
+    let hidden = dims.n_hidden();
+    for (part, layers) in
+        [(Part::Before, 1), (Part::Layer, config.n_layers), (Part::HeadLayer, hidden), (Part::After, 1)]
+    {
         for layer in 0..layers {
             dims.d_ff = widths.get(layer).copied().unwrap_or(config.d_ff);
             let here =

@@ -9,7 +9,10 @@
 //! | `n_kv_heads`, `head_dim` | numbers; absent: `n_heads`, `d_model / n_heads` |
 //! | `input`, `vocab`, `n_features` | `"tokens"` with `vocab`, or `"frames"` with `n_features` |
 //! | `positions`, `rope_theta` | `"rotary"` with `rope_theta`, `"table"`, or `"none"` |
-//! | `class_token`, `embedding_norm` | `true` or `false`; absent: `false` |
+//! | `class_token` | `true`, `false`, or the number of class tokens; absent: `false` |
+//! | `class_place` | `"first"`, or `"last"`: class tokens stand after the sequence; absent: first |
+//! | `embedding_activation` | of frames: `"relu"`, `"gelu_erf"`, `"gelu_tanh"`, `"silu"` or `"tanh"`; absent: none |
+//! | `embedding_norm`, `head_norm` | `true` or `false`; absent: `false` |
 //! | `norm` | `"rms"` or `"layer"` |
 //! | `norm_place` | `"pre"` or `"post"` |
 //! | `norm_eps` | number |
@@ -19,8 +22,10 @@
 //! | `activation` | `"silu"`, `"gelu_erf"`, `"gelu_tanh"` or `"relu"` |
 //! | `gated_mlp`, `final_norm` | `true` or `false` |
 //! | `qk_norm` | `true`: an RMSNorm of each head's query and key before rotation; absent: `false` |
-//! | `pooling` | `"none"`, `"class"`, `"mean"` or `"last"` |
+//! | `pooling` | `"none"`, `"class"`, `"mean"` (class tokens included), `"last"`, `"mean_of_inputs"` (without class tokens), `"mean_of_class"`, or `"classes"` (class tokens' vectors, one after the other) |
 //! | `pooler_activation` | `"tanh"` or `"relu"`; absent: no pooler |
+//! | `head_widths`, `head_activation` | widths of the hidden layers of an MLP as head, and what follows each, as `embedding_activation`; absent: none |
+//! | `outputs` | `"classes"` (one is right), `"labels"` (any number of them) or `"numbers"`; absent: classes |
 //! | `head`, `n_outputs` | `"linear"` with `n_outputs`, `"tied"`, or `"none"` |
 //! | `labels` | names of the outputs; absent: none |
 //! | `front_end` | audio front end whose frames the network reads: a preset's name or an object, see `crate::front_end`; absent: none |
@@ -34,7 +39,7 @@
 //! | tensor | shape | there if |
 //! | --- | --- | --- |
 //! | `embedding.weight` | `[vocab, d_model]`, frames: `[d_model, n_features]` | always |
-//! | `class_token` | `[d_model]` | `class_token` |
+//! | `class_token` | `[d_model]`, of several `[n, d_model]` | `class_token` |
 //! | `positions` | `[max_seq, d_model]` | `positions` is `"table"` |
 //! | `embedding_norm.weight` | `[d_model]` | `embedding_norm` |
 //! | `layers.N.attention_norm.weight` | `[d_model]` | always |
@@ -47,8 +52,12 @@
 //! | `layers.N.mlp.up.weight` | `[d_ff, d_model]` | always |
 //! | `layers.N.mlp.down.weight` | `[d_model, d_ff]` | always |
 //! | `final_norm.weight` | `[d_model]` | `final_norm` |
+//! | `head_norm.weight` | `[d_model]` | `head_norm` |
 //! | `pooler.weight` | `[d_model, d_model]` | `pooler_activation` |
-//! | `head.weight` | `[n_outputs, d_model]` | `head` is `"linear"` |
+//! | `head_layers.N.weight` | `[head_widths[N], width before]` | `head_widths` |
+//! | `head.weight` | `[n_outputs, d_model]`, behind hidden layers `[n_outputs, last of head_widths]` | `head` is `"linear"` |
+//!
+//! Behind `"classes"`, the `d_model` of `head_norm`, `pooler`, `head_layers.0` and `head` is `n * d_model`.
 //!
 //! A matrix, except for an embedding of tokens, may have a bias beside it (`….bias`, `[rows]`), and so may a norm with
 //! `norm` = `"layer"`; if layer 0 has a bias, all layers must have it. Rotary pairs are rows `i` and `i + head_dim / 2` of
@@ -63,10 +72,13 @@
 use std::path::Path;
 
 use serde_json::Value;
-use thumbformer::{Activation, Input, Mask, Norm, NormPlace, Options, Pooler, Pooling, Positions, Tensor};
+use thumbformer::{
+    Activation, ClassPlace, DenseActivation, Input, MAX_HIDDEN, Mask, Norm, NormPlace, Options, Outputs, Pooler,
+    Pooling, Positions, Tensor,
+};
 
 use crate::names::{Bias, Row, read_with};
-use crate::settings::Settings;
+use crate::settings::{OUTPUTS, POOLINGS, Settings};
 use crate::weights::WeightsFile;
 use crate::{Checkpoint, Config, Error, front_end};
 
@@ -74,7 +86,7 @@ use crate::{Checkpoint, Config, Error, front_end};
 pub(crate) const NAME: &str = "thumbformer";
 
 /// Names of the tensors in the file; `class_token` and `positions` are whole names.
-const NAMES: [(Tensor, &str); 17] = [
+const NAMES: [(Tensor, &str); 20] = [
     (Tensor::Embedding, "embedding"),
     (Tensor::EmbeddingNorm, "embedding_norm"),
     (Tensor::AttentionNorm, "layers.#.attention_norm"),
@@ -89,9 +101,12 @@ const NAMES: [(Tensor, &str); 17] = [
     (Tensor::Up, "layers.#.mlp.up"),
     (Tensor::Down, "layers.#.mlp.down"),
     (Tensor::FinalNorm, "final_norm"),
+    (Tensor::HeadNorm, "head_norm"),
     (Tensor::Pooler, "pooler"),
+    (Tensor::HeadHidden, "head_layers.#"),
     (Tensor::Head, "head"),
     (Tensor::PositionTable, "positions"),
+    (Tensor::ClassToken, "class_token"),
 ];
 
 #[derive(Clone, Copy, PartialEq)]
@@ -107,14 +122,11 @@ const HEADS: [(&str, Head); 3] = [("linear", Head::Linear), ("tied", Head::Tied)
 pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let settings = Settings::new(path, value);
     let mut config = config(&settings)?;
-    let front_end = front_end::of_network(&settings, &mut config)?;
-    let class_token = settings.flag("class_token", Some(false))?;
-    if class_token && config.options.pooling != Pooling::Class {
-        let next = "set pooling to class, or leave the class token out";
-        return Err(settings.error("class_token", true, "false: nothing reads it without pooling = class", next));
-    }
+    let front_end = front_end::of_network(&settings, &mut config, None)?;
     let absent = [
         (Tensor::EmbeddingNorm, !settings.flag("embedding_norm", Some(false))?),
+        (Tensor::HeadNorm, !settings.flag("head_norm", Some(false))?),
+        (Tensor::ClassToken, config.n_class == 0),
         (Tensor::FinalNorm, !settings.flag("final_norm", None)?),
         (Tensor::Head, settings.choice("head", None, &HEADS)? != Head::Linear),
     ];
@@ -132,11 +144,10 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     let mut reader = file.reader()?;
     let is_absent = |tensor: Tensor| absent.contains(&(tensor, true));
     let named = NAMES.iter().filter(|(tensor, _)| !is_absent(*tensor)).map(|&(tensor, name)| match tensor {
-        Tensor::PositionTable => Row::alone(tensor, name),
+        Tensor::PositionTable | Tensor::ClassToken => Row::alone(tensor, name),
         _ => Row::new(tensor, name, Bias::AsInFile),
     });
-    let class_token = class_token.then(|| Row::alone(Tensor::ClassToken, "class_token"));
-    let mut tensors = read_with(&mut reader, &config, &widths, &named.chain(class_token).collect::<Vec<_>>())?;
+    let mut tensors = read_with(&mut reader, &config, &widths, &named.collect::<Vec<_>>())?;
     reader.finish(&[])?;
     if let Some(front_end) = &front_end {
         front_end::fold_mfcc(front_end, &mut config, &mut tensors);
@@ -158,10 +169,15 @@ fn config(settings: &Settings) -> Result<Config, Error> {
         _ => config.vocab = settings.size("vocab")?,
     }
     let head = settings.choice("head", None, &HEADS)?;
+    config.n_class = match settings.get("class_token") {
+        Some(Value::Number(_)) => settings.size("class_token")?,
+        _ => usize::from(settings.flag("class_token", Some(false))?),
+    };
+    config.options = options(settings, input, head != Head::None)?;
     config.n_outputs = match head {
         Head::Linear => settings.size("n_outputs")?,
         Head::Tied => config.vocab,
-        Head::None => d_model,
+        Head::None => config.dims().pooled_width(),
     };
     settings.only("n_outputs", &[config.n_outputs.into()], &format!("{}, as head says", config.n_outputs))?;
     if head == Head::Tied && input != Input::Tokens {
@@ -173,7 +189,18 @@ fn config(settings: &Settings) -> Result<Config, Error> {
             next,
         ));
     }
-    config.options = options(settings, input, head != Head::None)?;
+    if settings.get("head_widths").is_some() {
+        let widths = settings.widths("head_widths")?;
+        let Some(slots) = config.head_widths.get_mut(..widths.len()).filter(|slots| !slots.is_empty()) else {
+            let expected = format!("1 to {MAX_HIDDEN} widths");
+            return Err(settings.error("head_widths", format!("{widths:?}"), expected, "train the model with fewer"));
+        };
+        slots.copy_from_slice(&widths);
+        config.options.mlp_head = true;
+        settings.require(&["head_activation"], "what follows each hidden layer")?;
+    }
+    config.options.head_activation =
+        settings.dense("head_activation", &dense_activations(), config.options.mlp_head)?;
     if config.options.positions == Positions::Rotary {
         config.rope_theta = settings.positive("rope_theta", None)?;
     }
@@ -185,12 +212,23 @@ fn config(settings: &Settings) -> Result<Config, Error> {
     config.sliding_window = settings.sliding_window(config.options.mask)?;
     config.attention_scale = settings.positive("attention_scale", Some(Config::usual_scale(head_dim)))?;
     config.labels = settings.labels(config.n_outputs)?;
-    settings.sensor(&mut config)?;
+    settings.sensor(&mut config, None)?;
     config.bos = settings.ids("bos_token_id")?.first().copied();
     config.eos = settings.ids("eos_token_id")?;
     settings.check(&config)?;
     settings.check_ids(&config)?;
     Ok(config)
+}
+
+/// Names of an activation outside the blocks.
+fn dense_activations() -> [(&'static str, DenseActivation); 5] {
+    [
+        ("silu", DenseActivation::Silu),
+        ("gelu_erf", DenseActivation::Gelu),
+        ("gelu_tanh", DenseActivation::GeluTanh),
+        ("relu", DenseActivation::Relu),
+        ("tanh", DenseActivation::Tanh),
+    ]
 }
 
 fn options(settings: &Settings, input: Input, head: bool) -> Result<Options, Error> {
@@ -201,8 +239,6 @@ fn options(settings: &Settings, input: Input, head: bool) -> Result<Options, Err
         ("relu", Activation::Relu),
     ];
     let positions = [("rotary", Positions::Rotary), ("table", Positions::Table), ("none", Positions::None)];
-    let pooling =
-        [("none", Pooling::None), ("class", Pooling::Class), ("mean", Pooling::Mean), ("last", Pooling::Last)];
     let mut options = Options::ENCODER;
     options.norm = settings.choice("norm", None, &[("rms", Norm::Rms), ("layer", Norm::Layer)])?;
     options.norm_place = settings.choice("norm_place", None, &[("pre", NormPlace::Pre), ("post", NormPlace::Post)])?;
@@ -213,7 +249,12 @@ fn options(settings: &Settings, input: Input, head: bool) -> Result<Options, Err
         settings.choice("mask", None, &[("causal", Mask::Causal), ("bidirectional", Mask::Bidirectional)])?;
     options.positions = settings.choice("positions", None, &positions)?;
     options.input = input;
-    options.pooling = settings.choice("pooling", None, &pooling)?;
+    options.pooling = settings.choice("pooling", None, &POOLINGS)?;
+    let places = [("first", ClassPlace::First), ("last", ClassPlace::Last)];
+    options.class_place = settings.choice("class_place", Some(ClassPlace::First), &places)?;
+    options.embedding_activation =
+        settings.dense("embedding_activation", &dense_activations(), input == Input::Frames)?;
+    options.outputs = settings.choice("outputs", Some(Outputs::Classes), &OUTPUTS)?;
     let pooler = [("tanh", Pooler::Tanh), ("relu", Pooler::Relu)];
     options.pooler = settings.choice("pooler_activation", Some(Pooler::None), &pooler)?;
     options.head = head;

@@ -69,7 +69,7 @@ impl Random {
     pub fn layer(&mut self, tensors: &mut Tensors, config: &Config, extras: Extras, layer: usize) {
         let dims = config.dims();
         for &tensor in Tensor::ALL.iter().filter(|tensor| tensor.part() == Part::Layer) {
-            let shape = shape(&dims, tensor);
+            let shape = shape(&dims, tensor, layer);
             let weights = match tensor.presence(&config.options) {
                 Presence::Always if tensor.encoding() == Encoding::Matrix => Some(self.matrix(shape[0], shape[1])),
                 Presence::Always => Some(self.tensor("gain", &shape, 0.2, 1.0)),

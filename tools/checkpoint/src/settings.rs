@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use thumbformer::{Activation, Input, Mask, Pooling, Positions};
+use thumbformer::{Activation, DenseActivation, Input, Mask, Outputs, Pooling, Positions};
 
 use crate::{Config, Error};
 
@@ -15,6 +15,21 @@ pub(crate) const LARGEST: usize = 1 << 20;
 
 /// Next step after a number or word that describes no network.
 const NEXT: &str = "correct config.json; it must be the one that the model was trained with";
+
+/// Names of `pooling`.
+pub(crate) const POOLINGS: [(&str, Pooling); 7] = [
+    ("none", Pooling::None),
+    ("class", Pooling::Class),
+    ("mean", Pooling::Mean),
+    ("last", Pooling::Last),
+    ("mean_of_inputs", Pooling::MeanOfInputs),
+    ("mean_of_class", Pooling::MeanOfClass),
+    ("classes", Pooling::Classes),
+];
+
+/// Names of `outputs`.
+pub(crate) const OUTPUTS: [(&str, Outputs); 3] =
+    [("classes", Outputs::Classes), ("labels", Outputs::Labels), ("numbers", Outputs::Numbers)];
 
 /// Keys and values of a file, with a record of the keys that were read. `null` counts as absent.
 pub(crate) struct Settings {
@@ -108,6 +123,18 @@ impl Settings {
         value.as_str().map(Some).ok_or_else(|| self.error(key, value, "a text", NEXT))
     }
 
+    /// A text, or a list of texts, at least one; none where the key is absent.
+    pub(crate) fn texts(&self, key: &str) -> Result<Vec<&str>, Error> {
+        match self.get(key) {
+            Some(Value::Array(list)) if !list.is_empty() => {
+                let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+                texts.ok_or_else(|| self.error(key, Value::Array(list.clone()), "a text, or a list of texts", NEXT))
+            }
+            Some(Value::Array(_)) => Err(self.error(key, "[]", "a text, or a list of texts", NEXT)),
+            _ => Ok(self.text(key)?.into_iter().collect()),
+        }
+    }
+
     /// One of several words.
     pub(crate) fn choice<T: Copy>(&self, key: &str, default: Option<T>, words: &[(&str, T)]) -> Result<T, Error> {
         let expected = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
@@ -126,6 +153,25 @@ impl Settings {
         use Activation::{Gelu, GeluTanh, Relu, Silu};
         let words = [("gelu", Gelu), ("gelu_new", GeluTanh), ("gelu_pytorch_tanh", GeluTanh), ("relu", Relu)];
         self.choice(key, default, &[words.as_slice(), &[("silu", Silu), ("swish", Silu)]].concat())
+    }
+
+    /// The activation of a layer outside the blocks; a network without that layer has no such key.
+    pub(crate) fn dense(
+        &self,
+        key: &str,
+        words: &[(&str, DenseActivation)],
+        has_layer: bool,
+    ) -> Result<DenseActivation, Error> {
+        let found = self.choice(key, Some(DenseActivation::None), words)?;
+        if found != DenseActivation::None && !has_layer {
+            return Err(self.error(
+                key,
+                "present",
+                "absent: there is no layer that it follows",
+                "leave it out, or name the layer",
+            ));
+        }
+        Ok(found)
     }
 
     /// No id, one id, or several.
@@ -157,6 +203,17 @@ impl Settings {
         Ok(if is_default { Vec::new() } else { names })
     }
 
+    /// The meaning of a classifier's outputs: transformers' `problem_type`, or as it guesses it at training where the key is absent.
+    pub(crate) fn problem_type(&self, n_outputs: usize) -> Result<Outputs, Error> {
+        let guessed = if n_outputs == 1 { Outputs::Numbers } else { Outputs::Classes };
+        let words = [
+            ("regression", Outputs::Numbers),
+            ("single_label_classification", Outputs::Classes),
+            ("multi_label_classification", Outputs::Labels),
+        ];
+        self.choice("problem_type", Some(guessed), &words)
+    }
+
     /// So many names, or none at all.
     fn names(&self, key: &str, count: usize, of: &str) -> Result<Vec<String>, Error> {
         let Some(value) = self.get(key) else { return Ok(Vec::new()) };
@@ -167,23 +224,25 @@ impl Settings {
         names.filter(|names| names.len() == count).ok_or_else(|| self.error(key, value, expected, next))
     }
 
-    /// Columns, samples and hop of a sensor's frames.
-    pub(crate) fn sensor(&self, config: &mut Config) -> Result<(), Error> {
+    /// Columns, samples and hop of a sensor's frames; a convolution's kernel and stride may say the last two.
+    pub(crate) fn sensor(&self, config: &mut Config, window: Option<(usize, usize)>) -> Result<(), Error> {
         let keys = ["columns", "frame_samples", "frame_hop"];
         if config.options.input != Input::Frames {
             // Of frames only: anywhere else the keys stay unread, and are refused as unknown.
             return Ok(());
         }
-        let samples = self.size_or(keys[1], 1)?;
+        let (kernel, stride) = window.unzip();
+        let samples = self.size_or(keys[1], kernel.unwrap_or(1))?;
         if !config.n_features.is_multiple_of(samples) {
             let expected = format!("a divisor of the {} numbers of a frame", config.n_features);
             return Err(self.error(keys[1], samples, expected, NEXT));
         }
         config.frame_samples = samples;
-        config.frame_hop = self.size_or(keys[2], samples)?;
+        config.frame_hop = self.size_or(keys[2], stride.unwrap_or(samples))?;
         if config.frame_hop > samples {
-            let expected = format!("at most frame_samples ({samples}): every sample is in a frame");
-            return Err(self.error(keys[2], config.frame_hop, expected, NEXT));
+            let expected = format!("at most the samples of a frame ({samples}): every sample is in one");
+            let key = if window.is_some() { "embedding_stride" } else { keys[2] };
+            return Err(self.error(key, config.frame_hop, expected, NEXT));
         }
         config.columns = self.names(keys[0], config.n_features / samples, "column of a sample")?;
         Ok(())
@@ -257,14 +316,21 @@ impl Settings {
         if config.options.positions == Positions::Rotary && !config.head_dim.is_multiple_of(2) {
             return wrong("head_dim", &config.head_dim, "an even number: rotary positions turn pairs");
         }
-        if config.options.pooling == Pooling::Class && config.options.mask == Mask::Causal {
-            return wrong(
-                "pooling",
-                &config.options.pooling,
-                "another one: under a causal mask the first vector sees only itself",
-            );
+        let (pooling, n_class) = (config.options.pooling, config.n_class);
+        let causal = config.options.mask == Mask::Causal;
+        if causal && !matches!(pooling, Pooling::None | Pooling::Last) {
+            return wrong("pooling", &pooling, "none or last: under a causal mask no vector sees the whole sequence");
         }
-        Ok(())
+        match pooling {
+            Pooling::None | Pooling::Last if n_class > 0 => {
+                let expected = format!("absent: pooling = {pooling:?} reads no class token");
+                wrong("class_token", &n_class, &expected)
+            }
+            Pooling::MeanOfInputs | Pooling::MeanOfClass | Pooling::Classes if n_class == 0 => {
+                wrong("pooling", &pooling, "class, mean, last or none: the network has no class token (`class_token`)")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses ids beyond the vocabulary, which a file that is written by hand has by mistake.

@@ -6,7 +6,7 @@ use core::ops::{Index, IndexMut};
 #[cfg(feature = "std")]
 use std::path::Path;
 
-use thumbformer::Tensor;
+use thumbformer::{Part, Tensor};
 
 #[cfg(feature = "std")]
 use crate::Error;
@@ -43,7 +43,7 @@ impl Tensors {
 
     /// Removes all layers from this one on.
     pub fn truncate(&mut self, n_layers: usize) {
-        self.0.retain(|((_, layer), _)| *layer < n_layers.max(1));
+        self.0.retain(|((tensor, layer), _)| tensor.part() != Part::Layer || *layer < n_layers);
     }
 
     /// A tensor, if it is there.

@@ -3,7 +3,7 @@
 //! ```text
 //! recording ──► Reading ───► windows, frames [seq, n_features] ──┐
 //! text ───────► tokenizer ─► tokens [seq] ───────────────────────┴─► Session::infer ──► Prediction: label, probability, CRC-32
-//! predictions of a recording's windows ──► mean of the probabilities ──► Answer
+//! predictions of a recording's windows ──► mean of the probabilities, or of the numbers ──► Answer
 //! ```
 
 use crate::reading::Reading;
@@ -13,7 +13,7 @@ use std::fmt;
 use std::path::Path;
 use thumbformer::state::HostState;
 use thumbformer::text::argmax;
-use thumbformer::{Error, Input, Inputs, LogitsCrc, Mask, Model, Pooling, softmax};
+use thumbformer::{Error, Input, Inputs, LogitsCrc, Mask, Model, Outputs, Pooling, probabilities};
 use thumbformer_recordings::Start;
 
 /// A recording as inputs of a model.
@@ -45,12 +45,9 @@ pub struct Window {
 pub struct Answer {
     /// The recording.
     pub name: String,
-    /// The likeliest output.
-    pub output: usize,
-    /// Label of that output, or its number.
-    pub label: String,
-    /// Probability of that output.
-    pub probability: f32,
+    /// The outputs' meaning: of the mean of the windows' probabilities, or of their numbers.
+    #[serde(flatten)]
+    pub said: Said,
     /// Predictions of the windows, in order.
     pub windows: Vec<Prediction>,
 }
@@ -63,28 +60,96 @@ pub struct Prediction {
     /// Start of a window, where a recording has several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<Start>,
-    /// The likeliest output.
-    pub output: usize,
-    /// Label of that output, or its number.
-    pub label: String,
-    /// Probability of that output.
-    pub probability: f32,
+    /// The outputs' meaning.
+    #[serde(flatten)]
+    pub said: Said,
     /// CRC-32 of the outputs.
     pub crc32: u32,
-    /// The outputs as the network gives them, before the softmax.
+    /// The outputs as the network gives them, before a softmax or sigmoid.
     pub logits: Vec<f32>,
+}
+
+/// The meaning of outputs, by [`Outputs`].
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Said {
+    /// The likeliest class.
+    Class {
+        /// Its output.
+        output: usize,
+        /// Its label, or its number.
+        label: String,
+        /// Its probability.
+        probability: f32,
+    },
+    /// The labels that are likelier than not.
+    Labels {
+        /// Each with its probability, in the order of the outputs.
+        labels: Vec<(String, f32)>,
+    },
+    /// Numbers.
+    Numbers {
+        /// Each with its label, or its number.
+        numbers: Vec<(String, f32)>,
+    },
+}
+
+impl Said {
+    /// The meaning of probabilities, or of numbers.
+    fn of(model: &Model<'_>, outputs: &[f32]) -> Said {
+        let named = |(output, &value): (usize, &f32)| (label(model, output), value);
+        let all = outputs.iter().enumerate();
+        match model.dims().options.outputs {
+            Outputs::Numbers => Said::Numbers { numbers: all.map(named).collect() },
+            Outputs::Labels => Said::Labels { labels: all.filter(|(_, value)| **value > 0.5).map(named).collect() },
+            _ => {
+                let output = usize::from(argmax(outputs));
+                Said::Class { output, label: label(model, output), probability: outputs[output] }
+            }
+        }
+    }
+
+    /// The likeliest class' label.
+    pub fn class(&self) -> Option<&str> {
+        match self {
+            Said::Class { label, .. } => Some(label),
+            _ => None,
+        }
+    }
+
+    /// True if this is the right answer, by its output; `None` where no single output can be.
+    pub fn is(&self, model: &Model<'_>, truth: usize) -> Option<bool> {
+        match self {
+            Said::Class { output, .. } => Some(*output == truth),
+            Said::Labels { labels } => Some(labels.iter().any(|(found, _)| *found == label(model, truth))),
+            Said::Numbers { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |all: Vec<String>| if all.is_empty() { "no label".into() } else { all.join(", ") };
+        let likely = |(label, probability): &(String, f32)| format!("{label} ({:.1} %)", 100.0 * probability);
+        match self {
+            Said::Class { label, probability, .. } => write!(f, "{label} ({:.1} %)", 100.0 * probability),
+            Said::Labels { labels } => write!(f, "{}", list(labels.iter().map(likely).collect())),
+            Said::Numbers { numbers } => {
+                write!(f, "{}", list(numbers.iter().map(|(label, value)| format!("{label} {value}")).collect()))
+            }
+        }
+    }
 }
 
 impl fmt::Display for Prediction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} ({:.1} %), crc32 {:08x}", self.name, self.label, 100.0 * self.probability, self.crc32)
+        write!(f, "{}: {}, crc32 {:08x}", self.name, self.said, self.crc32)
     }
 }
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Answer { name, label, probability, windows, .. } = self;
-        write!(f, "{name}: {label} ({:.1} %), mean of {} windows", 100.0 * probability, windows.len())
+        write!(f, "{}: {}, mean of {} windows", self.name, self.said, self.windows.len())
     }
 }
 
@@ -104,14 +169,13 @@ pub fn classify(model: &Model<'_>, recording: &Recording) -> Result<Answer, Erro
     let (mut windows, mut sums) = (Vec::new(), vec![0.0; model.dims().n_outputs]);
     for Window { name, start, frames } in &recording.windows {
         let prediction = predicted(model, name, outputs(model, Inputs::Frames(frames))?);
-        let mut probabilities = prediction.logits.clone();
-        softmax(&mut probabilities);
-        sums.iter_mut().zip(probabilities).for_each(|(sum, probability)| *sum += probability);
+        let mut outputs = prediction.logits.clone();
+        probabilities(&mut outputs, model.dims().options.outputs);
+        sums.iter_mut().zip(outputs).for_each(|(sum, output)| *sum += output);
         windows.push(Prediction { start: *start, ..prediction });
     }
-    let output = usize::from(argmax(&sums));
-    let (name, label) = (recording.name.clone(), label(model, output));
-    Ok(Answer { name, output, label, probability: sums[output] / windows.len() as f32, windows })
+    let means: Vec<f32> = sums.iter().map(|sum| sum / windows.len() as f32).collect();
+    Ok(Answer { name: recording.name.clone(), said: Said::of(model, &means), windows })
 }
 
 /// Classifies a text with a model of tokens.
@@ -152,18 +216,9 @@ fn label(model: &Model<'_>, output: usize) -> String {
     model.label(output).map_or_else(|| output.to_string(), String::from)
 }
 
-/// The likeliest of outputs.
-fn predicted(model: &Model<'_>, name: &str, mut outputs: Vec<f32>) -> Prediction {
-    let (crc32, output) = (LogitsCrc::new().update(&outputs), usize::from(argmax(&outputs)));
-    let logits = outputs.clone();
-    softmax(&mut outputs);
-    Prediction {
-        name: name.into(),
-        start: None,
-        output,
-        label: label(model, output),
-        probability: outputs[output],
-        crc32,
-        logits,
-    }
+/// The meaning of outputs.
+fn predicted(model: &Model<'_>, name: &str, logits: Vec<f32>) -> Prediction {
+    let (crc32, mut outputs) = (LogitsCrc::new().update(&logits), logits.clone());
+    probabilities(&mut outputs, model.dims().options.outputs);
+    Prediction { name: name.into(), start: None, said: Said::of(model, &outputs), crc32, logits }
 }

@@ -4,7 +4,7 @@ use crate::about::describe;
 use crate::scaling::{Scaling, scaling};
 use anyhow::{Context, Result, bail};
 use thumbformer::image::{AddedToken, ImageWriter, Int4, MAX_ENDS, Named, TokenizerKind, TokenizerTables};
-use thumbformer::{Dims, Input, Mask, Options, Packing, Pooler, Pooling, Positions, Presence, Tensor};
+use thumbformer::{Dims, Input, MAX_HIDDEN, Mask, Options, Packing, Pooling, Positions, Presence, Tensor};
 use thumbformer_checkpoint as checkpoint;
 use thumbformer_checkpoint::Checkpoint;
 
@@ -159,7 +159,8 @@ fn dims(checkpoint: &Checkpoint, max_seq: Option<usize>, input: Input) -> Result
         dims.sliding_window = 0;
     }
     if input == Input::Stream {
-        (dims.vocab, dims.n_features, dims.n_outputs) = (0, 0, 0);
+        (dims.vocab, dims.n_features, dims.n_outputs, dims.n_class) = (0, 0, 0, 0);
+        dims.head_widths = [0; MAX_HIDDEN];
     }
     dims.check().with_context(|| source(checkpoint))?;
     Ok(dims)
@@ -170,7 +171,11 @@ pub fn options(checkpoint: &Checkpoint, input: Input) -> Options {
     let mut options = checkpoint.config.options;
     options.input = input;
     if input == Input::Stream {
-        (options.head, options.pooling, options.pooler) = (false, Pooling::None, Pooler::None);
+        let blocks = Options::ENCODER;
+        (options.head, options.pooling, options.pooler) = (blocks.head, blocks.pooling, blocks.pooler);
+        (options.mlp_head, options.head_activation) = (blocks.mlp_head, blocks.head_activation);
+        (options.class_place, options.embedding_activation) = (blocks.class_place, blocks.embedding_activation);
+        options.outputs = blocks.outputs;
         if options.positions == Positions::Table {
             options.positions = Positions::None;
         }
@@ -220,7 +225,7 @@ pub fn computed(checkpoint: &Checkpoint) -> Result<()> {
     let options = &checkpoint.config.options;
     let (mask, pooling) = (options.mask, options.pooling);
     // In a sequence that comes token by token, only the last stream is available.
-    if mask == Mask::Causal && matches!(pooling, Pooling::Class | Pooling::Mean) {
+    if mask == Mask::Causal && !matches!(pooling, Pooling::None | Pooling::Last) {
         bail!(
             "{}: pooling = {pooling:?} with mask = {mask:?} is not computed by the engine; train with last, or with a \
              bidirectional mask",

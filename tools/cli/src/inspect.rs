@@ -4,7 +4,7 @@ use crate::texts::Texts;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use thumbformer::image::layout::{ENCODING_I16, ENCODING_Q4, ENCODING_Q8, VERSION, scale_bytes};
-use thumbformer::{Dims, Error, MAX_BATCH, Model, Tensor};
+use thumbformer::{DenseActivation, Dims, Error, Input, MAX_BATCH, Model, Pooler, Tensor};
 
 /// A report on an image; sizes are in bytes.
 #[derive(Clone, Debug, Serialize)]
@@ -18,6 +18,11 @@ pub struct Report {
     /// Dimensions by name.
     #[serde(serialize_with = "as_map")]
     pub dims: Vec<(&'static str, usize)>,
+    /// The blocks' options, in one line.
+    pub blocks: String,
+    /// From pooling to outputs, in one line; none where the streams come out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
     /// Begin and end of texts, if the model has a tokenizer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<Texts>,
@@ -122,6 +127,8 @@ pub fn inspect(model: &Model<'_>, max_seq: usize) -> Report {
         packing: image.packing().name(),
         quantization: if some_int4 { "int4 and int8" } else { "int8" },
         dims: named(dims),
+        blocks: blocks(dims),
+        head: head(model),
         text: Texts::of(model),
         front_end: front_end(model),
         frames: frames(model),
@@ -139,6 +146,42 @@ pub fn inspect(model: &Model<'_>, max_seq: usize) -> Report {
             attention_last: dims.attention_macs(max_seq.saturating_sub(1)),
         },
     }
+}
+
+/// The blocks' options in one line.
+fn blocks(dims: &Dims) -> String {
+    let options = &dims.options;
+    let norm = format!("{:?} norms {:?}, epsilon {:e}", options.norm, options.norm_place, dims.norm_eps);
+    let gate = if options.gated { " with a gate" } else { "" };
+    let qk_norm = if options.qk_norm { ", normed queries and keys" } else { "" };
+    let window = match dims.sliding_window {
+        0 => String::new(),
+        window => format!(" within {window}"),
+    };
+    let mask = format!("mask {:?}{window}, positions {:?}", options.mask, options.positions);
+    let text = format!("{norm}, {:?}{gate}, {mask}{qk_norm}", options.activation);
+    text.to_lowercase()
+}
+
+/// From the embedding's activation to the outputs, in one line.
+fn head(model: &Model<'_>) -> Option<String> {
+    let (dims, image) = (model.dims(), model.image());
+    let options = &dims.options;
+    if options.input == Input::Stream {
+        return None;
+    }
+    let hidden = &dims.head_widths[..dims.n_hidden()];
+    let parts = [
+        (options.embedding_activation != DenseActivation::None)
+            .then(|| format!("embedding {:?}", options.embedding_activation)),
+        (dims.n_class > 0).then(|| format!("class tokens {} {:?}", dims.n_class, options.class_place)),
+        Some(format!("pooling {:?}", options.pooling)),
+        image.has(Tensor::HeadNorm).then(|| "norm".into()),
+        (options.pooler != Pooler::None).then(|| format!("pooler {:?}", options.pooler)),
+        (!hidden.is_empty()).then(|| format!("hidden {hidden:?} {:?}", options.head_activation)),
+        Some(format!("{} outputs: {:?}", dims.n_outputs, options.outputs)),
+    ];
+    Some(parts.into_iter().flatten().collect::<Vec<_>>().join(", ").to_lowercase())
 }
 
 /// The audio front end in one line.
@@ -208,7 +251,8 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "dimensions   {}", dims.join(", "))?;
         writeln!(f, "parameters   {}", self.parameters)?;
-        for (name, line) in [("front end", &self.front_end), ("frames", &self.frames)] {
+        writeln!(f, "blocks       {}", self.blocks)?;
+        for (name, line) in [("head", &self.head), ("front end", &self.front_end), ("frames", &self.frames)] {
             if let Some(line) = line {
                 writeln!(f, "{name:<12} {line}")?;
             }

@@ -42,7 +42,7 @@ fn firmware_and_classify_give_every_recording_the_label_of_its_name() {
     for file in files {
         let recording = read(&model, &file).unwrap_or_else(|error| panic!("{error:#}"));
         let truth = recording.truth.and_then(|truth| model.label(truth)).expect("a label");
-        assert_eq!(classify(&model, &recording).expect("an answer").label, truth, "{}", recording.name);
+        assert_eq!(classify(&model, &recording).expect("an answer").said.class(), Some(truth), "{}", recording.name);
         assert_eq!(firmware::label(&recording.windows[0].frames), Ok(truth), "{}", recording.name);
     }
 }

@@ -225,7 +225,7 @@ fn rotate(x: &mut Matrix, dim: usize, theta: f64) {
 }
 
 /// The formulas of [`Activation`]; NaN for one without a formula, so that nothing agrees with it.
-fn activate(activation: Activation, x: &mut [f64]) {
+pub(crate) fn activate(activation: Activation, x: &mut [f64]) {
     match activation {
         Activation::Silu => x.iter_mut().for_each(|x| *x /= 1.0 + exp(-*x)),
         Activation::Gelu => {

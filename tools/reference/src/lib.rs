@@ -28,8 +28,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use block::{Block, NormWeights};
+use core::ops::Range;
 use matrix::{Linear, Matrix, vector};
-use thumbformer_checkpoint::{Checkpoint, Config, Input, Mask, Pooler, Pooling, Tensor};
+
+use thumbformer_checkpoint::{
+    Activation, Checkpoint, ClassPlace, Config, DenseActivation, Input, Mask, Pooler, Pooling, Tensor,
+};
 
 /// The reason that a sequence was refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -139,12 +143,15 @@ fn operands(change: &mut Change<'_>) -> impl FnMut(&str, Seen<'_>) {
 pub struct Reference {
     config: Config,
     embedding: Linear,
-    class_token: Option<Vec<f64>>,
+    /// `[n_class, d_model]`.
+    class_tokens: Vec<f64>,
     positions: Option<Matrix>,
     embedding_norm: Option<NormWeights>,
     blocks: Vec<Block>,
     final_norm: Option<NormWeights>,
+    head_norm: Option<NormWeights>,
     pooler: Option<Linear>,
+    head_layers: Vec<Linear>,
     /// A copy of the embedding when the head is tied to it.
     head: Option<Linear>,
 }
@@ -160,12 +167,14 @@ impl Reference {
         let block = |layer| Block::of(tensors, layer).unwrap_or_else(|| panic!("layer {layer} lacks a tensor"));
         Self {
             embedding: Linear::new(&tensors[(Tensor::Embedding, 0)], tensors.get(Tensor::EmbeddingBias, 0)),
-            class_token: tensors.get(Tensor::ClassToken, 0).map(vector),
+            class_tokens: tensors.get(Tensor::ClassToken, 0).map(vector).unwrap_or_default(),
             positions: tensors.get(Tensor::PositionTable, 0).map(Matrix::from),
             embedding_norm: NormWeights::of(tensors, Tensor::EmbeddingNorm, 0),
             blocks: (0..config.n_layers).map(block).collect(),
             final_norm: NormWeights::of(tensors, Tensor::FinalNorm, 0),
+            head_norm: NormWeights::of(tensors, Tensor::HeadNorm, 0),
             pooler: Linear::of(tensors, Tensor::Pooler, 0),
+            head_layers: (0..).map_while(|layer| Linear::of(tensors, Tensor::HeadHidden, layer)).collect(),
             head,
             config,
         }
@@ -185,7 +194,7 @@ impl Reference {
     /// `layers.n.attention.q` and `.k` (rotated), `.v`, `layers.n.attention.scores` (probabilities,
     /// `[n_heads, seq, seq]`), `layers.n.attention.gathered` (the context of all heads), `layers.n.attention.output`,
     /// `layers.n.mlp_norm`, `layers.n.mlp.hidden`, `layers.n.mlp.output`, `layers.n.output` (the stream);
-    /// `final_norm`; `pooled` and `pooler` (`[d_model]`); `logits` (the result). The order is that of the
+    /// `final_norm`; `pooled`, `head_norm` and `pooler` (`[d_model]`), `head_layers.n`; `logits` (the result). The order is that of the
     /// computation: with norms after the branches, `layers.n.attention_norm` comes after `layers.n.attention.output`
     /// and is the stream between the branches, and `layers.n.mlp_norm` equals `layers.n.output`.
     ///
@@ -213,7 +222,8 @@ impl Reference {
     }
 
     /// As [`Self::forward`], where `change` may alter what a product reads, as an engine of integers rounds it: `attention.input`,
-    /// `attention.q`, `.k`, `.v`, `.gathered`, `mlp.input` and `mlp.hidden` of each layer `layers.n`, `pooler.input`, `head.input`; with
+    /// `attention.q`, `.k`, `.v`, `.gathered`, `mlp.input` and `mlp.hidden` of each layer `layers.n`, `pooler.input`, `head_layers.n.input`,
+    /// `head.input`; with
     /// frames `embedding.input`. Each is `[seq, width]`, and the residual stream is never among them.
     ///
     /// # Errors
@@ -231,11 +241,17 @@ impl Reference {
         self.check_frames(frames)?;
         let mut operand = Matrix::rows(frames.iter().cloned());
         change("embedding.input", &mut operand.data);
-        Ok(self.blocks(self.embedding.apply(&operand), &vec![true; frames.len()], &mut operands(change)))
+        Ok(self.blocks(self.embedded_frames(&operand), &vec![true; frames.len()], &mut operands(change)))
     }
 
     fn embedded(&self, tokens: &[u32]) -> Matrix {
         Matrix::rows(tokens.iter().map(|&token| self.embedding.row(token as usize)))
+    }
+
+    fn embedded_frames(&self, frames: &Matrix) -> Matrix {
+        let mut x = self.embedding.apply(frames);
+        dense(self.config.options.embedding_activation, &mut x.data);
+        x
     }
 
     /// As [`Self::forward`], for a sequence of frames `[seq][n_features]`.
@@ -259,7 +275,7 @@ impl Reference {
     ) -> Result<Vec<Vec<f64>>, Error> {
         self.check_frames(frames)?;
         self.check_mask(frames.len(), visible)?;
-        Ok(self.blocks(self.embedding.apply(&Matrix::rows(frames.iter().cloned())), visible, &mut values(observe)))
+        Ok(self.blocks(self.embedded_frames(&Matrix::rows(frames.iter().cloned())), visible, &mut values(observe)))
     }
 
     /// Signal-to-quantization-noise ratio of an engine's outputs for frames `[seq, n_features]`, against this network's outputs at
@@ -311,7 +327,7 @@ impl Reference {
 
     fn check_length(&self, length: usize) -> Result<(), Error> {
         let max_seq = self.config.max_seq;
-        let whole = length + usize::from(self.class_token.is_some());
+        let whole = length + self.n_class();
         match length {
             0 => Err(Error::Empty),
             _ if whole > max_seq => Err(Error::TooLong { length: whole, max_seq }),
@@ -330,9 +346,15 @@ impl Reference {
 
     /// Everything from the embedded sequence to the outputs.
     fn blocks(&self, x: Matrix, visible: &[bool], probe: &mut Probe<'_>) -> Vec<Vec<f64>> {
-        let visible: Vec<bool> = self.class_token.iter().map(|_| true).chain(visible.iter().copied()).collect();
-        let class_token = self.class_token.iter().cloned();
-        let mut x = Matrix::rows(class_token.chain(x.data.chunks(x.width).map(<[f64]>::to_vec)));
+        let rows = |data: &[f64]| data.chunks(x.width).map(<[f64]>::to_vec).collect::<Vec<_>>();
+        let class_seen = vec![true; self.n_class()];
+        let (mut parts, mut seen) = ([rows(&self.class_tokens), rows(&x.data)], [class_seen, visible.to_vec()]);
+        if self.config.options.class_place == ClassPlace::Last {
+            parts.swap(0, 1);
+            seen.swap(0, 1);
+        }
+        let visible = seen.concat();
+        let mut x = Matrix::rows(parts.concat().into_iter());
         if let Some(positions) = &self.positions {
             // Rows beyond the sequence's length are not used.
             x.add(positions);
@@ -355,6 +377,10 @@ impl Reference {
             x = Matrix::rows(core::iter::once(pooled));
             probe("pooled", Seen::Value(&x.data));
         }
+        if let Some(norm) = &self.head_norm {
+            x = norm.apply(&self.config, &x);
+            probe("head_norm", Seen::Value(&x.data));
+        }
         if let Some(pooler) = &self.pooler {
             probe("pooler.input", Seen::Operand(&mut x.data));
             // NaN for an unknown function, so that nothing agrees with it.
@@ -368,6 +394,12 @@ impl Reference {
             });
             probe("pooler", Seen::Value(&x.data));
         }
+        for (index, layer) in self.head_layers.iter().enumerate() {
+            probe(&format!("head_layers.{index}.input"), Seen::Operand(&mut x.data));
+            x = layer.apply(&x);
+            dense(self.config.options.head_activation, &mut x.data);
+            probe(&format!("head_layers.{index}"), Seen::Value(&x.data));
+        }
         if let Some(head) = &self.head {
             probe("head.input", Seen::Operand(&mut x.data));
             x = head.apply(&x);
@@ -378,19 +410,45 @@ impl Reference {
 
     /// The pooled vector of the sequence, if the network has a pooling.
     fn pool(&self, x: &Matrix, visible: &[bool]) -> Option<Vec<f64>> {
-        let seen: Vec<usize> = (0..x.len()).filter(|&index| visible[index]).collect();
+        let n_class = self.n_class();
+        let (class, inputs) = match self.config.options.class_place {
+            ClassPlace::First => (0..n_class, n_class..x.len()),
+            _ => (x.len() - n_class..x.len(), 0..x.len() - n_class),
+        };
+        let seen = |range: Range<usize>| range.filter(|&index| visible[index]).collect::<Vec<_>>();
+        let mean = |seen: Vec<usize>| {
+            let mut mean = vec![0.0; x.width];
+            for &index in &seen {
+                mean.iter_mut().zip(x.row(index)).for_each(|(mean, row)| *mean += row / seen.len() as f64);
+            }
+            mean
+        };
         match self.config.options.pooling {
             Pooling::None => None,
-            Pooling::Class => Some(x.row(0).to_vec()),
-            Pooling::Last => seen.last().map(|&last| x.row(last).to_vec()),
-            Pooling::Mean => {
-                let mut mean = vec![0.0; x.width];
-                for &index in &seen {
-                    mean.iter_mut().zip(x.row(index)).for_each(|(mean, row)| *mean += row / seen.len() as f64);
-                }
-                Some(mean)
-            }
+            Pooling::Class => Some(x.row(class.start.min(x.len() - 1)).to_vec()),
+            Pooling::Last => seen(0..x.len()).last().map(|&last| x.row(last).to_vec()),
+            Pooling::Mean => Some(mean(seen(0..x.len()))),
+            Pooling::MeanOfInputs => Some(mean(seen(inputs))),
+            Pooling::MeanOfClass => Some(mean(seen(class))),
+            Pooling::Classes => Some(class.flat_map(|index| x.row(index).to_vec()).collect()),
             _ => Some(vec![f64::NAN; x.width]),
         }
+    }
+
+    fn n_class(&self) -> usize {
+        self.class_tokens.len() / self.config.d_model
+    }
+}
+
+/// The activation of a layer outside the blocks, in place; NaN for an unknown one, so that nothing agrees with it.
+fn dense(activation: DenseActivation, x: &mut [f64]) {
+    match activation {
+        DenseActivation::None => {}
+        DenseActivation::Tanh => x.iter_mut().for_each(|x| *x = libm::tanh(*x)),
+        DenseActivation::Relu => block::activate(Activation::Relu, x),
+        DenseActivation::Gelu => block::activate(Activation::Gelu, x),
+        DenseActivation::GeluTanh => block::activate(Activation::GeluTanh, x),
+        DenseActivation::Silu => block::activate(Activation::Silu, x),
+        _ => x.fill(f64::NAN),
     }
 }

@@ -77,6 +77,9 @@ impl Given {
         if parsed.dims().options.qk_norm {
             buildable.build.features.push("firmware/qk-norm");
         }
+        if parsed.image().needs_ends() {
+            buildable.build.features.push("firmware/ends");
+        }
         if let Some(front_end) = parsed.front_end() {
             buildable.build.features.extend(match front_end.fft() {
                 1024 => Some("firmware/fft-1024"),

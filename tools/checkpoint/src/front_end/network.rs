@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use thumbformer::Pooling;
 use thumbformer::audio::{FrontEnd, Normalize};
 
 use super::{NEXT, read, read_preprocessor};
@@ -11,14 +10,26 @@ use crate::settings::Settings;
 use crate::{Checkpoint, Config, Error, FrontEndConfig, Input, Tensor, Tensors, Weights};
 
 /// Reads `front_end` of a network's `config.json`: an object, or the name of a preset. Its numbers are the columns of a frame's samples.
-pub(crate) fn of_network(settings: &Settings, config: &mut Config) -> Result<Option<FrontEndConfig>, Error> {
+///
+/// `window`: kernel and stride of a convolution that embeds the frames.
+pub(crate) fn of_network(
+    settings: &Settings,
+    config: &mut Config,
+    window: Option<(usize, usize)>,
+) -> Result<Option<FrontEndConfig>, Error> {
     if config.options.input != Input::Frames {
         return Ok(None);
     }
     let Some(value) = settings.get("front_end") else { return Ok(None) };
     let front_end = described(&settings.path, value)?;
-    attach(&front_end, &settings.path, config, settings.size_or("frame_hop", 0)?)?;
+    let hop = settings.size_or("frame_hop", window.map_or(0, |(_, stride)| stride))?;
+    attach(&front_end, &settings.path, config, hop)?;
     let samples = config.frame_samples;
+    if let Some((kernel, _)) = window.filter(|(kernel, _)| *kernel != samples) {
+        let expected = format!("{} numbers, the channels of the convolution", config.n_features / kernel);
+        let found = format!("{} numbers", config.n_features / samples);
+        return Err(settings.error("front_end", found, expected, NEXT));
+    }
     if settings.size_or("frame_samples", samples)? != samples {
         let expected = format!("{samples}, or absent: the front end makes the numbers of a frame");
         return Err(settings.error("frame_samples", settings.size("frame_samples")?, expected, NEXT));
@@ -105,7 +116,7 @@ fn cut(front_end: &FrontEndConfig, path: &Path, config: &Config) -> Result<(), E
     let Some(has) = words.and_then(|words| Some(FrontEnd::parse(&words).ok()?.frames(front_end.clip_samples))) else {
         return Ok(());
     };
-    let positions = config.max_seq.saturating_sub(usize::from(config.options.pooling == Pooling::Class));
+    let positions = config.max_seq.saturating_sub(config.n_class);
     let read = positions.saturating_sub(1) * config.frame_hop + config.frame_samples;
     if has <= read {
         return Ok(());

@@ -109,6 +109,7 @@ fn load(names: &Names, folder: &Path, settings: Settings) -> Result<Checkpoint, 
     }
     if config.options.head && reader.has(&format!("{}.weight", names.pooler.1)) {
         (config.options.pooling, config.options.pooler) = (Pooling::Class, names.pooler.0);
+        config.options.outputs = settings.problem_type(config.n_outputs)?;
         rows.push(Row::new(Tensor::Pooler, names.pooler.1, Bias::Required));
     }
     let mut tensors = read(&mut reader, &config, &rows)?;

@@ -133,6 +133,8 @@ fn load(folder: &Path, name: &str, settings: &Settings, mut config: Config, bias
 fn head(settings: &Settings, reader: &Reader<'_>, config: &mut Config, tied: bool) -> Result<Option<Row>, Error> {
     if reader.has("score.weight") {
         (config.options.pooling, config.n_outputs) = (Pooling::Last, reader.rows("score.weight", config.d_model)?);
+        config.labels = settings.id2label(config.n_outputs)?;
+        config.options.outputs = settings.problem_type(config.n_outputs)?;
         return Ok(Some(Row::new(Tensor::Head, "score", Bias::Absent)));
     }
     if settings.get("architectures").is_some_and(|names| *names == Value::from(vec!["GPT2Model"])) {

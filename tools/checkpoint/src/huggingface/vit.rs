@@ -51,6 +51,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     rows.extend(bert::head(&reader, &mut config)?);
     if config.options.head {
         config.labels = settings.id2label(config.n_outputs)?;
+        config.options.outputs = settings.problem_type(config.n_outputs)?;
     }
     let tensors = read(&mut reader, &config, &rows)?;
     keys::finish(&settings)?;
@@ -77,6 +78,7 @@ fn config(settings: &Settings, side: usize, n_features: usize) -> Result<Config,
     config.n_layers = settings.size("num_hidden_layers")?;
     config.d_ff = settings.size("intermediate_size")?;
     config.n_features = n_features;
+    config.n_class = 1;
     config.max_seq = patches + 1;
     config.norm_eps = settings.positive("layer_norm_eps", Some(1e-12))? as f32;
     Ok(config)

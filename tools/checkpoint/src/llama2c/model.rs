@@ -89,7 +89,7 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A tensor of all layers, in which rows `2 i` and `2 i + 1` of a head are a rotary pair.
     fn read(&mut self, tensor: Tensor, name: &str, tensors: &mut Tensors) -> Result<(), Error> {
-        let shape = shape(&self.config.dims(), tensor);
+        let shape = shape(&self.config.dims(), tensor, 0);
         let layers = if tensor.part() == Part::Layer { self.config.n_layers } else { 1 };
         for layer in 0..layers {
             let bytes = self.floats(shape.iter().product())?;

@@ -59,7 +59,7 @@ fn the_keys_of_nn_transformer_encoder_are_those_of_the_page() {
         listed(&refusal(model, folder.path()))
     };
     let known = models.into_iter().flat_map(keys).collect();
-    held(&known, &[("docs/your-model.md", "## config.json"), ("tools/checkpoint/src/pytorch.rs", PYTORCH)]);
+    held(&known, &[("docs/your-model.md", "## config.json"), ("tools/checkpoint/src/pytorch/mod.rs", PYTORCH)]);
 }
 
 /// The line of the importer's documentation before its table.

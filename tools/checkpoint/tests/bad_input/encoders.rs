@@ -1,9 +1,9 @@
 //! Hugging Face's encoders: BERT, DistilBERT, ViT.
 
 use serde_json::json;
-use thumbformer_checkpoint::{Checkpoint, Input, Pooler, Pooling, Tensor};
+use thumbformer_checkpoint::{Checkpoint, Input, Outputs, Pooler, Pooling, Tensor};
 
-use crate::files::{copy, find, folder, remove, tensors, write};
+use crate::files::{change, copy, find, folder, remove, tensors, write};
 use crate::{Case, all_are_refused, setting, weights};
 
 #[test]
@@ -119,6 +119,27 @@ fn changed(model: &str, change: crate::files::Spoil) -> Checkpoint {
     change(&mut all);
     write(&path, &all);
     Checkpoint::load(folder.path(), None).unwrap_or_else(|error| panic!("{model}: {error}"))
+}
+
+#[test]
+fn the_problem_type_says_what_the_outputs_mean() {
+    for (model, found, outputs) in [
+        ("bert", json!(null), Outputs::Classes),
+        ("bert", json!("single_label_classification"), Outputs::Classes),
+        ("bert", json!("multi_label_classification"), Outputs::Labels),
+        ("bert", json!("regression"), Outputs::Numbers),
+        ("vit", json!("multi_label_classification"), Outputs::Labels),
+    ] {
+        let folder = folder(model);
+        change(folder.path(), &[("problem_type", Some(found.clone()))]);
+        let checkpoint = Checkpoint::load(folder.path(), None).unwrap_or_else(|error| panic!("{model}: {error}"));
+        assert_eq!(checkpoint.config.options.outputs, outputs, "{model}, {found}");
+    }
+    all_are_refused([setting(
+        "bert",
+        &[("problem_type", Some(json!("ranking")))],
+        &["problem_type", "ranking", "regression"],
+    )]);
 }
 
 #[test]

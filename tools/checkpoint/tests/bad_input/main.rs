@@ -132,7 +132,7 @@ fn random_damage_is_an_error_or_harmless_and_never_a_panic() {
                 Ok(checkpoint) => {
                     let config = &checkpoint.config;
                     for (tensor, layer, weights) in checkpoint.tensors.iter() {
-                        let (rows, cols) = config.dims().shape(tensor);
+                        let (rows, cols) = config.dims().shape(tensor, 0);
                         assert_eq!(weights.data.len(), rows * cols, "{tensor:?} of layer {layer}");
                     }
                     let layers = checkpoint.tensors.iter().filter(|(tensor, ..)| *tensor == Tensor::Query).count();

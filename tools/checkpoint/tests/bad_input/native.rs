@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use thumbformer::Part;
 use thumbformer_checkpoint::{
-    Activation, Checkpoint, Input, Mask, Norm, NormPlace, Pooler, Pooling, Positions, Tensor, Weights,
+    Activation, Checkpoint, ClassPlace, DenseActivation, Input, Mask, Norm, NormPlace, Outputs, Pooler, Pooling,
+    Positions, Tensor, Weights,
 };
 
 use crate::Report;
 use crate::files::{Change, Raw, Spoil, change, copy, find, golden, remove, tensors, write};
 
-const MODELS: [&str; 11] = [
+const MODELS: [&str; 17] = [
     "llama",
     "qwen3",
     "llama_untied",
@@ -25,6 +26,12 @@ const MODELS: [&str; 11] = [
     "distilbert",
     "gpt2",
     "vit",
+    "ends/conv_mlp",
+    "ends/class_last",
+    "ends/distilled",
+    "ends/patches",
+    "ends/everything",
+    "ends/steps",
 ];
 
 fn load(folder: &Path) -> Checkpoint {
@@ -43,7 +50,9 @@ fn name(tensor: Tensor, layer: usize) -> String {
         "Embedding" => "embedding",
         "EmbeddingNorm" => "embedding_norm",
         "FinalNorm" => "final_norm",
+        "HeadNorm" => "head_norm",
         "Pooler" => "pooler",
+        "HeadHidden" => return format!("head_layers.{layer}{end}"),
         "Head" => "head",
         "AttentionNorm" => "attention_norm",
         "Query" => "attention.query",
@@ -59,6 +68,18 @@ fn name(tensor: Tensor, layer: usize) -> String {
         _ => panic!("the layout has no name for {tensor:?}"),
     };
     if tensor.part() == Part::Layer { format!("layers.{layer}.{part}{end}") } else { format!("{part}{end}") }
+}
+
+/// The layout's name of an activation outside the blocks.
+fn dense(activation: DenseActivation) -> Value {
+    match activation {
+        DenseActivation::None => Value::Null,
+        DenseActivation::Tanh => json!("tanh"),
+        DenseActivation::Relu => json!("relu"),
+        DenseActivation::Gelu => json!("gelu_erf"),
+        DenseActivation::GeluTanh => json!("gelu_tanh"),
+        other => json!(format!("{other:?}").to_lowercase()),
+    }
 }
 
 /// All tensors by the names of the layout.
@@ -101,10 +122,21 @@ pub fn native(model: &str) -> TempDir {
             Pooling::Class => "class",
             Pooling::Mean => "mean",
             Pooling::Last => "last",
+            Pooling::MeanOfInputs => "mean_of_inputs",
+            Pooling::MeanOfClass => "mean_of_class",
+            Pooling::Classes => "classes",
             _ => "none",
         },
+        "outputs": match o.outputs {
+            Outputs::Labels => "labels",
+            Outputs::Numbers => "numbers",
+            _ => "classes",
+        },
         "attention_scale": g.attention_scale,
-        "class_token": c.tensors.has(Tensor::ClassToken), "embedding_norm": c.tensors.has(Tensor::EmbeddingNorm),
+        "class_token": if g.n_class > 1 { json!(g.n_class) } else { json!(g.n_class == 1) },
+        "class_place": if o.class_place == ClassPlace::Last { "last" } else { "first" },
+        "embedding_activation": dense(o.embedding_activation), "embedding_norm": c.tensors.has(Tensor::EmbeddingNorm),
+        "head_norm": c.tensors.has(Tensor::HeadNorm), "head_activation": dense(o.head_activation),
         "final_norm": c.tensors.has(Tensor::FinalNorm), "gated_mlp": o.gated, "qk_norm": o.qk_norm,
         "head": if c.has_tied_head() { "tied" } else if o.head { "linear" } else { "none" },
         "n_outputs": g.n_outputs, "bos_token_id": g.bos, "eos_token_id": g.eos,
@@ -114,7 +146,16 @@ pub fn native(model: &str) -> TempDir {
     }
     match o.input {
         Input::Tokens => config["vocab"] = json!(g.vocab),
-        _ => config["n_features"] = json!(g.n_features),
+        _ => {
+            config["n_features"] = json!(g.n_features);
+            (config["frame_samples"], config["frame_hop"]) = (json!(g.frame_samples), json!(g.frame_hop));
+        }
+    }
+    if !g.columns.is_empty() {
+        config["columns"] = json!(g.columns);
+    }
+    if o.mlp_head {
+        config["head_widths"] = json!(g.head_widths.iter().filter(|&&width| width > 0).collect::<Vec<_>>());
     }
     config["pooler_activation"] = match o.pooler {
         Pooler::Tanh => json!("tanh"),
@@ -159,7 +200,7 @@ fn a_bad_setting_is_refused_by_name() {
         ("vit", &[("final_norm", None)], &["final_norm", "absent"]),
         ("vit", &[("gated_mlp", Some(json!(1)))], &["gated_mlp", "true or false"]),
         ("vit", &[("norm_position", Some(json!("pre")))], &["norm_position", "one of the keys", "norm_place"]),
-        ("vit", &[("pooling", Some(json!("mean")))], &["class_token", "pooling"]),
+        ("vit", &[("pooling", Some(json!("last")))], &["class_token", "Last"]),
         ("vit", &[("mask", Some(json!("causal")))], &["pooling", "Class", "causal"]),
         ("vit", &[("n_features", None)], &["n_features", "absent"]),
         ("vit", &[("head", Some(json!("tied")))], &["n_outputs", "3", "0"]),

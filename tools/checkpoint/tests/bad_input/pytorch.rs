@@ -36,7 +36,7 @@ fn a_bad_setting_is_refused_by_name() {
         setting(MODEL, &[("mask", Some(json!("sliding")))], &["mask", "sliding", "causal or bidirectional"]),
         setting(MODEL, &[("mask", Some(json!("causal")))], &["pooling", "Class", "causal"]),
         setting(MODEL, &[("pooling", Some(json!("max")))], &["pooling", "max", "mean"]),
-        setting(MODEL, &[("pooling", Some(json!("mean")))], &["class_token", "pooling"]),
+        setting(MODEL, &[("pooling", Some(json!("last")))], &["class_token", "Last"]),
         setting(MODEL, &[("max_seq", None)], &["max_seq", "absent"]),
         setting(MODEL, &[("layer_norm_eps", Some(json!(-1.0)))], &["layer_norm_eps", "-1"]),
         setting(MODEL, &[("input", Some(json!("pictures")))], &["input", "tokens or frames"]),

@@ -53,8 +53,9 @@ impl Cmd {
             let recording = reading.read(&model, file)?;
             super::noted(&recording);
             let found = classify(&model, &recording).with_context(|| format!("{}", file.display()))?;
-            labelled += usize::from(recording.truth.is_some());
-            right += usize::from(recording.truth == Some(found.output));
+            let is_right = recording.truth.and_then(|truth| found.said.is(&model, truth));
+            labelled += usize::from(is_right.is_some());
+            right += usize::from(is_right == Some(true));
             match &found.windows[..] {
                 [whole] => self.print(whole, out)?,
                 _ if self.json => writeln!(out, "{}", serde_json::to_string(&found)?)?,

@@ -225,7 +225,7 @@ impl Cmd {
             return self.language(model, checkpoint, &self.windows(model, model.dims().max_seq)?);
         }
         // These predict no token: a window has no more than the context.
-        let context = model.dims().max_seq - usize::from(model.has_class_token());
+        let context = model.dims().max_seq - model.dims().n_class;
         let windows = self.windows(model, context.saturating_sub(1))?.windows.into_iter().enumerate();
         let case = |(index, tokens)| {
             let name = format!("sequence {}", index + 1);

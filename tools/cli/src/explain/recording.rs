@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use thumbformer::observe::{AttentionRow, Observer, Point, Vector};
 use thumbformer::state::HostState;
-use thumbformer::{Input, Mask, Model, NormPlace};
+use thumbformer::{ClassPlace, Dims, Input, Mask, Model, NormPlace};
 
 /// The input that a user names; by default none.
 #[derive(Clone, Copy, Default, Debug)]
@@ -29,8 +29,29 @@ pub enum Sequence {
     Tokens(Vec<u16>, Vec<String>),
     /// Streams, `[seq][d_model]`.
     Streams(Vec<Vec<f32>>),
-    /// Frames, `[seq][n_features]`; true if a class token stands before them.
-    Frames(Vec<Vec<f32>>, bool),
+    /// Frames, `[seq][n_features]`, and the class tokens around them.
+    Frames(Vec<Vec<f32>>, ClassTokens),
+}
+
+/// Number of class tokens before and after a sequence.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassTokens {
+    before: usize,
+    after: usize,
+}
+
+impl ClassTokens {
+    fn of(dims: &Dims) -> ClassTokens {
+        match dims.options.class_place {
+            ClassPlace::Last => ClassTokens { before: 0, after: dims.n_class },
+            _ => ClassTokens { before: dims.n_class, after: 0 },
+        }
+    }
+
+    /// The frame at a position, which may be beyond the last one; `None` for a class token before them.
+    fn frame(self, position: usize) -> Option<usize> {
+        position.checked_sub(self.before)
+    }
 }
 
 /// Length of a random sequence, if the context has room for it.
@@ -61,7 +82,7 @@ impl Sequence {
                 recording.note.iter().for_each(|note| eprintln!("note: {note}"));
                 let frames = recording.windows.remove(0).frames;
                 let frames: Vec<Vec<f32>> = frames.chunks(dims.n_features).map(<[f32]>::to_vec).collect();
-                Ok(Sequence::Frames(frames, model.has_class_token()))
+                Ok(Sequence::Frames(frames, ClassTokens::of(dims)))
             }
         }
     }
@@ -71,7 +92,7 @@ impl Sequence {
         match self {
             Sequence::Tokens(tokens, _) => tokens.len(),
             Sequence::Streams(streams) => streams.len(),
-            Sequence::Frames(frames, class_token) => frames.len() + usize::from(*class_token),
+            Sequence::Frames(frames, class) => class.before + frames.len() + class.after,
         }
     }
 
@@ -84,7 +105,9 @@ impl Sequence {
     pub fn name(&self, token: usize) -> String {
         match self {
             Sequence::Tokens(_, pieces) => pieces.get(token).map_or(String::new(), String::clone),
-            Sequence::Frames(_, true) if token == 0 => "<class>".into(),
+            Sequence::Frames(frames, class) if class.frame(token).is_none_or(|frame| frame >= frames.len()) => {
+                "<class>".into()
+            }
             Sequence::Streams(_) | Sequence::Frames(..) => token.to_string(),
         }
     }
@@ -115,7 +138,7 @@ impl Sequence {
                 }
             }
             Sequence::Streams(streams) => negate(streams, Some(token)),
-            Sequence::Frames(frames, class_token) => negate(frames, token.checked_sub(usize::from(*class_token))),
+            Sequence::Frames(frames, class) => negate(frames, class.frame(token)),
         }
         changed
     }

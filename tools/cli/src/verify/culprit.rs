@@ -232,7 +232,7 @@ fn positions(sequence: &Sequence, model: &Model<'_>, checkpoint: &Checkpoint) ->
         Sequence::Tokens(tokens) => tokens.len(),
         Sequence::Frames(frames) => frames.len() / model.dims().n_features.max(1),
     };
-    length + usize::from(checkpoint.tensors.has(Tensor::ClassToken))
+    length + checkpoint.config.n_class
 }
 
 /// Rounds operands to int8: each vector with one scale, keys and values head by head. Queries have 16 bits.
@@ -244,7 +244,8 @@ fn rounded(point: &str, values: &mut [f64], config: &Config, positions: usize) {
     let width = match (is_cached, point) {
         (true, _) => config.head_dim,
         (false, "embedding.input") => config.n_features,
-        (false, "head.input" | "pooler.input") => config.d_model,
+        // One vector of the whole sequence.
+        (false, point) if !point.starts_with("layers.") && config.options.pooling != Pooling::None => values.len(),
         _ => values.len() / positions,
     };
     for vector in values.chunks_mut(width.max(1)) {

@@ -10,6 +10,7 @@ mod bounds;
 mod culprit;
 pub mod expected;
 mod framework;
+mod numbers;
 pub mod record;
 mod sequence;
 pub mod sequences;

@@ -54,7 +54,7 @@ impl Sequence {
     pub fn found(&self, model: &Model<'_>, observer: &mut impl Observer) -> Result<Vec<Vec<f64>>, Error> {
         let dims = model.dims();
         let length = match self {
-            Sequence::Tokens(tokens) => tokens.len() + usize::from(model.has_class_token()),
+            Sequence::Tokens(tokens) => tokens.len() + model.dims().n_class,
             // A stream needs no more than its window.
             Sequence::Frames(_) => dims.max_seq,
         };

@@ -4,13 +4,14 @@
 
 use super::bounds::Line;
 use super::expected::Expected;
+use super::numbers::{Errors, Numbers};
 use super::same_shape;
 use super::sequence::{Sequence, in_parallel, likeliest};
 use crate::classify::{Recording, Window};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use thumbformer::observe::NoObserver;
-use thumbformer::{Mask, Model, Pooling};
+use thumbformer::{Mask, Model, Outputs, Pooling};
 use thumbformer_checkpoint::Checkpoint;
 use thumbformer_reference::Reference;
 use thumbformer_reference::metrics::{Sqnr, kl_divergence};
@@ -79,12 +80,21 @@ pub struct Report {
     pub kl: f64,
     /// Signal-to-quantization-noise ratio of the outputs, in decibels.
     pub sqnr: f64,
+    /// Errors of outputs that are numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Errors>,
 }
 
 impl Report {
     /// Every metric with its bound.
     pub fn lines(&self, bounds: &Bounds) -> Vec<Line> {
         let mut lines = Vec::new();
+        if let Some(error) = &self.error {
+            lines.extend(error.line(bounds.sqnr));
+            lines.extend(bounds.kl.map(|kl| Line::divergence(self.kl, kl)));
+            lines.push(Line::decibels("SQNR of the outputs", self.sqnr, bounds.sqnr));
+            return lines;
+        }
         if self.labelled > 0 {
             let text = format!(
                 "{:.2} %, float {:.2} %, at most {:.2} points less",
@@ -103,6 +113,12 @@ impl Report {
 
     /// The measures in one line, with the unit of what was compared.
     pub fn summary(&self, unit: &str) -> String {
+        if let Some(Errors { mean, largest, .. }) = self.error {
+            return format!(
+                "error {mean:.3e}, at most {largest:.3e}, SQNR {:.2} dB, {} {unit}",
+                self.sqnr, self.recordings
+            );
+        }
         let accuracy = match self.labelled {
             0 => String::new(),
             _ => format!("accuracy {:.2} % (float {:.2} %), ", 100.0 * self.accuracy, 100.0 * self.float_accuracy),
@@ -113,8 +129,9 @@ impl Report {
 }
 
 /// Sums over sequences.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Sums {
+    numbers: Numbers,
     sequences: usize,
     outputs: usize,
     labelled: usize,
@@ -127,16 +144,21 @@ pub(super) struct Sums {
 
 impl Sums {
     /// The sums of one sequence's outputs.
-    pub(super) fn of(truth: Option<usize>, expected: &[Vec<f64>], found: &[Vec<f64>]) -> Sums {
+    pub(super) fn of(meaning: Outputs, truth: Option<usize>, expected: &[Vec<f64>], found: &[Vec<f64>]) -> Sums {
         let mut sums = Sums { sequences: 1, ..Sums::default() };
         for (expected, found) in expected.iter().zip(found) {
-            let (float, int) = (likeliest(expected), likeliest(found));
             sums.outputs += 1;
-            sums.agreed += usize::from(float == int);
-            if let Some(truth) = truth {
-                sums.labelled += 1;
-                sums.float_right += usize::from(float == truth);
-                sums.right += usize::from(int == truth);
+            match meaning {
+                Outputs::Numbers => sums.numbers.add(expected, found),
+                Outputs::Labels => {
+                    let labels = |outputs: &[f64]| outputs.iter().map(|&output| output > 0.0).collect::<Vec<_>>();
+                    let (float, int) = (labels(expected), labels(found));
+                    sums.add_answer(float == int, truth.map(|truth| (float[truth], int[truth])));
+                }
+                _ => {
+                    let (float, int) = (likeliest(expected), likeliest(found));
+                    sums.add_answer(float == int, truth.map(|truth| (float == truth, int == truth)));
+                }
             }
             sums.kl += kl_divergence(expected, found);
             sums.sqnr.add(expected, found);
@@ -144,8 +166,19 @@ impl Sums {
         sums
     }
 
+    /// Adds an answer: whether it is the same in both, and whether each is right, if that is known.
+    fn add_answer(&mut self, same: bool, right: Option<(bool, bool)>) {
+        self.agreed += usize::from(same);
+        if let Some((float, int)) = right {
+            self.labelled += 1;
+            self.float_right += usize::from(float);
+            self.right += usize::from(int);
+        }
+    }
+
     /// Adds the sums of others.
     pub(super) fn add(&mut self, other: &Sums) {
+        self.numbers.merge(&other.numbers);
         self.sequences += other.sequences;
         self.outputs += other.outputs;
         self.labelled += other.labelled;
@@ -168,6 +201,7 @@ impl Sums {
             agreement: part(self.agreed, self.outputs),
             kl: self.kl / self.outputs as f64,
             sqnr: self.sqnr.decibels(),
+            error: self.numbers.errors(),
         }
     }
 }
@@ -199,7 +233,7 @@ pub fn compare(
         let expected = case.input.expected(&reference, &mut |_, _| ()).with_context(|| case.name.clone())?;
         let found = case.input.found(model, &mut NoObserver).with_context(|| case.name.clone())?;
         progress();
-        Ok(Sums::of(case.truth, &expected, &found))
+        Ok(Sums::of(model.dims().options.outputs, case.truth, &expected, &found))
     })?;
     let mut all = Sums::default();
     done.iter().for_each(|sums| all.add(sums));
@@ -221,7 +255,7 @@ pub fn against(model: &Model<'_>, expected: &[Expected]) -> Result<Report> {
             expected.outputs.len(),
             found.len()
         );
-        Ok(Sums::of(None, &expected.outputs, found))
+        Ok(Sums::of(model.dims().options.outputs, None, &expected.outputs, found))
     })?;
     let mut all = Sums::default();
     done.iter().for_each(|sums| all.add(sums));

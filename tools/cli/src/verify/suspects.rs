@@ -23,8 +23,12 @@ pub fn suspects(checkpoint: &Checkpoint) -> Vec<(String, Checkpoint)> {
     for mask in [Mask::Causal, Mask::Bidirectional] {
         add(format!("mask = {mask:?}"), &|c| c.config.options.mask = mask);
     }
-    for pooling in [Pooling::Class, Pooling::Mean, Pooling::Last] {
-        if checkpoint.config.options.pooling != Pooling::None {
+    // Only those that the same tensors can have.
+    let n_class = checkpoint.config.n_class;
+    let with_class = [Pooling::Class, Pooling::Mean, Pooling::MeanOfInputs, Pooling::MeanOfClass];
+    let without = [Pooling::Class, Pooling::Mean, Pooling::Last];
+    for &pooling in if n_class > 0 { &with_class[..] } else { &without } {
+        if !matches!(checkpoint.config.options.pooling, Pooling::None | Pooling::Classes) {
             add(format!("pooling = {pooling:?}"), &|c| c.config.options.pooling = pooling);
         }
     }

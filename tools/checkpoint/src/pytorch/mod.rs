@@ -8,12 +8,19 @@
 //! | `activation` | `"relu"`, `"gelu"` (PyTorch's default, by `erf`), `"gelu_tanh"` or `"silu"` |
 //! | `mask` | `"causal"` or `"bidirectional"` |
 //! | `input` | `"tokens"` or `"frames"` |
-//! | `embedding` | name of the `nn.Embedding` (tokens) or `nn.Linear` (frames); `null`: frames are the stream |
+//! | `embedding` | name of the `nn.Embedding` (tokens), `nn.Linear` or `nn.Conv1d` (frames); `null`: frames are the stream |
+//! | `embedding_stride`, `embedding_padding` | as given to the `nn.Conv1d`, padding 0; required with one |
+//! | `embedding_batch_norm`, `batch_norm_eps` | name of an `nn.BatchNorm1d` behind the embedding of frames, and its epsilon; absent: none, 1e-5 |
+//! | `embedding_activation` | activation behind those, as `head_activation`; absent: none |
 //! | `positions` | name of the table, learned or sinusoidal, `[max_seq, d_model]` with any dimensions of 1; `null`: none |
-//! | `pooling` | input of the head: `"none"` (every vector), `"class"`, `"mean"` or `"last"` |
-//! | `head` | name of the `nn.Linear`, or the embedding's for a tied one; `null`: none |
-//! | `max_seq` | longest sequence, class token included; may be absent where `positions` is a table |
-//! | `class_token` | name of the vector before the sequence; absent: none |
+//! | `pooling` | input of the head: `"none"` (every vector), `"class"` (the first class token's or token's), `"mean"` (of all, class tokens included), `"last"`, `"mean_of_inputs"` (without class tokens), `"mean_of_class"` (of class tokens), or `"classes"` (class tokens' vectors, one after the other) |
+//! | `head` | name of the `nn.Linear`; a list of names for an MLP; the embedding's name for a tied one; `null`: none |
+//! | `head_norm` | name of an `nn.LayerNorm` between pooling and head; absent: none |
+//! | `head_activation` | between the layers of an MLP: `"relu"`, `"gelu"`, `"gelu_tanh"`, `"silu"` or `"tanh"`; required with one |
+//! | `outputs` | `"classes"` (one is right), `"labels"` (any number of them) or `"numbers"`; absent: classes |
+//! | `max_seq` | longest sequence, class tokens included; may be absent where `positions` is a table |
+//! | `class_token` | name of the vector before the sequence, or of several; absent: none |
+//! | `class_place` | `"first"`, or `"last"`: class tokens stand after the sequence; absent: first |
 //! | `embedding_norm` | name of an `nn.LayerNorm` between embedding and encoder; absent: none |
 //! | `embedding_scale` | factor of the embedding, often `sqrt(d_model)`; absent: 1 |
 //! | `encoder` | name of the encoder, where the tensors have several |
@@ -24,19 +31,21 @@
 //! | `frame_samples`, `frame_hop` | samples of the sensor that make a frame, one after the other, and those from one frame to the next; absent: 1, and frames do not overlap |
 //! | `bos_token_id`, `eos_token_id` | a token id, or several that end a text; absent: none |
 //!
-//! The order is: embedding, scale, class token, positions, norm, encoder (with its `norm`, if it has one), pooling,
-//! head.
+//! The order is: embedding, batch norm, activation, scale, class token, positions, norm, encoder (with its `norm`, if it has one),
+//! pooling, norm, head.
+
+mod ends;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
-use thumbformer::{Activation, Input, Mask, NormPlace, Options, Pooling, Positions, Tensor};
+use thumbformer::{Activation, Mask, NormPlace, Options, Tensor};
 
 use crate::names::{Bias, Row, Source, read};
-use crate::settings::Settings;
+use crate::settings::{POOLINGS, Settings};
 use crate::weights::{Reader, WeightsFile};
-use crate::{Checkpoint, Config, Error, Tensors, Weights, front_end};
+use crate::{Checkpoint, Config, Error, Tensors, front_end};
 
 /// The value of `architecture` in `config.json`.
 pub(crate) const NAME: &str = "nn.TransformerEncoder";
@@ -71,31 +80,24 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     let mut config = encoder.config(&settings)?;
     let mut rows = encoder.rows(&reader);
     let mut made = Tensors::default();
-    rows.extend(embedding(&settings, &reader, &mut config, &mut made)?);
-    positions(&settings, &mut reader, &mut config, &mut made)?;
-    match settings.text("class_token")? {
-        Some(_) if config.options.pooling != Pooling::Class => {
-            return Err(settings.error("class_token", "present", "null: pooling is not class", "set pooling to class"));
-        }
-        Some(name) => {
-            let shape = squeezed(&reader, name, &[config.d_model])?;
-            rows.push(Row::alone(Tensor::ClassToken, name).shape(shape));
-        }
-        None => {}
-    }
+    let (row, window) = ends::embedding(&settings, &mut reader, &mut config, &mut made)?;
+    rows.extend(row);
+    ends::positions(&settings, &mut reader, &mut config, &mut made)?;
+    ends::class_tokens(&settings, &mut reader, &mut config, &mut made)?;
     let norm = settings.text("embedding_norm")?;
     rows.extend(norm.map(|name| Row::new(Tensor::EmbeddingNorm, name, Bias::AsInFile)));
-    rows.extend(head(&settings, &reader, &mut config)?);
+    rows.extend(ends::head(&settings, &mut reader, &mut config, &mut made)?);
     config.labels = settings.labels(config.n_outputs)?;
-    settings.sensor(&mut config)?;
-    let front_end = front_end::of_network(&settings, &mut config)?;
-    settings.no_others()?;
+    settings.sensor(&mut config, window)?;
+    let front_end = front_end::of_network(&settings, &mut config, window)?;
     settings.check(&config)?;
     settings.check_ids(&config)?;
     let mut tensors = read(&mut reader, &config, &rows)?;
-    reader.finish(&[])?;
     made.iter().for_each(|(tensor, layer, weights)| tensors.insert(tensor, layer, weights.clone()));
-    scale_embedding(&settings, &mut tensors)?;
+    let constants = ends::fold_batch_norm(&settings, &mut reader, &config, &mut tensors)?;
+    settings.no_others()?;
+    reader.finish(&constants.iter().map(String::as_str).collect::<Vec<_>>())?;
+    ends::scale_embedding(&settings, &config, &mut tensors)?;
     if let Some(front_end) = &front_end {
         front_end::fold_mfcc(front_end, &mut config, &mut tensors);
     }
@@ -150,8 +152,6 @@ impl Encoder {
         let n_heads = settings.size("nhead")?;
         let head_dim = settings.head_dim(("d_model of the tensors", self.d_model), ("nhead", n_heads))?;
         let masks = [("causal", Mask::Causal), ("bidirectional", Mask::Bidirectional)];
-        let pooling =
-            [("none", Pooling::None), ("class", Pooling::Class), ("mean", Pooling::Mean), ("last", Pooling::Last)];
         let activations = [("relu", Activation::Relu), ("gelu", Activation::Gelu)];
         let more = [("gelu_tanh", Activation::GeluTanh), ("silu", Activation::Silu)];
         let mut options = Options::ENCODER;
@@ -159,7 +159,7 @@ impl Encoder {
         options.norm_place = if before { NormPlace::Pre } else { NormPlace::Post };
         options.activation = settings.choice("activation", None, &[activations, more].concat())?;
         options.mask = settings.choice("mask", None, &masks)?;
-        options.pooling = settings.choice("pooling", None, &pooling)?;
+        options.pooling = settings.choice("pooling", None, &POOLINGS)?;
         let mut config = Config::new(options, self.d_model, n_heads, head_dim);
         config.n_layers = self.n_layers;
         config.d_ff = self.d_ff;
@@ -190,106 +190,4 @@ impl Encoder {
         }
         rows
     }
-}
-
-/// Shape of a tensor in the file, which may have dimensions of 1 (of a batch) in addition to those of `shape`.
-fn squeezed(reader: &Reader<'_>, name: &str, shape: &[usize]) -> Result<Vec<usize>, Error> {
-    let found = reader.shape(name)?;
-    let plain = |sizes: &[usize]| sizes.iter().copied().filter(|&size| size != 1).collect::<Vec<_>>();
-    Ok(if plain(&found) == plain(shape) { found } else { shape.into() })
-}
-
-/// The embedding of tokens or frames. Without one, frames are the stream: the matrix is the identity.
-fn embedding(
-    settings: &Settings,
-    reader: &Reader<'_>,
-    config: &mut Config,
-    made: &mut Tensors,
-) -> Result<Option<Row>, Error> {
-    let d = config.d_model;
-    config.options.input = settings.choice("input", None, &[("tokens", Input::Tokens), ("frames", Input::Frames)])?;
-    let tokens = config.options.input == Input::Tokens;
-    match settings.text("embedding")? {
-        None if tokens => {
-            let next = "give the name of the nn.Embedding";
-            Err(settings.error("embedding", "null", "a name: tokens have an embedding", next))
-        }
-        None => {
-            config.n_features = d;
-            let data = (0..d * d).map(|index| if index % (d + 1) == 0 { 1.0 } else { 0.0 });
-            let identity = Weights { name: "identity".into(), shape: vec![d, d], data: data.collect() };
-            made.insert(Tensor::Embedding, 0, identity);
-            Ok(None)
-        }
-        Some(name) => {
-            let weight = format!("{name}.weight");
-            if tokens {
-                config.vocab = reader.rows(&weight, d)?;
-            } else {
-                config.n_features = reader.columns(&weight, d)?;
-            }
-            Ok(Some(Row::new(Tensor::Embedding, name, Bias::AsInFile)))
-        }
-    }
-}
-
-/// Multiplies the embedding and its bias by `embedding_scale`.
-fn scale_embedding(settings: &Settings, tensors: &mut Tensors) -> Result<(), Error> {
-    let scale = settings.positive("embedding_scale", Some(1.0))?;
-    for tensor in [Tensor::Embedding, Tensor::EmbeddingBias] {
-        let weights = tensors.get_mut(tensor, 0).filter(|_| scale != 1.0);
-        for value in weights.into_iter().flat_map(|weights| &mut weights.data) {
-            *value = (f64::from(*value) * scale) as f32;
-        }
-    }
-    Ok(())
-}
-
-/// The table of positions, whose length is that of the longest sequence.
-fn positions(
-    settings: &Settings,
-    reader: &mut Reader<'_>,
-    config: &mut Config,
-    made: &mut Tensors,
-) -> Result<(), Error> {
-    let Some(name) = settings.text("positions")? else {
-        config.max_seq = settings.size("max_seq")?;
-        return Ok(());
-    };
-    let rows = reader.shape(name)?.iter().product::<usize>() / config.d_model;
-    config.max_seq = settings.size_or("max_seq", rows)?;
-    config.options.positions = Positions::Table;
-    // A table may be longer than the sequences that the model is used for.
-    let stored = squeezed(reader, name, &[rows, config.d_model])?;
-    let mut table = reader.take(name, &stored)?;
-    if config.max_seq > rows {
-        return Err(settings.error(
-            "max_seq",
-            config.max_seq,
-            format!("at most {rows}, the rows of `{name}`"),
-            "give less",
-        ));
-    }
-    table.data.truncate(config.max_seq * config.d_model);
-    table.shape = vec![config.max_seq, config.d_model];
-    made.insert(Tensor::PositionTable, 0, table);
-    Ok(())
-}
-
-/// The head: `null`, a linear layer, or the embedding's name for a tied one.
-fn head(settings: &Settings, reader: &Reader<'_>, config: &mut Config) -> Result<Option<Row>, Error> {
-    // Read in any case, so that the key counts as known.
-    let scale = settings.positive("embedding_scale", Some(1.0))?;
-    let Some(name) = settings.text("head")? else { return Ok(None) };
-    config.options.head = true;
-    if config.options.input == Input::Tokens && settings.text("embedding")? == Some(name) {
-        if scale != 1.0 {
-            let next = "export the head as a matrix of its own";
-            return Err(settings.error("embedding_scale", "present", "1 with a tied head", next));
-        }
-        config.n_outputs = config.vocab;
-        return Ok(None);
-    }
-    config.n_outputs = reader.rows(&format!("{name}.weight"), config.d_model)?;
-    Ok(Some(Row::new(Tensor::Head, name, Bias::AsInFile)))
 }
