@@ -34,6 +34,8 @@ fn images_of_version_4_compute_what_they_always_did() {
         ("int4.tbf", 0x5cd8_3bec),
         ("scaled.tbf", 0xb7b7_120a),
         ("sound.tbf", 0x4b73_91fe),
+        ("ends_everything.tbf", 0xfe5f_c446),
+        ("ends_distilled.tbf", 0x2c09_ceeb),
     ];
     for (name, expected) in table {
         let stored = stored(name);
@@ -76,7 +78,7 @@ fn images() -> Vec<(String, Vec<u32>)> {
     let files = files.map(|file| file.expect("an entry").path());
     let names: Vec<String> =
         files.filter(|file| file.extension() == Some("tbf".as_ref())).map(|file| file.display().to_string()).collect();
-    assert_eq!(names.len(), 16, "{names:?}");
+    assert_eq!(names.len(), 18, "{names:?}");
     // An absolute path stays as it is.
     let images = names.into_iter().map(|name| (name.clone(), stored(&name)));
     images.filter(|(_, words)| Model::parse(words).is_ok()).collect()
