@@ -137,6 +137,11 @@ impl Reader<'_> {
         summary(self.file.names().into_iter())
     }
 
+    /// Names of tensors that were not taken, in no particular order.
+    pub(crate) fn unused(&self) -> impl Iterator<Item = &str> {
+        self.iter_names().filter(|name| !self.used.contains(*name))
+    }
+
     /// Refuses tensors that were not taken, except for constants that exporters save with the weights.
     ///
     /// `constants`: ends of their names.

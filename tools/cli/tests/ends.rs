@@ -145,6 +145,19 @@ fn a_refused_end_is_named_with_the_way_out() {
 }
 
 #[test]
+fn a_second_convolution_is_refused_by_its_name() {
+    let folder = TempDir::new().expect("a folder");
+    let file = std::fs::read(golden("conv_mlp").join("checkpoint/model.safetensors")).expect("weights");
+    let read = safetensors::SafeTensors::deserialize(&file).expect("safetensors");
+    let mut tensors = read.tensors();
+    tensors.push(("conv2.weight".into(), read.tensor("embedding.weight").expect("a convolution")));
+    safetensors::serialize_to_file(tensors, None, &folder.path().join("model.safetensors")).expect("a file");
+    std::fs::write(folder.path().join("config.json"), config("conv_mlp").to_string()).expect("a config");
+    let error = Checkpoint::load(folder.path(), None).expect_err("refused").to_string();
+    assert!(error.contains("`conv2.weight`") && error.contains("one nn.Conv1d"), "{error}");
+}
+
+#[test]
 fn an_image_says_what_its_outputs_mean_and_what_its_frames_are() {
     for (case, outputs, samples) in
         [("conv_mlp", Outputs::Classes, 4), ("distilled", Outputs::Labels, 1), ("steps", Outputs::Numbers, 1)]

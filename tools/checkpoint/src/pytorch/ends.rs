@@ -115,6 +115,22 @@ fn convolution(
     Ok((kernel, stride))
 }
 
+/// Refuses a convolution beside the embedding's by its name.
+pub(super) fn no_other_convolution(settings: &Settings, reader: &Reader<'_>) -> Result<(), Error> {
+    let is_convolution = |name: &&str| {
+        name.ends_with(".weight") && reader.shape(name).is_ok_and(|shape| shape.len() > 2 && !shape.contains(&1))
+    };
+    match reader.unused().find(is_convolution) {
+        None => Ok(()),
+        Some(name) => {
+            let found = format!("followed or preceded by a convolution, `{name}`");
+            let next =
+                "train the model with one nn.Conv1d of stride and kernel as large, or compute the others before it";
+            Err(settings.error("embedding", found, "one nn.Conv1d, whose windows are frames", next))
+        }
+    }
+}
+
 /// Multiplies the embedding and its bias by `embedding_scale`.
 pub(super) fn scale_embedding(settings: &Settings, config: &Config, tensors: &mut Tensors) -> Result<(), Error> {
     let scale = settings.positive("embedding_scale", Some(1.0))?;

@@ -96,6 +96,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     made.iter().for_each(|(tensor, layer, weights)| tensors.insert(tensor, layer, weights.clone()));
     let constants = ends::fold_batch_norm(&settings, &mut reader, &config, &mut tensors)?;
     settings.no_others()?;
+    ends::no_other_convolution(&settings, &reader)?;
     reader.finish(&constants.iter().map(String::as_str).collect::<Vec<_>>())?;
     ends::scale_embedding(&settings, &config, &mut tensors)?;
     if let Some(front_end) = &front_end {
