@@ -10,7 +10,7 @@
 
 use super::kv_cache::HeadLayout;
 use crate::arch::{self, MAX_BATCH, PACKED_ROWS};
-use crate::dims::{Dims, MAX_HIDDEN};
+use crate::dims::Dims;
 use crate::error::Error;
 
 /// The regions of a session's memory.
@@ -124,12 +124,8 @@ impl Dims {
         if !cfg!(feature = "ends") {
             return self.d_model;
         }
-        let (mut widest, mut layer) = (self.pooled_width(), 0);
-        while layer < MAX_HIDDEN {
-            widest = larger(widest, self.head_widths[layer]);
-            layer += 1;
-        }
-        widest
+        let [first, second, third, fourth] = self.head_widths;
+        larger(self.pooled_width(), larger(larger(first, second), larger(third, fourth)))
     }
 
     /// Words of a token's quantized activations: the widest vector that meets a matrix, or a query in 16 bits.

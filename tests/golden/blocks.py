@@ -24,7 +24,7 @@ def randomise(model, generator):
                 value = 1.0 + 0.3 * noise
             elif weight.dim() == 1:
                 value = 0.3 * noise
-            elif any(part in lower for part in ("embeddings.weight", "position", "cls_token", "dist_token", "wte", "wpe", "embed.weight")):
+            elif any(part in lower for part in ("embeddings.weight", "position", "cls_token", "dist_token", "distillation_token", "wte", "wpe", "embed.weight")):
                 value = noise
             else:
                 inputs = weight.shape[0] if "c_" in name.split(".")[-2] else weight[0].numel()
@@ -226,15 +226,26 @@ def gpt2(folder, generator):
 
 
 def vit(folder, generator):
-    import torch
     from transformers import ViTConfig, ViTForImageClassification
 
-    model = ViTForImageClassification(ViTConfig(hidden_size=D, num_hidden_layers=1, num_attention_heads=HEADS,
-                                                intermediate_size=FF, image_size=9, patch_size=3, num_channels=2,
-                                                num_labels=3, attn_implementation="eager"))
+    patches(folder / "vit", ViTForImageClassification, ViTConfig, "vit", generator)
+
+
+def deits(folder, generator):
+    from transformers import DeiTConfig, DeiTForImageClassification, DeiTForImageClassificationWithTeacher
+
+    patches(folder / "deit", DeiTForImageClassification, DeiTConfig, "deit", generator)
+    patches(folder / "deit_teacher", DeiTForImageClassificationWithTeacher, DeiTConfig, "deit", generator)
+
+
+def patches(folder, Model, Config, base, generator):
+    import torch
+
+    model = Model(Config(hidden_size=D, num_hidden_layers=1, num_attention_heads=HEADS, intermediate_size=FF, image_size=9, patch_size=3,
+                         num_channels=2, num_labels=3, attn_implementation="eager"))
     model = randomise(model, generator)
     picture = torch.randn(1, 2, 9, 9, generator=generator)
-    base = model.vit
+    base = getattr(model, base)
     outputs = {"final_norm": base.layernorm, "embedding": base.embeddings}
     inputs = {}
     for index, layer in enumerate(getattr(base, "layers", None) or base.encoder.layer):
@@ -245,13 +256,14 @@ def vit(folder, generator):
     for index, scores in enumerate(returned.attentions):
         points[f"layers.{index}.attention.scores"] = scores[0]
     points["logits"] = returned.logits
-    points["pooled"] = points["final_norm"][:1].clone()
+    with_teacher = hasattr(model, "distillation_classifier")
+    points["pooled"] = points["final_norm"][:2].flatten().clone() if with_teacher else points["final_norm"][:1].clone()
     points["frames"] = torch.nn.functional.unfold(picture, 3, stride=3)[0].T
-    store(folder / "vit", points, model.half().save_pretrained)
+    store(folder, points, model.half().save_pretrained)
 
 
 def generate(folder, seed):
     import torch
 
-    for part in (torch_encoders, berts, gpt2, vit):
+    for part in (torch_encoders, berts, gpt2, vit, deits):
         part(folder, torch.Generator().manual_seed(seed))

@@ -4,7 +4,7 @@
 //! that a device without Unicode data can use. `Checkpoint::load` recognises the layout:
 //! - a folder of `config.json` and `model.safetensors`: this project's own layout (`native`), which any training
 //!   script can write; PyTorch's `nn.TransformerEncoder` (`pytorch`); Hugging Face's `llama`, `mistral`, `qwen3`, `gpt2`,
-//!   `bert`, `distilbert` and `vit`; nanoGPT's names as `model_type` = `nanogpt`;
+//!   `bert`, `distilbert`, `vit` and `deit`; nanoGPT's names as `model_type` = `nanogpt`;
 //! - a file: llama2.c's `.bin`; llama.cpp's GGUF with tensors of F32, F16, BF16, Q8_0 and Q4_0, architecture `llama`.
 //!
 //! The law of this crate: a setting or tensor that would change the computation, and that [`Config`] or [`Tokenizer`]

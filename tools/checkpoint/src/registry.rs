@@ -20,7 +20,7 @@ type LoadFolder = fn(folder: &Path, path: &Path, config: Value) -> Result<Checkp
 type LoadFile = fn(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error>;
 
 /// Importers of folders: the name in `config.json`, and where that is missing, the end of a tensor's name.
-const FOLDERS: [(&str, Option<&str>, LoadFolder); 10] = [
+const FOLDERS: [(&str, Option<&str>, LoadFolder); 11] = [
     ("llama", None, llama::load),
     ("mistral", None, llama::load),
     ("qwen3", None, qwen3::load),
@@ -28,7 +28,8 @@ const FOLDERS: [(&str, Option<&str>, LoadFolder); 10] = [
     ("nanogpt", None, gpt2::load_nanogpt),
     ("bert", None, bert::load_bert),
     ("distilbert", None, bert::load_distilbert),
-    ("vit", None, vit::load),
+    ("vit", None, vit::load_vit),
+    ("deit", None, vit::load_deit),
     (pytorch::NAME, Some(pytorch::MARK), pytorch::load),
     (native::NAME, None, native::load),
 ];

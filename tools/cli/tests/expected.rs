@@ -44,6 +44,8 @@ fn the_reference_meets_every_framework_s_outputs() {
         "distilbert",
         "gpt2",
         "vit",
+        "deit",
+        "deit_teacher",
         "llama",
         "llama_untied",
         "qwen3",

@@ -7,8 +7,18 @@ use thumbformer_checkpoint::{Activation, Checkpoint, Config, Input, Mask, NormPl
 use thumbformer_reference::Reference;
 use vectors::{Vectors, load};
 
-const MODELS: [&str; 8] =
-    ["torch_post_relu", "torch_post_gelu", "torch_pre_gelu", "torch_pre_relu", "bert", "distilbert", "gpt2", "vit"];
+const MODELS: [&str; 10] = [
+    "torch_post_relu",
+    "torch_post_gelu",
+    "torch_pre_gelu",
+    "torch_pre_relu",
+    "bert",
+    "distilbert",
+    "gpt2",
+    "vit",
+    "deit",
+    "deit_teacher",
+];
 
 /// As [`vectors::compare`], at the points that PyTorch exposes.
 fn compare(checkpoint: &Checkpoint, vectors: &Vectors) -> Result<f64, String> {

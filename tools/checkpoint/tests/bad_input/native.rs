@@ -14,7 +14,7 @@ use thumbformer_checkpoint::{
 use crate::Report;
 use crate::files::{Change, Raw, Spoil, change, copy, find, golden, remove, tensors, write};
 
-const MODELS: [&str; 17] = [
+const MODELS: [&str; 19] = [
     "llama",
     "qwen3",
     "llama_untied",
@@ -26,6 +26,8 @@ const MODELS: [&str; 17] = [
     "distilbert",
     "gpt2",
     "vit",
+    "deit",
+    "deit_teacher",
     "ends/conv_mlp",
     "ends/class_last",
     "ends/distilled",
