@@ -1,46 +1,92 @@
 """Frames of recordings by torchaudio, librosa and transformers: the golden vectors of the audio front end.
 
-Every front end is called as a training script calls it. Samples are those of the digits' recordings and of generated sounds, taken as
-if they had each front end's own rate. Of all frames some are kept, in 16 bits between the smallest and the largest value.
+Every front end is called as a training script calls it. Samples are those of 20 recordings and of generated sounds, taken as if they had
+each front end's own rate. Of all frames some are kept, in 16 bits between the smallest and the largest value.
 
-Licence: MIT OR Apache-2.0, the generated files too.
+    python audio_files.py whole FOLDER    # writes all frames
+    python audio_files.py speak           # writes audio/recordings by espeak-ng
+
+Licence: MIT OR Apache-2.0, the generated files too; the recordings are the output of `espeak-ng` for words of this project.
 """
 
 import json
+import sys
 import wave
 from pathlib import Path
 
 import numpy as np
 
-RECORDINGS = Path(__file__).resolve().parents[2] / "models/digits/fixtures"
+HERE = Path(__file__).resolve().parent
+DIGITS = HERE.parents[1] / "models/digits"
+RECORDINGS = [DIGITS / "fixtures", HERE / "keywords/recordings", HERE / "audio/recordings"]
+# Words of `audio/recordings`: voice, and bits by which they are quieter than half of full scale.
+SPOKEN = [("left", "en-gb", "Annie", 0), ("stop", "en-us", "aunty", 1), ("yes", "en-029", "m5", 3), ("music", "en-gb-x-rp", "klatt3", 5),
+          ("hush", "en-us-nyc", "whisper", 0)]
 # Values that are kept of a front end and a sound, about.
-KEPT = 215
+KEPT = 100
 PRESETS = ["torchaudio", "librosa", "kws", "kaldi"]
+SAMPLES = 6000
 
 
-def sounds():
-    """Samples, 16 bits. The generated ones are integers all the way, so that the test makes the same."""
+def recordings():
+    """Samples of the recordings, 16 bits."""
     found = {}
-    for path in sorted(RECORDINGS.glob("*.wav")):
+    for path in sorted(path for folder in RECORDINGS for path in folder.glob("*.wav")):
         with wave.open(str(path)) as recording:
+            assert (recording.getnchannels(), recording.getsampwidth()) == (1, 2), path
             found[path.stem] = np.frombuffer(recording.readframes(recording.getnframes()), "<i2")
-    state, noise = 1, []
-    for _ in range(6000):
+    assert len(found) == 20, f"{len(found)} recordings"
+    return found
+
+
+def white():
+    """White noise of full scale: the 16 highest bits of xorshift32 with the seed 1."""
+    state = 1
+    while True:
         state ^= state << 13 & 0xFFFFFFFF
         state ^= state >> 17
         state ^= state << 5 & 0xFFFFFFFF
-        noise.append((state >> 16) - 32768)
-    noise = np.array(noise)
-    found["noise"], found["quiet noise"] = noise, noise >> 9
+        yield (state >> 16) - 32768
+
+
+def pink():
+    """Pink noise by Voss and McCartney: white noise, and twelve rows of it of which row `k` changes every `2^(k + 1)` samples."""
+    noise, rows, number = white(), [0] * 12, 0
+    while True:
+        number += 1
+        row = (number & -number).bit_length() - 1
+        if row < len(rows):
+            rows[row] = next(noise)
+        yield sum(rows) + next(noise) >> 4
+
+
+def generated():
+    """Samples, 16 bits: integers all the way, so that the test makes the same."""
+    found = {}
+    for name, noise, levels in [("white", white(), [0, 18, 36, 54, 72]), ("pink", pink(), [0, 18, 36, 48])]:
+        noise = np.array([next(noise) for _ in range(SAMPLES)])
+        # A bit is 6 dB.
+        found |= {f"{name} {-level} dB": noise >> level // 6 for level in levels}
     phase, speed, glide = 0, 20_000_000, []
-    for _ in range(6000):
+    for _ in range(SAMPLES):
         phase, speed = (phase + speed) & 0xFFFFFFFF, speed + 100_000
         signed = phase - (phase >> 31 << 32)
         glide.append(min(abs(signed >> 15) - 32768, 32767))
     found["glide"] = np.array(glide)
-    found["clicks"] = np.where(np.arange(6000) % 997 == 100, 20000, 0)
-    found["fading noise"] = noise[:6000] >> (np.arange(6000) // 500)
+    found["clicks"] = np.where(np.arange(SAMPLES) % 997 == 100, 20000, 0)
+    found["fading noise"] = found["white 0 dB"] >> (np.arange(SAMPLES) // 500)
     return {name: samples.astype(np.int16) for name, samples in found.items()}
+
+
+def speak():
+    """Writes `audio/recordings`."""
+    sys.path.append(str(DIGITS))
+    import data
+
+    RECORDINGS[2].mkdir(parents=True, exist_ok=True)
+    for word, accent, variant, bits in SPOKEN:
+        samples = np.round(data.speak(word, accent, variant, speed=160, pitch=50)).astype(np.int16) >> bits
+        data.write_wav(RECORDINGS[2] / f"{word}_{variant}.wav", samples)
 
 
 def extractors():
@@ -140,15 +186,21 @@ def generate(folder):
     folder.mkdir(exist_ok=True)
     for name, extractor in extractors().items():
         extractor.save_pretrained(folder / name)
+    write(folder, KEPT)
+
+
+def write(folder, kept_values):
+    """Frames of all front ends, about so many values of each and a sound."""
+    folder.mkdir(parents=True, exist_ok=True)
+    spoken, noises = recordings(), generated()
     values, index = bytearray(), ["front_end\tsound\tframes\tbands\tlow\thigh\tkept"]
     for name, front_end in front_ends().items():
         # Variants hear every other recording.
-        for number, (sound, samples) in enumerate(sounds().items()):
-            if name not in PRESETS and sound[0].isdigit() and number % 2:
-                continue
+        heard = list(spoken.items())[:: 1 if name in PRESETS else 2]
+        for sound, samples in heard + list(noises.items()):
             frames = np.asarray(front_end(samples.astype(np.float32) / 32768.0), dtype=np.float64)
             count, bands = frames.shape
-            every = max(1, count * bands // KEPT)
+            every = max(1, count * bands // kept_values)
             kept = sorted({count - 1, *range(len(index) % every % count, count, every)})
             low, high = frames.min(), frames.max()
             scaled = np.round((frames[kept] - low) / max(high - low, 1e-30) * 65535.0).astype("<u2")
@@ -171,3 +223,13 @@ def same(made, committed):
     return len(made) == len(committed) and all(
         a[:4] == b[:4] and a[6] == b[6] and (a == b or close(a[4], b[4]) and close(a[5], b[5]))
         for a, b in zip(made, committed))
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["speak"]:
+            speak()
+        case ["whole", folder]:
+            write(Path(folder), sys.maxsize)
+        case _:
+            sys.exit(__doc__)

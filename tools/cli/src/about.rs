@@ -4,9 +4,12 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::path::Path;
-use thumbformer::Input;
 use thumbformer::image::ImageWriter;
+use thumbformer::{Input, Model};
 use thumbformer_checkpoint::Checkpoint;
+
+/// Key of the digest of the weights that an image was converted from.
+const WEIGHTS: &str = "weights sha256";
 
 /// Adds everything of a checkpoint that is not computed with.
 ///
@@ -30,7 +33,7 @@ pub(crate) fn describe(writer: &mut ImageWriter, checkpoint: &Checkpoint, licens
     let mut entries = vec![
         ("source", name.as_str()),
         ("architecture", checkpoint.architecture.as_str()),
-        ("weights sha256", digest.as_str()),
+        (WEIGHTS, digest.as_str()),
         ("converter", concat!("thumbformer-cli ", env!("CARGO_PKG_VERSION"))),
     ];
     entries.extend(license.map(|license| ("license", license)));
@@ -44,6 +47,24 @@ fn name(path: &str) -> String {
         Path::new(path).components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
     let kept = if parts.last().is_some_and(|last| last == "checkpoint") { 2 } else { 1 };
     parts[parts.len().saturating_sub(kept)..].join("/").replace('\n', " ")
+}
+
+/// Sentence on a checkpoint whose weights are not those that the image was converted from; `None` where they are, and for an image that
+/// does not say.
+pub(crate) fn other_weights(model: &Model<'_>, checkpoint: &Checkpoint) -> Option<String> {
+    let said = |wanted| model.info().find(|(key, _)| *key == wanted).map(|(_, value)| value);
+    let (expected, found) = (said(WEIGHTS)?, digest(checkpoint));
+    let short = |digest: &str| digest.chars().take(16).collect::<String>();
+    (expected != found).then(|| {
+        format!(
+            "{}: its weights have the SHA-256 {}…, expected {}… of {}, which the image was converted from: they are of another checkpoint, or \
+             have changed since; convert this one, or give that one",
+            checkpoint.source,
+            short(&found),
+            short(expected),
+            said("source").unwrap_or("the checkpoint")
+        )
+    })
 }
 
 /// SHA-256 of all weights, with their names and shapes.

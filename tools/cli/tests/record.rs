@@ -124,6 +124,42 @@ fn an_image_stays_untouched_where_a_bound_is_missed_or_the_file_is_read_only() {
 }
 
 #[test]
+fn a_checkpoint_with_other_weights_than_the_image_s_is_said_to_be_one_and_recorded_of_no_image() {
+    let (folder, image) = copy("motion");
+    let checkpoint = folder.path().join("checkpoint");
+    std::fs::create_dir(&checkpoint).expect("a folder");
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(models("motion/checkpoint").join(file), checkpoint.join(file)).expect("a copy");
+    }
+    let recording = models("motion/fixtures/row_1.csv");
+    let before = std::fs::read(&image).expect("an image");
+    let verify = |more: &[&str]| {
+        let common = ["verify", text(&image), "--reference", text(&checkpoint), "--recordings", text(&recording)];
+        thumbformer(&[&common[..], more].concat())
+    };
+    let (ok, same, said) = verify(&[]);
+    assert!(ok && said.is_empty(), "the same weights in another folder: {same}{said}");
+    // The lowest bit of the last weight.
+    let weights = checkpoint.join("model.safetensors");
+    let mut bytes = std::fs::read(&weights).expect("weights");
+    let last = bytes.len() - 2;
+    bytes[last] ^= 1;
+    std::fs::write(&weights, bytes).expect("weights");
+    let (ok, printed, said) = verify(&[]);
+    assert!(ok && printed.lines().count() == same.lines().count(), "{printed}{said}");
+    let model = Model::parse(&read_image(&image).expect("an image")).map(|model| {
+        let sha256 = model.info().find(|(key, _)| *key == "weights sha256").expect("a digest").1;
+        format!("expected {}… of motion/checkpoint, which the image was converted from", &sha256[..16])
+    });
+    let expected = model.expect("an image");
+    let begin = format!("note: {}: its weights have the SHA-256 ", text(&checkpoint));
+    assert!(said.starts_with(&begin) && said.contains(&expected) && said.lines().count() == 1, "{said}");
+    let (ok, printed, said) = verify(&["--record"]);
+    assert!(!ok && printed.is_empty() && said.contains("--record is refused") && said.contains(&expected), "{said}");
+    assert!(std::fs::read(&image).expect("an image") == before);
+}
+
+#[test]
 fn an_image_that_was_made_anew_meanwhile_stays() {
     let (_folder, image) = copy("motion");
     let words = read_image(&image).expect("an image");

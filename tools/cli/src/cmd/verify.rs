@@ -3,6 +3,7 @@
 use super::bounds::Asked;
 use super::recordings::Recordings;
 use super::{bar, read_text};
+use crate::about::other_weights;
 use crate::stdout::Stdout;
 use crate::verify::expected::{self, Expected};
 use crate::verify::record::{self, Kind, Record};
@@ -55,7 +56,7 @@ pub struct Cmd {
     max_tokens: Option<usize>,
     #[command(flatten)]
     asked: Asked,
-    /// Write what was measured into the image, where `inspect` shows it, if every bound is kept; replaces an earlier record of a text, of recordings or of a framework's outputs
+    /// Write what was measured into the image, where `inspect` shows it, if every bound is kept and --reference has the weights that it was converted from; replaces an earlier record of a text, of recordings or of a framework's outputs
     #[arg(long)]
     record: bool,
     /// Print JSON
@@ -120,6 +121,10 @@ impl Cmd {
             return self.finish(self.against(&model, &expected)?, None, &words, out);
         };
         verify::same_shape(&model, &checkpoint)?;
+        if let Some(other) = other_weights(&model, &checkpoint) {
+            ensure!(!self.record, "{}: --record is refused: {other}", self.image.display());
+            eprintln!("note: {other}");
+        }
         let agreement = match &expected[..] {
             [] => None,
             expected => Some(self.agreement(&checkpoint, expected, out)?),

@@ -54,13 +54,21 @@ pub fn msrv() -> Result<Outcome> {
     Ok(Outcome::Passed(format!("Rust {version} compiles the workspace")))
 }
 
-/// The golden vectors, made anew by the frameworks and compared.
+/// The golden vectors, made anew by the frameworks and compared; and the front ends' table of docs/front-ends.md, from all frames.
 pub fn goldens() -> Result<Outcome> {
     let folder = root().join("tests/golden");
     let python = venv("golden", &folder.join("requirements.txt"))?;
-    let printed = output(Command::new(python).args(["generate.py", "--check"]).current_dir(&folder))?;
+    let printed = output(Command::new(&python).args(["generate.py", "--check"]).current_dir(&folder))?;
     let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
-    Ok(Outcome::Passed(format!("{} files are the same", printed.lines().count())))
+    let frames = root().join("target/golden-audio");
+    output(Command::new(&python).args(["audio_files.py", "whole"]).arg(&frames).current_dir(&folder))?;
+    let mut compared = cargo();
+    compared.args(["test", "--package", "thumbformer-checkpoint", "--test", "front_end", "frames"]);
+    output(compared.env("THUMBFORMER_AUDIO_FRAMES", &frames))?;
+    Ok(Outcome::Passed(format!(
+        "{} files are the same, docs/front-ends.md as from all frames",
+        printed.lines().count()
+    )))
 }
 
 /// Python of a virtual environment with pinned packages.
