@@ -90,7 +90,7 @@ fn every_unsafe_function_says_what_makes_it_safe() {
 #[test]
 fn no_doc_begins_with_what_whether_how_or_where() {
     let (mut docs, mut found) = (0, Vec::new());
-    for source in ["src", "tests", "tools", "boards", "benches", "examples"].into_iter().flat_map(sources) {
+    for source in ["src", "tests", "tools", "boards", "benches", "examples", "fuzz"].into_iter().flat_map(sources) {
         for (number, line) in source.text.lines().enumerate() {
             let line = line.trim_start();
             let Some(text) = line.strip_prefix("/// ").or_else(|| line.strip_prefix("//! ")) else { continue };

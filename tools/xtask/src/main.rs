@@ -13,6 +13,7 @@ mod emulator;
 mod example;
 mod firmware;
 mod flash;
+mod fuzz;
 mod given;
 mod host_bench;
 mod keywords;
@@ -118,6 +119,8 @@ enum Command {
     },
     /// Estimate cycles without hardware, from the instructions that QEMU executes; accuracy: docs/cycles.md
     Cycles(cycles::Options),
+    /// Fuzz every reader of a user's files, and inference; print executions and edges; keep what fails in fuzz/cases
+    Fuzz(fuzz::Options),
     /// Measure all figures of README and docs/results.md and write them
     Results,
     /// Regenerate the outputs and pictures of docs/lesson.md from the commands in it
@@ -221,6 +224,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench { what: Measured::Size(Cores { cores, json }) } => size::print(&cores, json),
         Command::Bench { what: Measured::Host(options) } => host_bench::host(options),
         Command::Cycles(options) => cycles::print(&options),
+        Command::Fuzz(options) => fuzz::fuzz(&options),
         Command::Results => results::write(),
         Command::Lesson => lesson::write(),
         Command::Setup { name, check: true } => setup::check(&Board::find(&name)?.target),

@@ -21,6 +21,7 @@ pub fn fmt() -> Result<Outcome> {
     output(cargo().args(["fmt", "--all", "--check"]))?;
     output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "boards/Cargo.toml"]))?;
     output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "benches/host/Cargo.toml"]))?;
+    output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "fuzz/libfuzzer/Cargo.toml"]))?;
     output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "tools/cycles-plugin/Cargo.toml"]))?;
     output(cargo().args(["fmt", "--all", "--check", "--manifest-path", PROBE]))?;
     output(cargo().args(["fmt", "--all", "--check", "--manifest-path", "examples/firmware/Cargo.toml"]))?;

@@ -14,7 +14,7 @@ mod quality;
 
 use crate::firmware::Board;
 use crate::{
-    boards, classify, codegen, cycles, example, host_bench, lesson, measured, on_target, panics, results, size,
+    boards, classify, codegen, cycles, example, fuzz, host_bench, lesson, measured, on_target, panics, results, size,
 };
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
@@ -115,6 +115,8 @@ checks! {
     Probe: Full, Host => |_| host::probe();
     /// Every set of the core's features
     Powerset: Full, Host => |_| full::powerset();
+    /// Every fuzz target under libFuzzer for two seconds; installs a nightly and cargo-fuzz
+    Fuzz: Full, Host => |_| fuzz::check().map(Outcome::Passed);
     /// Oldest supported compiler, if it is installed
     Msrv: Full, Host => |_| full::msrv();
     /// Golden vectors, made anew by PyTorch and transformers and compared; installs these
