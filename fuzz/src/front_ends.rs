@@ -8,7 +8,7 @@ use thumbformer::audio::{FrontEnd, FrontEndConfig, HostBuffers};
 use thumbformer_checkpoint::front_end::{read, read_preprocessor};
 
 /// Most numbers that are computed: frames of FFTs.
-const WORK: usize = 1 << 15;
+const WORK: usize = 1 << 13;
 
 /// Hears a few samples, as a stream and as a clip.
 pub fn heard(front_end: &FrontEnd<'_>, samples: &[i16], frames: Option<usize>) {

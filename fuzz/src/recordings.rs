@@ -7,22 +7,23 @@ use thumbformer_checkpoint::Checkpoint;
 use thumbformer_cli::convert::{Settings, convert};
 use thumbformer_recordings::{Recording, Sound, Table};
 
-fn image(name: &str) -> Vec<u32> {
+/// A golden checkpoint's model, which lives as long as the program.
+fn model(name: &str) -> Model<'static> {
     let checkpoint = Checkpoint::load(&golden(name), None).expect("a golden checkpoint");
-    convert(&checkpoint, Settings::default(), &mut |_| ()).expect("an image")
+    let words = convert(&checkpoint, Settings::default(), &mut |_| ()).expect("an image");
+    Model::parse(words.leak()).expect("a model")
 }
 
 /// Hears at 8000 Hz.
-static HEARS: LazyLock<Vec<u32>> = LazyLock::new(|| image("keywords/logmel"));
+static HEARS: LazyLock<Model<'static>> = LazyLock::new(|| model("keywords/logmel"));
 /// Reads columns of sensors.
-static FEELS: LazyLock<Vec<u32>> = LazyLock::new(|| image("your_model/checkpoint"));
+static FEELS: LazyLock<Model<'static>> = LazyLock::new(|| model("your_model/checkpoint"));
 
-fn cut(recording: Recording, words: &[u32]) {
-    let model = Model::parse(words).expect("an image");
-    let Ok(windows) = recording.windows(&model) else { return };
+fn cut(recording: Recording, model: &Model<'_>) {
+    let Ok(windows) = recording.windows(model) else { return };
     assert!(!windows.windows.is_empty());
     for window in windows.windows.into_iter().take(2) {
-        let _ = window.frames(&model);
+        let _ = window.frames(model);
     }
 }
 
