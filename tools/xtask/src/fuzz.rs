@@ -186,13 +186,13 @@ impl Fuzzer {
         Ok(found)
     }
 
-    /// Replaces a target's own cases by the fewest that reach the same edges.
+    /// Replaces a target's own cases by the fewest that reach the same edges, however often.
     fn keep(&self, target: &str) -> Result<()> {
         let (cases, corpus, memory) = (cases(target), corpus(target), in_memory()?);
         let merged = memory.path().join("merged");
         fs::create_dir(&merged)?;
         let mut command = self.libfuzzer(target, &[&merged, &cases, &corpus], memory.path());
-        shell::output(command.arg("-set_cover_merge=1"))?;
+        shell::output(command.args(["-set_cover_merge=1", "-use_counters=0"]))?;
         for file in files(&cases)?.iter().filter(|file| is_own(file)) {
             fs::remove_file(file)?;
         }
