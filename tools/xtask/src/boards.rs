@@ -8,8 +8,10 @@
 //! ```
 
 use crate::emulator::{Extra, Output, RESULT, emulate, emulate_with};
+use crate::figures::{self, Figures};
 use crate::firmware::{self, Board};
 use crate::flash;
+use crate::footprint::{Footprint, build};
 use crate::given::Given;
 use crate::keywords;
 use crate::page;
@@ -117,40 +119,6 @@ fn wanted(board: &board_manifest::Board) -> Result<Vec<Application>> {
         found.extend(some.then_some(application));
     }
     Ok(found)
-}
-
-/// Memory that a program takes on a board.
-pub struct Footprint {
-    /// Flash, in bytes: code, constants, models and inputs.
-    pub flash: u64,
-    /// Static RAM, in bytes: variables.
-    pub ram: u64,
-    /// RAM left for the stack, in bytes.
-    pub stack: u64,
-}
-
-/// Builds some of a board's programs and measures them.
-///
-/// # Errors
-/// With the compiler's output, or when a program takes more RAM than the board has.
-fn build(
-    board: &board_manifest::Board,
-    buildable: &Board,
-    applications: &[Application],
-) -> Result<Vec<(Application, PathBuf, Footprint)>> {
-    let names: Vec<&str> = applications.iter().map(|application| application.name()).collect();
-    let elfs = buildable.build_programs(&setup::ensure(&buildable.target)?, &names)?;
-    let measured = applications.iter().zip(elfs).map(|(&application, elf)| {
-        let bytes = std::fs::read(&elf)?;
-        firmware::holds_no_path(&bytes).with_context(|| format!("{}: {}", board.name, application.name()))?;
-        let size = firmware::size(&bytes)?;
-        let stack = (board.ram.length as u64).checked_sub(size.ram);
-        let stack = stack.with_context(|| {
-            format!("{}: {} bytes of variables in {} of RAM", board.name, size.ram, board.ram.length)
-        })?;
-        Ok((application, elf, Footprint { flash: size.flash, ram: size.ram, stack }))
-    });
-    measured.collect()
 }
 
 /// Prints the memory that all programs of these boards take, and their stack depths on emulated boards.
@@ -273,6 +241,7 @@ pub fn check() -> Result<String> {
         }
     }
     let programs = || checked.iter().flat_map(|checked| &checked.programs);
+    figures::compare(&programs().flat_map(|program| program.figures.clone()).collect())?;
     let verified = verified.summary()?;
     Ok(format!(
         "{} boards, {} programs built, {} run in emulation; {verified}",
@@ -355,6 +324,8 @@ struct Program {
     elf: PathBuf,
     /// RAM left for the stack, in bytes.
     left: u64,
+    /// Figures of the pages.
+    figures: Figures,
     /// Stack depth painted in emulation, in bytes.
     painted: Option<u64>,
 }
@@ -390,7 +361,8 @@ fn check_board(board: &board_manifest::Board, applications: &[Application]) -> R
                 }
             }
         }
-        checked.programs.push(Program { program, elf, left: taken.stack, painted });
+        let figures = taken.figures(board, application);
+        checked.programs.push(Program { program, elf, left: taken.stack, figures, painted });
     }
     Ok(checked)
 }

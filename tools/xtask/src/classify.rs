@@ -8,6 +8,7 @@
 use crate::bench::or_all;
 use crate::boards::results;
 use crate::cores::Core;
+use crate::figures::{self, Figures};
 use crate::firmware::{self, Board, Size};
 use crate::given::Given;
 use crate::keywords;
@@ -249,6 +250,7 @@ pub fn check() -> Result<String> {
         }
     }
     let size = size()?;
+    figures::compare(&figures(&size))?;
     ensure!(size.ram <= RAM && size.flash <= FLASH, "the M4's program takes {} and {} bytes", size.ram, size.flash);
     Ok(format!(
         "{} recordings on 6 cores as on the host, those of docs/your-model.md on the M4, {} of 16 kHz of keyword models on {} cores, {arriving} clips on a serial port; M4: a second of sound {} instructions, built for size {}, then {} bytes of flash \
@@ -263,6 +265,11 @@ pub fn check() -> Result<String> {
     ))
 }
 
+/// Figures of that program.
+pub fn figures(size: &Size) -> Figures {
+    figures::of([("digits flash", size.flash), ("digits ram", size.ram)])
+}
+
 /// Number of a digit, the beginning of its recordings' names.
 fn digit(label: &str) -> String {
     const WORDS: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
@@ -270,7 +277,10 @@ fn digit(label: &str) -> String {
 }
 
 /// Memory of the M4's program, built for size, without its recordings and the other model's weights.
-fn size() -> Result<Size> {
+///
+/// # Errors
+/// When it cannot be built.
+pub fn size() -> Result<Size> {
     let mut board = Board::from(Core::M4.emulated()?);
     board.build.variables.extend(SMALL.iter().map(|(name, value)| (*name, value.to_string())));
     let elf = board.build_program(&setup::ensure(&board.target)?, "classify")?;

@@ -5,6 +5,7 @@
 //! elsewhere (the debug information tells), may call a bad function.
 
 use crate::cores::Core;
+use crate::figures::{self, Figures};
 use crate::firmware::Board;
 use crate::setup;
 use crate::thumb::{self, Instruction};
@@ -46,18 +47,29 @@ pub fn check_programs(board: &Board) -> Result<String> {
     let bench = Core::M4.board()?;
     let encoder = bench.build_program(&setup::ensure(&bench.target)?, "encoder")?;
     for (what, elf) in [
-        ("demo", board.build_program(&toolchain, "generate")?),
+        (DEMO, board.build_program(&toolchain, "generate")?),
         ("parsing at run time", board.build_example(&toolchain, "runtime")?),
         ("encoder block", encoder),
         ("audio front end", bench.build_program(&setup::ensure(&bench.target)?, "audio")?),
     ] {
         let report = check(&elf).with_context(|| format!("{}", elf.display()))?;
+        if what == DEMO {
+            figures::compare(&figures(&report))?;
+        }
         verdicts.push(format!(
             "{what}: {} functions of inference make {} calls, none of them to a panic ({} functions of other crates can)",
             report.functions, report.calls, report.bad_elsewhere
         ));
     }
     Ok(verdicts.join("; "))
+}
+
+/// Name of the demonstration in verdicts.
+const DEMO: &str = "demo";
+
+/// Figures of the demonstration.
+pub fn figures(demo: &Report) -> Figures {
+    figures::of([("demo calls", demo.calls as u64)])
 }
 
 /// Reads a firmware's ELF file.

@@ -10,6 +10,9 @@
 use crate::bench::{self, Encoder, Row, Token};
 use crate::classify;
 use crate::cores::Core;
+use crate::cycles;
+use crate::figures::{self, Figures};
+use crate::firmware::Board;
 use crate::keywords;
 use crate::parallel::each;
 use crate::setup::{self, Toolchain};
@@ -25,8 +28,11 @@ use thumbformer_cli::stdout::stdout;
 /// Recorded measurements.
 const RECORD: &str = "docs/results.json";
 /// Files with tables, and the tables' names.
-const PAGES: [(&str, &[&str]); 2] =
-    [("docs/results.md", &["model", "keywords", "kernels", "size"]), ("README.md", &["model"])];
+const PAGES: [(&str, &[&str]); 3] = [
+    ("docs/results.md", &["model", "keywords", "kernels", "size", "figures"]),
+    ("docs/cycles.md", &["cycles"]),
+    ("README.md", &["model"]),
+];
 
 /// Measurements of all cores.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -42,6 +48,9 @@ pub struct Results {
     #[serde(default)]
     keywords: Vec<classify::Row>,
     sizes: Vec<size::Row>,
+    /// Single figures, and rows of the boards' cycles.
+    #[serde(default)]
+    pub figures: Figures,
 }
 
 /// Measurement of one kernel, token, block, recording or program.
@@ -140,6 +149,8 @@ impl Results {
             "keywords" => self.keywords(),
             "kernels" => self.kernels(),
             "size" => Ok(self.sizes()),
+            "figures" => figures::table(&self.figures),
+            "cycles" => Ok(cycles::table(&self.figures)),
             _ => anyhow::bail!("no table {name:?}"),
         }
     }
@@ -292,6 +303,7 @@ pub fn write() -> Result<()> {
     for core in size::CORES {
         results.sizes.extend(size::on_core(core)?);
     }
+    results.figures = figures::measure()?;
     std::fs::write(root().join(RECORD), serde_json::to_string_pretty(&results)? + "\n")
         .with_context(|| RECORD.to_string())?;
     for (page, tables) in PAGES {
@@ -309,6 +321,7 @@ pub fn write() -> Result<()> {
 /// The page that differs.
 pub fn check() -> Result<String> {
     let results = Results::recorded()?;
+    figures::compare(&figures::of_model(&Board::from(Core::M4.emulated()?).image()?)?)?;
     for (page, tables) in PAGES {
         let text = std::fs::read_to_string(root().join(page)).with_context(|| page.to_string())?;
         let same = rendered(page, &text, tables, &results)? == text;
@@ -366,7 +379,7 @@ fn title(core: Core) -> String {
 }
 
 /// 1234567 as 1,234,567.
-fn thousands(number: u32) -> String {
+pub fn thousands(number: u32) -> String {
     let digits = number.to_string();
     let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
     groups.collect::<Vec<_>>().join(",")

@@ -1,8 +1,9 @@
 //! Checks of the cycle estimator, for `cargo xtask test cycles`.
 
 use super::subject::{self, EMPTY, Subject, WHOLE};
-use super::{Options, plugin, sequences, text};
+use super::{Options, POSITION, estimates, plugin, sequences, text};
 use crate::cores::Core;
+use crate::figures;
 use crate::shell::{cargo, output, root};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
@@ -18,7 +19,7 @@ const LIMITS: [(Core, u64); 2] = [(Core::M4, 550_000), (Core::M33, 550_000)];
 pub fn check() -> Result<String> {
     let mut verdicts = vec![plugin_tests()?, sequences::check(&sequences::sequences()?)?];
     for &core in Core::value_variants() {
-        let subject = subject::model(core, 64)?;
+        let subject = subject::model(core, POSITION)?;
         let (first, second) = (text(&subject, &options(core, None))?, text(&subject, &options(core, None))?);
         ensure!(first == second, "{}: two runs print different figures:\n{first}\n{second}", core.name());
         counts_as_systick(core, &subject)?;
@@ -27,6 +28,8 @@ pub fn check() -> Result<String> {
         "on {} cores two runs print the same, and the plugin counts as SysTick does, within {MARGIN} instructions",
         Core::value_variants().len()
     ));
+    figures::compare(&estimates(POSITION)?)?;
+    verdicts.push("the estimates of docs/results.md and docs/cycles.md are as recorded".into());
     verdicts.push(refusals()?);
     Ok(verdicts.join("; "))
 }
@@ -34,7 +37,7 @@ pub fn check() -> Result<String> {
 fn options(core: Core, elf: Option<&Path>) -> Options {
     Options {
         cores: vec![core],
-        position: 64,
+        position: POSITION,
         elf: elf.map(Path::to_path_buf),
         line: 16,
         symbols: 12,
@@ -87,7 +90,7 @@ fn refusals() -> Result<String> {
     let text_file = folder.join("no.elf");
     std::fs::write(&text_file, "text")?;
     let stripped = folder.join("stripped.elf");
-    let m4 = subject::model(Core::M4, 64)?;
+    let m4 = subject::model(Core::M4, POSITION)?;
     std::fs::write(&stripped, without_symbols(&std::fs::read(&m4.elf)?).context("an ELF file of 32 bits")?)?;
     let refused = [
         (&text_file, None, "not an ELF file"),

@@ -7,14 +7,13 @@
 use super::subject::{self, Subject, WHOLE};
 use super::{Options, plugin};
 use crate::cores::Core;
+use crate::figures::Figures;
 use crate::flash;
 use crate::setup;
 use crate::shell::root;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::io::Write;
-use thumbformer_cli::stdout::stdout;
 use thumbformer_cycles::cores::Cost;
 use thumbformer_cycles::trace::Trace;
 use thumbformer_cycles::{Flash, Report, estimate};
@@ -80,16 +79,26 @@ impl Run {
     }
 }
 
-/// Prints a Markdown table.
+/// Begin of the names of the table's rows.
+const ROW: &str = "row ";
+
+/// Markdown table of estimates.
+pub fn table(estimates: &Figures) -> String {
+    let mut text = "| board | core, MHz | weights in | wait states | cache | est. cycles a token | est. tokens/s | est. cycles/MAC |\n\
+                    |---|---|---|---|---|---|---|---|\n"
+        .to_string();
+    let rows = estimates.iter().filter(|(name, _)| name.starts_with(ROW));
+    rows.for_each(|(_, row)| text += &format!("{row}\n"));
+    text
+}
+
+/// Cycles of a token and tokens per second on every real board that the model fits, a row of the table for each, and the M4's cycles without
+/// wait states.
 ///
 /// # Errors
 /// When a program cannot be built or run.
-pub fn print(position: u32) -> Result<()> {
-    writeln!(
-        stdout(),
-        "| board | core, MHz | weights in | wait states | cache | est. cycles a token | est. tokens/s | est. cycles/MAC |"
-    )?;
-    writeln!(stdout(), "|---|---|---|---|---|---|---|---|")?;
+pub fn estimates(position: u32) -> Result<Figures> {
+    let mut estimates = Figures::new();
     let language = crate::firmware::language_model()?;
     let mut runs: BTreeMap<String, Run> = BTreeMap::new();
     for board in board_manifest::all(&root().join("boards"))?.into_iter().filter(|board| board.chip.is_some()) {
@@ -102,33 +111,38 @@ pub fn print(position: u32) -> Result<()> {
             Entry::Occupied(run) => run.into_mut(),
             Entry::Vacant(place) => place.insert(Run::of(core, position)?),
         };
-        writeln!(stdout(), "{}", row(&board, run, image.model()?.dims().weight_macs() as i64))?;
+        estimates.extend(of_board(&board, run, image.model()?.dims().weight_macs() as i64));
     }
-    Ok(())
+    let m4 = runs.get(&Core::M4.name()).context("no board with an M4")?;
+    let without = m4.cycles(Flash { wait_states: 0, line: 16 }, &[]);
+    estimates.insert(format!("cycles {}", Core::M4.name()), thousands(without.est));
+    Ok(estimates)
 }
 
-/// Row of a board; `macs` are multiply-accumulates with weights, each a byte.
-fn row(board: &board_manifest::Board, run: &Run, macs: i64) -> String {
+/// Estimates of a board; `macs` are multiply-accumulates with weights, each a byte.
+fn of_board(board: &board_manifest::Board, run: &Run, macs: i64) -> [(String, String); 3] {
     let flash = Flash { wait_states: board.wait_states, line: board.line };
     let waiting = board.weight_line.map_or(0, |(bytes, cycles)| macs / i64::from(bytes.max(1)) * i64::from(cycles));
     let Cost { low, est, high } = run.cycles(flash, &[]);
     let matrices = run.cycles(flash, &MATRICES).est + waiting;
     let rate = |cycles: i64| f64::from(board.clock_hz) / cycles.max(1) as f64;
     let experimental = if run.subject.core.table().experimental { ", experimental" } else { "" };
-    format!(
-        "| {} | {}, {} | {} | {} | {} | {} ({} to {}){experimental} | {:.0} | {:.2} |",
+    let (cycles, rate) = (thousands(est + waiting), format!("{:.0}", rate(est + waiting)));
+    let row = format!(
+        "| {} | {}, {} | {} | {} | {} | {} ({} to {}){experimental} | {rate} | {:.2} |",
         board.name,
         board.core(),
         f64::from(board.clock_hz) / 1e6,
         board.weights,
         board.wait_states,
         board.cache,
-        thousands(est + waiting),
+        cycles,
         thousands(low + waiting),
         thousands(high + waiting),
-        rate(est + waiting),
         matrices as f64 / macs as f64
-    )
+    );
+    let name = |kind: &str| format!("{kind}{}", board.name);
+    [(name(ROW), row), (name("cycles "), cycles), (name("rate "), rate)]
 }
 
 fn thousands(cycles: i64) -> String {

@@ -12,6 +12,7 @@ mod subject;
 mod validate;
 
 pub use check::check;
+pub use compare::{estimates, table};
 
 use crate::cores::Core;
 use crate::given::Given;
@@ -25,6 +26,9 @@ use thumbformer_cli::stdout::stdout;
 use thumbformer_cycles::cores::Cost;
 use thumbformer_cycles::trace::Part;
 use thumbformer_cycles::{Flash, Report, Share, estimate};
+
+/// Position of the token in the documentation.
+pub const POSITION: u32 = 64;
 
 /// Options of an estimate.
 #[derive(Clone, Default, clap::Args)]
@@ -44,7 +48,7 @@ pub struct Options {
     #[arg(long, conflicts_with = "board")]
     compare: bool,
     /// Position of the model's token
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = POSITION)]
     position: u32,
     /// ELF file of a program that ends by semihosting, in place of the model; needs one --core
     #[arg(long)]
@@ -105,7 +109,8 @@ pub fn print(options: &Options) -> Result<()> {
         return validate::print(folder);
     }
     if options.compare {
-        return compare::print(options.position);
+        write!(stdout(), "{}", table(&estimates(options.position)?))?;
+        return Ok(());
     }
     if options.given.model.is_some() && options.board.is_none() {
         bail!("--model needs a board and its program: `cargo xtask cycles BOARD classify --model …`");

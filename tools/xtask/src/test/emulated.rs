@@ -4,6 +4,7 @@ use super::Outcome;
 use super::host::on_nightly;
 use crate::demo::{Story, compare, on_host, total};
 use crate::emulator;
+use crate::figures;
 use crate::firmware::Board;
 use crate::setup;
 use crate::shell::output;
@@ -42,6 +43,7 @@ fn on_simd(board: &Board, nightly: &str, story: &Story) -> Result<String> {
 pub fn check(board: &Board) -> Result<Outcome> {
     let toolchain = setup::ensure(&board.target)?;
     let elf = board.build_program(&toolchain, "generate")?;
+    figures::compare(&figures::of_demo(&elf)?)?;
     let run = |story: &Story| emulator::run(board, &elf, &story.arguments(), |_| ());
     let story = Story { prompt: "Once upon a time, there was".into(), steps: 64, seed: 1, ignore_end: true };
 

@@ -12,6 +12,8 @@ mod full;
 mod host;
 mod quality;
 
+pub use quality::figures as quality_figures;
+
 use crate::firmware::Board;
 use crate::{
     boards, classify, codegen, cycles, example, fuzz, host_bench, lesson, measured, on_target, panics, results, size,
