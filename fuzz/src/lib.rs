@@ -4,7 +4,7 @@
 //! libFuzzer (cargo xtask fuzz) ──┐
 //! cases/TARGET/* (cargo test)  ──┴─► target(data) ─► an error or a result; a panic, an endless loop or gigabytes are a case
 //! ```
-//! A text of lines changes a sound file where bytes alone reach nothing: [`script`].
+//! A text of lines changes a sound file where bytes alone reach nothing: `script`.
 
 mod checkpoints;
 mod front_ends;

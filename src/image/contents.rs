@@ -36,9 +36,9 @@ pub(crate) struct Contents {
     /// Place of each tensor within its part of the order.
     places: [u8; Tensor::COUNT],
     /// Number of tensors before the layers, of a layer, of a hidden layer of the head, after the layers.
-    counts: [usize; 4],
-    /// Index of the first section of each of these parts, and that behind the last one.
-    firsts: [usize; 5],
+    counts: [u8; 4],
+    /// Index of the first section of each of these parts, and that behind the last one: 16 bits hold those of every model.
+    firsts: [u16; 5],
 }
 
 /// Number of layers, and of hidden layers of the head.
@@ -52,15 +52,16 @@ impl Contents {
         while i < Tensor::COUNT {
             if present[i] {
                 let part = Tensor::ALL[i].part() as usize;
-                contents.places[i] = contents.counts[part] as u8;
+                contents.places[i] = contents.counts[part];
                 contents.counts[part] += 1;
             }
             i += 1;
         }
         let (mut part, repeats) = (0, [1, n_layers, n_hidden, 1]);
         while part < repeats.len() {
-            let sections = repeats[part].saturating_mul(contents.counts[part]);
-            contents.firsts[part + 1] = contents.firsts[part].saturating_add(sections);
+            let sections = repeats[part].saturating_mul(contents.counts[part] as usize);
+            let end = sections.saturating_add(contents.firsts[part] as usize);
+            contents.firsts[part + 1] = if end > u16::MAX as usize { u16::MAX } else { end as u16 };
             part += 1;
         }
         contents
@@ -103,7 +104,7 @@ impl Contents {
 
     /// Number of sections.
     pub(crate) const fn sections(&self) -> usize {
-        self.firsts[4]
+        self.firsts[4] as usize
     }
 
     /// Index of a tensor's section; beyond all sections when it is absent.
@@ -115,10 +116,10 @@ impl Contents {
         }
         let first = match tensor.part() {
             Part::Before => 0,
-            Part::Layer => self.firsts[1] + layer * self.counts[1],
+            Part::Layer => self.firsts[1] as usize + layer * self.counts[1] as usize,
             // Without the feature no image with such a part is read.
-            Part::HeadLayer if cfg!(feature = "ends") => self.firsts[2] + layer * self.counts[2],
-            _ => self.firsts[3],
+            Part::HeadLayer if cfg!(feature = "ends") => self.firsts[2] as usize + layer * self.counts[2] as usize,
+            _ => self.firsts[3] as usize,
         };
         first + place as usize
     }
@@ -126,12 +127,13 @@ impl Contents {
     /// The tensor and the layer of a section.
     pub(crate) const fn at(&self, index: usize) -> (Tensor, usize) {
         let mut part = 0;
-        while part < 3 && index >= self.firsts[part + 1] {
+        while part < 3 && index >= self.firsts[part + 1] as usize {
             part += 1;
         }
-        let place = index - self.firsts[part];
-        let (place, layer) = match place.checked_div(self.counts[part]) {
-            Some(layer) => (place - layer * self.counts[part], layer),
+        let place = index - self.firsts[part] as usize;
+        let count = self.counts[part] as usize;
+        let (place, layer) = match place.checked_div(count) {
+            Some(layer) => (place - layer * count, layer),
             None => (place, 0),
         };
         let mut i = 0;
