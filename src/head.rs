@@ -22,16 +22,12 @@ use crate::weights::Linear;
 pub(crate) struct Head<'a> {
     /// The norm of the stream that is read; none where all streams were normed before they were pooled.
     pub(crate) norm: Option<Norm<'a>>,
-    /// The norm behind the pooling.
-    pub(crate) head_norm: Option<Norm<'a>>,
     /// `[d_model, d_model]`.
     pub(crate) pooler: Option<Linear<'a>>,
-    pub(crate) pooler_activation: Pooler,
-    /// Of hidden layers `[width, width before]`.
+    /// Of what is rarer: the norm behind the pooling, hidden layers `[width, width before]`.
     pub(crate) image: &'a Image<'a>,
     /// `[n_outputs, width of the last hidden layer]`, without hidden layers `[n_outputs, d_model]`; without it the pooled stream is the output.
     pub(crate) matrix: Option<Linear<'a>>,
-    pub(crate) n_layers: usize,
 }
 
 impl Head<'_> {
@@ -44,11 +40,11 @@ impl Head<'_> {
         logits: &mut [f32],
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
-        let not_finite = Error::NotFinite { layer: self.n_layers };
+        let not_finite = Error::NotFinite { layer: self.image.dims.n_layers };
         let (mut norm, mut point) = (self.norm.as_ref(), Point::FinalNorm);
-        if cfg!(feature = "ends")
-            && let Some(head_norm) = &self.head_norm
-        {
+        let has_head_norm = cfg!(feature = "ends") && self.image.has(Tensor::HeadNorm);
+        let head_norm = has_head_norm.then(|| Norm::of(self.image, Tensor::HeadNorm, Tensor::HeadNormBias, 0));
+        if let Some(head_norm) = &head_norm {
             if let Some(norm) = norm {
                 norm.in_place(x, scratch).ok_or(not_finite)?;
                 observer.vector(point, 0, &Vector::Floats(x));
@@ -102,7 +98,7 @@ impl Head<'_> {
         for (x, &integer) in x.iter_mut().zip(products.integers.iter()) {
             let value = integer as f32 * products.scale;
             // Once per sequence: `libm`, the same software on every core, is fast enough.
-            *x = if self.pooler_activation == Pooler::Tanh { libm::tanhf(value) } else { value.max(0.0) };
+            *x = if self.image.dims.options.pooler == Pooler::Tanh { libm::tanhf(value) } else { value.max(0.0) };
         }
         observer.vector(Point::Pooler, 0, &Vector::Floats(x));
         Some(())

@@ -120,9 +120,11 @@ impl<'v> Visible<'v> {
 
     /// Positions of the visible tokens and of the class tokens.
     pub(crate) fn positions(&self) -> impl Iterator<Item = usize> + 'v {
-        let (before, end) = (self.before, self.before + self.length);
-        (0..before)
-            .chain(self.indices().map(move |index| index + before))
-            .chain(end..end + if cfg!(feature = "ends") { self.after } else { 0 })
+        let Visible { mask, length, before, after } = *self;
+        // The mask has entries for tokens and frames only.
+        let is_visible = move |position: usize, mask: &[bool]| {
+            position.checked_sub(before).and_then(|index| mask.get(index).copied()).unwrap_or(true)
+        };
+        (0..before + length + after).filter(move |&position| mask.is_none_or(|mask| is_visible(position, mask)))
     }
 }

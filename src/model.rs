@@ -144,17 +144,7 @@ impl<'a> Model<'a> {
 
     /// A norm outside of the blocks, if the image holds it.
     fn optional_norm(&'a self, gain: Tensor, bias: Tensor) -> Option<Norm<'a>> {
-        self.image.has(gain).then(|| self.norm(gain, bias, 0))
-    }
-
-    fn norm(&'a self, gain: Tensor, bias: Tensor, layer: usize) -> Norm<'a> {
-        let (image, dims) = (&self.image, &self.image.dims);
-        Norm {
-            kind: dims.options.norm,
-            gain: image.vector(gain, layer),
-            bias: image.optional_vector(bias, layer),
-            eps: dims.norm_eps,
-        }
+        self.image.has(gain).then(|| Norm::of(&self.image, gain, bias, 0))
     }
 
     fn block(&'a self, layer: usize) -> Block<'a> {
@@ -163,7 +153,7 @@ impl<'a> Model<'a> {
         let head_norm = |tensor| if cfg!(feature = "qk-norm") { image.optional_vector(tensor, layer) } else { None };
         Block {
             dims,
-            attention_norm: self.norm(Tensor::AttentionNorm, Tensor::AttentionNormBias, layer),
+            attention_norm: Norm::of(image, Tensor::AttentionNorm, Tensor::AttentionNormBias, layer),
             attention: Attention {
                 dims,
                 query: image.linear(Tensor::Query, Tensor::QueryBias, layer),
@@ -173,7 +163,7 @@ impl<'a> Model<'a> {
                 value: image.linear(Tensor::Value, Tensor::ValueBias, layer),
                 output: image.linear(Tensor::AttentionOutput, Tensor::AttentionOutputBias, layer),
             },
-            mlp_norm: self.norm(Tensor::MlpNorm, Tensor::MlpNormBias, layer),
+            mlp_norm: Norm::of(image, Tensor::MlpNorm, Tensor::MlpNormBias, layer),
             mlp: Mlp {
                 activation: dims.options.activation,
                 gate: image.has(Tensor::Gate).then(|| image.linear(Tensor::Gate, Tensor::GateBias, layer)),
@@ -187,21 +177,13 @@ impl<'a> Model<'a> {
         self.optional_norm(Tensor::FinalNorm, Tensor::FinalNormBias)
     }
 
-    /// The norm behind the pooling. Without the feature no image with it was parsed, and firmware does without the code.
-    fn head_norm(&'a self) -> Option<Norm<'a>> {
-        if cfg!(feature = "ends") { self.optional_norm(Tensor::HeadNorm, Tensor::HeadNormBias) } else { None }
-    }
-
     fn head(&'a self) -> Head<'a> {
         let (image, dims) = (&self.image, &self.image.dims);
         Head {
             norm: self.final_norm(),
-            head_norm: self.head_norm(),
             pooler: (dims.options.pooler != Pooler::None).then(|| image.linear(Tensor::Pooler, Tensor::PoolerBias, 0)),
-            pooler_activation: dims.options.pooler,
             image,
             matrix: dims.options.head.then(|| image.head()),
-            n_layers: dims.n_layers,
         }
     }
 

@@ -8,12 +8,14 @@
 //! queries and keys are normed, each head of them is one by itself.
 
 use crate::arch::{Backend, Native};
+use crate::image::Image;
 use crate::kernels::matrix::Batch;
 use crate::kernels::quantize::{BLOCK_BITS, quantize_within, to_block};
 use crate::kernels::scaled::{Multiplier, Scaled, TINY, bit_length, power_of_two, sqrt};
 use crate::observe::{Observer, Point};
 use crate::options;
 use crate::state::regions::Scratch;
+use crate::tensors::Tensor;
 use crate::weights::Vector;
 
 /// RMSNorm (Zhang & Sennrich 2019): `gain * x / sqrt(mean(x^2) + eps)`, or LayerNorm (Ba et al. 2016):
@@ -25,6 +27,18 @@ pub(crate) struct Norm<'a> {
     /// `[d_model]`.
     pub(crate) bias: Option<Vector<'a>>,
     pub(crate) eps: f32,
+}
+
+impl<'a> Norm<'a> {
+    /// The norm of an image with these tensors.
+    pub(crate) fn of(image: &Image<'a>, gain: Tensor, bias: Tensor, layer: usize) -> Norm<'a> {
+        Norm {
+            kind: image.dims.options.norm,
+            gain: image.vector(gain, layer),
+            bias: image.optional_vector(bias, layer),
+            eps: image.dims.norm_eps,
+        }
+    }
 }
 
 impl Norm<'_> {
