@@ -231,6 +231,10 @@ impl Settings {
             // Of frames only: anywhere else the keys stay unread, and are refused as unknown.
             return Ok(());
         }
+        if self.get("front_end").is_some() && self.get(keys[1]).is_none() && window.is_none() {
+            // The front end's numbers say the samples of a frame, and are held to the hop.
+            return Ok(());
+        }
         let (kernel, stride) = window.unzip();
         let samples = self.size_or(keys[1], kernel.unwrap_or(1))?;
         if !config.n_features.is_multiple_of(samples) {

@@ -106,6 +106,15 @@ fn attach(front_end: &FrontEndConfig, path: &Path, config: &mut Config, hop: usi
     }
     config.frame_samples = config.n_features / numbers;
     config.frame_hop = if hop == 0 { config.frame_samples } else { hop };
+    if config.frame_hop > config.frame_samples {
+        return Err(Error::Setting {
+            path: path.into(),
+            key: "frame_hop".into(),
+            found: hop.to_string(),
+            expected: format!("at most {}, the front end's frames that make one of the network", config.frame_samples),
+            next: NEXT.into(),
+        });
+    }
     cut(front_end, path, config)
 }
 

@@ -133,9 +133,12 @@ fn a_frame_of_bands_is_not_described_twice() {
         std::fs::write(folder.path().join("config.json"), text).expect("the folder is writable");
         Checkpoint::load(folder.path(), None).map_err(|error| error.to_string())
     };
-    let loaded = load(json!({"frame_samples": 2, "frame_hop": 1})).expect("what the front end says too");
-    assert_eq!((loaded.config.frame_samples, loaded.config.frame_hop), (2, 1));
+    for keys in [json!({"frame_samples": 2, "frame_hop": 1}), json!({"frame_hop": 1})] {
+        let loaded = load(keys).expect("what the front end says too");
+        assert_eq!((loaded.config.frame_samples, loaded.config.frame_hop), (2, 1));
+    }
     for (keys, expected) in [
+        (json!({"frame_hop": 3}), "`frame_hop` is 3, expected at most 2"),
         (json!({"frame_samples": 4}), "`frame_samples` is 4, expected 2, or absent"),
         (json!({"frame_samples": 20, "columns": ["x", "y"]}), "`frame_samples` is 20, expected 2, or absent"),
         (json!({"frame_samples": 2, "columns": vec!["x"; 20]}), "`columns` is present, expected absent"),
