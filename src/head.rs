@@ -11,7 +11,7 @@ use crate::dense::dense_activated;
 use crate::error::Error;
 use crate::image::Image;
 use crate::kernels::matrix::{Batch, linear};
-use crate::kernels::quantize::{quantize_stream, quantize_within};
+use crate::kernels::quantize::{max_abs, quantize_stream, quantize_within};
 use crate::observe::{Observer, Point, Vector};
 use crate::options::Pooler;
 use crate::state::regions::Scratch;
@@ -60,6 +60,8 @@ impl Head<'_> {
                 norm.in_place(x, scratch).ok_or(not_finite)?;
                 observer.vector(point, 0, &Vector::Floats(x));
             }
+            // Without a norm nothing has looked at the last sum.
+            max_abs(x).ok_or(not_finite)?;
             let out = logits.get_mut(..x.len()).ok_or(not_finite)?;
             out.copy_from_slice(x);
             observer.vector(Point::Logits, 0, &Vector::Floats(out));

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::head::{self, Head};
 use crate::image::Image;
 use crate::inputs::{Inputs, Visible};
+use crate::kernels::quantize::max_abs;
 use crate::observe::{Observer, Point, Vector};
 use crate::options::{Pooler, Pooling};
 use crate::state::Memory;
@@ -352,7 +353,9 @@ impl<'a> Model<'a> {
         let mut regions = memory.regions(dims)?;
         let visible = Visible::new(None, x.len() / dims.d_model.max(1), dims)?;
         self.encode(x, &visible, shape, &mut regions, observer)?;
-        self.norm_all(x, &mut regions.scratch, observer)
+        self.norm_all(x, &mut regions.scratch, observer)?;
+        // Without a norm nothing has looked at the last sum.
+        max_abs(x).map(|_| ()).ok_or(Error::NotFinite { layer: dims.n_layers })
     }
 
     /// The final norm of every stream, if there is one.

@@ -5,10 +5,11 @@ mod common;
 use common::{ENCODERS, N_FEATURES, SHAPES, encoder, entry, image, repair, set_scale};
 use proptest::prelude::*;
 use std::sync::LazyLock;
+use thumbformer::image::ImageWriter;
 use thumbformer::image::layout::{header, section};
 use thumbformer::state::HostState;
 use thumbformer::text::{Sampler, Sampling, argmax};
-use thumbformer::{Error, Inputs, MAX_BATCH, Model, Tensor};
+use thumbformer::{Dims, Error, Inputs, MAX_BATCH, Model, NormPlace, Options, Packing, Presence, Tensor};
 
 /// Language models of all shapes, then encoders.
 static IMAGES: LazyLock<Vec<Vec<u32>>> = LazyLock::new(|| {
@@ -105,6 +106,49 @@ fn a_stream_beyond_the_floats_is_an_error_and_no_logits_of_zero() {
     let mut state = HostState::new(model.dims(), 8);
     let error = model.session(state.memory()).decode(3).expect_err("no result can be trusted");
     assert_eq!(error, Error::NotFinite { layer: 0 });
+}
+
+/// A block by itself, with a scale of any size: the last sum, which no norm looks at, is finite or an error.
+#[test]
+fn gains_and_weights_that_make_infinity_are_not_finite_and_no_result() {
+    let (mut finite, mut refused) = (0, 0);
+    for norm_place in [NormPlace::Pre, NormPlace::Post] {
+        let mut options = Options::ENCODER;
+        options.norm_place = norm_place;
+        let dims = Dims::block(8, 2, 16, 4, options);
+        let mut writer = ImageWriter::new(dims, Packing::Host);
+        for &tensor in Tensor::ALL.iter().filter(|tensor| tensor.presence(&options) == Presence::Always) {
+            let (rows, cols) = dims.shape(tensor, 0);
+            let values: Vec<f32> = (0..rows * cols).map(|i| ((i * 37 % 19) as f32 - 8.5) / 10.0).collect();
+            writer.add(tensor, 0, rows, cols, &values).expect("a tensor");
+        }
+        let sound = writer.finish().expect("an image");
+        let tensors = [Tensor::AttentionNorm, Tensor::AttentionOutput, Tensor::MlpNorm, Tensor::Down];
+        for (tensor, exponent) in
+            tensors.into_iter().flat_map(|tensor| (15..39).map(move |exponent| (tensor, exponent)))
+        {
+            let mut words = sound.clone();
+            set_scale(&mut words, tensor, 0, 10_f32.powi(exponent));
+            repair(&mut words);
+            let model = Model::parse(&words).expect("finite scales are accepted");
+            let mut state = HostState::new(model.dims(), 4);
+            let mut streams: Vec<f32> = (0..16).map(|i| (i as f32 - 7.0) / 3.0).collect();
+            match model.session(state.memory()).encode(&mut streams) {
+                Ok(()) => {
+                    assert!(
+                        streams.iter().all(|x| x.is_finite()),
+                        "{tensor:?} times 1e{exponent}, {norm_place:?}: {streams:?}"
+                    );
+                    finite += 1;
+                }
+                Err(error) => {
+                    assert!(matches!(error, Error::NotFinite { .. } | Error::ScoresTooLarge { .. }), "{error:?}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(finite > 20 && refused > 100, "{finite} finite, {refused} refused");
 }
 
 /// The last token of each image with a tokenizer prints nothing, so that its piece begins where the bytes end.

@@ -47,7 +47,8 @@ pub fn used(model: &Model<'_>, given: &Given<'_>) {
     }
     session.reset();
     let _ = session.push(given.frames).map(finite);
-    let _ = session.encode(&mut given.frames.to_vec());
+    let mut streams = given.frames.to_vec();
+    let _ = session.encode(&mut streams).map(|()| finite(&mut streams));
 }
 
 fn finite(outputs: &mut [f32]) {

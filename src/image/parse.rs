@@ -236,6 +236,15 @@ impl<'a> Image<'a> {
                 if !(scale == 0.0 || scale >= f32::MIN_POSITIVE && scale <= f32::MAX) {
                     return Some(0);
                 }
+                let words = self.table_at(found.offset, found.bytes);
+                let bad = match found.encoding {
+                    layout::ENCODING_Q8 => arch::first_bad_q8(self.packing, words),
+                    layout::ENCODING_Q4 => arch::first_bad_q4(self.packing, words, found.rows, found.cols),
+                    _ => None,
+                };
+                if bad.is_some() {
+                    return bad;
+                }
                 let multipliers = self.multipliers(found);
                 while i < multipliers.len() {
                     if multipliers[i] < 0 {

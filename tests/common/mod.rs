@@ -118,12 +118,17 @@ pub const SHAPES: [Shape; 5] = [
     },
 ];
 
-/// An image of this shape with random weights.
+/// An image of this shape with random weights, packed for hosts.
 pub fn image(shape: &Shape, seed: u64) -> Vec<u32> {
+    packed(shape, seed, Packing::Host)
+}
+
+/// An image of this shape with random weights.
+pub fn packed(shape: &Shape, seed: u64, packing: Packing) -> Vec<u32> {
     let Shape { d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff, vocab, max_seq, .. } = *shape;
     let dims = Dims::new(d_model, n_layers, n_heads, n_kv_heads, head_dim, d_ff, vocab, max_seq, 1e-5).expect("dims");
     let mut random = Random::new(seed);
-    let mut writer = ImageWriter::new(dims, Packing::Host);
+    let mut writer = ImageWriter::new(dims, packing);
     let (q, kv) = (n_heads * head_dim, n_kv_heads * head_dim);
     let mut add = |tensor, layer, rows: usize, cols: usize| {
         if rows == 1 && matches!(tensor, Tensor::AttentionNorm | Tensor::MlpNorm | Tensor::FinalNorm) {

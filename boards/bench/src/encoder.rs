@@ -2,16 +2,22 @@
 //!
 //! ```text
 //! streams [64, 64] ──► Session::encode ──► instructions, whole; CRC-32 of the result, which is the same on every core
+//! its image, as it comes at run time ──► Model::parse ──► instructions, whole; CRC-32 of the image
 //! ```
 #![no_std]
 #![no_main]
 
+use core::hint::black_box;
 use semihosting as _;
-use thumbformer::LogitsCrc;
 use thumbformer::bench::{ENCODER_TOKENS, encoder_streams};
 use thumbformer::cycles::CycleCounter;
+use thumbformer::image::Aligned;
+use thumbformer::{LogitsCrc, Model};
 
 include!(concat!(env!("OUT_DIR"), "/encoder.rs"));
+
+/// The block's image once more.
+static IMAGE: Aligned<{ encoder::IMAGE_BYTES }> = Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/encoder.tbf")));
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
@@ -27,6 +33,10 @@ fn main() -> ! {
     }
     let instructions = counter.since(start);
     let crc32 = LogitsCrc::new().update(STREAMS);
-    semihosting::println!("{{\"instructions\":{instructions},\"crc32\":{crc32}}}");
+    semihosting::println!("{{\"what\":\"encoder block\",\"instructions\":{instructions},\"crc32\":{crc32}}}");
+    let start = counter.now();
+    let Ok(model) = black_box(Model::parse(black_box(IMAGE.words()))) else { semihosting::process::exit(5) };
+    let (instructions, crc32) = (counter.since(start), model.image().crc32());
+    semihosting::println!("{{\"what\":\"parse\",\"instructions\":{instructions},\"crc32\":{crc32}}}");
     semihosting::process::exit(0)
 }

@@ -9,12 +9,16 @@
 use super::int4::{Group, group_of_four};
 #[cfg(feature = "std")]
 use super::pack::Int4;
+use super::range::Lanes;
 use super::{as_i16, pairs};
 
 pub(super) const NAME: &str = "m4";
 pub(super) const ID: u32 = 2;
 pub(super) const REMEDY: &str =
     "the image is packed for other cores; convert it with `--pack m4` for Cortex-M4, M7 and M33";
+
+pub(super) const Q8: Lanes = Lanes { bits: 8, flip: 0x8080_8080, borrowed: 0x0080_0080 };
+pub(super) const Q4: Lanes = Lanes { bits: 4, flip: 0x8000_8000, borrowed: 0 };
 
 /// Sources of the integers of word `i` of a block.
 pub(super) const fn sources(block: usize, _width: usize, i: usize) -> [(usize, usize); 4] {

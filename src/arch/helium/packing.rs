@@ -10,12 +10,16 @@
 use super::int4::Group;
 #[cfg(feature = "std")]
 use super::pack::Int4;
+use super::range::Lanes;
 use super::{COLUMNS, GROUP, ROWS, block_words, bytes_word, first_group, signed_bytes};
 
 pub(super) const NAME: &str = "m55";
 pub(super) const ID: u32 = 3;
 pub(super) const REMEDY: &str =
     "the image is packed for other cores; convert it with `--pack m55` for Cortex-M55 and M85";
+
+pub(super) const Q8: Lanes = Lanes::BYTES;
+pub(super) const Q4: Lanes = Lanes { bits: 4, flip: 0x8888_8888, borrowed: 0x0808_0808 };
 
 /// Sources of the integers of word `i` of a block.
 pub(super) const fn sources(block: usize, _width: usize, i: usize) -> [(usize, usize); 4] {

@@ -9,12 +9,16 @@
 use super::int4::{Group, group_of_four};
 #[cfg(feature = "std")]
 use super::pack::Int4;
+use super::range::Lanes;
 use super::{bytes_word, pairs};
 
 pub(super) const NAME: &str = "m0";
 pub(super) const ID: u32 = 4;
 pub(super) const REMEDY: &str =
     "the image is packed for other cores; convert it with `--pack m0` for Cortex-M0, M0+ and M3";
+
+pub(super) const Q8: Lanes = Lanes { bits: 8, flip: 0, borrowed: 0 };
+pub(super) const Q4: Lanes = Lanes { bits: 4, flip: 0, borrowed: 0 };
 
 /// Sources of the integers of word `i` of a block.
 pub(super) const fn sources(block: usize, _width: usize, i: usize) -> [(usize, usize); 4] {

@@ -10,6 +10,7 @@
 mod int4;
 #[cfg(feature = "std")]
 mod pack;
+mod range;
 
 #[path = "../dsp/packing.rs"]
 mod dsp;
@@ -27,8 +28,10 @@ pub use int4::{GROUP, MAX_COLUMNS as MAX_COLUMNS_Q4, first_group, words_q4};
 pub(crate) use int4::{Group, block_words};
 #[cfg(feature = "std")]
 pub use pack::{pack_q4, pack_q8};
+pub(crate) use range::{first_bad_q4, first_bad_q8};
 
 use super::{as_i16, signed_bytes};
+use range::Lanes;
 
 /// Rows are padded to a multiple of this: kernels compute so many outputs at a time.
 pub const ROWS: usize = 4;
@@ -91,6 +94,16 @@ impl Packing {
     /// The sentence for a user whose image is packed for other cores than the kernels that this one is for.
     pub(crate) const fn remedy(self) -> &'static str {
         of!(self, REMEDY)
+    }
+
+    /// Lanes of a word of an int8 matrix.
+    const fn lanes_q8(self) -> Lanes {
+        of!(self, Q8)
+    }
+
+    /// Lanes of a word of an int4 matrix' integers.
+    const fn lanes_q4(self) -> Lanes {
+        of!(self, Q4)
     }
 
     /// Hands out the integers of one row of an int8 matrix in order, padding included; `None` outside of it.

@@ -8,11 +8,15 @@
 use super::int4::{Group, group_of_four};
 #[cfg(feature = "std")]
 use super::pack::Int4;
+use super::range::Lanes;
 use super::{ROWS, bytes_word, signed_bytes};
 
 pub(super) const NAME: &str = "host";
 pub(super) const ID: u32 = 1;
 pub(super) const REMEDY: &str = "the image is packed for other cores; convert it with `--pack host`";
+
+pub(super) const Q8: Lanes = Lanes::BYTES;
+pub(super) const Q4: Lanes = Lanes { bits: 4, flip: 0x8888_8888, borrowed: 0 };
 
 /// Sources of the integers of word `i` of a block.
 pub(super) const fn sources(block: usize, width: usize, i: usize) -> [(usize, usize); 4] {

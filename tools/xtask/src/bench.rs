@@ -140,6 +140,13 @@ pub struct Encoder {
 #[path = "../../../boards/bench/encoder.rs"]
 mod image;
 
+/// Name of the encoder block's measurement.
+pub const ENCODER: &str = "encoder block";
+/// Name of the front end's measurement.
+pub const SOUND: &str = "audio, a second";
+/// Name of the measurement of parsing the encoder block's image at run time.
+pub const PARSE: &str = "parse";
+
 /// CRC-32 of the encoder block's result on this machine.
 fn encoder_crc32() -> Result<u32> {
     let words = image::image(Packing::Host);
@@ -151,23 +158,31 @@ fn encoder_crc32() -> Result<u32> {
     Ok(LogitsCrc::new().update(&streams))
 }
 
-/// Measures the encoder block on one core.
+/// Bytes of the encoder block's image.
+pub fn encoder_bytes() -> usize {
+    4 * image::image(Packing::Host).len()
+}
+
+/// Measures the encoder block on one core, and the parsing of its image.
 ///
 /// # Errors
 /// When the firmware cannot be built or run.
-pub fn encoder(core: Core) -> Result<Encoder> {
-    let mut lines: Vec<Encoder> = lines(core, "encoder", &[])?;
-    let mut encoder = lines.pop().context("the encoder printed nothing")?;
-    encoder.core = core.name();
-    encoder.exact = encoder.crc32 == encoder_crc32()?;
-    Ok(encoder)
+fn encoder(core: Core) -> Result<[Encoder; 2]> {
+    let lines: Vec<Encoder> = lines(core, "encoder", &[])?;
+    let packing = core.board()?.pack;
+    let packing = Packing::ALL.into_iter().find(|known| known.name() == packing).context("an unknown packing")?;
+    let parsed = image::image(packing).last().copied();
+    let [mut block, mut parse]: [Encoder; 2] = lines.try_into().ok().context("expected two lines of the encoder")?;
+    (block.core, parse.core) = (core.name(), core.name());
+    (block.exact, parse.exact) = (block.crc32 == encoder_crc32()?, Some(parse.crc32) == parsed);
+    Ok([block, parse])
 }
 
 /// Measures a second of sound through the audio front end on one core.
 ///
 /// # Errors
 /// When the firmware cannot be built or run.
-pub fn front_end(core: Core) -> Result<Encoder> {
+fn front_end(core: Core) -> Result<Encoder> {
     let mut lines: Vec<Encoder> = lines(core, "audio", &[])?;
     let mut sound = lines.pop().context("the front end printed nothing")?;
     let mut samples = [0; 8000];
@@ -176,9 +191,18 @@ pub fn front_end(core: Core) -> Result<Encoder> {
     let image = first(Kind::Clip, &root().join("models"))?.image()?;
     let front_end = image.model()?.front_end().context("the image has no audio front end")?;
     front_end.extractor(HostBuffers::new(&front_end).memory())?.push(&samples, |frame| _ = crc.update(frame))?;
-    sound.core = core.name();
+    (sound.core, sound.what) = (core.name(), SOUND.into());
     sound.exact = sound.crc32 == crc.total();
     Ok(sound)
+}
+
+/// Measures the encoder block, the parsing of its image, and the front end on one core.
+///
+/// # Errors
+/// When the firmware cannot be built or run.
+pub fn blocks(core: Core) -> Result<Vec<Encoder>> {
+    let [block, parse] = encoder(core)?;
+    Ok(vec![block, front_end(core)?, parse])
 }
 
 /// The named cores, or all where none is named.
@@ -225,19 +249,17 @@ pub fn models(cores: &[Core], json: bool) -> Result<()> {
     let cores = or_all(cores);
     tokens(&cores, json)?;
     let mut wrong = 0;
-    for what in ["encoder block", "audio, a second"] {
-        if !json {
-            writeln!(stdout(), "\ncore    {:>27}  as the host", format!("{what}, instructions"))?;
-        }
-        for &core in &cores {
-            let measured = if what == "encoder block" { encoder(core)? } else { front_end(core)? };
-            let measured = Encoder { what: what.into(), ..measured };
+    if !json {
+        writeln!(stdout(), "\ncore    what            instructions  as the host")?;
+    }
+    for &core in &cores {
+        for measured in blocks(core)? {
             wrong += u32::from(!measured.exact);
             if json {
                 writeln!(stdout(), "{}", serde_json::to_string(&measured)?)?;
             } else {
-                let Encoder { core, instructions, exact, .. } = measured;
-                writeln!(stdout(), "{core:<7} {instructions:>27}  {}", if exact { "yes" } else { "NO" })?;
+                let Encoder { core, what, instructions, exact, .. } = measured;
+                writeln!(stdout(), "{core:<7} {what:<15} {instructions:>12}  {}", if exact { "yes" } else { "NO" })?;
             }
         }
     }

@@ -28,8 +28,9 @@ use thumbformer_cli::stdout::stdout;
 /// Recorded measurements.
 const RECORD: &str = "docs/results.json";
 /// Files with tables, and the tables' names.
-const PAGES: [(&str, &[&str]); 3] = [
+const PAGES: [(&str, &[&str]); 4] = [
     ("docs/results.md", &["model", "keywords", "kernels", "size", "figures"]),
+    ("docs/trust.md", &["parse"]),
     ("docs/cycles.md", &["cycles"]),
     ("README.md", &["model"]),
 ];
@@ -149,6 +150,7 @@ impl Results {
             "keywords" => self.keywords(),
             "kernels" => self.kernels(),
             "size" => Ok(self.sizes()),
+            "parse" => Ok(self.parse()),
             "figures" => figures::table(&self.figures),
             "cycles" => Ok(cycles::table(&self.figures)),
             _ => anyhow::bail!("no table {name:?}"),
@@ -168,7 +170,7 @@ impl Results {
         for &core in Core::value_variants() {
             let name = core.name();
             let tokens = self.tokens.iter().filter(|token| token.core == name).map(|token| token.instructions);
-            let block = self.blocks.iter().find(|block| block.core == name && block.what == ENCODER);
+            let block = self.blocks.iter().find(|block| block.core == name && block.what == bench::ENCODER);
             let of = |recording: &str| self.recordings.iter().find(|row| row.core == name && row.name == recording);
             let (of_clip, of_stream) = of(&clip.name).zip(of(&stream.name)).context("a core without recordings")?;
             let mut row = vec![title(core)];
@@ -231,6 +233,14 @@ impl Results {
         Ok(markdown(&header, &rows))
     }
 
+    /// Instructions a byte of an image that is parsed at run time.
+    fn parse(&self) -> String {
+        let bytes = bench::encoder_bytes() as f64;
+        let found = self.blocks.iter().filter(|block| block.what == bench::PARSE);
+        let of = |block: &Encoder| vec![block.core.clone(), format!("{:.1}", f64::from(block.instructions) / bytes)];
+        markdown(&["core", "instructions a byte"].map(str::to_string), &found.map(of).collect::<Vec<_>>())
+    }
+
     /// Bytes of the minimal programs.
     fn sizes(&self) -> String {
         let header = ["core", "`opt-level`", "program", "code", "constants", "state", "stack"].map(str::to_string);
@@ -245,11 +255,6 @@ impl Results {
         markdown(&header, &rows)
     }
 }
-
-/// Name of the encoder block's measurement.
-pub const ENCODER: &str = "encoder block";
-/// Name of the front end's measurement.
-pub const SOUND: &str = "audio, a second";
 
 /// Measurements of one core by the benchmark programs.
 pub struct OfCore {
@@ -270,11 +275,11 @@ pub fn measure(core: Core) -> Result<OfCore> {
     if let Some(wrong) = kernels.iter().find(|row| !row.exact) {
         anyhow::bail!("{}: {} of {}x{} is not exact", core.name(), wrong.kernel, wrong.rows, wrong.cols);
     }
-    let encoder = Encoder { what: ENCODER.into(), ..bench::encoder(core)? };
-    ensure!(encoder.exact, "{}: the encoder block has other bits than on the host", core.name());
-    let sound = Encoder { what: SOUND.into(), ..bench::front_end(core)? };
-    ensure!(sound.exact, "{}: the front end's frames have other bits than on the host", core.name());
-    Ok(OfCore { kernels, tokens, blocks: vec![encoder, sound] })
+    let blocks = bench::blocks(core)?;
+    if let Some(wrong) = blocks.iter().find(|block| !block.exact) {
+        anyhow::bail!("{}: {} has other bits than on the host", core.name(), wrong.what);
+    }
+    Ok(OfCore { kernels, tokens, blocks })
 }
 
 /// Measures everything, records it, and renders the tables.
