@@ -16,7 +16,29 @@
 
 #![allow(unsafe_code)]
 
+/// Calls a kernel in assembly: `call!(kernel(arguments))`. With the feature `checkasm` by way of the wrapper that checks it.
+#[cfg(not(feature = "checkasm"))]
+#[allow(unused_macros)] // not all backends have assembly
+macro_rules! call {
+    ($($kernel:ident)::+($($argument:expr),* $(,)?)) => {
+        $($kernel)::+($($argument),*)
+    };
+}
+#[cfg(feature = "checkasm")]
+#[allow(unused_macros)] // not all backends have assembly
+macro_rules! call {
+    ($($kernel:ident)::+($($argument:expr),* $(,)?)) => {{
+        let kernel: unsafe extern "C" fn($(call!(type of $argument)),*) -> _ = $($kernel)::+;
+        $crate::arch::checkasm::wrapped(kernel)($($argument),*)
+    }};
+    (type of $argument:expr) => {
+        _
+    };
+}
+
 mod backend;
+#[cfg(feature = "checkasm")]
+pub mod checkasm;
 #[cfg(thumbformer_backend = "dsp")]
 mod dsp;
 #[cfg(thumbformer_backend = "helium")]

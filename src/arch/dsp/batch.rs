@@ -42,9 +42,9 @@ pub(super) unsafe fn four_vectors_q8(weights: &[u32], cols: usize, x: &[u32], mu
         // cores).
         unsafe {
             let woven = woven.as_mut_ptr().cast();
-            weave_4(x.as_ptr().add(start / 2), cols / 2, woven, width / 2);
+            call!(weave_4(x.as_ptr().add(start / 2), cols / 2, woven, width / 2));
             let weights = weights.as_ptr().add(start);
-            pair_by_four(weights, woven, out.as_mut_ptr(), rows, width, cols - width, scale);
+            call!(pair_by_four(weights, woven, out.as_mut_ptr(), rows, width, cols - width, scale));
         }
         start += width;
     }

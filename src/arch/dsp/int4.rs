@@ -57,11 +57,11 @@ pub(super) unsafe fn one_vector_q4(weights: &[u32], cols: usize, x: &[u32], out:
             }
             if piece > skipped {
                 let words = stream.add(skipped * (STREAM_WORDS - GROUP / 4));
-                stream_1(x.as_ptr().add(first + skipped * GROUP / 4), words, piece - skipped);
+                call!(stream_1(x.as_ptr().add(first + skipped * GROUP / 4), words, piece - skipped));
             }
             let weights = weights.as_ptr().add(start * GROUP_WORDS - before);
             let flags = u32::from(start > 0) | u32::from(within > 0) << 1;
-            nibble_rows(weights, stream, out.as_mut_ptr(), out.len(), piece, skip, flags);
+            call!(nibble_rows(weights, stream, out.as_mut_ptr(), out.len(), piece, skip, flags));
         }
         start += piece;
     }

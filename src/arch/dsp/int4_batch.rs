@@ -39,9 +39,9 @@ pub(super) unsafe fn two_vectors_q4(weights: &[u32], groups: usize, x: &[u32], r
         unsafe {
             let stream = stream.as_mut_ptr().cast();
             let first = x.as_ptr().add(start * (GROUP / 2));
-            stream_2(first, first.add(groups * (GROUP / 2)), stream, piece);
+            call!(stream_2(first, first.add(groups * (GROUP / 2)), stream, piece));
             let weights = weights.as_ptr().add(start * GROUP_WORDS);
-            nibble_rows_by_two(weights, stream, out.as_mut_ptr(), rows, piece, skip, u32::from(start > 0));
+            call!(nibble_rows_by_two(weights, stream, out.as_mut_ptr(), rows, piece, skip, u32::from(start > 0)));
         }
         start += piece;
     }

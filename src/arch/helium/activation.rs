@@ -119,7 +119,7 @@ pub(crate) fn activate_within(x: &mut [i32], ratio: Multiplier, tail: &Tail) -> 
     let Some((left, multiplier)) = ratio.wide() else { return Scalar::activate_within(x, ratio, tail) };
     let by = Argument { multiplier, left: left.cast_signed(), shifts: [0, 0] };
     // SAFETY: so many numbers there are; the tail has a word for every place up to 255.
-    let largest = unsafe { activate_all(x.as_mut_ptr(), x.len(), &by, tail) };
+    let largest = unsafe { call!(activate_all(x.as_mut_ptr(), x.len(), &by, tail)) };
     // Nothing is below the tail's largest value; where all is that small, somebody has to look.
     (largest > LARGEST_TAIL).then_some(largest + 1)
 }
@@ -134,5 +134,5 @@ pub(crate) fn activate_times(gate: &mut [i32], up: &[i32], ratio: Multiplier, sh
     let by = Argument { multiplier, left: left.cast_signed(), shifts };
     let count = gate.len().min(up.len());
     // SAFETY: so many of both there are; the tail has a word for every place up to 255.
-    unsafe { activate_times_all(gate.as_mut_ptr(), count, &by, tail, up.as_ptr()) }
+    unsafe { call!(activate_times_all(gate.as_mut_ptr(), count, &by, tail, up.as_ptr())) }
 }

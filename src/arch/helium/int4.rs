@@ -234,7 +234,7 @@ pub(super) fn dots(weights: &[u32], cols: usize, x: &[i8], out: &mut [i32]) -> b
     if job.blocks > 0 {
         // SAFETY: there are so many double blocks of weights and of eight results, and one at least; the vector has a byte for each
         // column.
-        unsafe { eight_rows(&job) };
+        unsafe { call!(eight_rows(&job)) };
     }
     let done = blocks & !1;
     if let (Some(weights), Some(out)) = (weights.get(block * done..), out.get_mut(4 * done..))
@@ -242,7 +242,7 @@ pub(super) fn dots(weights: &[u32], cols: usize, x: &[i8], out: &mut [i32]) -> b
     {
         (job.weights, job.out) = (weights.as_ptr(), out.as_mut_ptr());
         // SAFETY: a block of weights and four results are left.
-        unsafe { four_rows(&job) };
+        unsafe { call!(four_rows(&job)) };
     }
     true
 }

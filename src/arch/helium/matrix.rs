@@ -340,7 +340,7 @@ pub(super) fn dots(weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) -> 
     };
     // SAFETY: columns are a multiple of 16, rows one of 4; of weights there are rows times columns, of the vector so many columns.
     // All words are aligned, as u32 are.
-    unsafe { one_vector_unscaled(&job) };
+    unsafe { call!(one_vector_unscaled(&job)) };
     true
 }
 
@@ -393,9 +393,9 @@ pub(super) fn matmul(
         // columns, of results so many rows for each vector, and as many biases as rows. All words are aligned, as u32 are.
         unsafe {
             match (two, bias.is_some()) {
-                (true, _) => two_vectors(&job),
-                (false, true) => one_vector_with_bias(&job),
-                (false, false) => one_vector(&job),
+                (true, _) => call!(two_vectors(&job)),
+                (false, true) => call!(one_vector_with_bias(&job)),
+                (false, false) => call!(one_vector(&job)),
             }
         }
     }

@@ -38,7 +38,7 @@ unsafe extern "C" fn largest_of(x: *const i32, count: usize) -> u32 {
 #[inline]
 pub(crate) fn abs_max(x: &[i32]) -> u32 {
     // SAFETY: so many numbers there are.
-    unsafe { largest_of(x.as_ptr(), x.len()) }
+    unsafe { call!(largest_of(x.as_ptr(), x.len())) }
 }
 
 /// `sum(|x| >> 7)`.
@@ -68,7 +68,7 @@ unsafe extern "C" fn sum_of_magnitudes(x: *const i32, count: usize) -> u32 {
 #[inline]
 pub(crate) fn magnitudes(x: &[i32]) -> u32 {
     // SAFETY: so many numbers there are.
-    unsafe { sum_of_magnitudes(x.as_ptr(), x.len()) + x.len() as u32 }
+    unsafe { call!(sum_of_magnitudes(x.as_ptr(), x.len())) + x.len() as u32 }
 }
 
 /// `sum(x)`, in 64 bits.
@@ -98,7 +98,7 @@ unsafe extern "C" fn long_sum(x: *const i32, count: usize) -> i64 {
 #[inline]
 pub(crate) fn sum(x: &[i32]) -> i64 {
     // SAFETY: so many numbers there are.
-    unsafe { long_sum(x.as_ptr(), x.len()) }
+    unsafe { call!(long_sum(x.as_ptr(), x.len())) }
 }
 
 /// `sum((x >> -shift)^2)`, in 64 bits; the shift is negative.
@@ -129,7 +129,7 @@ unsafe extern "C" fn squares_all(x: *const i32, count: usize, shift: i32) -> u64
 #[inline]
 pub(crate) fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
     // SAFETY: so many numbers there are.
-    unsafe { squares_all(x.as_ptr(), x.len(), -shift.cast_signed()) }
+    unsafe { call!(squares_all(x.as_ptr(), x.len(), -shift.cast_signed())) }
 }
 
 /// `x[i] -= mean`, and `sum((x >> -shift)^2)`; the shift is negative.
@@ -162,7 +162,7 @@ unsafe extern "C" fn center_all(x: *mut i32, count: usize, mean: i32, shift: i32
 #[inline]
 pub(crate) fn subtract_mean(x: &mut [i32], mean: i32, shift: u32) -> u64 {
     // SAFETY: so many numbers there are.
-    unsafe { center_all(x.as_mut_ptr(), x.len(), mean, -shift.cast_signed()) }
+    unsafe { call!(center_all(x.as_mut_ptr(), x.len(), mean, -shift.cast_signed())) }
 }
 
 /// `out[i] = trunc(x[i] * factor)`; the factor's bits are in a core register.
@@ -191,7 +191,7 @@ unsafe extern "C" fn truncate_all(x: *const f32, count: usize, out: *mut i32, fa
 pub(crate) fn truncate(x: &[f32], factor: f32, out: &mut [i32]) {
     let count = x.len().min(out.len());
     // SAFETY: so many numbers and so much room there are.
-    unsafe { truncate_all(x.as_ptr(), count, out.as_mut_ptr(), factor.to_bits()) }
+    unsafe { call!(truncate_all(x.as_ptr(), count, out.as_mut_ptr(), factor.to_bits())) }
 }
 
 /// `x[i] = x[i] * multipliers[i] >> 16`.
@@ -221,7 +221,7 @@ unsafe extern "C" fn scale(x: *mut i32, multipliers: *const i16, count: usize) {
 pub(crate) fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
     let count = x.len().min(multipliers.len());
     // SAFETY: so many of both there are.
-    unsafe { scale(x.as_mut_ptr(), multipliers.as_ptr(), count) }
+    unsafe { call!(scale(x.as_mut_ptr(), multipliers.as_ptr(), count)) }
 }
 
 /// `x[i] += other[i] * multiplier >> shift`, rounded; the shift lies on the stack, negative.
@@ -261,7 +261,7 @@ pub(crate) fn add_scaled(x: &mut [i32], other: &[i16], ratio: Multiplier) {
     let count = x.len().min(other.len());
     let multiplier = i32::from(ratio.multiplier);
     // SAFETY: so many of both there are.
-    unsafe { add(x.as_mut_ptr(), other.as_ptr(), count, multiplier, shift_of_halves(ratio)) }
+    unsafe { call!(add(x.as_mut_ptr(), other.as_ptr(), count, multiplier, shift_of_halves(ratio))) }
 }
 
 /// Arguments of [`scale_and_add_all`].
@@ -325,5 +325,5 @@ pub(crate) fn scale_and_add(x: &mut [i32], multipliers: &[i16], other: &[i16], r
         shift: shift_of_halves(ratio),
     };
     // SAFETY: so many of all three there are.
-    unsafe { scale_and_add_all(x.as_mut_ptr(), count, &by) }
+    unsafe { call!(scale_and_add_all(x.as_mut_ptr(), count, &by)) }
 }

@@ -127,7 +127,7 @@ unsafe extern "C" fn to_distant_bytes(x: *const i32, count: usize, out: *mut i8,
 pub(crate) fn rescale_i8(x: &[i32], ratio: Multiplier, out: &mut [i8]) {
     let count = x.len().min(out.len());
     // SAFETY: so many numbers and so much room there are.
-    unsafe { to_bytes(x.as_ptr(), count, out.as_mut_ptr(), &By::new(ratio)) }
+    unsafe { call!(to_bytes(x.as_ptr(), count, out.as_mut_ptr(), &By::new(ratio))) }
 }
 
 /// [`Backend::rescale_i16`].
@@ -135,14 +135,14 @@ pub(crate) fn rescale_i8(x: &[i32], ratio: Multiplier, out: &mut [i8]) {
 pub(crate) fn rescale_i16(x: &[i32], ratio: Multiplier, out: &mut [i16]) {
     let count = x.len().min(out.len());
     // SAFETY: so many numbers and so much room there are.
-    unsafe { to_halves(x.as_ptr(), count, out.as_mut_ptr(), &By::new(ratio)) }
+    unsafe { call!(to_halves(x.as_ptr(), count, out.as_mut_ptr(), &By::new(ratio))) }
 }
 
 /// [`Backend::rescale_in_place`].
 #[inline]
 pub(crate) fn rescale_in_place(x: &mut [i32], ratio: Multiplier) {
     // SAFETY: each number is read before it is written.
-    unsafe { to_words(x.as_ptr(), x.len(), x.as_mut_ptr(), &By::new(ratio)) }
+    unsafe { call!(to_words(x.as_ptr(), x.len(), x.as_mut_ptr(), &By::new(ratio))) }
 }
 
 /// [`Backend::rescale_column`].
@@ -152,5 +152,5 @@ pub(crate) fn rescale_column(x: &[i32], ratio: Multiplier, out: &mut [i8], strid
     let rows = if out.is_empty() { 0 } else { (out.len() - 1) / stride.max(1) + 1 };
     let count = x.len().min(rows);
     // SAFETY: the byte of the last number, `(count - 1) * stride`, is in the slice.
-    unsafe { to_distant_bytes(x.as_ptr(), count, out.as_mut_ptr(), &By::new(ratio), stride) }
+    unsafe { call!(to_distant_bytes(x.as_ptr(), count, out.as_mut_ptr(), &By::new(ratio), stride)) }
 }

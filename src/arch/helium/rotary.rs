@@ -50,5 +50,5 @@ unsafe extern "C" fn rotate_all(low: *mut i32, high: *mut i32, cosines: *const i
 pub(super) fn rotate(low: &mut [i32], high: &mut [i32], cosines: &[i16], sines: &[i16]) {
     let pairs = low.len().min(high.len()).min(cosines.len()).min(sines.len());
     // SAFETY: so many of all four there are; two exclusive borrows do not overlap.
-    unsafe { rotate_all(low.as_mut_ptr(), high.as_mut_ptr(), cosines.as_ptr(), sines.as_ptr(), pairs) }
+    unsafe { call!(rotate_all(low.as_mut_ptr(), high.as_mut_ptr(), cosines.as_ptr(), sines.as_ptr(), pairs)) }
 }

@@ -70,5 +70,5 @@ unsafe extern "C" fn weigh_all(scores: *mut i16, mantissas: *const i16, tokens: 
 pub(super) fn weigh(scores: &mut [i16], max: i16, shift: u32, mantissas: &[i16]) -> u32 {
     let tokens = scores.len().min(mantissas.len());
     // SAFETY: so many of both there are; the trait demands the largest score, and a shift beyond 15 is cut.
-    unsafe { weigh_all(scores.as_mut_ptr(), mantissas.as_ptr(), tokens, max.into(), shift.min(15)) }
+    unsafe { call!(weigh_all(scores.as_mut_ptr(), mantissas.as_ptr(), tokens, max.into(), shift.min(15))) }
 }
