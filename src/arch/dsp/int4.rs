@@ -8,7 +8,7 @@
 //! several rows at once; further ones with the upper rows masked away let the sums be told apart.
 
 use super::GROUP;
-use super::loops::{extension, lines};
+use super::loops::{extension, lines, reset};
 use core::arch::naked_asm;
 use core::mem::MaybeUninit;
 
@@ -133,6 +133,7 @@ unsafe extern "C" fn stream_1(x: *const u32, stream: *mut u32, groups: usize) {
         "subs r2, r2, #1",
         "bne 2b",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }
 
@@ -262,5 +263,6 @@ unsafe extern "C" fn nibble_rows(
         "strd r3, r3, [sp, #8]",
         "ldm r1!, {{r4-r7}}",
         "b 4b",
+        reset!(),
     )
 }

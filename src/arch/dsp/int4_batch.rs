@@ -6,7 +6,7 @@
 //! ```
 
 use super::GROUP;
-use super::loops::{extension, lines};
+use super::loops::{extension, lines, reset};
 use core::arch::naked_asm;
 use core::mem::MaybeUninit;
 
@@ -109,6 +109,7 @@ unsafe extern "C" fn stream_2(first: *const u32, second: *const u32, stream: *mu
         "bne 2b",
         "add sp, sp, #4",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }
 
@@ -258,5 +259,6 @@ unsafe extern "C" fn nibble_rows_by_two(
         "bne 2b",
         "add sp, sp, #92",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }

@@ -4,7 +4,7 @@
 //! x ── vrmulh ──► argument ── gather of the tail's words, straight lines between ──► f(x) ──► × up
 //! ```
 
-use super::{Backend, LARGEST_TAIL, Multiplier, Scalar, Tail, extension};
+use super::{Backend, LARGEST_TAIL, Multiplier, Scalar, Tail, extension, reset};
 use core::arch::naked_asm;
 
 /// `f(x * by)` of four numbers, to `q0`.
@@ -78,6 +78,7 @@ unsafe extern "C" fn activate_all(x: *mut i32, count: usize, by: &Argument, tail
         "mov r0, r2",
         "vpop {{d8-d15}}",
         "pop {{r4, r5, r6, pc}}",
+        reset!(),
     )
 }
 
@@ -104,6 +105,7 @@ unsafe extern "C" fn activate_times_all(x: *mut i32, count: usize, by: &Argument
         "3:",
         "vpop {{d8-d15}}",
         "pop {{r4, r5, r6, pc}}",
+        reset!(),
     )
 }
 

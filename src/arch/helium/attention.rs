@@ -5,7 +5,7 @@
 //! weights [tokens] · four rows of values ──► four sums ──► times a ratio ──► out
 //! ```
 
-use super::{Backend, Multiplier, Scalar, extension, signed_bytes};
+use super::{Backend, Multiplier, Scalar, extension, reset, signed_bytes};
 use core::arch::naked_asm;
 
 /// Eight numbers of four keys at a distance from each other.
@@ -89,6 +89,7 @@ macro_rules! scores {
                 "mov r0, r12",
                 "vpop {{d8-d15}}",
                 "pop {{r4-r10, pc}}",
+                reset!(),
             )
         }
     };
@@ -176,6 +177,7 @@ unsafe extern "C" fn single_scores(keys: &Keys) -> i32 {
         "bne 2b",
         "mov r0, r12",
         "pop {{r4-r10, pc}}",
+        reset!(),
     )
 }
 
@@ -308,6 +310,7 @@ macro_rules! sums {
                 "add sp, #16",
                 "vpop {{d8, d9}}",
                 "pop {{r4-r11, pc}}",
+                reset!(),
             )
         }
     };

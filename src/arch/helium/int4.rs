@@ -6,7 +6,7 @@
 //! ```
 //! Four rows that are left at a matrix's end are two pairs.
 
-use super::{GROUP, MAX_COLUMNS_Q4, block_words, extension};
+use super::{GROUP, MAX_COLUMNS_Q4, block_words, extension, reset};
 use core::arch::naked_asm;
 
 /// Arguments of the loop, in the order of its registers.
@@ -140,6 +140,7 @@ unsafe extern "C" fn eight_rows(job: &Job) {
         "add sp, #8",
         "vpop {{d8-d15}}",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }
 
@@ -208,6 +209,7 @@ unsafe extern "C" fn four_rows(job: &Job) {
         "vstrw.32 q4, [r9]",
         "vpop {{d8, d9}}",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }
 

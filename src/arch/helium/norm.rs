@@ -5,7 +5,7 @@
 //! x ── vmaxv, vminv, vaddva, vaddlva ──► one number
 //! ```
 
-use super::{Multiplier, extension};
+use super::{Multiplier, extension, reset};
 use core::arch::naked_asm;
 
 /// The largest number, or the complement of the smallest, and one.
@@ -31,6 +31,7 @@ unsafe extern "C" fn largest_of(x: *const i32, count: usize) -> u32 {
         "csel r0, r2, r3, gt",
         "adds r0, r0, #1",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -61,6 +62,7 @@ unsafe extern "C" fn sum_of_magnitudes(x: *const i32, count: usize) -> u32 {
         "3:",
         "mov r0, r2",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -91,6 +93,7 @@ unsafe extern "C" fn long_sum(x: *const i32, count: usize) -> i64 {
         "letp lr, 2b",
         "3:",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -122,6 +125,7 @@ unsafe extern "C" fn squares_all(x: *const i32, count: usize, shift: i32) -> u64
         "letp lr, 2b",
         "3:",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -155,6 +159,7 @@ unsafe extern "C" fn center_all(x: *mut i32, count: usize, mean: i32, shift: i32
         "letp lr, 2b",
         "3:",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -183,6 +188,7 @@ unsafe extern "C" fn truncate_all(x: *const f32, count: usize, out: *mut i32, fa
         "letp lr, 2b",
         "3:",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -213,6 +219,7 @@ unsafe extern "C" fn scale(x: *mut i32, multipliers: *const i16, count: usize) {
         "letp lr, 2b",
         "3:",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -245,6 +252,7 @@ unsafe extern "C" fn add(x: *mut i32, other: *const i16, count: usize, multiplie
         "letp lr, 2b",
         "3:",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -311,6 +319,7 @@ unsafe extern "C" fn scale_and_add_all(x: *mut i32, count: usize, by: &Affine) -
         "csel r0, r1, r12, gt",
         "adds r0, r0, #1",
         "pop {{r4, r5, r6, pc}}",
+        reset!(),
     )
 }
 

@@ -4,7 +4,7 @@
 //! x ── vrmulh, or vshl · vmulh · vrshl ──► bytes, halves, bytes down a column, in place
 //! ```
 
-use super::{Multiplier, extension};
+use super::{Multiplier, extension, reset};
 use core::arch::naked_asm;
 
 /// A [`Multiplier`] as the loops take it.
@@ -68,6 +68,7 @@ macro_rules! rescale {
                 "letp lr, 5b",
                 "6:",
                 "pop {{r4, pc}}",
+                reset!(),
             )
         }
     };
@@ -119,6 +120,7 @@ unsafe extern "C" fn to_distant_bytes(x: *const i32, count: usize, out: *mut i8,
         "letp lr, 5b",
         "6:",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -141,8 +143,9 @@ pub(crate) fn rescale_i16(x: &[i32], ratio: Multiplier, out: &mut [i16]) {
 /// [`Backend::rescale_in_place`].
 #[inline]
 pub(crate) fn rescale_in_place(x: &mut [i32], ratio: Multiplier) {
-    // SAFETY: each number is read before it is written.
-    unsafe { call!(to_words(x.as_ptr(), x.len(), x.as_mut_ptr(), &By::new(ratio))) }
+    let (count, start) = (x.len(), x.as_mut_ptr());
+    // SAFETY: so many numbers there are, and each is read before it is written; both pointers are the exclusive borrow's.
+    unsafe { call!(to_words(start, count, start, &By::new(ratio))) }
 }
 
 /// [`Backend::rescale_column`].

@@ -4,7 +4,7 @@
 //! low, high ── vmulh by cosines and sines << 16 ──► low * cos - high * sin, high * cos + low * sin
 //! ```
 
-use super::extension;
+use super::{extension, reset};
 use core::arch::naked_asm;
 
 /// `low = (low * cos >> 16) - (high * sin >> 16)`, `high = (high * cos >> 16) + (low * sin >> 16)`.
@@ -42,6 +42,7 @@ unsafe extern "C" fn rotate_all(low: *mut i32, high: *mut i32, cosines: *const i
         "3:",
         "vpop {{d8, d9}}",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
