@@ -9,6 +9,7 @@
 //! backend   the trait, and what follows from its choice
 //! packing   how weights lie in flash: a table; each arrangement is described in the folder of the backend that wants it
 //! shared    what several backends are made of: fixed-point multiplication, tables, casts
+//! checkasm  the check of the assembly, and cases of every method
 //! ```
 //! A folder is a backend is a type is the string [`BACKEND`]. `build/choice.rs` decides from target, flags and features. A
 //! backend computes integers only, so every one of them gives the bits of `scalar`; `tests` holds each that the machine can run to
@@ -37,7 +38,7 @@ macro_rules! call {
 }
 
 mod backend;
-#[cfg(feature = "checkasm")]
+#[cfg(any(test, feature = "checkasm"))]
 pub mod checkasm;
 #[cfg(thumbformer_backend = "dsp")]
 mod dsp;

@@ -3,6 +3,7 @@
 
 extern crate std;
 
+use super::checkasm::{Finding, LENGTHS, run_for};
 use super::scalar::Scalar;
 use super::scalar::matrix::dots_q8;
 use super::{
@@ -196,6 +197,14 @@ macro_rules! equals_scalar {
                     <$backend>::rescale(&x, ratio, &mut found);
                     let found: Vec<i32> = found.into_iter().map(|x| x.into()).collect();
                     prop_assert_eq!(found, x.iter().map(|&x| ratio.apply(x)).collect::<Vec<i32>>());
+                }
+
+                #[test]
+                fn every_case_of_checkasm_equals_the_scalar_backend(seed in any::<u32>()) {
+                    let (mut memory, mut spare, mut found) = (vec![0; 48 * 1024], vec![0; 32 * 1024], Vec::new());
+                    let report = &mut |finding: &Finding| found.push(std::format!("{finding}"));
+                    let cases = run_for::<$backend>(&mut memory, &mut spare, seed, report);
+                    prop_assert!(cases as usize > LENGTHS && found.is_empty(), "{found:#?}");
                 }
 
                 #[test]

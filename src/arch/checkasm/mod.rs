@@ -121,8 +121,7 @@ pub(super) fn run_for<B: Backend>(
         for index in 0..LENGTHS {
             let further = SYSTEMATIC as u32 + setting.random.below(LONGEST - SYSTEMATIC as u32);
             let length = if index < SYSTEMATIC { index } else { further as usize };
-            // One buffer after the other at the end; a second seed has them at other lengths.
-            let at_end = (length + seed as usize) % case.buffers;
+            let at_end = setting.random.below(case.buffers as u32) as usize;
             if let Err((kernel, kind)) = run_case(&mut setting, &case, length, at_end) {
                 report(&Finding { method: case.method, length, at_end, seed, kernel, kind });
             }

@@ -135,6 +135,16 @@ pub fn check() -> Result<String> {
     ))
 }
 
+/// Runs sixteen other seeds on all cores.
+///
+/// # Errors
+/// As [`print`].
+pub fn check_seeds() -> Result<String> {
+    let reports = each(Core::value_variants(), |&core| Program::build(core)?.run(2, 2 * ROUNDS))?;
+    let cases: u64 = reports.iter().map(|report| report.cases).sum();
+    Ok(format!("{cases} cases on {} cores", reports.len()))
+}
+
 /// Figures of one seed on all cores.
 ///
 /// # Errors

@@ -142,6 +142,8 @@ checks! {
     OnTarget: Default, Firmware => |_| on_target::check().map(Outcome::Passed);
     /// Every kernel in assembly on every emulated core, through a wrapper: registers, stack, memory, and bits as `scalar`
     Checkasm: Default, Firmware => |_| checkasm::check().map(Outcome::Passed);
+    /// The same with 16 other seeds
+    CheckasmSeeds: Full, Firmware => |_| checkasm::check_seeds().map(Outcome::Passed);
     /// Kernels on every emulated core: exact, repeatable, within the limits
     Bench: Default, Firmware => |_| measured::check().map(Outcome::Passed);
     /// Minimal programs for three cores, for speed and for size: code, constants, state and painted stack within their limits
