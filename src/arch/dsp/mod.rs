@@ -273,8 +273,8 @@ impl Backend for Dsp {
 
     fn weighted_sums(values: &[u32], stride: usize, weights: &mut [i16], sums: &mut [i32]) {
         let (chunks, words) = (weights.len() / 4, stride / 4);
-        let aligned = weights.as_ptr().cast::<u32>().is_aligned();
-        let sound = stride.is_multiple_of(4) && weights.len().is_multiple_of(4) && aligned;
+        let start: *mut u32 = weights.as_mut_ptr().cast();
+        let sound = stride.is_multiple_of(4) && weights.len().is_multiple_of(4) && start.is_aligned();
         let pairs = (values.len() / words.max(1)).min(sums.len()) / 2;
         if !sound || chunks == 0 || chunks > words || pairs == 0 {
             return odd_sums(values, stride, weights, sums);
@@ -283,8 +283,6 @@ impl Backend for Dsp {
         if let Some(last) = sums.get_mut(2 * pairs..).filter(|last| !last.is_empty()) {
             odd_sums(values.get(2 * pairs * words..).unwrap_or(&[]), stride, weights, last);
         }
-        // After the last use of the weights, which takes the place of what was borrowed from them.
-        let start = weights.as_mut_ptr().cast();
         // SAFETY: neither `pairs` nor `chunks` is 0; the loop reads `chunks` words of each of `2 * pairs` rows of `stride / 4` words,
         // reads and writes `2 * chunks` aligned words of weights, and writes `2 * pairs` sums, which the slices were just found to
         // hold.
