@@ -39,6 +39,7 @@ macro_rules! call {
 
 mod backend;
 #[cfg(any(test, feature = "checkasm"))]
+#[cfg_attr(not(feature = "checkasm"), allow(dead_code))] // the tests have the cases alone
 pub mod checkasm;
 #[cfg(thumbformer_backend = "dsp")]
 mod dsp;

@@ -31,7 +31,7 @@ pub const LENGTHS: usize = SYSTEMATIC + 5;
 const SYSTEMATIC: usize = 71;
 const LONGEST: u32 = 128;
 
-/// What is wrong with a call.
+/// Error of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// Results are not those of `scalar`.
