@@ -97,7 +97,7 @@ impl Report {
 /// Runs the check and prints a line for each core.
 ///
 /// # Errors
-/// What is wrong, by the kernel's name.
+/// Errors, by the name of the kernel.
 pub fn print(options: &Options) -> Result<()> {
     let all = Core::value_variants();
     let cores = if options.cores.is_empty() { all } else { &options.cores };
