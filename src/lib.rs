@@ -90,6 +90,9 @@ mod tensors;
 pub mod text;
 mod weights;
 
+#[cfg(feature = "checkasm")]
+#[doc(hidden)]
+pub use arch::checkasm;
 pub use arch::{BACKEND, MAX_BATCH, PACKING, Packing};
 pub use dims::{Dims, MAX_CLASS, MAX_CONTEXT, MAX_HIDDEN, MAX_WIDTH};
 pub use error::Error;

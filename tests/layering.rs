@@ -124,7 +124,9 @@ fn the_search_finds_code_and_leaves_comments_and_unit_tests_out() {
 #[test]
 fn arch_knows_nothing_of_the_crate_and_the_rest_knows_no_instruction_set() {
     let core = sources("src");
-    let found = places(&core, |path| path.starts_with("src/arch/"), &["crate::", "super::super"]);
+    let mut found = places(&core, |path| path.starts_with("src/arch/"), &["crate::", "super::super"]);
+    // A macro, which needs the whole path of what is `arch`'s own.
+    found.retain(|place| !place.contains("$crate::arch::"));
     assert!(found.is_empty(), "{found:#?}");
     let below = ["target_arch", "target_feature", "core::arch", "core::simd", "thumbformer_backend", "asm!"];
     let found = places(&core, |path| !path.starts_with("src/arch/"), &below);

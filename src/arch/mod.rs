@@ -9,6 +9,7 @@
 //! backend   the trait, and what follows from its choice
 //! packing   how weights lie in flash: a table; each arrangement is described in the folder of the backend that wants it
 //! shared    what several backends are made of: fixed-point multiplication, tables, casts
+//! checkasm  the check of the assembly, and cases of every method
 //! ```
 //! A folder is a backend is a type is the string [`BACKEND`]. `build/choice.rs` decides from target, flags and features. A
 //! backend computes integers only, so every one of them gives the bits of `scalar`; `tests` holds each that the machine can run to
@@ -16,7 +17,30 @@
 
 #![allow(unsafe_code)]
 
+/// Calls a kernel in assembly: `call!(kernel(arguments))`. With the feature `checkasm` by way of the wrapper that checks it.
+#[cfg(not(feature = "checkasm"))]
+#[allow(unused_macros)] // not all backends have assembly
+macro_rules! call {
+    ($($kernel:ident)::+($($argument:expr),* $(,)?)) => {
+        $($kernel)::+($($argument),*)
+    };
+}
+#[cfg(feature = "checkasm")]
+#[allow(unused_macros)] // not all backends have assembly
+macro_rules! call {
+    ($($kernel:ident)::+($($argument:expr),* $(,)?)) => {{
+        let kernel: unsafe extern "C" fn($(call!(type of $argument)),*) -> _ = $($kernel)::+;
+        $crate::arch::checkasm::wrapped(kernel)($($argument),*)
+    }};
+    (type of $argument:expr) => {
+        _
+    };
+}
+
 mod backend;
+#[cfg(any(test, feature = "checkasm"))]
+#[cfg_attr(not(feature = "checkasm"), allow(dead_code))] // the tests have the cases alone
+pub mod checkasm;
 #[cfg(thumbformer_backend = "dsp")]
 mod dsp;
 #[cfg(thumbformer_backend = "helium")]

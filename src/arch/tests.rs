@@ -3,6 +3,7 @@
 
 extern crate std;
 
+use super::checkasm::{Finding, LENGTHS, run_for};
 use super::scalar::Scalar;
 use super::scalar::matrix::dots_q8;
 use super::{
@@ -52,6 +53,14 @@ macro_rules! equals_scalar {
     ($name:ident, $backend:ty) => {
         mod $name {
             use super::*;
+
+            #[test]
+            fn every_case_of_checkasm_equals_the_scalar_backend() {
+                let (mut memory, mut spare, mut found) = (vec![0; 48 * 1024], vec![0; 32 * 1024], Vec::new());
+                let report = &mut |finding: &Finding| found.push(std::format!("{finding}"));
+                let cases: u32 = (1..4).map(|seed| run_for::<$backend>(&mut memory, &mut spare, seed, report)).sum();
+                assert!(cases as usize > LENGTHS && found.is_empty(), "{found:#?}");
+            }
 
             proptest! {
                 #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]

@@ -5,7 +5,7 @@
 //! two rows by two columns in a word ───────────────┴─► pair_by_four ──► eight sums
 //! ```
 
-use super::loops::{extension, lines};
+use super::loops::{extension, lines, reset};
 use super::{Backend, Dsp};
 use core::arch::naked_asm;
 use core::mem::MaybeUninit;
@@ -42,9 +42,9 @@ pub(super) unsafe fn four_vectors_q8(weights: &[u32], cols: usize, x: &[u32], mu
         // cores).
         unsafe {
             let woven = woven.as_mut_ptr().cast();
-            weave_4(x.as_ptr().add(start / 2), cols / 2, woven, width / 2);
+            call!(weave_4(x.as_ptr().add(start / 2), cols / 2, woven, width / 2));
             let weights = weights.as_ptr().add(start);
-            pair_by_four(weights, woven, out.as_mut_ptr(), rows, width, cols - width, scale);
+            call!(pair_by_four(weights, woven, out.as_mut_ptr(), rows, width, cols - width, scale));
         }
         start += width;
     }
@@ -84,6 +84,7 @@ unsafe extern "C" fn weave_4(x: *const u32, stride: usize, woven: *mut u32, coun
         "cmp r0, lr",
         "bne 2b",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }
 
@@ -232,5 +233,6 @@ unsafe extern "C" fn pair_by_four(
         "add r10, r10, r1",
         "add r11, r11, r3",
         "b 4b",
+        reset!(),
     )
 }

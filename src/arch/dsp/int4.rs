@@ -8,7 +8,7 @@
 //! several rows at once; further ones with the upper rows masked away let the sums be told apart.
 
 use super::GROUP;
-use super::loops::{extension, lines};
+use super::loops::{extension, lines, reset};
 use core::arch::naked_asm;
 use core::mem::MaybeUninit;
 
@@ -57,11 +57,11 @@ pub(super) unsafe fn one_vector_q4(weights: &[u32], cols: usize, x: &[u32], out:
             }
             if piece > skipped {
                 let words = stream.add(skipped * (STREAM_WORDS - GROUP / 4));
-                stream_1(x.as_ptr().add(first + skipped * GROUP / 4), words, piece - skipped);
+                call!(stream_1(x.as_ptr().add(first + skipped * GROUP / 4), words, piece - skipped));
             }
             let weights = weights.as_ptr().add(start * GROUP_WORDS - before);
             let flags = u32::from(start > 0) | u32::from(within > 0) << 1;
-            nibble_rows(weights, stream, out.as_mut_ptr(), out.len(), piece, skip, flags);
+            call!(nibble_rows(weights, stream, out.as_mut_ptr(), out.len(), piece, skip, flags));
         }
         start += piece;
     }
@@ -133,6 +133,7 @@ unsafe extern "C" fn stream_1(x: *const u32, stream: *mut u32, groups: usize) {
         "subs r2, r2, #1",
         "bne 2b",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }
 
@@ -262,5 +263,6 @@ unsafe extern "C" fn nibble_rows(
         "strd r3, r3, [sp, #8]",
         "ldm r1!, {{r4-r7}}",
         "b 4b",
+        reset!(),
     )
 }

@@ -6,7 +6,7 @@
 //! ```
 
 use super::GROUP;
-use super::loops::{extension, lines};
+use super::loops::{extension, lines, reset};
 use core::arch::naked_asm;
 use core::mem::MaybeUninit;
 
@@ -39,9 +39,9 @@ pub(super) unsafe fn two_vectors_q4(weights: &[u32], groups: usize, x: &[u32], r
         unsafe {
             let stream = stream.as_mut_ptr().cast();
             let first = x.as_ptr().add(start * (GROUP / 2));
-            stream_2(first, first.add(groups * (GROUP / 2)), stream, piece);
+            call!(stream_2(first, first.add(groups * (GROUP / 2)), stream, piece));
             let weights = weights.as_ptr().add(start * GROUP_WORDS);
-            nibble_rows_by_two(weights, stream, out.as_mut_ptr(), rows, piece, skip, u32::from(start > 0));
+            call!(nibble_rows_by_two(weights, stream, out.as_mut_ptr(), rows, piece, skip, u32::from(start > 0)));
         }
         start += piece;
     }
@@ -109,6 +109,7 @@ unsafe extern "C" fn stream_2(first: *const u32, second: *const u32, stream: *mu
         "bne 2b",
         "add sp, sp, #4",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }
 
@@ -258,5 +259,6 @@ unsafe extern "C" fn nibble_rows_by_two(
         "bne 2b",
         "add sp, sp, #92",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }

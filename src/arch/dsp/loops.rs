@@ -22,6 +22,21 @@ macro_rules! extension {
 }
 pub(super) use extension;
 
+/// The architecture alone again: what the assembler takes holds for all that follows in the module, in whatever order.
+#[cfg(thumbformer_armv8m)]
+macro_rules! reset {
+    () => {
+        ".arch armv8-m.main"
+    };
+}
+#[cfg(not(thumbformer_armv8m))]
+macro_rules! reset {
+    () => {
+        ""
+    };
+}
+pub(super) use reset;
+
 /// Lines of assembly, with a newline after each.
 macro_rules! lines {
     ($($line:expr),* $(,)?) => {
@@ -153,6 +168,7 @@ pub(super) unsafe extern "C" fn row_pairs(
         "bne 2b",
         "add sp, sp, #16",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }
 
@@ -206,6 +222,7 @@ pub(super) unsafe extern "C" fn rescale_chunks(
         "subs r2, r2, #1",
         "bne 2b",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }
 
@@ -274,6 +291,7 @@ pub(super) unsafe extern "C" fn scaled_dots_8(
         "bne 2b",
         "mov r0, lr",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }
 
@@ -333,6 +351,7 @@ pub(super) unsafe extern "C" fn weigh_chunks(
         "bne 2b",
         "mov r0, r5",
         "pop {{r4-r11, pc}}",
+        reset!(),
         table = sym TABLE,
     )
 }

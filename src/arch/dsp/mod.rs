@@ -77,7 +77,7 @@ impl Backend for Dsp {
         if !pairs.is_empty() {
             // SAFETY: the loop reads and writes two integers for each of `pairs`, which is not empty, and reads the table below 256
             // words.
-            unsafe { activate_pairs(pairs.as_mut_ptr().cast(), pairs.len(), left, multiplier, tail.as_ptr()) };
+            unsafe { call!(activate_pairs(pairs.as_mut_ptr().cast(), pairs.len(), left, multiplier, tail.as_ptr())) };
         }
         Scalar::activate(rest, ratio, tail);
     }
@@ -92,7 +92,7 @@ impl Backend for Dsp {
             // SAFETY: the loop reads and writes `count` integers, which is not 0, of `gate`, reads as many of `up`, and reads the
             // table below 256 words.
             unsafe {
-                activate_times_all(gate.as_mut_ptr(), up.as_ptr(), count, all, multiplier, tail.as_ptr());
+                call!(activate_times_all(gate.as_mut_ptr(), up.as_ptr(), count, all, multiplier, tail.as_ptr()));
             };
         }
     }
@@ -143,15 +143,15 @@ impl Backend for Dsp {
             // hold. Words of halves are written with STR, which takes any alignment on these cores.
             unsafe {
                 match ratio.wide() {
-                    Some((0, multiplier)) => rescale_chunks_wide(x, out, count, multiplier),
+                    Some((0, multiplier)) => call!(rescale_chunks_wide(x, out, count, multiplier)),
                     _ => {
-                        rescale_chunks(
+                        call!(rescale_chunks(
                             x,
                             out,
                             count,
                             ratio.left_shift | ratio.right_shift << 8,
                             ratio.multiplier.into(),
-                        );
+                        ));
                     }
                 }
             }
@@ -171,7 +171,7 @@ impl Backend for Dsp {
                 let (x, out) = (chunks.as_ptr().cast(), out_chunks.as_mut_ptr().cast());
                 // SAFETY: the loop reads four integers and writes four bytes for each of `chunks`, which is not empty and as long as
                 // `out_chunks`. Bytes are written four at a time with STR, which takes any alignment on these cores.
-                unsafe { rescale_chunks_to_i8(x, out, chunks.len(), multiplier) };
+                unsafe { call!(rescale_chunks_to_i8(x, out, chunks.len(), multiplier)) };
                 Scalar::rescale_i8(rest, ratio, out_rest);
             }
             _ => Scalar::rescale_i8(x, ratio, out),
@@ -193,7 +193,7 @@ impl Backend for Dsp {
         if count > 0 {
             // SAFETY: `count` is not 0; the loop reads and writes four integers and reads four halves for each of it, which both
             // slices hold. Words of halves are read with LDR, which takes any alignment on these cores.
-            unsafe { scale_chunks(chunks.as_mut_ptr().cast(), multiplier_chunks.as_ptr().cast(), count) };
+            unsafe { call!(scale_chunks(chunks.as_mut_ptr().cast(), multiplier_chunks.as_ptr().cast(), count)) };
         }
         Scalar::scale_rows(rest, multiplier_rest);
     }
@@ -213,7 +213,9 @@ impl Backend for Dsp {
                 None => (0, 0),
             };
             // SAFETY: as in `scale_rows`.
-            unsafe { add_chunks(chunks.as_mut_ptr().cast(), other_chunks.as_ptr().cast(), count, multiplier, upper) };
+            unsafe {
+                call!(add_chunks(chunks.as_mut_ptr().cast(), other_chunks.as_ptr().cast(), count, multiplier, upper))
+            };
         }
         Scalar::add_scaled(rest, other_rest, ratio);
     }
@@ -234,9 +236,9 @@ impl Backend for Dsp {
             // these cores.
             let max = unsafe {
                 match width {
-                    8 => scaled_dots_8(keys, mantissas, scores, done / 2, query.as_ptr()),
-                    16 => scores::four_tokens_16(keys, mantissas, scores, done, query.as_ptr()),
-                    _ => scores::four_tokens_32(keys, mantissas, scores, done, query.as_ptr()),
+                    8 => call!(scaled_dots_8(keys, mantissas, scores, done / 2, query.as_ptr())),
+                    16 => call!(scores::four_tokens_16(keys, mantissas, scores, done, query.as_ptr())),
+                    _ => call!(scores::four_tokens_32(keys, mantissas, scores, done, query.as_ptr())),
                 }
             };
             (done, max)
@@ -261,7 +263,7 @@ impl Backend for Dsp {
         let maxima = u32::from(max.cast_unsigned()) * 0x0001_0001;
         // SAFETY: `whole / 4` is not 0; the loop reads 4 mantissas and reads and writes 4 scores for each of it, which the
         // slices hold. Words of halves are read and written with LDR and STR, which take any alignment on these cores.
-        let sum = unsafe { weigh_chunks(scores.as_mut_ptr(), mantissas.as_ptr(), whole / 4, maxima) };
+        let sum = unsafe { call!(weigh_chunks(scores.as_mut_ptr(), mantissas.as_ptr(), whole / 4, maxima)) };
         if whole == tokens {
             return sum;
         }
@@ -284,7 +286,7 @@ impl Backend for Dsp {
         // SAFETY: neither `pairs` nor `chunks` is 0; the loop reads `chunks` words of each of `2 * pairs` rows of `stride / 4` words,
         // reads and writes `2 * chunks` aligned words of weights, and writes `2 * pairs` sums, which the slices were just found to
         // hold.
-        unsafe { weighted_sums_2(values.as_ptr(), start, sums.as_mut_ptr(), pairs, chunks, stride) };
+        unsafe { call!(weighted_sums_2(values.as_ptr(), start, sums.as_mut_ptr(), pairs, chunks, stride)) };
     }
 }
 
@@ -326,7 +328,7 @@ fn chunks_of_scores(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16]
     // of halves are read and written with LDR and STR, which take any alignment on these cores; all other words are aligned.
     let max = unsafe {
         let mut shape = scores::Shape { query, count, mantissas, scores, chunks };
-        scores::scaled_dots_4(keys, &raw mut shape, width)
+        call!(scores::scaled_dots_4(keys, &raw mut shape, width))
     };
     (4 * chunks, max)
 }
@@ -361,7 +363,7 @@ fn matvec(weights: &[u32], cols: usize, x: &[u32], multipliers: Option<&[i16]>, 
         // and `cols / 2` words of activations, four multipliers for each block unless the pointer is null, and writes
         // `4 * blocks` sums, which the slices were just found to hold. Words are aligned; multipliers are read with LDR, which
         // takes any alignment on these cores.
-        unsafe { row_pairs(weights.as_ptr(), x.as_ptr(), out.as_mut_ptr(), blocks, cols, multipliers) };
+        unsafe { call!(row_pairs(weights.as_ptr(), x.as_ptr(), out.as_mut_ptr(), blocks, cols, multipliers)) };
         return;
     }
     for (block, out) in weights.chunks_exact(cols).zip(out.as_chunks_mut::<4>().0) {
@@ -371,7 +373,7 @@ fn matvec(weights: &[u32], cols: usize, x: &[u32], multipliers: Option<&[i16]>, 
             // SAFETY: as above, for one block of rows and `weights.len()` columns, a multiple of 16 as both `cols` and
             // `LONGEST` are; of a piece that is not the last, `x` has half as many words, of the last at least as many.
             unsafe {
-                row_pairs(weights.as_ptr(), x.as_ptr(), sums.as_mut_ptr(), 1, weights.len(), core::ptr::null());
+                call!(row_pairs(weights.as_ptr(), x.as_ptr(), sums.as_mut_ptr(), 1, weights.len(), core::ptr::null()));
             };
             out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
         }

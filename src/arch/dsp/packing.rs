@@ -6,9 +6,9 @@
 //! int4: a column of four rows is `n3 << 12 | (n2 + 8) << 8 | (n1 + 8) << 4 | n0 + 8`, 16 bits
 //! ```
 
+#[cfg(any(feature = "std", feature = "checkasm"))]
+use super::Int4;
 use super::int4::{Group, group_of_four};
-#[cfg(feature = "std")]
-use super::pack::Int4;
 use super::range::Lanes;
 use super::{as_i16, pairs};
 
@@ -74,7 +74,7 @@ pub(super) fn group(words: &[u32], cols: usize, at: (usize, usize), found: &mut 
 }
 
 /// The bytes of an int4 matrix.
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", feature = "checkasm"))]
 pub(super) fn bytes(matrix: &Int4<'_>, put: &mut impl FnMut(u8)) {
     matrix.by_blocks(put, |block, columns, put| {
         for col in columns {

@@ -4,7 +4,7 @@
 //! width 16, 32: unrolled, as the distance of two keys is then a constant     any other: `scaled_dots_4`
 //! ```
 
-use super::loops::{extension, lines};
+use super::loops::{extension, lines, reset};
 use core::arch::naked_asm;
 
 /// Arguments of `scaled_dots_4` besides its first pointers; it reads and changes the fields by their offsets: keep the order.
@@ -101,6 +101,7 @@ pub(super) unsafe extern "C" fn scaled_dots_4(keys: *const u32, shape: *mut Shap
         "bne 2b",
         "mov r0, lr",
         "pop {{r1, r4-r11, pc}}",
+        reset!(),
     )
 }
 
@@ -222,6 +223,7 @@ macro_rules! four_tokens {
                 "mov r0, lr",
                 concat!("add sp, sp, #", $frame),
                 "pop {{r4-r11, pc}}",
+                reset!(),
             )
         }
     };

@@ -1,6 +1,6 @@
 //! Weighted sums of values: two rows share the loads of the weights.
 
-use super::loops::{extension, lines};
+use super::loops::{extension, lines, reset};
 use core::arch::naked_asm;
 
 /// Four columns of two rows times four weights: 11 instructions for 8 products.
@@ -125,5 +125,6 @@ pub(super) unsafe extern "C" fn weighted_sums_2(
         "lsls r4, r4, #31",
         "bcs 5b",
         "b 4b",
+        reset!(),
     )
 }

@@ -1,6 +1,6 @@
 //! The loops over vectors of 32-bit integers, as naked functions; see `loops`.
 
-use super::loops::{extension, lines};
+use super::loops::{extension, lines, reset};
 use core::arch::naked_asm;
 
 /// `x[i] = x[i] * multipliers[i] >> 16` for four numbers at a time.
@@ -30,6 +30,7 @@ pub(super) unsafe extern "C" fn scale_chunks(x: *mut i32, multipliers: *const i1
         "subs r2, r2, #1",
         "bne 2b",
         "pop {{r4-r7, pc}}",
+        reset!(),
     )
 }
 
@@ -60,6 +61,7 @@ pub(super) unsafe extern "C" fn rescale_chunks_wide(x: *const i32, out: *mut i16
         "subs r2, r2, #1",
         "bne 2b",
         "pop {{r4-r7, pc}}",
+        reset!(),
     )
 }
 
@@ -87,6 +89,7 @@ pub(super) unsafe extern "C" fn rescale_chunks_to_i8(x: *const i32, out: *mut i8
         "subs r2, r2, #1",
         "bne 2b",
         "pop {{r4-r7, pc}}",
+        reset!(),
     )
 }
 
@@ -134,6 +137,7 @@ pub(super) unsafe extern "C" fn add_chunks(x: *mut i32, other: *const i16, chunk
         add_four!(lines!("lsl r8, r9, #16", "bfc r9, #0, #16", "lsl r10, r11, #16", "bfc r11, #0, #16")),
         "bne 3b",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }
 
@@ -191,6 +195,7 @@ pub(super) unsafe extern "C" fn activate_pairs(
         "subs r1, r1, #1",
         "bne 2b",
         "pop {{r4-r6, r8, r9, pc}}",
+        reset!(),
     )
 }
 
@@ -233,5 +238,6 @@ pub(super) unsafe extern "C" fn activate_times_all(
         "subs r5, r5, #1",
         "bne 2b",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }

@@ -4,7 +4,7 @@
 //! x ── vrmulh ──► argument ── gather of the tail's words, straight lines between ──► f(x) ──► × up
 //! ```
 
-use super::{Backend, LARGEST_TAIL, Multiplier, Scalar, Tail, extension};
+use super::{Backend, LARGEST_TAIL, Multiplier, Scalar, Tail, extension, reset};
 use core::arch::naked_asm;
 
 /// `f(x * by)` of four numbers, to `q0`.
@@ -78,6 +78,7 @@ unsafe extern "C" fn activate_all(x: *mut i32, count: usize, by: &Argument, tail
         "mov r0, r2",
         "vpop {{d8-d15}}",
         "pop {{r4, r5, r6, pc}}",
+        reset!(),
     )
 }
 
@@ -104,6 +105,7 @@ unsafe extern "C" fn activate_times_all(x: *mut i32, count: usize, by: &Argument
         "3:",
         "vpop {{d8-d15}}",
         "pop {{r4, r5, r6, pc}}",
+        reset!(),
     )
 }
 
@@ -119,7 +121,7 @@ pub(crate) fn activate_within(x: &mut [i32], ratio: Multiplier, tail: &Tail) -> 
     let Some((left, multiplier)) = ratio.wide() else { return Scalar::activate_within(x, ratio, tail) };
     let by = Argument { multiplier, left: left.cast_signed(), shifts: [0, 0] };
     // SAFETY: so many numbers there are; the tail has a word for every place up to 255.
-    let largest = unsafe { activate_all(x.as_mut_ptr(), x.len(), &by, tail) };
+    let largest = unsafe { call!(activate_all(x.as_mut_ptr(), x.len(), &by, tail)) };
     // Nothing is below the tail's largest value; where all is that small, somebody has to look.
     (largest > LARGEST_TAIL).then_some(largest + 1)
 }
@@ -134,5 +136,5 @@ pub(crate) fn activate_times(gate: &mut [i32], up: &[i32], ratio: Multiplier, sh
     let by = Argument { multiplier, left: left.cast_signed(), shifts };
     let count = gate.len().min(up.len());
     // SAFETY: so many of both there are; the tail has a word for every place up to 255.
-    unsafe { activate_times_all(gate.as_mut_ptr(), count, &by, tail, up.as_ptr()) }
+    unsafe { call!(activate_times_all(gate.as_mut_ptr(), count, &by, tail, up.as_ptr())) }
 }

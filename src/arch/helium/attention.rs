@@ -5,7 +5,7 @@
 //! weights [tokens] · four rows of values ──► four sums ──► times a ratio ──► out
 //! ```
 
-use super::{Backend, Multiplier, Scalar, extension, signed_bytes};
+use super::{Backend, Multiplier, Scalar, extension, reset, signed_bytes};
 use core::arch::naked_asm;
 
 /// Eight numbers of four keys at a distance from each other.
@@ -89,6 +89,7 @@ macro_rules! scores {
                 "mov r0, r12",
                 "vpop {{d8-d15}}",
                 "pop {{r4-r10, pc}}",
+                reset!(),
             )
         }
     };
@@ -176,6 +177,7 @@ unsafe extern "C" fn single_scores(keys: &Keys) -> i32 {
         "bne 2b",
         "mov r0, r12",
         "pop {{r4-r10, pc}}",
+        reset!(),
     )
 }
 
@@ -198,7 +200,7 @@ fn rest(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16], scores: &m
         width,
     };
     // SAFETY: there is one key at least, so many keys of this width, mantissas and scores, and the query has this width.
-    unsafe { single_scores(&keys) as i16 }
+    unsafe { call!(single_scores(&keys)) as i16 }
 }
 
 /// Scores of all chunks of keys; how many keys that were, and the largest. None where heads have other widths.
@@ -220,7 +222,7 @@ fn scores_by_chunks(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16]
         return (0, i16::MIN);
     }
     // SAFETY: of keys, mantissas and scores there are four times as many, keys and the query have this width.
-    let max = unsafe { loops(keys.as_ptr(), mantissas.as_ptr(), scores.as_mut_ptr(), chunks, query.as_ptr()) };
+    let max = unsafe { call!(loops(keys.as_ptr(), mantissas.as_ptr(), scores.as_mut_ptr(), chunks, query.as_ptr())) };
     (4 * chunks, max as i16)
 }
 
@@ -308,6 +310,7 @@ macro_rules! sums {
                 "add sp, #16",
                 "vpop {{d8, d9}}",
                 "pop {{r4-r11, pc}}",
+                reset!(),
             )
         }
     };
@@ -367,6 +370,6 @@ fn sums_by(
         by,
     };
     // SAFETY: there are four times as many rows of this stride and as many results; no row has more tokens than its stride.
-    unsafe { sums(&job) };
+    unsafe { call!(sums(&job)) };
     4 * chunks
 }

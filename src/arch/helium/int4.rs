@@ -6,7 +6,7 @@
 //! ```
 //! Four rows that are left at a matrix's end are two pairs.
 
-use super::{GROUP, MAX_COLUMNS_Q4, block_words, extension};
+use super::{GROUP, MAX_COLUMNS_Q4, block_words, extension, reset};
 use core::arch::naked_asm;
 
 /// Arguments of the loop, in the order of its registers.
@@ -140,6 +140,7 @@ unsafe extern "C" fn eight_rows(job: &Job) {
         "add sp, #8",
         "vpop {{d8-d15}}",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }
 
@@ -208,6 +209,7 @@ unsafe extern "C" fn four_rows(job: &Job) {
         "vstrw.32 q4, [r9]",
         "vpop {{d8, d9}}",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }
 
@@ -234,7 +236,7 @@ pub(super) fn dots(weights: &[u32], cols: usize, x: &[i8], out: &mut [i32]) -> b
     if job.blocks > 0 {
         // SAFETY: there are so many double blocks of weights and of eight results, and one at least; the vector has a byte for each
         // column.
-        unsafe { eight_rows(&job) };
+        unsafe { call!(eight_rows(&job)) };
     }
     let done = blocks & !1;
     if let (Some(weights), Some(out)) = (weights.get(block * done..), out.get_mut(4 * done..))
@@ -242,7 +244,7 @@ pub(super) fn dots(weights: &[u32], cols: usize, x: &[i8], out: &mut [i32]) -> b
     {
         (job.weights, job.out) = (weights.as_ptr(), out.as_mut_ptr());
         // SAFETY: a block of weights and four results are left.
-        unsafe { four_rows(&job) };
+        unsafe { call!(four_rows(&job)) };
     }
     true
 }

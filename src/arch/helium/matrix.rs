@@ -8,7 +8,7 @@
 //! Each block of rows ends in the same vector registers, so what comes after the sums costs little: a bias four instructions.
 
 use super::norm::shift_of_halves;
-use super::{Bias, extension, signed_bytes};
+use super::{Bias, extension, reset, signed_bytes};
 use core::arch::naked_asm;
 
 /// Arguments of a loop, in the order of its registers.
@@ -166,6 +166,7 @@ unsafe extern "C" fn two_vectors(job: &Job) {
         "bne.w 6b",
         "add sp, #32",
         "pop {{r4-r11, pc}}",
+        reset!(),
     )
 }
 
@@ -306,6 +307,7 @@ macro_rules! one_vector {
                 "bne 7b",
                 "add sp, #8",
                 "pop {{r4-r11, pc}}",
+                reset!(),
             )
         }
     };
@@ -327,20 +329,21 @@ pub(super) fn dots(weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) -> 
     if !shaped || weights.len() < cols.saturating_mul(rows / 4) || x.len() < cols {
         return false;
     }
+    let out = out.as_mut_ptr_range();
     let job = Job {
         weights: weights.as_ptr(),
         x: [x.as_ptr(); 2],
         multipliers: core::ptr::null(),
-        out: out.as_mut_ptr(),
+        out: out.start,
         out_distance: 0,
         cols,
         bias_distance: 0,
         ratios: [[0, 0]; 2],
-        end: out.as_ptr_range().end.cast(),
+        end: out.end.cast_const().cast(),
     };
     // SAFETY: columns are a multiple of 16, rows one of 4; of weights there are rows times columns, of the vector so many columns.
     // All words are aligned, as u32 are.
-    unsafe { one_vector_unscaled(&job) };
+    unsafe { call!(one_vector_unscaled(&job)) };
     true
 }
 
@@ -393,9 +396,9 @@ pub(super) fn matmul(
         // columns, of results so many rows for each vector, and as many biases as rows. All words are aligned, as u32 are.
         unsafe {
             match (two, bias.is_some()) {
-                (true, _) => two_vectors(&job),
-                (false, true) => one_vector_with_bias(&job),
-                (false, false) => one_vector(&job),
+                (true, _) => call!(two_vectors(&job)),
+                (false, true) => call!(one_vector_with_bias(&job)),
+                (false, false) => call!(one_vector(&job)),
             }
         }
     }

@@ -182,3 +182,11 @@ macro_rules! extension {
     };
 }
 use extension;
+
+/// The architecture alone again: what the assembler takes holds for all that follows in the module, in whatever order.
+macro_rules! reset {
+    () => {
+        ".arch armv8-m.main"
+    };
+}
+use reset;

@@ -5,7 +5,7 @@
 //! x ── vmaxv, vminv, vaddva, vaddlva ──► one number
 //! ```
 
-use super::{Multiplier, extension};
+use super::{Multiplier, extension, reset};
 use core::arch::naked_asm;
 
 /// The largest number, or the complement of the smallest, and one.
@@ -31,6 +31,7 @@ unsafe extern "C" fn largest_of(x: *const i32, count: usize) -> u32 {
         "csel r0, r2, r3, gt",
         "adds r0, r0, #1",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -38,7 +39,7 @@ unsafe extern "C" fn largest_of(x: *const i32, count: usize) -> u32 {
 #[inline]
 pub(crate) fn abs_max(x: &[i32]) -> u32 {
     // SAFETY: so many numbers there are.
-    unsafe { largest_of(x.as_ptr(), x.len()) }
+    unsafe { call!(largest_of(x.as_ptr(), x.len())) }
 }
 
 /// `sum(|x| >> 7)`.
@@ -61,6 +62,7 @@ unsafe extern "C" fn sum_of_magnitudes(x: *const i32, count: usize) -> u32 {
         "3:",
         "mov r0, r2",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -68,7 +70,7 @@ unsafe extern "C" fn sum_of_magnitudes(x: *const i32, count: usize) -> u32 {
 #[inline]
 pub(crate) fn magnitudes(x: &[i32]) -> u32 {
     // SAFETY: so many numbers there are.
-    unsafe { sum_of_magnitudes(x.as_ptr(), x.len()) + x.len() as u32 }
+    unsafe { call!(sum_of_magnitudes(x.as_ptr(), x.len())) + x.len() as u32 }
 }
 
 /// `sum(x)`, in 64 bits.
@@ -91,6 +93,7 @@ unsafe extern "C" fn long_sum(x: *const i32, count: usize) -> i64 {
         "letp lr, 2b",
         "3:",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -98,7 +101,7 @@ unsafe extern "C" fn long_sum(x: *const i32, count: usize) -> i64 {
 #[inline]
 pub(crate) fn sum(x: &[i32]) -> i64 {
     // SAFETY: so many numbers there are.
-    unsafe { long_sum(x.as_ptr(), x.len()) }
+    unsafe { call!(long_sum(x.as_ptr(), x.len())) }
 }
 
 /// `sum((x >> -shift)^2)`, in 64 bits; the shift is negative.
@@ -122,6 +125,7 @@ unsafe extern "C" fn squares_all(x: *const i32, count: usize, shift: i32) -> u64
         "letp lr, 2b",
         "3:",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -129,7 +133,7 @@ unsafe extern "C" fn squares_all(x: *const i32, count: usize, shift: i32) -> u64
 #[inline]
 pub(crate) fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
     // SAFETY: so many numbers there are.
-    unsafe { squares_all(x.as_ptr(), x.len(), -shift.cast_signed()) }
+    unsafe { call!(squares_all(x.as_ptr(), x.len(), -shift.cast_signed())) }
 }
 
 /// `x[i] -= mean`, and `sum((x >> -shift)^2)`; the shift is negative.
@@ -155,6 +159,7 @@ unsafe extern "C" fn center_all(x: *mut i32, count: usize, mean: i32, shift: i32
         "letp lr, 2b",
         "3:",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -162,7 +167,7 @@ unsafe extern "C" fn center_all(x: *mut i32, count: usize, mean: i32, shift: i32
 #[inline]
 pub(crate) fn subtract_mean(x: &mut [i32], mean: i32, shift: u32) -> u64 {
     // SAFETY: so many numbers there are.
-    unsafe { center_all(x.as_mut_ptr(), x.len(), mean, -shift.cast_signed()) }
+    unsafe { call!(center_all(x.as_mut_ptr(), x.len(), mean, -shift.cast_signed())) }
 }
 
 /// `out[i] = trunc(x[i] * factor)`; the factor's bits are in a core register.
@@ -183,6 +188,7 @@ unsafe extern "C" fn truncate_all(x: *const f32, count: usize, out: *mut i32, fa
         "letp lr, 2b",
         "3:",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -191,7 +197,7 @@ unsafe extern "C" fn truncate_all(x: *const f32, count: usize, out: *mut i32, fa
 pub(crate) fn truncate(x: &[f32], factor: f32, out: &mut [i32]) {
     let count = x.len().min(out.len());
     // SAFETY: so many numbers and so much room there are.
-    unsafe { truncate_all(x.as_ptr(), count, out.as_mut_ptr(), factor.to_bits()) }
+    unsafe { call!(truncate_all(x.as_ptr(), count, out.as_mut_ptr(), factor.to_bits())) }
 }
 
 /// `x[i] = x[i] * multipliers[i] >> 16`.
@@ -213,6 +219,7 @@ unsafe extern "C" fn scale(x: *mut i32, multipliers: *const i16, count: usize) {
         "letp lr, 2b",
         "3:",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -221,7 +228,7 @@ unsafe extern "C" fn scale(x: *mut i32, multipliers: *const i16, count: usize) {
 pub(crate) fn scale_rows(x: &mut [i32], multipliers: &[i16]) {
     let count = x.len().min(multipliers.len());
     // SAFETY: so many of both there are.
-    unsafe { scale(x.as_mut_ptr(), multipliers.as_ptr(), count) }
+    unsafe { call!(scale(x.as_mut_ptr(), multipliers.as_ptr(), count)) }
 }
 
 /// `x[i] += other[i] * multiplier >> shift`, rounded; the shift lies on the stack, negative.
@@ -245,6 +252,7 @@ unsafe extern "C" fn add(x: *mut i32, other: *const i16, count: usize, multiplie
         "letp lr, 2b",
         "3:",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -261,7 +269,7 @@ pub(crate) fn add_scaled(x: &mut [i32], other: &[i16], ratio: Multiplier) {
     let count = x.len().min(other.len());
     let multiplier = i32::from(ratio.multiplier);
     // SAFETY: so many of both there are.
-    unsafe { add(x.as_mut_ptr(), other.as_ptr(), count, multiplier, shift_of_halves(ratio)) }
+    unsafe { call!(add(x.as_mut_ptr(), other.as_ptr(), count, multiplier, shift_of_halves(ratio))) }
 }
 
 /// Arguments of [`scale_and_add_all`].
@@ -311,6 +319,7 @@ unsafe extern "C" fn scale_and_add_all(x: *mut i32, count: usize, by: &Affine) -
         "csel r0, r1, r12, gt",
         "adds r0, r0, #1",
         "pop {{r4, r5, r6, pc}}",
+        reset!(),
     )
 }
 
@@ -325,5 +334,5 @@ pub(crate) fn scale_and_add(x: &mut [i32], multipliers: &[i16], other: &[i16], r
         shift: shift_of_halves(ratio),
     };
     // SAFETY: so many of all three there are.
-    unsafe { scale_and_add_all(x.as_mut_ptr(), count, &by) }
+    unsafe { call!(scale_and_add_all(x.as_mut_ptr(), count, &by)) }
 }

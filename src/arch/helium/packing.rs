@@ -7,9 +7,9 @@
 //!       each row
 //! ```
 
+#[cfg(any(feature = "std", feature = "checkasm"))]
+use super::Int4;
 use super::int4::Group;
-#[cfg(feature = "std")]
-use super::pack::Int4;
 use super::range::Lanes;
 use super::{COLUMNS, GROUP, ROWS, block_words, bytes_word, first_group, signed_bytes};
 
@@ -83,7 +83,7 @@ pub(super) fn group(words: &[u32], cols: usize, (block, group): (usize, usize), 
 }
 
 /// The bytes of an int4 matrix.
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", feature = "checkasm"))]
 pub(super) fn bytes(matrix: &Int4<'_>, put: &mut impl FnMut(u8)) {
     let half = usize::from(matrix.begins_with_half());
     let mut block = 0;

@@ -4,7 +4,7 @@
 //! x ── vrmulh, or vshl · vmulh · vrshl ──► bytes, halves, bytes down a column, in place
 //! ```
 
-use super::{Multiplier, extension};
+use super::{Multiplier, extension, reset};
 use core::arch::naked_asm;
 
 /// A [`Multiplier`] as the loops take it.
@@ -68,6 +68,7 @@ macro_rules! rescale {
                 "letp lr, 5b",
                 "6:",
                 "pop {{r4, pc}}",
+                reset!(),
             )
         }
     };
@@ -119,6 +120,7 @@ unsafe extern "C" fn to_distant_bytes(x: *const i32, count: usize, out: *mut i8,
         "letp lr, 5b",
         "6:",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -127,7 +129,7 @@ unsafe extern "C" fn to_distant_bytes(x: *const i32, count: usize, out: *mut i8,
 pub(crate) fn rescale_i8(x: &[i32], ratio: Multiplier, out: &mut [i8]) {
     let count = x.len().min(out.len());
     // SAFETY: so many numbers and so much room there are.
-    unsafe { to_bytes(x.as_ptr(), count, out.as_mut_ptr(), &By::new(ratio)) }
+    unsafe { call!(to_bytes(x.as_ptr(), count, out.as_mut_ptr(), &By::new(ratio))) }
 }
 
 /// [`Backend::rescale_i16`].
@@ -135,14 +137,15 @@ pub(crate) fn rescale_i8(x: &[i32], ratio: Multiplier, out: &mut [i8]) {
 pub(crate) fn rescale_i16(x: &[i32], ratio: Multiplier, out: &mut [i16]) {
     let count = x.len().min(out.len());
     // SAFETY: so many numbers and so much room there are.
-    unsafe { to_halves(x.as_ptr(), count, out.as_mut_ptr(), &By::new(ratio)) }
+    unsafe { call!(to_halves(x.as_ptr(), count, out.as_mut_ptr(), &By::new(ratio))) }
 }
 
 /// [`Backend::rescale_in_place`].
 #[inline]
 pub(crate) fn rescale_in_place(x: &mut [i32], ratio: Multiplier) {
-    // SAFETY: each number is read before it is written.
-    unsafe { to_words(x.as_ptr(), x.len(), x.as_mut_ptr(), &By::new(ratio)) }
+    let (count, start) = (x.len(), x.as_mut_ptr());
+    // SAFETY: so many numbers there are, and each is read before it is written; both pointers are the exclusive borrow's.
+    unsafe { call!(to_words(start, count, start, &By::new(ratio))) }
 }
 
 /// [`Backend::rescale_column`].
@@ -152,5 +155,5 @@ pub(crate) fn rescale_column(x: &[i32], ratio: Multiplier, out: &mut [i8], strid
     let rows = if out.is_empty() { 0 } else { (out.len() - 1) / stride.max(1) + 1 };
     let count = x.len().min(rows);
     // SAFETY: the byte of the last number, `(count - 1) * stride`, is in the slice.
-    unsafe { to_distant_bytes(x.as_ptr(), count, out.as_mut_ptr(), &By::new(ratio), stride) }
+    unsafe { call!(to_distant_bytes(x.as_ptr(), count, out.as_mut_ptr(), &By::new(ratio), stride)) }
 }

@@ -4,7 +4,7 @@
 //! low, high ── vmulh by cosines and sines << 16 ──► low * cos - high * sin, high * cos + low * sin
 //! ```
 
-use super::extension;
+use super::{extension, reset};
 use core::arch::naked_asm;
 
 /// `low = (low * cos >> 16) - (high * sin >> 16)`, `high = (high * cos >> 16) + (low * sin >> 16)`.
@@ -42,6 +42,7 @@ unsafe extern "C" fn rotate_all(low: *mut i32, high: *mut i32, cosines: *const i
         "3:",
         "vpop {{d8, d9}}",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -50,5 +51,5 @@ unsafe extern "C" fn rotate_all(low: *mut i32, high: *mut i32, cosines: *const i
 pub(super) fn rotate(low: &mut [i32], high: &mut [i32], cosines: &[i16], sines: &[i16]) {
     let pairs = low.len().min(high.len()).min(cosines.len()).min(sines.len());
     // SAFETY: so many of all four there are; two exclusive borrows do not overlap.
-    unsafe { rotate_all(low.as_mut_ptr(), high.as_mut_ptr(), cosines.as_ptr(), sines.as_ptr(), pairs) }
+    unsafe { call!(rotate_all(low.as_mut_ptr(), high.as_mut_ptr(), cosines.as_ptr(), sines.as_ptr(), pairs)) }
 }

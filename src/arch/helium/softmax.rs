@@ -7,7 +7,7 @@
 //! The polynomial is the one that the table of `shared::exp2` is made from, so the bits are the
 //! table's: `(fraction << 7) * a >> 15` there is the upper half of `(fraction << 8) * a` here.
 
-use super::extension;
+use super::{extension, reset};
 use core::arch::naked_asm;
 
 /// `p = 2^((max - score) / 2^(8 - shift))` in 15 bits; `scores[t] = p * mantissas[t] >> 16`; returns the sum of all `p`.
@@ -62,6 +62,7 @@ unsafe extern "C" fn weigh_all(scores: *mut i16, mantissas: *const i16, tokens: 
         "mov r0, r4",
         "vpop {{d8-d15}}",
         "pop {{r4, pc}}",
+        reset!(),
     )
 }
 
@@ -70,5 +71,5 @@ unsafe extern "C" fn weigh_all(scores: *mut i16, mantissas: *const i16, tokens: 
 pub(super) fn weigh(scores: &mut [i16], max: i16, shift: u32, mantissas: &[i16]) -> u32 {
     let tokens = scores.len().min(mantissas.len());
     // SAFETY: so many of both there are; the trait demands the largest score, and a shift beyond 15 is cut.
-    unsafe { weigh_all(scores.as_mut_ptr(), mantissas.as_ptr(), tokens, max.into(), shift.min(15)) }
+    unsafe { call!(weigh_all(scores.as_mut_ptr(), mantissas.as_ptr(), tokens, max.into(), shift.min(15))) }
 }

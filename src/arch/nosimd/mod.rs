@@ -141,14 +141,15 @@ fn dots_q8(weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
         // each block of 4 rows has `cols` words of weights, of which the kernel reads `width` from `start` on, and the last
         // block ends at `blocks * cols <= weights.len()`; `out` is not empty and a multiple of 4. Words are aligned.
         unsafe {
+            let sums = out.as_mut_ptr_range();
             let shape = Shape {
                 prepared_end: prepared.add(width),
                 skip: (cols - width) * size_of::<u32>(),
-                out_end: out.as_ptr().add(out.len()),
+                out_end: sums.end,
                 half: 0,
             };
-            prepare_q8(x.as_ptr().add(start / 2), prepared, shape.prepared_end);
-            kernel_q8(weights.as_ptr().add(start), prepared, out.as_mut_ptr(), &raw const shape);
+            call!(prepare_q8(x.as_ptr().add(start / 2), prepared, shape.prepared_end));
+            call!(kernel_q8(weights.as_ptr().add(start), prepared, sums.start, &raw const shape));
         }
         start += width;
     }
@@ -167,7 +168,7 @@ fn row_dots(rows: &[u32], stride: usize, x: &[i16], out: &mut [i32]) -> usize {
     // SAFETY: neither `x.len()` nor `blocks` is 0; the kernel reads `x.len()` bytes of each of `4 * blocks` rows of `stride` bytes,
     // of which `rows` has `blocks * stride` words, and all of `x`, which is aligned to words, and writes `4 * blocks` sums, for
     // which there is room.
-    unsafe { kernel_rows(rows.as_ptr().cast(), stride, x.as_ptr(), x.len(), out.as_mut_ptr(), blocks) };
+    unsafe { call!(kernel_rows(rows.as_ptr().cast(), stride, x.as_ptr(), x.len(), out.as_mut_ptr(), blocks)) };
     ROWS * blocks
 }
 
@@ -236,18 +237,19 @@ fn dots_q4(weights: &[u32], cols: usize, x: &[u32], out: &mut [i32]) {
         // `blocks * block <= weights.len()`; `out` is not empty and a multiple of 4. Words are aligned.
         unsafe {
             let end = prepared.add(if half { GROUP / 4 + 2 } else { groups * PREPARED_GROUP });
+            let sums = out.as_mut_ptr_range();
             let shape = Shape {
                 prepared_end: end,
                 skip: (block - words) * size_of::<u32>(),
-                out_end: out.as_ptr().add(out.len()),
+                out_end: sums.end,
                 half: usize::from(half),
             };
             if half {
                 prepare_half(x, prepared);
             } else {
-                prepare_q4(x.as_ptr().add(start / 2), prepared, end);
+                call!(prepare_q4(x.as_ptr().add(start / 2), prepared, end));
             }
-            kernel_q4(weights.as_ptr().add(done), prepared, out.as_mut_ptr(), &raw const shape);
+            call!(kernel_q4(weights.as_ptr().add(done), prepared, sums.start, &raw const shape));
         }
         start += width;
         done += words;

@@ -6,9 +6,9 @@
 //! int4: 8 is added to every nibble; a pair of columns of four rows is a word, nibbles k and k + 4 are columns c + 1 and c of row k
 //! ```
 
+#[cfg(any(feature = "std", feature = "checkasm"))]
+use super::Int4;
 use super::int4::{Group, group_of_four};
-#[cfg(feature = "std")]
-use super::pack::Int4;
 use super::range::Lanes;
 use super::{bytes_word, pairs};
 
@@ -67,7 +67,7 @@ pub(super) fn group(words: &[u32], cols: usize, at: (usize, usize), found: &mut 
 }
 
 /// The bytes of an int4 matrix.
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", feature = "checkasm"))]
 pub(super) fn bytes(matrix: &Int4<'_>, put: &mut impl FnMut(u8)) {
     matrix.by_blocks(put, |block, columns, put| {
         for col in columns.step_by(2) {

@@ -7,6 +7,8 @@
 //! order suits the loads of all cores: each is described beside the kernels that want it, in `packing.rs` of its backend's folder.
 //! A new one must answer what [`of`] asks for.
 
+#[cfg(any(feature = "std", feature = "checkasm"))]
+mod canonical;
 mod int4;
 #[cfg(feature = "std")]
 mod pack;
@@ -22,6 +24,8 @@ mod nosimd;
 mod scalar;
 
 pub use self::{COLUMNS as PACKED_COLUMNS, ROWS as PACKED_ROWS};
+#[cfg(any(feature = "std", feature = "checkasm"))]
+pub(crate) use canonical::Int4;
 #[cfg(any(feature = "std", feature = "bench"))]
 pub use int4::group;
 pub use int4::{GROUP, MAX_COLUMNS as MAX_COLUMNS_Q4, first_group, words_q4};
@@ -137,8 +141,8 @@ impl Packing {
     }
 
     /// The bytes of a packed int4 matrix, in order.
-    #[cfg(feature = "std")]
-    fn bytes_q4(self, matrix: &pack::Int4<'_>, put: &mut impl FnMut(u8)) {
+    #[cfg(any(feature = "std", feature = "checkasm"))]
+    pub(crate) fn bytes_q4(self, matrix: &Int4<'_>, put: &mut impl FnMut(u8)) {
         of!(self, bytes(matrix, put));
     }
 }

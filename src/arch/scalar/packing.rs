@@ -5,9 +5,9 @@
 //! int4: of a group, four rows one after the other; a byte is `n[c + half] << 4 | n[c] & 15`, half the group's columns apart
 //! ```
 
+#[cfg(any(feature = "std", feature = "checkasm"))]
+use super::Int4;
 use super::int4::{Group, group_of_four};
-#[cfg(feature = "std")]
-use super::pack::Int4;
 use super::range::Lanes;
 use super::{ROWS, bytes_word, signed_bytes};
 
@@ -74,7 +74,7 @@ pub(super) fn group(words: &[u32], cols: usize, at: (usize, usize), found: &mut 
 }
 
 /// The bytes of an int4 matrix.
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", feature = "checkasm"))]
 pub(super) fn bytes(matrix: &Int4<'_>, put: &mut impl FnMut(u8)) {
     matrix.by_blocks(put, |block, columns, put| {
         let half = columns.len() / 2;

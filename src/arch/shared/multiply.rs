@@ -41,7 +41,7 @@ pub(crate) fn sqrt(x: f32) -> f32 {
         let mut root = x;
         // SAFETY: an operation between registers; IEEE 754 defines its one result.
         unsafe {
-            core::arch::asm!("vsqrt.f32 {0}, {0}", inout(sreg) root, options(pure, nomem, nostack, preserves_flags));
+            core::arch::asm!("vsqrt.f32 {0}, {0}", inout(sreg) root, options(pure, nomem, nostack));
         }
         root
     }

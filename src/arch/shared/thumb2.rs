@@ -8,7 +8,7 @@ pub(crate) fn abs_max(x: &[i32]) -> u32 {
     let mut largest = 0;
     if !chunks.is_empty() {
         // SAFETY: the loop reads four integers for each of `chunks`, which is not empty.
-        largest = unsafe { abs_max_chunks(chunks.as_ptr().cast(), chunks.len()) };
+        largest = unsafe { call!(abs_max_chunks(chunks.as_ptr().cast(), chunks.len())) };
     }
     rest.iter().fold(largest, |max, &x| (x ^ (x >> 31)).cast_unsigned().max(max)) + 1
 }
@@ -19,7 +19,7 @@ pub(crate) fn sum(x: &[i32]) -> i64 {
     let mut sum = 0;
     if !chunks.is_empty() {
         // SAFETY: as in `abs_max`.
-        sum = unsafe { sum_chunks(chunks.as_ptr().cast(), chunks.len()) };
+        sum = unsafe { call!(sum_chunks(chunks.as_ptr().cast(), chunks.len())) };
     }
     rest.iter().fold(sum, |sum, &x| sum + i64::from(x))
 }
@@ -30,7 +30,7 @@ pub(crate) fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
     let mut sum = 0;
     if !chunks.is_empty() {
         // SAFETY: as in `abs_max`; the trait's shift is one of a number of 32 bits.
-        sum = unsafe { squares_chunks(chunks.as_ptr().cast(), chunks.len(), shift) };
+        sum = unsafe { call!(squares_chunks(chunks.as_ptr().cast(), chunks.len(), shift)) };
     }
     rest.iter().fold(sum, |sum, &x| sum + u64::from((x >> shift).wrapping_mul(x >> shift).cast_unsigned()))
 }

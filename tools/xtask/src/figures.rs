@@ -7,7 +7,7 @@
 
 use crate::firmware;
 use crate::results::{Results, thousands};
-use crate::{classify, cycles, footprint, panics, setup, test};
+use crate::{checkasm, classify, cycles, footprint, panics, setup, test};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ use thumbformer_cli::inspect;
 pub type Figures = BTreeMap<String, String>;
 
 /// Rows: title, text with names of figures in braces, command.
-const ROWS: [[&str; 3]; 10] = [
+const ROWS: [[&str; 3]; 11] = [
     [
         "Flash: the M4 program with the model / the model / the model in int4",
         "{demo flash} / {model int8} / {model int4} bytes",
@@ -54,6 +54,11 @@ const ROWS: [[&str; 3]; 10] = [
         "Estimated cycles of a token at position 64: M4 without wait states / Pico 2 at 150 MHz",
         "{cycles m4} / {cycles raspberry-pi-pico-2}, {rate raspberry-pi-pico-2} tokens/s est.",
         "`cargo xtask cycles`, [cycles.md](cycles.md)",
+    ],
+    [
+        "Kernels in assembly × emulated cores, called through the wrapper of checkasm / lengths / calls",
+        "{checkasm kernels} / {checkasm lengths} / {checkasm calls}",
+        "`cargo xtask test checkasm`",
     ],
     ["Calls from the demo's inference to a panic", "0 of {demo calls}", "`cargo xtask test panics`"],
 ];
@@ -161,6 +166,7 @@ pub fn measure() -> Result<Figures> {
         footprint::figures()?,
         cycles::estimates(cycles::POSITION)?,
         panics::figures(&panics::check(&elf)?),
+        checkasm::figures()?,
     ] {
         all.extend(more);
     }

@@ -4,6 +4,7 @@
 
 mod bench;
 mod boards;
+mod checkasm;
 mod classify;
 mod codegen;
 mod cores;
@@ -123,6 +124,8 @@ enum Command {
     Cycles(cycles::Options),
     /// Fuzz every reader of a user's files, and inference; print executions and edges; keep what fails in fuzz/cases
     Fuzz(fuzz::Options),
+    /// Call every kernel in assembly on the emulated cores through a wrapper that checks registers, stack and memory; compare with `scalar`
+    Checkasm(checkasm::Options),
     /// Measure all figures of README and docs/results.md and write them
     Results,
     /// Regenerate the outputs and pictures of docs/lesson.md from the commands in it
@@ -227,6 +230,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench { what: Measured::Host(options) } => host_bench::host(options),
         Command::Cycles(options) => cycles::print(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
+        Command::Checkasm(options) => checkasm::print(&options),
         Command::Results => results::write(),
         Command::Lesson => lesson::write(),
         Command::Setup { name, check: true } => setup::check(&Board::find(&name)?.target),

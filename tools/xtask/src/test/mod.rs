@@ -16,7 +16,8 @@ pub use quality::figures as quality_figures;
 
 use crate::firmware::Board;
 use crate::{
-    boards, classify, codegen, cycles, example, fuzz, host_bench, lesson, measured, on_target, panics, results, size,
+    boards, checkasm, classify, codegen, cycles, example, fuzz, host_bench, lesson, measured, on_target, panics,
+    results, size,
 };
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
@@ -139,6 +140,10 @@ checks! {
     Chips: Full, Firmware => |_| boards::check_chips().map(Outcome::Passed);
     /// Tests of boards/on-target on every emulated core, each on a machine that was just reset
     OnTarget: Default, Firmware => |_| on_target::check().map(Outcome::Passed);
+    /// Every kernel in assembly on every emulated core, through a wrapper: registers, stack, memory, and bits as `scalar`
+    Checkasm: Default, Firmware => |_| checkasm::check().map(Outcome::Passed);
+    /// The same with 16 other seeds
+    CheckasmSeeds: Full, Firmware => |_| checkasm::check_seeds().map(Outcome::Passed);
     /// Kernels on every emulated core: exact, repeatable, within the limits
     Bench: Default, Firmware => |_| measured::check().map(Outcome::Passed);
     /// Minimal programs for three cores, for speed and for size: code, constants, state and painted stack within their limits
