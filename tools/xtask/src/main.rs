@@ -123,7 +123,7 @@ enum Command {
     Cycles(cycles::Options),
     /// Fuzz every reader of a user's files, and inference; print executions and edges; keep what fails in fuzz/cases
     Fuzz(fuzz::Options),
-    /// Measure all figures of README and docs/results.md and write them
+    /// Measure all figures of README and docs and write them
     Results,
     /// Regenerate the outputs and pictures of docs/lesson.md from the commands in it
     Lesson,

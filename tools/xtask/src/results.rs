@@ -28,9 +28,10 @@ use thumbformer_cli::stdout::stdout;
 /// Recorded measurements.
 const RECORD: &str = "docs/results.json";
 /// Files with tables, and the tables' names.
-const PAGES: [(&str, &[&str]); 3] = [
+const PAGES: [(&str, &[&str]); 4] = [
     ("docs/results.md", &["model", "keywords", "kernels", "size", "figures"]),
     ("docs/cycles.md", &["cycles"]),
+    ("docs/trust.md", &["rounding", "interrupts"]),
     ("README.md", &["model"]),
 ];
 
@@ -149,7 +150,9 @@ impl Results {
             "keywords" => self.keywords(),
             "kernels" => self.kernels(),
             "size" => Ok(self.sizes()),
-            "figures" => figures::table(&self.figures),
+            "figures" => figures::table(&figures::ROWS, &self.figures),
+            "rounding" => figures::table(&figures::ROUNDING, &self.figures),
+            "interrupts" => figures::table(&figures::INTERRUPTS, &self.figures),
             "cycles" => Ok(cycles::table(&self.figures)),
             _ => anyhow::bail!("no table {name:?}"),
         }
