@@ -100,7 +100,7 @@ unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
 mod tests {
     #[cfg(fpu)]
     use super::fpu;
-    use super::preemption::Timer;
+    use super::preemption::{ENOUGH, Timer};
     use super::{CRC32, DAMAGED, ENDS, FRAMES, LABEL, answers, outputs_of, small, stream};
     use core::ops::Range;
     #[cfg(not(baseline))]
@@ -258,15 +258,12 @@ mod tests {
         defmt::println!("figure {=str}: {=usize}", "FPU modes in handlers", fpu::modes().count());
     }
 
-    /// Interruptions of inference.
-    const PREEMPTIONS: u32 = 2000;
-
     #[test]
     fn a_second_model_in_the_timers_handler_changes_no_bit_of_either(state: State) -> Result<(), Error> {
         let Some(peripherals) = Peripherals::take() else { unreachable!("a test takes the peripherals once") };
         let timer = Timer::start(peripherals.SYST);
         let mut runs = 0;
-        while timer.counts().0 < PREEMPTIONS {
+        while timer.counts().0 < ENOUGH {
             let (mut session, mut crc) = (stream::MODEL.session(state.memory()), LogitsCrc::new());
             for frame in FRAMES.chunks_exact(stream::MODEL.dims().n_features) {
                 crc.update(timer.inside(|| session.push(frame))?);
@@ -278,7 +275,7 @@ mod tests {
         drop(timer);
         assert_eq!(wrong, 0);
         defmt::println!("{=u32} interruptions of {=u32} runs", preemptions, runs);
-        defmt::println!("figure {=str}: {=u32}", "preemptions", PREEMPTIONS);
+        defmt::println!("figure {=str}: {=u32}", "preemptions", preemptions);
         Ok(())
     }
 
