@@ -1,6 +1,6 @@
 //! The error type of the core. Variants carry the facts; [`Error::message`] ends with the next step.
 
-use crate::arch::Packing;
+use crate::arch::{Packing, rounding_mode};
 use crate::tensors::Tensor;
 use core::fmt;
 
@@ -173,6 +173,11 @@ pub enum Error {
         /// The layer; the number of layers stands for the head.
         layer: usize,
     },
+    /// The FPU does not round to nearest: the outputs would have other bits.
+    RoundingMode {
+        /// FPSCR's bits 22 and 23: 1 is up, 2 down, 3 towards zero.
+        found: u32,
+    },
     /// Queries and keys are so large that their product is out of the softmax's range.
     ScoresTooLarge {
         /// The layer.
@@ -236,6 +241,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// Holds the FPU to the rounding that all results rest on; three instructions, and none where there is no FPU.
+    ///
+    /// # Errors
+    /// [`Error::RoundingMode`].
+    #[inline(always)]
+    pub(crate) fn unless_rounding_to_nearest() -> Result<(), Error> {
+        match rounding_mode() {
+            0 => Ok(()),
+            found => Err(Error::RoundingMode { found }),
+        }
+    }
+
     /// One sentence without the numbers: the error, then the next step.
     ///
     /// A `const fn`, so that [`model!`](crate::model) can stop a build with it.
@@ -300,6 +317,9 @@ impl Error {
                 "the context is full; stop here, reset the session, or build with a larger max_seq"
             }
             Error::NotFinite { .. } => "a value became NaN or infinite; check the checkpoint with `thumbformer verify`",
+            Error::RoundingMode { .. } => {
+                "the FPU must round to nearest; clear bits 22 and 23 of FPSCR, and of FPDSCR for interrupt handlers"
+            }
             Error::ScoresTooLarge { .. } => {
                 "attention scores are out of range; check the checkpoint with `thumbformer verify`"
             }
@@ -375,6 +395,11 @@ impl fmt::Display for Error {
             Error::StreamLength { d_model, found } => write!(f, "d_model {d_model}, found {found} numbers: ")?,
             Error::CacheFull { max_seq } => write!(f, "{max_seq} tokens: ")?,
             Error::NotFinite { layer } | Error::ScoresTooLarge { layer } => write!(f, "layer {layer}: ")?,
+            Error::RoundingMode { found } => {
+                let direction =
+                    ["to nearest", "up", "down", "towards zero"].get(*found as usize).unwrap_or(&"otherwise");
+                write!(f, "expected to nearest, found {direction}: ")?;
+            }
             Error::PromptTooLong { max } => write!(f, "room for {max} symbols: ")?,
             Error::PieceTooLong { max } => write!(f, "at most {max} symbols: ")?,
             Error::UnknownByte { byte } => write!(f, "byte {byte:#04x}: ")?,

@@ -27,12 +27,13 @@ impl<'i> From<&'i [f32]> for Inputs<'i> {
 }
 
 impl<'i> Inputs<'i> {
-    /// Number of tokens or frames.
+    /// Number of tokens or frames: the first step of every call that computes.
     ///
     /// # Errors
-    /// [`Error::WrongInput`], [`Error::EmptySequence`], [`Error::FrameLength`], [`Error::BadFrame`] and
+    /// [`Error::RoundingMode`]; [`Error::WrongInput`], [`Error::EmptySequence`], [`Error::FrameLength`], [`Error::BadFrame`] and
     /// [`Error::TokenOutOfVocabulary`] for inputs that this model cannot read.
     pub(crate) fn check(&self, dims: &Dims) -> Result<usize, Error> {
+        Error::unless_rounding_to_nearest()?;
         let length = match *self {
             Inputs::Tokens(tokens) if dims.has_tokens() => {
                 let vocab = dims.vocab;

@@ -16,6 +16,10 @@ use core::ops::Range;
 
 /// One sequence on its way through a model.
 ///
+/// # FPU
+/// FPSCR rounds to nearest, as after reset, in interrupt handlers too (FPDSCR): else every call is an [`Error::RoundingMode`]. Flush-to-zero
+/// and default NaN make no difference. An interrupt may come at any time, and run a session on a state of its own.
+///
 /// ```
 /// thumbformer::model!(mod tiny = "../examples/tiny.tbf");
 ///
@@ -58,7 +62,7 @@ impl<'m, 's> Session<'m, 's> {
     ///
     /// # Errors
     /// [`Error::TokenOutOfVocabulary`]; [`Error::CacheFull`] when the context is full; [`Error::StateTooSmall`];
-    /// [`Error::WrongInput`] for a model that does not read token after token; [`Error::NotFinite`] and
+    /// [`Error::WrongInput`] for a model that does not read token after token; [`Error::RoundingMode`]; [`Error::NotFinite`] and
     /// [`Error::ScoresTooLarge`] for weights that no result can come from, after which the sequence is forgotten. After every
     /// other error the session is where it was before.
     pub fn decode(&mut self, token: u16) -> Result<&mut [f32], Error> {
@@ -283,6 +287,7 @@ impl<'o, O: Observer> Observed<'o, '_, '_, O> {
     /// # Errors
     /// As there.
     pub fn encode(mut self, streams: &mut [f32]) -> Result<(), Error> {
+        Error::unless_rounding_to_nearest()?;
         let Session { model, memory, .. } = self.session;
         let dims = model.dims();
         if !dims.is_stream() {

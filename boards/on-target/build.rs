@@ -26,6 +26,10 @@ fn main() {
     if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
         println!("cargo:rustc-cfg=baseline");
     }
+    println!("cargo:rustc-check-cfg=cfg(fpu)");
+    if target.ends_with("hf") {
+        println!("cargo:rustc-cfg=fpu");
+    }
     println!("cargo:rerun-if-changed=build.rs");
 
     let models = std::path::absolute("../../models").expect("a folder");
@@ -58,23 +62,30 @@ fn ends(out: &Path, packing: Packing) -> String {
         let model = Model::parse(&words).expect("a model");
         let count = model.clip_frames().expect("a clip") * model.dims().n_features;
         let frames: Vec<f32> = (0..count).map(|index| (index * 37 % 101) as f32 / 50.0 - 1.0).collect();
-        let mut state = HostState::with_batch(model.dims(), model.dims().max_seq, 1);
-        let mut session = model.session(state.memory());
-        let mut crc = LogitsCrc::new();
-        if model.dims().options.pooling == Pooling::None {
-            session.infer_each(&frames[..], None, |_, outputs| _ = crc.update(outputs)).expect("frames");
-        } else {
-            crc.update(session.infer(&frames[..]).expect("frames"));
-        }
         writeln!(code, "thumbformer::model!(mod {name} = {file:?}, batch = 1);").expect("a string grows");
-        writeln!(
-            table,
-            "    End {{ name: {name:?}, model: &{name}::MODEL, frames: &{frames:?}, crc32: {:#010x} }},",
-            crc.total()
-        )
-        .expect("a string grows");
+        for (inputs, frames) in [("", frames.clone()), (" of subnormals", odd(&frames))] {
+            let mut state = HostState::with_batch(model.dims(), model.dims().max_seq, 1);
+            let mut session = model.session(state.memory());
+            let mut crc = LogitsCrc::new();
+            if model.dims().options.pooling == Pooling::None {
+                session.infer_each(&frames[..], None, |_, outputs| _ = crc.update(outputs)).expect("frames");
+            } else {
+                crc.update(session.infer(&frames[..]).expect("frames"));
+            }
+            let crc32 = crc.total();
+            writeln!(
+                table,
+                "    End {{ name: \"{name}{inputs}\", model: &{name}::MODEL, frames: &{frames:?}, crc32: {crc32:#010x} }},"
+            )
+            .expect("a string grows");
+        }
     }
     code + "/// All of them.\nstatic ENDS: &[End] = &[\n" + &table + "];\n"
+}
+
+/// Frames with subnormal numbers in them, of which an FPU that flushes to zero makes zeros.
+fn odd(frames: &[f32]) -> Vec<f32> {
+    frames.iter().enumerate().map(|(index, value)| if index % 3 == 0 { value * 1e-38 } else { *value }).collect()
 }
 
 /// The model and what the tests compare with, as source.
@@ -85,6 +96,11 @@ fn stream(image: &Image) -> String {
         panic!("{}: no recording of frames", image.file.display())
     };
     let (crc32, label) = on_host(&model, &frames);
+    // A frame of subnormals alone, then others.
+    let odd =
+        odd(&[&frames[..model.dims().n_features].iter().map(|value| value * 1e-38).collect::<Vec<_>>(), &frames[..]]
+            .concat());
+    let (odd_crc32, _) = on_host(&model, &odd);
     let mut words = image.words().to_vec();
     let damaged = words.len() / 2;
     words[damaged] ^= 1 << 9;
@@ -92,6 +108,10 @@ fn stream(image: &Image) -> String {
     let file = &image.file;
     let mut code = format!("thumbformer::model!(mod stream = {file:?}, batch = 1, ram <= 8 * 1024);\n");
     writeln!(code, "/// `[seq, n_features]`.\nstatic FRAMES: &[f32] = &{frames:?};").expect("a string grows");
+    writeln!(code, "/// Frames with subnormal numbers.\n#[cfg(fpu)]\nstatic ODD: &[f32] = &{odd:?};")
+        .expect("a string grows");
+    writeln!(code, "/// Of the answers to them.\n#[cfg(fpu)]\nconst ODD_CRC32: u32 = {odd_crc32:#010x};")
+        .expect("grows");
     writeln!(code, "/// Of the answers to all frames, as the host computed it.\nconst CRC32: u32 = {crc32:#010x};")
         .expect("grows");
     writeln!(code, "/// The last answer.\nconst LABEL: &str = {label:?};").expect("a string grows");

@@ -49,9 +49,10 @@ impl Extractor<'_, '_> {
     /// `frames: [n, bands]`.
     ///
     /// # Errors
-    /// [`Error::RecordingTooShort`] for less than one frame of samples; [`Error::FrontEnd`] for a buffer that does not consist
-    /// of whole frames, or of more than a clip has.
+    /// [`Error::RoundingMode`]; [`Error::RecordingTooShort`] for less than one frame of samples; [`Error::FrontEnd`] for a buffer
+    /// that does not consist of whole frames, or of more than a clip has.
     pub fn clip(&mut self, samples: &[i16], frames: &mut [f32]) -> Result<usize, Error> {
+        Error::unless_rounding_to_nearest()?;
         let front_end = self.front_end;
         let bands = front_end.bands();
         let slots = frames.len() / bands.max(1);

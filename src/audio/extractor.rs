@@ -75,8 +75,9 @@ impl<'a> Extractor<'a, '_> {
     /// A frame: `[bands]`.
     ///
     /// # Errors
-    /// [`Error::WholeRecording`] for a front end whose frames depend on the recording's end.
+    /// [`Error::RoundingMode`]; [`Error::WholeRecording`] for a front end whose frames depend on the recording's end.
     pub fn push(&mut self, samples: &[i16], mut each: impl FnMut(&[f32])) -> Result<(), Error> {
+        Error::unless_rounding_to_nearest()?;
         self.front_end.streams()?;
         let mut rest = samples;
         while let Some((now, later)) = rest.split_at_checked(self.missing) {

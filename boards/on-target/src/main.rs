@@ -4,6 +4,7 @@
 //! ```text
 //! recording ──► stream model ──► answers ──► CRC-32: the host's?
 //! damaged image, wrong frame, full context ──► an error each, and no panic
+//! FPU in every mode; interrupts at random ──► the same bits, or an error
 //! ```
 //! In emulation: `cargo xtask test on-target`; on a board: README.md.
 #![no_std]
@@ -16,6 +17,12 @@ use defmt_rtt as _;
 use defmt_semihosting as _;
 
 mod boot;
+#[cfg(fpu)]
+mod fpu;
+mod preemption;
+
+use thumbformer::text::argmax;
+use thumbformer::{Error, LogitsCrc, Memory, Pooling};
 
 include!(concat!(env!("OUT_DIR"), "/stream.rs"));
 
@@ -30,6 +37,31 @@ struct End {
 }
 
 include!(concat!(env!("OUT_DIR"), "/ends.rs"));
+
+/// The answers of the stream model to frames, one by one: their CRC-32, and the last one's name.
+fn answers(state: &mut stream::State, frames: &[f32]) -> Result<(u32, &'static str), Error> {
+    let mut session = stream::MODEL.session(state.memory());
+    let (mut crc, mut label) = (LogitsCrc::new(), None);
+    for frame in frames.chunks_exact(stream::MODEL.dims().n_features) {
+        let outputs = session.push(frame)?;
+        crc.update(outputs);
+        label = stream::MODEL.label(usize::from(argmax(outputs)));
+    }
+    Ok((crc.total(), label.unwrap_or("")))
+}
+
+/// CRC-32 of all outputs of a network between ends.
+fn outputs_of(end: &End, words: &mut [u32]) -> Result<u32, Error> {
+    let End { model, frames, .. } = end;
+    let mut session = model.session(Memory::new(model.dims(), model.dims().max_seq, 1, words)?);
+    let mut crc = LogitsCrc::new();
+    if model.dims().options.pooling == Pooling::None {
+        session.infer_each(*frames, None, |_, outputs| _ = crc.update(outputs))?;
+    } else {
+        crc.update(session.infer(*frames)?);
+    }
+    Ok(crc.total())
+}
 
 /// A block that keeps two tokens of two numbers.
 mod small {
@@ -66,13 +98,15 @@ unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
 
 #[embedded_test::tests]
 mod tests {
-    use super::{CRC32, DAMAGED, ENDS, End, FRAMES, LABEL, small, stream};
+    #[cfg(fpu)]
+    use super::fpu;
+    use super::preemption::{ENOUGH, Timer};
+    use super::{CRC32, DAMAGED, ENDS, FRAMES, LABEL, answers, outputs_of, small, stream};
     use core::ops::Range;
     #[cfg(not(baseline))]
     use cortex_m::peripheral::DWT;
     use cortex_m::peripheral::{Peripherals, SYST, syst::SystClkSource};
-    use thumbformer::text::argmax;
-    use thumbformer::{Error, LogitsCrc, Memory, Model, Pooling};
+    use thumbformer::{Error, LogitsCrc, Model};
 
     static mut STATE: stream::State = stream::State::new();
 
@@ -86,21 +120,9 @@ mod tests {
         unsafe { &mut *state }
     }
 
-    /// The answers to all frames, one by one.
-    fn answers(state: &mut stream::State) -> Result<(u32, &'static str), Error> {
-        let mut session = stream::MODEL.session(state.memory());
-        let (mut crc, mut label) = (LogitsCrc::new(), None);
-        for frame in FRAMES.chunks_exact(stream::MODEL.dims().n_features) {
-            let outputs = session.push(frame)?;
-            crc.update(outputs);
-            label = stream::MODEL.label(usize::from(argmax(outputs)));
-        }
-        Ok((crc.total(), label.unwrap_or("")))
-    }
-
     #[test]
     fn the_answers_have_the_bits_of_the_host(state: State) -> Result<(), Error> {
-        let (crc32, label) = answers(state)?;
+        let (crc32, label) = answers(state, FRAMES)?;
         defmt::info!("crc32 {=u32:08x}, on the host {=u32:08x}; {=str}", crc32, CRC32, label);
         assert_eq!((crc32, label), (CRC32, LABEL));
         Ok(())
@@ -108,24 +130,18 @@ mod tests {
 
     #[test]
     fn the_answers_do_not_depend_on_what_was_there_before(state: State) -> Result<(), Error> {
-        assert_eq!(answers(state)?.0, CRC32);
-        assert_eq!(answers(state)?.0, CRC32);
+        assert_eq!(answers(state, FRAMES)?.0, CRC32);
+        assert_eq!(answers(state, FRAMES)?.0, CRC32);
         Ok(())
     }
 
     #[test]
     fn every_kind_of_end_has_the_bits_of_the_host() -> Result<(), Error> {
         let mut words = [0; 1024];
-        for End { name, model, frames, crc32 } in ENDS {
-            let mut session = model.session(Memory::new(model.dims(), model.dims().max_seq, 1, &mut words)?);
-            let mut crc = LogitsCrc::new();
-            if model.dims().options.pooling == Pooling::None {
-                session.infer_each(*frames, None, |_, outputs| _ = crc.update(outputs))?;
-            } else {
-                crc.update(session.infer(*frames)?);
-            }
-            defmt::info!("{=str}: crc32 {=u32:08x}, on the host {=u32:08x}", name, crc.total(), crc32);
-            assert_eq!(crc.total(), *crc32);
+        for end in ENDS {
+            let crc32 = outputs_of(end, &mut words)?;
+            defmt::info!("{=str}: crc32 {=u32:08x}, on the host {=u32:08x}", end.name, crc32, end.crc32);
+            assert_eq!(crc32, end.crc32);
         }
         Ok(())
     }
@@ -219,6 +235,47 @@ mod tests {
             }
             counted => assert!(counted >= 1000),
         }
+        Ok(())
+    }
+
+    #[test]
+    #[cfg(fpu)]
+    fn every_rounding_but_to_nearest_is_refused_and_no_other_mode_changes_a_bit(state: State) {
+        for mode in fpu::modes() {
+            fpu::with(mode, || fpu::judge(mode, state));
+        }
+        defmt::println!("figure {=str}: {=usize}", "FPU modes", fpu::modes().count());
+    }
+
+    #[test]
+    #[cfg(fpu)]
+    fn in_an_interrupt_handler_the_same_holds_of_every_default_mode() {
+        for mode in fpu::modes() {
+            fpu::judge_in_handler(mode);
+        }
+        let handled = fpu::judge_in_handler(0);
+        assert_eq!(handled as usize, fpu::modes().count() + 1);
+        defmt::println!("figure {=str}: {=usize}", "FPU modes in handlers", fpu::modes().count());
+    }
+
+    #[test]
+    fn a_second_model_in_the_timers_handler_changes_no_bit_of_either(state: State) -> Result<(), Error> {
+        let Some(peripherals) = Peripherals::take() else { unreachable!("a test takes the peripherals once") };
+        let timer = Timer::start(peripherals.SYST);
+        let mut runs = 0;
+        while timer.counts().0 < ENOUGH {
+            let (mut session, mut crc) = (stream::MODEL.session(state.memory()), LogitsCrc::new());
+            for frame in FRAMES.chunks_exact(stream::MODEL.dims().n_features) {
+                crc.update(timer.inside(|| session.push(frame))?);
+            }
+            assert_eq!(crc.total(), CRC32);
+            runs += 1;
+        }
+        let (preemptions, wrong) = timer.counts();
+        drop(timer);
+        assert_eq!(wrong, 0);
+        defmt::println!("{=u32} interruptions of {=u32} runs", preemptions, runs);
+        defmt::println!("figure {=str}: {=u32}", "preemptions", preemptions);
         Ok(())
     }
 

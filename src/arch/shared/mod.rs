@@ -4,12 +4,14 @@
 //! multiply    32 by 16 bits, and by real numbers: the requantization of everything
 //! exp2        2^-x by a table: softmax            activation   SiLU and GELU by tables
 //! cast        views of words as other types       thumb2       loops for cores with 32-bit Thumb instructions
+//! rounding    rounding mode of the FPU
 //! ```
 
 mod activation;
 mod cast;
 mod exp2;
 mod multiply;
+mod rounding;
 #[cfg(any(thumbformer_backend = "dsp", all(thumbformer_backend = "nosimd", thumbformer_long_multiply)))]
 pub(super) mod thumb2;
 
@@ -26,3 +28,4 @@ pub(crate) use cast::{
 pub(super) use exp2::TABLE;
 pub(crate) use exp2::{FRACTION_BITS, exp2_fraction, probability};
 pub(crate) use multiply::{Multiplier, bit_length, exponent, mul_q16, power_of_two, sqrt};
+pub(crate) use rounding::rounding_mode;

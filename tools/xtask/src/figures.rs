@@ -7,7 +7,7 @@
 
 use crate::firmware;
 use crate::results::{Results, thousands};
-use crate::{checkasm, classify, cycles, footprint, panics, setup, test};
+use crate::{checkasm, classify, cycles, footprint, on_target, panics, setup, test};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,8 +16,8 @@ use thumbformer_cli::inspect;
 /// Figures as the page prints them, by their names.
 pub type Figures = BTreeMap<String, String>;
 
-/// Rows: title, text with names of figures in braces, command.
-const ROWS: [[&str; 3]; 11] = [
+/// Rows of docs/results.md: title, text with names of figures in braces, command.
+pub const ROWS: [[&str; 3]; 9] = [
     [
         "Flash: the M4 program with the model / the model / the model in int4",
         "{demo flash} / {model int8} / {model int4} bytes",
@@ -55,10 +55,24 @@ const ROWS: [[&str; 3]; 11] = [
         "{cycles m4} / {cycles raspberry-pi-pico-2}, {rate raspberry-pi-pico-2} tokens/s est.",
         "`cargo xtask cycles`, [cycles.md](cycles.md)",
     ],
+];
+
+/// Rows of docs/trust.md.
+pub const TRUST: [[&str; 3]; 4] = [
     [
         "Kernels in assembly × emulated cores, called through the wrapper of checkasm / lengths / calls",
         "{checkasm kernels} / {checkasm lengths} / {checkasm calls}",
         "`cargo xtask test checkasm`",
+    ],
+    [
+        "Modes of the FPU (rounding, flush-to-zero, default NaN), on all cores with one: on the main thread / in an interrupt handler",
+        "{FPU modes} / {FPU modes in handlers}",
+        "`cargo xtask test on-target`",
+    ],
+    [
+        "Interruptions of inference by another inference, on all cores, and wrong bits in either",
+        "{preemptions} / 0",
+        "`cargo xtask test on-target`",
     ],
     ["Calls from the demo's inference to a panic", "0 of {demo calls}", "`cargo xtask test panics`"],
 ];
@@ -68,13 +82,13 @@ pub fn of<const N: usize>(numbers: [(&str, u64); N]) -> Figures {
     numbers.into_iter().map(|(name, number)| (name.to_string(), thousands(number as u32))).collect()
 }
 
-/// The page's rows.
+/// A table of such rows.
 ///
 /// # Errors
 /// A figure that is not recorded.
-pub fn table(figures: &Figures) -> Result<String> {
+pub fn table(rows: &[[&str; 3]], figures: &Figures) -> Result<String> {
     let mut text = "| | | command |\n|---|---|---|\n".to_string();
-    for [title, template, command] in ROWS {
+    for [title, template, command] in rows {
         let mut parts = template.split(['{', '}']);
         let mut cell = parts.next().unwrap_or_default().to_string();
         while let Some(name) = parts.next() {
@@ -167,6 +181,7 @@ pub fn measure() -> Result<Figures> {
         cycles::estimates(cycles::POSITION)?,
         panics::figures(&panics::check(&elf)?),
         checkasm::figures()?,
+        on_target::figures()?,
     ] {
         all.extend(more);
     }
@@ -181,14 +196,14 @@ mod tests {
     fn a_row_has_its_figures_and_one_that_is_not_recorded_is_an_error() {
         let names = ROWS.iter().flat_map(|[_, template, _]| template.split(['{', '}']).skip(1).step_by(2));
         let mut all: Figures = names.map(|name| (name.to_string(), format!("<{name}>"))).collect();
-        let text = table(&all).expect("all figures");
+        let text = table(&ROWS, &all).expect("all figures");
         assert!(
             text.contains(" | <demo flash> / <model int8> / <model int4> bytes | `cargo xtask demo` |\n"),
             "{text}"
         );
         assert!(!text.contains(['{', '}']), "{text}");
         all.remove("demo calls");
-        assert!(table(&all).is_err());
+        assert!(table(&ROWS, &all).is_err());
     }
 
     #[test]

@@ -126,7 +126,7 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Call every kernel in assembly on the emulated cores through a wrapper that checks registers, stack and memory; compare with `scalar`
     Checkasm(checkasm::Options),
-    /// Measure all figures of README and docs/results.md and write them
+    /// Measure all figures of README and docs and write them
     Results,
     /// Regenerate the outputs and pictures of docs/lesson.md from the commands in it
     Lesson,

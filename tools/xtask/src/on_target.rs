@@ -1,19 +1,22 @@
 //! Tests of `boards/on-target` on every emulated core, as `probe-rs run` runs them on a board: `cargo xtask test on-target`.
 //!
 //! ```text
-//! ELF ──► symbols of section .embedded_test: name, entry ──► QEMU, once for each: `run_addr ENTRY` ──► exit code, log
+//! ELF ──► symbols of section .embedded_test: name, entry ──► QEMU, once for each: `run_addr ENTRY` ──► exit code, log ──► figures
 //! ```
 
 use crate::cores::Core;
 use crate::emulator;
+use crate::figures::{self, Figures};
 use crate::firmware::Board;
 use crate::parallel::each;
+use crate::results::thousands;
 use crate::setup::{self, Toolchain};
 use crate::shell::{in_path, root};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use object::{Object, ObjectSection, ObjectSymbol};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use thumbformer_cli::stdout::stdout;
@@ -32,33 +35,72 @@ struct Test {
     entry: u32,
 }
 
-/// Runs all tests on all cores; returns the number that passed.
+/// Runs all tests on all cores; returns the number that passed, and the figures of the log.
 ///
 /// # Errors
-/// When one failed, with its log.
+/// When one failed, with its log, or when a figure is not the recorded one.
 pub fn check() -> Result<String> {
+    let (text, figures) = run_all()?;
+    figures::compare(&figures)?;
+    let figures: Vec<String> = figures.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    Ok(format!("{text}; {}", figures.join(", ")))
+}
+
+/// Figures of all tests on all cores.
+///
+/// # Errors
+/// When a test failed, with its log.
+pub fn figures() -> Result<Figures> {
+    Ok(run_all()?.1)
+}
+
+fn run_all() -> Result<(String, Figures)> {
     let cores = Core::value_variants();
     let mut results = each(cores, |&core| check_board(&core.name(), &board(core)?))?;
     // After the others: its program has the M55's name.
     results.push(check_board("m55 by simd", &on_simd()?)?);
-    let passed: usize = results.iter().map(|(passed, _)| passed).sum();
-    let failures: Vec<String> = results.into_iter().flat_map(|(_, failures)| failures).collect();
+    let passed: usize = results.iter().map(|result| result.passed).sum();
+    let failures: Vec<&str> = results.iter().flat_map(|result| &result.failures).map(String::as_str).collect();
     ensure!(failures.is_empty(), "{passed} passed, {} failed:\n{}", failures.len(), failures.join("\n"));
-    Ok(format!("{passed} tests on {} cores, and on the M55 by `simd`", cores.len()))
+    let mut sums = BTreeMap::<&str, u64>::new();
+    for (name, value) in results.iter().flat_map(|result| &result.figures) {
+        *sums.entry(name).or_default() += value;
+    }
+    let figures = sums.into_iter().map(|(name, sum)| (name.into(), thousands(sum as u32))).collect();
+    Ok((format!("{passed} tests on {} cores, and on the M55 by `simd`", cores.len()), figures))
 }
 
-/// Runs all tests, built for one core; returns the number that passed, and the messages of the others.
-fn check_board(name: &str, board: &Board) -> Result<(usize, Vec<String>)> {
-    let (mut passed, mut failures) = (0, Vec::new());
+/// Results of all tests on one core.
+#[derive(Default)]
+struct OfCore {
+    passed: usize,
+    /// Messages of those that did not.
+    failures: Vec<String>,
+    /// Lines of the log that are figures.
+    figures: Vec<(String, u64)>,
+}
+
+/// Runs all tests, built for one core.
+fn check_board(name: &str, board: &Board) -> Result<OfCore> {
+    let mut results = OfCore::default();
     let elf = board.build_program(&setup::ensure(&board.target)?, "on-target")?;
     let tests = listed(&std::fs::read(&elf)?).with_context(|| format!("{}", elf.display()))?;
     for test in tests.iter().filter(|test| !test.ignored) {
         match run(board, &elf, test) {
-            Ok(()) => passed += 1,
-            Err(error) => failures.push(format!("{} on {}: {error:#}", test.name, name)),
+            Ok(log) => {
+                results.passed += 1;
+                results.figures.extend(log.iter().filter_map(|line| figure(line)));
+            }
+            Err(error) => results.failures.push(format!("{} on {}: {error:#}", test.name, name)),
         }
     }
-    Ok((passed, failures))
+    Ok(results)
+}
+
+/// `figure preemptions: 2000`.
+fn figure(line: &str) -> Option<(String, u64)> {
+    let (name, value) = line.strip_prefix("figure ")?.split_once(": ")?;
+    Some((name.into(), value.parse().ok()?))
 }
 
 /// Runs all tests on one board: in the emulator where the board is one of its machines, otherwise by the debug probe.
@@ -77,9 +119,12 @@ pub fn on_board(name: &str) -> Result<()> {
     for test in listed(&std::fs::read(&elf)?)?.iter().filter(|test| !test.ignored) {
         let result = run(&board, &elf, test);
         writeln!(stdout(), "{}: {}", test.name, if result.is_ok() { "passed" } else { "FAILED" })?;
-        if let Err(error) = result {
-            writeln!(stdout(), "  {error:#}")?;
-            failed += 1;
+        match result {
+            Ok(log) => log.iter().try_for_each(|line| writeln!(stdout(), "  {line}"))?,
+            Err(error) => {
+                writeln!(stdout(), "  {error:#}")?;
+                failed += 1;
+            }
         }
     }
     ensure!(failed == 0, "{failed} failed");
@@ -148,10 +193,11 @@ fn listed(elf: &[u8]) -> Result<Vec<Test>> {
     Ok(tests)
 }
 
-/// Runs a test on a machine that was just reset.
-fn run(board: &Board, elf: &Path, test: &Test) -> Result<()> {
+/// Runs a test on a machine that was just reset; returns its log.
+fn run(board: &Board, elf: &Path, test: &Test) -> Result<Vec<String>> {
     let run = emulator::run(board, elf, &[test.entry.to_string()], |_| ())?;
-    judge(test.should_panic, run.exit, &run.log)
+    judge(test.should_panic, run.exit, &run.log)?;
+    Ok(run.log)
 }
 
 /// Judges the end of a test. A panic is recognised by the log, as a fault ends with the same exit code.
@@ -165,7 +211,15 @@ fn judge(should_panic: bool, exit: i32, log: &[String]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use super::{figure, judge};
+
+    #[test]
+    fn a_figure_is_a_line_of_its_own_kind() {
+        assert_eq!(figure("figure preemptions: 2000"), Some(("preemptions".into(), 2000)));
+        for line in ["preemptions: 2000", "figure preemptions", "figure preemptions: none"] {
+            assert_eq!(figure(line), None, "{line}");
+        }
+    }
 
     #[test]
     fn a_test_passes_by_its_end_and_its_log() {
