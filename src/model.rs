@@ -126,9 +126,16 @@ impl<'a> Model<'a> {
     }
 
     /// The lines of a text in the image; none where it is absent or no text.
-    fn lines(&self, tensor: Tensor) -> Option<core::str::Split<'a, char>> {
+    fn lines(&self, tensor: Tensor) -> Option<impl Iterator<Item = &'a str> + use<'a>> {
         let text = self.image.has(tensor).then(|| self.image.byte_table(tensor))?;
-        Some(core::str::from_utf8(text).ok()?.split('\n'))
+        let mut rest = Some(core::str::from_utf8(text).ok()?);
+        // `str::split` has a panic in its code.
+        Some(core::iter::from_fn(move || {
+            let text = rest?;
+            let end = text.bytes().position(|byte| byte == b'\n').unwrap_or(text.len());
+            rest = text.get(end + 1..);
+            text.get(..end)
+        }))
     }
 
     fn embedding(&'a self) -> Embedding<'a> {

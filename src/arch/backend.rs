@@ -190,7 +190,11 @@ pub(crate) trait Backend {
             return Self::matvec_q8(packing, weights, cols, x, multipliers, out);
         }
         let words = words_of::<Self>(cols);
-        for (x, out) in x.chunks_exact(words.max(1)).zip(out.chunks_exact_mut(multipliers.len().max(1))) {
+        // `chunks_exact(words.max(1))` keeps its panic in the code of Armv6-M and Armv7-M.
+        if words == 0 {
+            return;
+        }
+        for (x, out) in x.chunks_exact(words).zip(out.chunks_exact_mut(multipliers.len().max(1))) {
             Self::matvec_q8(packing, weights, cols, x, multipliers, out);
         }
     }
@@ -224,7 +228,11 @@ pub(crate) trait Backend {
             return Self::dots_q4(packing, weights, cols, x, out);
         }
         let words = words_of::<Self>(cols);
-        for (x, out) in x.chunks_exact(words.max(1)).zip(out.chunks_exact_mut(rows.max(1))) {
+        // `chunks_exact(words.max(1))` keeps its panic in the code of Armv6-M and Armv7-M.
+        if words == 0 {
+            return;
+        }
+        for (x, out) in x.chunks_exact(words).zip(out.chunks_exact_mut(rows.max(1))) {
             Self::dots_q4(packing, weights, cols, x, out);
         }
     }

@@ -115,6 +115,22 @@ impl<'a> Image<'a> {
     }
 
     const fn check_section(&self, index: usize) -> Result<(), Error> {
+        let found = check!(self.check_entry(index));
+        // Offsets are compared with the length of all pieces, so that entry is checked first.
+        if matches!(found.tensor, Tensor::PieceOffsets) {
+            check!(self.check_entry(index + 1));
+        }
+        match self.first_bad_value(&found) {
+            Some(value) => {
+                let (tensor, layer) = self.contents.at(index);
+                Err(Error::BadValue { tensor, layer: layer as u32, index: value as u32 })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The section of an entry, whose fields are valid.
+    const fn check_entry(&self, index: usize) -> Result<Section, Error> {
         let (tensor, layer) = self.contents.at(index);
         let (encoding, rows, cols) = demand(&self.layer_dims(layer), self.rotary_fine, tensor, layer);
         let layer_number = layer as u32;
@@ -152,14 +168,7 @@ impl<'a> Image<'a> {
         if found.bytes as u64 != bytes || !self.holds(found.offset, found.bytes) || !scales_fit {
             return Err(Error::BadSection { tensor, layer: layer_number });
         }
-        // Offsets are compared with the length of all pieces, so that entry is checked first.
-        if matches!(tensor, Tensor::PieceOffsets) {
-            check!(self.check_section(index + 1));
-        }
-        match self.first_bad_value(&found) {
-            Some(index) => Err(Error::BadValue { tensor, layer: layer_number, index: index as u32 }),
-            None => Ok(()),
-        }
+        Ok(found)
     }
 
     /// True if these bytes lie in the image, aligned, after the section table and before the CRC.

@@ -217,7 +217,8 @@ fn scores_by_chunks(keys: &[u32], width: usize, mantissas: &[i16], query: &[i16]
         32 => scores_32,
         _ => return (0, i16::MIN),
     };
-    let chunks = (keys.len() / width).min(mantissas.len()).min(scores.len()) / 4;
+    // The compiler loses the widths above, and keeps the panic of a plain division.
+    let chunks = keys.len().checked_div(width).unwrap_or(0).min(mantissas.len()).min(scores.len()) / 4;
     if query.len() != width {
         return (0, i16::MIN);
     }

@@ -15,6 +15,7 @@ use crate::footprint::{Footprint, build};
 use crate::given::Given;
 use crate::keywords;
 use crate::page;
+use crate::panics;
 use crate::parallel::each;
 use crate::setup;
 use crate::shell::{output, root};
@@ -128,9 +129,9 @@ fn wanted(board: &board_manifest::Board) -> Result<Vec<Application>> {
 pub fn size(names: &[String], given: &Given) -> Result<()> {
     writeln!(
         stdout(),
-        "| board | program | flash, bytes | static RAM, bytes | left for the stack, bytes | stack, painted, bytes |"
+        "| board | program | flash, bytes | static RAM, bytes | left for the stack, bytes | stack of inference, worst case, bytes | stack, painted, bytes |"
     )?;
-    writeln!(stdout(), "|---|---|---|---|---|---|")?;
+    writeln!(stdout(), "|---|---|---|---|---|---|---|")?;
     for board in named(names)? {
         let mut built = Vec::new();
         if given.model.is_none() {
@@ -140,7 +141,7 @@ pub fn size(names: &[String], given: &Given) -> Result<()> {
                 match given.build_for(&board, application) {
                     Ok(buildable) => built.extend(build(&board, &buildable, &[application])?),
                     Err(error) => {
-                        writeln!(stdout(), "| {} | {} | {error:#} | | | |", board.name, application.name())?;
+                        writeln!(stdout(), "| {} | {} | {error:#} | | | | |", board.name, application.name())?;
                     }
                 }
             }
@@ -152,7 +153,8 @@ pub fn size(names: &[String], given: &Given) -> Result<()> {
             } else {
                 "not emulated".into()
             };
-            writeln!(stdout(), "| {} | {} | {flash} | {ram} | {stack} | {painted} |", board.name, application.name())?;
+            let (name, worst) = (application.name(), thumbformer_machine_code::worst(&elf)?.total());
+            writeln!(stdout(), "| {} | {name} | {flash} | {ram} | {stack} | {worst} | {painted} |", board.name)?;
         }
     }
     Ok(())
@@ -234,9 +236,9 @@ pub fn check() -> Result<String> {
         for result in results {
             verified.add(board, result)?;
         }
-        // What emulated boards painted over, every board of their core must leave free.
-        for &Program { program, left, .. } in programs {
-            let depth = depths.of(board, program)?;
+        // What emulated boards painted over, every board of their core must leave free; and the worst case of its own code.
+        for &Program { program, left, worst, .. } in programs {
+            let depth = depths.of(board, program)?.max(worst);
             ensure!(left >= depth, "{}: {left} bytes for the stack of {:?}, it needs {depth}", board.name, program.0);
         }
     }
@@ -244,10 +246,11 @@ pub fn check() -> Result<String> {
     figures::compare(&programs().flat_map(|program| program.figures.clone()).collect())?;
     let verified = verified.summary()?;
     Ok(format!(
-        "{} boards, {} programs built, {} run in emulation; {verified}",
+        "{} boards, {} programs built, {} run in emulation, none of their {} calls of inference to a panic or an allocator; {verified}",
         boards.len(),
         programs().count(),
-        programs().filter(|program| program.painted.is_some()).count()
+        programs().filter(|program| program.painted.is_some()).count(),
+        programs().map(|program| program.calls).sum::<usize>()
     ))
 }
 
@@ -263,8 +266,8 @@ pub fn check_chips() -> Result<String> {
     for (board, Checked { programs, .. }) in boards.iter().zip(&checked) {
         let Some(chip) = &board.chip else { continue };
         chips += 1;
-        for Program { program, elf, .. } in programs {
-            let stack = depths.of(board, *program)?.to_string();
+        for Program { program, elf, worst, .. } in programs {
+            let stack = depths.of(board, *program)?.max(*worst).to_string();
             output(flash::probe().args(["check", "--chip", chip, "--stack", &stack]).arg(elf))
                 .with_context(|| format!("{}: {:?} does not fit its chip", board.name, program.0))?;
         }
@@ -328,6 +331,10 @@ struct Program {
     figures: Figures,
     /// Stack depth painted in emulation, in bytes.
     painted: Option<u64>,
+    /// Worst case of the stack in inference, in bytes.
+    worst: u64,
+    /// Calls of inference, none of them to a panic or an allocator.
+    calls: usize,
 }
 
 /// Builds a board's programs, and runs them if it is emulated.
@@ -341,6 +348,8 @@ fn check_board(board: &board_manifest::Board, applications: &[Application]) -> R
     );
     let mut checked = Checked { results: Vec::new(), programs: Vec::new() };
     for (application, elf, taken) in build(board, &Board::from(board.clone()), applications)? {
+        let calls = panics::check(&elf).with_context(|| format!("{}: {application:?}", board.name))?.calls;
+        let worst = thumbformer_machine_code::worst(&elf)?.total();
         let program = (application, stack::has_float(&std::fs::read(&elf)?)?);
         let mut painted = None;
         if board.is_emulated() {
@@ -353,6 +362,12 @@ fn check_board(board: &board_manifest::Board, applications: &[Application]) -> R
                 "{}: {application:?} had {bytes} bytes of stack in use, {planned} are planned beside a model's state",
                 board.name
             );
+            // The benchmark's own code beside inference, which is not followed, goes as deep.
+            ensure!(
+                program.1 || application == Application::Bench || bytes <= worst,
+                "{}: {application:?} had {bytes} bytes of stack in use, the worst case of its inference is {worst}",
+                board.name
+            );
             painted = Some(bytes);
             for result in parse::<Value>(&board.name, &elf, &output)? {
                 ensure!(!is_wrong(&result), "{}: {application:?}: {result}", board.name);
@@ -362,7 +377,7 @@ fn check_board(board: &board_manifest::Board, applications: &[Application]) -> R
             }
         }
         let figures = taken.figures(board, application);
-        checked.programs.push(Program { program, elf, left: taken.stack, figures, painted });
+        checked.programs.push(Program { program, elf, left: taken.stack, figures, painted, worst, calls });
     }
     Ok(checked)
 }

@@ -9,9 +9,9 @@
 use crate::bench;
 use crate::cores::Core;
 use crate::setup;
-use crate::thumb::{self, Instruction};
 use anyhow::{Context, Result, ensure};
 use object::{Object, ObjectSection, ObjectSymbol};
+use thumbformer_machine_code::thumb::{self, Instruction};
 
 /// Instructions of a whole program, or of the function whose name contains `name`.
 fn code(elf: &[u8], name: Option<&str>) -> Result<Vec<Instruction>> {

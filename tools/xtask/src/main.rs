@@ -34,7 +34,6 @@ mod shell;
 mod size;
 mod stack;
 mod test;
-mod thumb;
 
 /// The computation of the minimal programs, on the board and on the host.
 #[path = "../../../boards/bench/minimal.rs"]

@@ -244,12 +244,14 @@ impl Results {
 
     /// Bytes of the minimal programs.
     fn sizes(&self) -> String {
-        let header = ["core", "`opt-level`", "program", "code", "constants", "state", "stack"].map(str::to_string);
+        let header =
+            ["core", "`opt-level`", "program", "code", "constants", "state", "stack", "worst"].map(str::to_string);
         let rows: Vec<Vec<String>> = self
             .sizes
             .iter()
             .map(|row| {
-                let bytes = [row.code, row.constants, row.state, row.stack].map(|bytes| thousands(bytes as u32));
+                let bytes = [row.code, row.constants, row.state, row.stack, row.worst];
+                let bytes = bytes.map(|bytes| thousands(bytes as u32));
                 [row.core.clone(), row.profile.clone(), row.program.clone()].into_iter().chain(bytes).collect()
             })
             .collect();

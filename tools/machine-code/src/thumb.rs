@@ -1,4 +1,4 @@
-//! Machine code of Thumb cores, split into instructions, for the checks of panics and of inner loops.
+//! Machine code of Thumb cores, split into instructions.
 
 use anyhow::{Context, Result};
 use object::{Object, ObjectSection, ObjectSymbol};
@@ -20,17 +20,21 @@ pub struct Instruction {
 /// # Errors
 /// When no section holds the addresses.
 pub fn instructions(file: &object::File<'_>, start: u64, end: u64) -> Result<Vec<Instruction>> {
+    marked(file, &marks(file), start, end)
+}
+
+/// The same, with the marks of the whole file.
+pub(crate) fn marked(file: &object::File<'_>, marks: &Marks, start: u64, end: u64) -> Result<Vec<Instruction>> {
     let section = file
         .sections()
         .find(|section| (section.address()..section.address() + section.size()).contains(&start))
         .with_context(|| format!("no section at {start:#x}"))?;
     let code = section.data_range(start, end - start)?.with_context(|| format!("no code at {start:#x}"))?;
-    let marks = marks(file, start, end);
     let half = |at: usize| code.get(at..at + 2).map(|bytes| u32::from(u16::from_le_bytes([bytes[0], bytes[1]])));
     let (mut found, mut at) = (Vec::new(), 0);
     while let Some(first) = half(at) {
         let address = start + at as u64;
-        let is_data = marks.range(..=address).next_back().is_some_and(|(_, &is_data)| is_data);
+        let is_data = marks.range(start..=address).next_back().is_some_and(|(_, &is_data)| is_data);
         if is_data {
             at += 2;
             continue;
@@ -42,15 +46,15 @@ pub fn instructions(file: &object::File<'_>, start: u64, end: u64) -> Result<Vec
     Ok(found)
 }
 
-/// Addresses at which code turns into data and back, between two addresses.
-fn marks(file: &object::File<'_>, start: u64, end: u64) -> BTreeMap<u64, bool> {
-    let mut marks = BTreeMap::new();
-    for symbol in file.symbols().filter(|symbol| (start..end).contains(&(symbol.address() & !1))) {
-        match symbol.name().unwrap_or("").split('.').next() {
-            Some("$d") => marks.insert(symbol.address(), true),
-            Some("$t") => marks.insert(symbol.address() & !1, false),
-            _ => None,
-        };
-    }
-    marks
+/// Addresses at which code turns into data (true) and back.
+pub(crate) type Marks = BTreeMap<u64, bool>;
+
+/// The marks of a file.
+pub(crate) fn marks(file: &object::File<'_>) -> Marks {
+    let marks = file.symbols().filter_map(|symbol| match symbol.name().unwrap_or("").split('.').next() {
+        Some("$d") => Some((symbol.address(), true)),
+        Some("$t") => Some((symbol.address() & !1, false)),
+        _ => None,
+    });
+    marks.collect()
 }
