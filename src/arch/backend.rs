@@ -12,8 +12,8 @@ use super::{Multiplier, Native, PACKED_COLUMNS, Packing, Tail, activation, mul_q
 
 /// The integer primitives that the kernels are written over. All of them have a definition in `scalar`.
 ///
-/// Sums must fit an `i32`; [`crate::Dims::check`] bounds the shapes so that they do. Of slices with different lengths the
-/// shortest counts.
+/// Sums must fit an `i32`; [`crate::Dims::check`] bounds the shapes so that they do. Slices that belong together have the same
+/// length: of others nothing outside is read or written, but backends differ in the numbers.
 pub(crate) trait Backend {
     // ---- required ----
 
