@@ -12,7 +12,7 @@ use super::{COLUMNS, GROUP, Packing, ROWS, first_group};
 pub(super) struct Lanes {
     /// Bits of a lane: 8 or 4.
     pub(super) bits: u32,
-    /// What makes a lane 0 where its integer is the least.
+    /// Bits that make a lane 0 where its integer is the least.
     pub(super) flip: u32,
     /// Sign bits of the lanes whose integers were added to the lanes above them, and so borrowed one where they are negative.
     pub(super) borrowed: u32,

@@ -23,7 +23,7 @@ pub struct Call {
     pub depth: u64,
 }
 
-/// What a function does with the stack.
+/// Use of the stack by a function.
 #[derive(Clone, Debug, Default)]
 pub struct Frame {
     /// Most bytes that it has in use itself.

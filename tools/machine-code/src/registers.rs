@@ -85,7 +85,7 @@ impl Registers {
         if let Stack(depth) = self.0[SP] { Some(depth) } else { None }
     }
 
-    /// Where two paths meet.
+    /// State at the meeting of two paths.
     pub fn or(self, other: Registers) -> Registers {
         Registers(std::array::from_fn(|index| self.0[index].or(other.0[index])))
     }

@@ -202,7 +202,7 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains(['{', '}']), "{text}");
-        all.remove("demo calls");
+        all.remove("digits ram");
         assert!(table(&ROWS, &all).is_err());
     }
 
