@@ -128,6 +128,20 @@ pub fn fuzzer() -> Result<&'static str> {
     Ok(nightly)
 }
 
+/// Finds or installs Miri; returns the argument that selects its compiler.
+///
+/// # Errors
+/// With the command that failed.
+pub fn miri() -> Result<&'static str> {
+    let has_it = |nightly: &&str| text(cargo_of(nightly).args(["miri", "--version"])).is_some();
+    if nightly().filter(has_it).is_none() {
+        eprintln!("setup: rustup toolchain install nightly --component miri,rust-src (finds undefined behaviour)");
+        let arguments = ["toolchain", "install", "nightly", "--profile", "minimal", "--component", "miri,rust-src"];
+        output(Command::new("rustup").args(arguments))?;
+    }
+    nightly().context("no nightly toolchain: run `rustup toolchain install nightly --component miri,rust-src`")
+}
+
 /// Cargo of another toolchain, in the repository; `argument` is from [`nightly`].
 pub fn cargo_of(argument: &str) -> Command {
     let mut command = Command::new("cargo");

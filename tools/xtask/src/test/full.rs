@@ -54,6 +54,13 @@ pub fn msrv() -> Result<Outcome> {
     Ok(Outcome::Passed(format!("Rust {version} compiles the workspace")))
 }
 
+/// The tests of tests/miri.rs under Miri, on a machine of 32 bits as the chips are, whose square root `libm` computes in Rust.
+pub fn miri() -> Result<Outcome> {
+    let mut command = setup::cargo_of(setup::miri()?);
+    command.args(["miri", "test", "--package", "thumbformer", "--test", "miri", "--target-dir", "target/miri"]);
+    super::host::run_tests(command.args(["--target", "arm-unknown-linux-gnueabi"]))
+}
+
 /// The golden vectors, made anew by the frameworks and compared; and the front ends' table of docs/front-ends.md, from all frames.
 pub fn goldens() -> Result<Outcome> {
     let folder = root().join("tests/golden");

@@ -53,7 +53,7 @@ pub fn probe() -> Result<Outcome> {
 }
 
 /// Runs `cargo test` and sums its results.
-fn run_tests(command: &mut Command) -> Result<Outcome> {
+pub fn run_tests(command: &mut Command) -> Result<Outcome> {
     let printed = output(command)?.stdout;
     let mut passed = 0;
     for line in String::from_utf8_lossy(&printed).lines() {

@@ -120,6 +120,8 @@ checks! {
     Powerset: Full, Host => |_| full::powerset();
     /// Every fuzz target under libFuzzer for two seconds; installs a nightly and cargo-fuzz
     Fuzz: Full, Host => |_| fuzz::check().map(Outcome::Passed);
+    /// Inference on small images under Miri; installs it
+    Miri: Full, Host => |_| full::miri();
     /// Oldest supported compiler, if it is installed
     Msrv: Full, Host => |_| full::msrv();
     /// Golden vectors, made anew by PyTorch and transformers and compared; installs these
