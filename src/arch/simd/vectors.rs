@@ -116,8 +116,8 @@ pub(super) fn sum_of_squares(x: &[i32], shift: u32) -> u64 {
     let mut sum = Scalar::sum_of_squares(rest, shift);
     for &x in vectors {
         let x = i32x4::from_array(x) >> Simd::splat(shift.cast_signed());
-        // Four squares of 30 bits: without a sign they fit a word.
-        sum += u64::from((x * x).cast::<u32>().reduce_sum());
+        // The square of -2^15 has 31 bits: four of them do not fit a word.
+        sum += (x * x).cast::<u64>().reduce_sum();
     }
     sum
 }

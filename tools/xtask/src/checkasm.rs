@@ -118,7 +118,7 @@ pub fn print(options: &Options) -> Result<()> {
 /// Runs one seed on all cores.
 ///
 /// # Errors
-/// As [`print`], and when the figures are not the recorded ones.
+/// As [`print()`], and when the figures are not the recorded ones.
 pub fn check() -> Result<String> {
     let figures = figures()?;
     figures::compare(&figures)?;
