@@ -11,7 +11,7 @@ use crate::dense::dense_activated;
 use crate::error::Error;
 use crate::image::Image;
 use crate::kernels::matrix::{Batch, linear};
-use crate::kernels::quantize::{max_abs, quantize_stream, quantize_within};
+use crate::kernels::quantize::{quantize_stream, quantize_within};
 use crate::observe::{Observer, Point, Vector};
 use crate::options::Pooler;
 use crate::state::regions::Scratch;
@@ -61,7 +61,9 @@ impl Head<'_> {
                 observer.vector(point, 0, &Vector::Floats(x));
             }
             // Without a norm nothing has looked at the last sum.
-            max_abs(x).ok_or(not_finite)?;
+            if x.iter().any(|x| x.to_bits() << 1 >= f32::INFINITY.to_bits() << 1) {
+                return Err(not_finite);
+            }
             let out = logits.get_mut(..x.len()).ok_or(not_finite)?;
             out.copy_from_slice(x);
             observer.vector(Point::Logits, 0, &Vector::Floats(out));

@@ -138,7 +138,7 @@ pub fn check() -> Result<String> {
 /// Runs sixteen other seeds on all cores.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn check_seeds() -> Result<String> {
     let reports = each(Core::value_variants(), |&core| Program::build(core)?.run(2, 2 * ROUNDS))?;
     let cases: u64 = reports.iter().map(|report| report.cases).sum();
@@ -148,7 +148,7 @@ pub fn check_seeds() -> Result<String> {
 /// Figures of one seed on all cores.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn figures() -> Result<Figures> {
     let reports = each(Core::value_variants(), |&core| Program::build(core)?.run(1, 1))?;
     ensure_complete(&reports)?;
