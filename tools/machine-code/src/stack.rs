@@ -225,7 +225,11 @@ impl Analysis<'_, '_> {
         ensure!(open.insert(start), "{} calls itself", self.program.name(start));
         let mut most = 0;
         for &caller in callers.get(&start).into_iter().flatten() {
-            let frame = self.frame(caller)?;
+            let frame = match self.frame(caller) {
+                // Where the reset handler sets the stack pointer, the stack begins.
+                Err(_) if self.program.name(caller) == "Reset" => continue,
+                frame => frame?,
+            };
             let depth = frame.calls.iter().filter(|call| call.to == Some(start)).map(|call| call.depth).max();
             most = most.max(depth.unwrap_or(frame.depth) + self.above(caller, callers, open)?);
         }
