@@ -97,7 +97,7 @@ pub enum Error {
         tensor: Tensor,
         /// Its layer (0 for tensors outside the layers).
         layer: u32,
-        /// The index of the first bad value.
+        /// The index of the first bad value; where one of a matrix' integers is out of range, of its word.
         index: u32,
     },
     /// The state for the model's whole context has more words than a `usize` of this machine can count.

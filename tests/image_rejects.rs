@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{SHAPES, entry, image, repair, set_multiplier};
+use common::{SHAPES, entry, error, image, repair, set_multiplier};
 use thumbformer::image::layout::{ENCODING_RAW, MAY_BE_IGNORED, NO_TOKEN, header, scale_bytes, section};
 use thumbformer::image::{ImageWriter, Int4};
 use thumbformer::{Dims, Error, Model, Packing, Tensor};
@@ -10,13 +10,6 @@ use thumbformer::{Dims, Error, Model, Packing, Tensor};
 /// The first shape has everything but a head of its own.
 fn sound() -> Vec<u32> {
     image(&SHAPES[0], 1)
-}
-
-fn error(words: &[u32]) -> Error {
-    match Model::parse(words) {
-        Ok(_) => panic!("the image was accepted"),
-        Err(error) => error,
-    }
 }
 
 #[test]

@@ -4,7 +4,9 @@
 
 use thumbformer::image::layout::{header, section};
 use thumbformer::image::{AddedToken, ImageWriter, Int4, Named, TokenizerKind, TokenizerTables};
-use thumbformer::{Activation, Dims, Input, Mask, Norm, NormPlace, Packing, Pooler, Pooling, Positions, Tensor};
+use thumbformer::{
+    Activation, Dims, Error, Input, Mask, Model, Norm, NormPlace, Packing, Pooler, Pooling, Positions, Tensor,
+};
 
 /// Numbers that look random and are the same in every run (xorshift, Marsaglia 2003).
 pub struct Random(u64);
@@ -232,6 +234,14 @@ pub fn repair(words: &mut [u32]) {
     }
     let bytes: Vec<u8> = words[..last].iter().flat_map(|word| word.to_le_bytes()).collect();
     words[last] = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&bytes);
+}
+
+/// The error of an image that must be refused.
+pub fn error(words: &[u32]) -> Error {
+    match Model::parse(words) {
+        Ok(_) => panic!("the image was accepted"),
+        Err(error) => error,
+    }
 }
 
 /// Networks that are no language models, with everything that such a network can have.

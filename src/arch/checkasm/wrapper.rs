@@ -134,6 +134,37 @@ macro_rules! vectors {
     };
 }
 
+/// Stores r5 to r11 into registers at r4; r5 is lost.
+macro_rules! store_core {
+    () => {
+        "str r5, [r4, #4]
+         str r6, [r4, #8]
+         str r7, [r4, #12]
+         mov r5, r8
+         str r5, [r4, #16]
+         mov r5, r9
+         str r5, [r4, #20]
+         mov r5, r10
+         str r5, [r4, #24]
+         mov r5, r11
+         str r5, [r4, #28]"
+    };
+}
+
+/// Loads r8 to r11 from registers at r4; r5 is lost.
+macro_rules! load_upper {
+    () => {
+        "ldr r5, [r4, #16]
+         mov r8, r5
+         ldr r5, [r4, #20]
+         mov r9, r5
+         ldr r5, [r4, #24]
+         mov r10, r5
+         ldr r5, [r4, #28]
+         mov r11, r5"
+    };
+}
+
 /// Lets the assembler take the instructions of the core's registers.
 #[cfg(thumbformer_backend = "helium")]
 macro_rules! extension {
@@ -179,17 +210,7 @@ unsafe extern "C" fn wrapper() {
         // r0 to r3 have arguments, r12 nothing.
         "mov r12, r4",
         "ldr r4, ={saved}",
-        "str r5, [r4, #4]",
-        "str r6, [r4, #8]",
-        "str r7, [r4, #12]",
-        "mov r5, r8",
-        "str r5, [r4, #16]",
-        "mov r5, r9",
-        "str r5, [r4, #20]",
-        "mov r5, r10",
-        "str r5, [r4, #24]",
-        "mov r5, r11",
-        "str r5, [r4, #28]",
+        store_core!(),
         "mov r5, lr",
         "str r5, [r4, #32]",
         "mov r5, sp",
@@ -219,14 +240,7 @@ unsafe extern "C" fn wrapper() {
         "str r6, [r5, #12]",
         "mov sp, r5",
         "ldr r4, ={core}",
-        "ldr r5, [r4, #16]",
-        "mov r8, r5",
-        "ldr r5, [r4, #20]",
-        "mov r9, r5",
-        "ldr r5, [r4, #24]",
-        "mov r10, r5",
-        "ldr r5, [r4, #28]",
-        "mov r11, r5",
+        load_upper!(),
         "ldr r5, ={kernel}",
         "ldr r5, [r5]",
         "mov r12, r5",
@@ -244,17 +258,7 @@ unsafe extern "C" fn wrapper() {
         "adds r4, #120",
         "str r0, [r4, #112]",
         "str r1, [r4, #116]",
-        "str r5, [r4, #4]",
-        "str r6, [r4, #8]",
-        "str r7, [r4, #12]",
-        "mov r5, r8",
-        "str r5, [r4, #16]",
-        "mov r5, r9",
-        "str r5, [r4, #20]",
-        "mov r5, r10",
-        "str r5, [r4, #24]",
-        "mov r5, r11",
-        "str r5, [r4, #28]",
+        store_core!(),
         "mov r5, sp",
         "str r5, [r4, #36]",
         "mov r5, r12",
@@ -271,14 +275,7 @@ unsafe extern "C" fn wrapper() {
         "ldr r4, ={saved}",
         "ldr r5, [r4, #36]",
         "mov sp, r5",
-        "ldr r5, [r4, #16]",
-        "mov r8, r5",
-        "ldr r5, [r4, #20]",
-        "mov r9, r5",
-        "ldr r5, [r4, #24]",
-        "mov r10, r5",
-        "ldr r5, [r4, #28]",
-        "mov r11, r5",
+        load_upper!(),
         "ldr r5, [r4, #4]",
         "ldr r6, [r4, #8]",
         "ldr r7, [r4, #12]",

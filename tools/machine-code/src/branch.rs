@@ -1,7 +1,6 @@
 //! Direct branches: B, BL and the compare branches, and the loops of Armv8.1-M.
 
-use crate::thumb::{self, Instruction};
-use anyhow::Result;
+use crate::thumb::Instruction;
 
 /// A direct branch from one address to another.
 #[derive(Clone, Copy)]
@@ -10,16 +9,6 @@ pub struct Branch {
     pub from: u64,
     /// Address that it jumps to.
     pub to: u64,
-}
-
-/// The direct branches between two addresses.
-///
-/// # Errors
-/// When no section holds the addresses.
-pub fn branches(file: &object::File<'_>, start: u64, end: u64) -> Result<Vec<Branch>> {
-    let code = thumb::instructions(file, start, end)?;
-    let found = code.iter().filter_map(|code| Some(Branch { from: code.address, to: target(code)? }));
-    Ok(found.collect())
 }
 
 /// The address that a direct branch jumps to; `None` for other instructions.

@@ -12,6 +12,6 @@ mod registers;
 mod stack;
 pub mod thumb;
 
-pub use branch::{Branch, branches, target};
+pub use branch::Branch;
 pub use program::{Function, Origin, Program, is_ours};
 pub use stack::{Entry, Stack, worst};
