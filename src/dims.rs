@@ -47,12 +47,14 @@ pub struct Dims {
     pub options: Options,
 }
 
-/// Largest width of any vector: keeps every int32 accumulator of int8 products from overflowing (127 * 128 * 65536 < 2^31)
-/// and every size within 32 bits.
+/// Largest width of any vector: keeps every accumulator from overflowing, and every size within 32 bits.
 pub const MAX_WIDTH: usize = 65_536;
 
 /// Largest context: beyond it the softmax would have fewer than 9 bits for a probability.
 pub const MAX_CONTEXT: usize = 32_768;
+
+/// Largest width of a head: bounds a query's sum of magnitudes.
+pub const MAX_HEAD_DIM: usize = 512;
 
 /// Most hidden layers of a head.
 pub const MAX_HIDDEN: usize = 4;
@@ -148,8 +150,7 @@ impl Dims {
             ("n_layers", self.n_layers, 1024),
             ("n_heads", self.n_heads, 1024),
             ("n_kv_heads", self.n_kv_heads, 1024),
-            // A query's sum of magnitudes is bounded with this: see `kernels::softmax`.
-            ("head_dim", self.head_dim, 512),
+            ("head_dim", self.head_dim, MAX_HEAD_DIM),
             ("d_ff", self.d_ff, MAX_WIDTH),
             ("vocab", if self.has_tokens() { self.vocab } else { 1 }, MAX_WIDTH - 1),
             ("n_features", if self.has_frames() { self.n_features } else { 1 }, MAX_WIDTH),
@@ -221,6 +222,9 @@ impl Dims {
         }
         if let Err(error) = self.check_hidden() {
             return Err(error);
+        }
+        if self.pooled_width() > MAX_WIDTH {
+            return Err(Error::Dimension { name: "n_class * d_model", found: self.pooled_width() as u32 });
         }
         let outputs_fit = match (self.is_stream(), options.head) {
             (true, head) => self.n_outputs == 0 && !head,
@@ -383,7 +387,17 @@ const fn inverse_root(x: usize) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::inverse_root;
+    use super::*;
+
+    #[test]
+    fn two_class_tokens_are_no_wider_together_than_a_vector_may_be() {
+        let options = Options { input: Input::Frames, pooling: Pooling::Classes, head: true, ..Options::ENCODER };
+        let dims =
+            |d_model| Dims { n_class: 2, n_features: 1, n_outputs: 1, ..Dims::block(d_model, 128, 1, 4, options) };
+        assert_eq!(dims(MAX_WIDTH / 2).check(), Ok(()));
+        let found = MAX_WIDTH as u32 + 256;
+        assert_eq!(dims(MAX_WIDTH / 2 + 128).check(), Err(Error::Dimension { name: "n_class * d_model", found }));
+    }
 
     #[test]
     fn the_usual_attention_scale_is_the_nearest_float() {

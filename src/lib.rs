@@ -67,6 +67,7 @@ pub mod audio;
 #[doc(hidden)]
 pub mod bench;
 mod block;
+mod bounds;
 #[doc(hidden)]
 pub mod budget;
 pub mod cycles;
@@ -94,7 +95,7 @@ mod weights;
 #[doc(hidden)]
 pub use arch::checkasm;
 pub use arch::{BACKEND, MAX_BATCH, PACKING, Packing};
-pub use dims::{Dims, MAX_CLASS, MAX_CONTEXT, MAX_HIDDEN, MAX_WIDTH};
+pub use dims::{Dims, MAX_CLASS, MAX_CONTEXT, MAX_HEAD_DIM, MAX_HIDDEN, MAX_WIDTH};
 pub use error::Error;
 pub use inputs::Inputs;
 pub use logits_crc::LogitsCrc;

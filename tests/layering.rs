@@ -142,6 +142,7 @@ const FLOORS: &str = "
     inputs
     state state/host state/memory state/regions state/kv_cache state/take
     cycles observe
+    bounds
     kernels kernels/float kernels/matrix kernels/softmax kernels/quantize kernels/scaled
     weights
     audio

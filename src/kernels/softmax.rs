@@ -17,8 +17,8 @@ use crate::arch::{Backend, FRACTION_BITS, Native, probability};
 /// Bits of a key's mantissa: the query has the rest of the 32 bits that a scaled score is made of.
 pub(crate) const KEY_BITS: i32 = 10;
 /// Largest sum of magnitudes of a query: with it, and a key of ±127 in every place, a score just fits 16 bits.
-/// 127 * 16,500 * 1023 / 2^16 = 32,710.
-const LARGEST_QUERY: f32 = 16_500.0;
+/// `bounds::scaled_score` is below 2^15.
+pub(crate) const LARGEST_QUERY: f32 = 16_500.0;
 /// Rounding adds half to each of 512 magnitudes at most.
 const ROUNDING: f32 = 256.0;
 
