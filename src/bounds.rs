@@ -130,6 +130,7 @@ mod tests {
     }
 
     /// So many activations, all of them the same.
+    #[allow(clippy::useless_conversion)] // 16 bits in some backends
     fn vector(cols: usize, x: i8) -> Vec<u32> {
         let mut words = vec![0; activation_stride(cols)];
         activations(&mut words).fill(x.into());

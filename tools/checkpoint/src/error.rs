@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read.
-    #[error("{}: cannot be read; check the path and its permissions", path.display())]
+    #[error("{}: cannot be read: {}", path.display(), crate::files::cause(source.kind()))]
     Read {
         /// The file.
         path: PathBuf,

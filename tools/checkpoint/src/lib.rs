@@ -22,6 +22,8 @@ mod config;
 #[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
+mod files;
+#[cfg(feature = "std")]
 pub mod front_end;
 #[cfg(feature = "std")]
 mod gguf;

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::huggingface::{bert, gpt2, llama, qwen3, vit};
 use crate::weights::WeightsFile;
-use crate::{Checkpoint, Error, gguf, llama2c, native, pytorch};
+use crate::{Checkpoint, Error, files, gguf, llama2c, native, pytorch};
 
 /// Importer of a folder whose `config.json`, at `path`, is `config`.
 type LoadFolder = fn(folder: &Path, path: &Path, config: Value) -> Result<Checkpoint, Error>;
@@ -42,15 +42,14 @@ pub(crate) fn load(path: &Path) -> Result<Checkpoint, Error> {
     if path.is_dir() {
         return load_folder(path);
     }
-    let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.into(), source })?;
+    let bytes = files::read(path)?;
     let (_, load) = FILES.iter().find(|(mark, _)| bytes.starts_with(mark)).unwrap_or(&FILES[FILES.len() - 1]);
     load(path, &bytes)
 }
 
 /// Reads a JSON file.
 pub(crate) fn read_json(path: &Path) -> Result<Value, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
-    serde_json::from_str(&text).map_err(|source| Error::Json { path: path.into(), source })
+    serde_json::from_str(&files::read_json(path)?).map_err(|source| Error::Json { path: path.into(), source })
 }
 
 fn load_folder(folder: &Path) -> Result<Checkpoint, Error> {

@@ -123,7 +123,7 @@ fn read(path: &Path) -> Result<Option<Settings>, Error> {
     if !path.is_file() {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })?;
+    let text = crate::files::read_json(path)?;
     let value = serde_json::from_str(&text).map_err(|source| Error::Json { path: path.into(), source })?;
     Ok(Some(Settings::new(path, value)))
 }

@@ -8,7 +8,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
 
 use crate::names::Source;
-use crate::{Error, Weights};
+use crate::{Error, Weights, files};
 
 /// Bytes of a folder's `model.safetensors`.
 pub(crate) struct WeightsFile {
@@ -23,7 +23,12 @@ impl WeightsFile {
         if !path.is_file() {
             return Err(no_weights(folder, path));
         }
-        let bytes = std::fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let bytes = files::read(&path)?;
+        let header = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+        // A longer one is damaged, which is found later.
+        if header <= bytes.len() as u64 {
+            files::check_json(&path, header, "its header")?;
+        }
         Ok(Self { path, bytes })
     }
 

@@ -1,10 +1,14 @@
 //! Output files: written whole or not at all, and never over an input.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once, PoisonError};
 use tempfile::NamedTempFile;
+
+/// Exit code of a command that a signal has ended, as shells have it for Ctrl-C.
+const INTERRUPTED: i32 = 130;
 
 /// Writes a file under another name first, so that a failure leaves the old file in place.
 ///
@@ -21,7 +25,10 @@ pub fn write_file(file: &Path, bytes: &[u8], inputs: &[&Path]) -> Result<()> {
     // A device or a pipe is written to: a new file in its place would destroy it.
     let is_special = fs::metadata(&target).is_ok_and(|found| !found.is_file());
     let written = if is_special { fs::write(&target, bytes) } else { replace(&target, bytes) };
-    written.with_context(|| format!("{}: cannot be written; give a file in a folder that exists", file.display()))
+    written.map_err(|error| {
+        let cause = cause(error.kind());
+        anyhow!(error).context(format!("{}: cannot be written: {cause}", file.display()))
+    })
 }
 
 /// Refuses a file that its owner made read-only: a new file in its place would be a way around that.
@@ -33,6 +40,45 @@ pub fn is_replaceable(file: &Path) -> Result<()> {
         bail!("{}: is read-only, and stays as it is; make it writable or give another file", file.display());
     }
     Ok(())
+}
+
+/// Cause of an error of writing, and the next step.
+fn cause(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::NotFound => "there is no such folder; make it, or give a file in another",
+        ErrorKind::PermissionDenied => "the permissions of its folder do not allow it; give a file in another",
+        ErrorKind::IsADirectory => "it is a folder; give a file",
+        ErrorKind::NotADirectory => "a part of its path is a file, not a folder; check the path",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "the disk is full; make room, or give a file on another",
+        ErrorKind::ReadOnlyFilesystem => "its disk is read-only; give a file on another",
+        _ => "the system has refused it; its reason follows",
+    }
+}
+
+/// Extension of a file that is made to learn the mode of new files.
+const NEW: &str = "new";
+
+/// Temporary files that are being written.
+static PARTS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Removes the temporary files of a command that is interrupted.
+fn remove_parts() {
+    for part in PARTS.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        let _ = fs::remove_file(part.with_extension(NEW));
+        let _ = fs::remove_file(part);
+    }
+}
+
+/// Has Ctrl-C and the signals that end a process remove temporary files before they end it.
+fn clean_up_when_interrupted() {
+    static ONCE: Once = Once::new();
+    // A program with a handler of its own keeps it.
+    ONCE.call_once(|| {
+        let _ = ctrlc::try_set_handler(|| {
+            remove_parts();
+            std::process::exit(INTERRUPTED);
+        });
+    });
 }
 
 /// The file behind a link, which stays, and whose target is replaced or made.
@@ -58,7 +104,21 @@ fn target_of_missing(file: &Path) -> PathBuf {
 /// Another process that writes the same file has a temporary file of its own; the last one's is there in the end, whole.
 fn replace(target: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut part = tempfile::Builder::new().prefix(".thumbformer-").suffix(".part").tempfile_in(folder)?;
+    clean_up_when_interrupted();
+    let part = {
+        let mut parts = PARTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let part = tempfile::Builder::new().prefix(".thumbformer-").suffix(".part").tempfile_in(folder)?;
+        parts.push(part.path().into());
+        part
+    };
+    let path = part.path().to_path_buf();
+    let written = fill(part, target, bytes);
+    PARTS.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| *other != path);
+    written
+}
+
+/// Writes a temporary file, which then takes the target's place.
+fn fill(mut part: NamedTempFile, target: &Path, bytes: &[u8]) -> std::io::Result<()> {
     part.write_all(bytes)?;
     set_mode(&part, target)?;
     part.as_file().sync_all()?;
@@ -74,7 +134,7 @@ fn set_mode(part: &NamedTempFile, target: &Path) -> std::io::Result<()> {
         Ok(found) => found.permissions().mode(),
         Err(_) => {
             // What the process gives to new files, which no safe call tells but making one.
-            let new = part.path().with_extension("new");
+            let new = part.path().with_extension(NEW);
             let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o666).open(&new)?;
             let mode = file.metadata().map(|found| found.permissions().mode());
             fs::remove_file(&new)?;

@@ -10,14 +10,41 @@ use crate::names::Source;
 use crate::{Error, Weights};
 
 /// A value of a key.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value<'a> {
     Unsigned(u64),
     Signed(i64),
     Float(f64),
     Bool(bool),
-    Text(String),
-    List(Vec<Value>),
+    Text(&'a str),
+    List(List<'a>),
+}
+
+/// A list, which stays in the file's bytes: they are less than values would be.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct List<'a> {
+    kind: u32,
+    count: usize,
+    /// Its values, all of them sound.
+    values: &'a [u8],
+}
+
+impl<'a> List<'a> {
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
+        let (kind, mut cursor) = (self.kind, Cursor { all: self.values.len(), rest: self.values });
+        (0..self.count).map_while(move |_| cursor.value(kind, true))
+    }
+}
+
+impl std::fmt::Debug for List<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let first: Vec<Value<'_>> = self.iter().take(4).collect();
+        write!(out, "a list of {}: {first:?}", self.count)
+    }
 }
 
 /// A tensor's description.
@@ -32,13 +59,15 @@ struct Info {
 pub(super) struct File<'a> {
     path: &'a Path,
     /// Keys and values.
-    pub(super) keys: BTreeMap<String, Value>,
-    tensors: BTreeMap<String, Info>,
+    pub(super) keys: BTreeMap<&'a str, Value<'a>>,
+    tensors: BTreeMap<&'a str, Info>,
     data: &'a [u8],
 }
 
 /// Larger than any dimension of a model for a microcontroller.
 const LARGEST: u64 = 1 << 24;
+/// More keys than any file has.
+const MOST_KEYS: u64 = 4096;
 /// Number of values in a quantized block.
 const BLOCK: usize = 32;
 
@@ -67,13 +96,13 @@ impl<'a> Cursor<'a> {
         Some(u64::from_le_bytes(*bytes))
     }
 
-    fn text(&mut self) -> Option<String> {
+    fn text(&mut self) -> Option<&'a str> {
         let length = self.u64()?;
-        Some(String::from_utf8_lossy(self.bytes(length)?).into_owned())
+        std::str::from_utf8(self.bytes(length)?).ok()
     }
 
     /// A value of a type; lists hold no lists.
-    fn value(&mut self, kind: u32, nested: bool) -> Option<Value> {
+    fn value(&mut self, kind: u32, nested: bool) -> Option<Value<'a>> {
         let signed = |bytes: &[u8]| {
             let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
             let mut all = [if negative { 0xff } else { 0 }; 8];
@@ -92,11 +121,12 @@ impl<'a> Cursor<'a> {
             8 => Value::Text(self.text()?),
             9 if !nested => {
                 let (kind, count) = (self.u32()?, self.u64()?);
-                // Each takes at least a byte, so that a count larger than the rest is found before memory is allocated.
-                if count > self.rest.len() as u64 {
-                    return None;
+                let values = self.rest;
+                for _ in 0..count {
+                    self.value(kind, true)?;
                 }
-                Value::List((0..count).map(|_| self.value(kind, true)).collect::<Option<_>>()?)
+                let (values, _) = values.split_at_checked(values.len() - self.rest.len())?;
+                Value::List(List { kind, count: usize::try_from(count).ok()?, values })
             }
             10 => Value::Unsigned(self.u64()?),
             11 => Value::Signed(self.u64()?.cast_signed()),
@@ -125,21 +155,25 @@ impl<'a> File<'a> {
             });
         }
         let (tensors, keys) = (cursor.u64().unwrap_or(u64::MAX), cursor.u64().unwrap_or(u64::MAX));
+        if keys > MOST_KEYS {
+            return Err(damaged(format!("{keys} keys, expected at most {MOST_KEYS}")));
+        }
         let mut file = File { path, keys: BTreeMap::new(), tensors: BTreeMap::new(), data: &[] };
         for index in 0..keys {
             let place = cursor.all - cursor.rest.len();
-            let entry = |cursor: &mut Cursor<'_>| {
+            let entry = |cursor: &mut Cursor<'a>| {
                 let (key, kind) = (cursor.text()?, cursor.u32()?);
                 Some((key, cursor.value(kind, false)?))
             };
-            let found =
-                format!("key {index} of {keys} at byte {place} is cut off, or of a type that GGUF does not have");
+            let found = format!(
+                "key {index} of {keys} at byte {place} is cut off, not UTF-8, or of a type that GGUF does not have"
+            );
             let (key, value) = entry(&mut cursor).ok_or_else(|| damaged(found))?;
             file.keys.insert(key, value);
         }
         for index in 0..tensors {
             let place = cursor.all - cursor.rest.len();
-            let entry = |cursor: &mut Cursor<'_>| {
+            let entry = |cursor: &mut Cursor<'a>| {
                 let (name, dimensions) = (cursor.text()?, cursor.u32()?);
                 let sizes = (0..dimensions.min(5)).map(|_| cursor.u64().filter(|size| (1..=LARGEST).contains(size)));
                 let mut shape: Vec<usize> = sizes.map(|size| size.map(|size| size as usize)).collect::<Option<_>>()?;
@@ -147,7 +181,9 @@ impl<'a> File<'a> {
                 let sound = (1..=4).contains(&dimensions);
                 sound.then_some((name, Info { shape, kind: cursor.u32()?, offset: cursor.u64()? }))
             };
-            let found = format!("tensor {index} of {tensors} at byte {place} is cut off, or has a size out of range");
+            let found = format!(
+                "tensor {index} of {tensors} at byte {place} is cut off, not UTF-8, or has a size out of range"
+            );
             let (name, info) = entry(&mut cursor).ok_or_else(|| damaged(found))?;
             file.tensors.insert(name, info);
         }
@@ -164,8 +200,8 @@ impl<'a> File<'a> {
     }
 
     /// The names of all tensors that were not taken.
-    pub(super) fn rest(&self) -> impl Iterator<Item = (&String, &Vec<usize>)> {
-        self.tensors.iter().map(|(name, info)| (name, &info.shape))
+    pub(super) fn rest(&self) -> impl Iterator<Item = (&'a str, &Vec<usize>)> {
+        self.tensors.iter().map(|(name, info)| (*name, &info.shape))
     }
 }
 
@@ -178,7 +214,7 @@ impl Source for File<'_> {
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Weights, Error> {
         let path = self.path;
         let Some(info) = self.tensors.remove(name) else {
-            let present: Vec<&str> = self.tensors.keys().take(6).map(String::as_str).collect();
+            let present: Vec<&str> = self.tensors.keys().take(6).copied().collect();
             return Err(Error::MissingTensor {
                 path: path.into(),
                 tensor: name.into(),

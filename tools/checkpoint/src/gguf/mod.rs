@@ -44,7 +44,7 @@ struct Keys<'f, 'a> {
     file: &'f File<'a>,
 }
 
-impl Keys<'_, '_> {
+impl<'a> Keys<'_, 'a> {
     fn error(&self, key: &str, found: impl ToString, expected: &str) -> Error {
         Error::Setting {
             path: self.path.into(),
@@ -55,15 +55,15 @@ impl Keys<'_, '_> {
         }
     }
 
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.file.keys.get(key)
+    fn get(&self, key: &str) -> Option<Value<'a>> {
+        self.file.keys.get(key).copied()
     }
 
     fn size(&self, key: &str, default: Option<usize>) -> Result<usize, Error> {
         const EXPECTED: &str = "a whole number from 1 to 1048576";
         match (self.get(key), default) {
             (None, Some(default)) => Ok(default),
-            (Some(Value::Unsigned(size @ 1..=1_048_576)), _) => Ok(*size as usize),
+            (Some(Value::Unsigned(size @ 1..=1_048_576)), _) => Ok(size as usize),
             (None, None) => Err(self.error(key, "absent", EXPECTED)),
             (Some(found), _) => Err(self.error(key, format!("{found:?}"), EXPECTED)),
         }
@@ -72,7 +72,7 @@ impl Keys<'_, '_> {
     fn positive(&self, key: &str, default: Option<f64>) -> Result<f64, Error> {
         match (self.get(key), default) {
             (None, Some(default)) => Ok(default),
-            (Some(Value::Float(number)), _) if number.is_finite() && *number as f32 > 0.0 => Ok(*number),
+            (Some(Value::Float(number)), _) if number.is_finite() && number as f32 > 0.0 => Ok(number),
             (None, None) => Err(self.error(key, "absent", "a positive number")),
             (Some(found), _) => Err(self.error(key, format!("{found:?}"), "a positive number")),
         }
@@ -81,7 +81,7 @@ impl Keys<'_, '_> {
     fn flag(&self, key: &str, default: bool) -> Result<bool, Error> {
         match self.get(key) {
             None => Ok(default),
-            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(Value::Bool(flag)) => Ok(flag),
             Some(found) => Err(self.error(key, format!("{found:?}"), "true or false")),
         }
     }
@@ -89,7 +89,7 @@ impl Keys<'_, '_> {
     fn token(&self, key: &str, vocab: usize) -> Result<Option<u32>, Error> {
         match self.get(key) {
             None => Ok(None),
-            Some(Value::Unsigned(id)) if (*id as usize) < vocab => Ok(Some(*id as u32)),
+            Some(Value::Unsigned(id)) if (id as usize) < vocab => Ok(Some(id as u32)),
             Some(found) => Err(self.error(key, format!("{found:?}"), &format!("below the vocabulary of {vocab}"))),
         }
     }
@@ -105,10 +105,10 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
     let tensors = read(&mut file, &config, &rows)?;
     let mut rest = file.rest();
     if let Some((tensor, shape)) = rest.next() {
-        let others: Vec<&str> = rest.take(12).map(|(name, _)| name.as_str()).collect();
+        let others: Vec<&str> = rest.take(12).map(|(name, _)| name).collect();
         return Err(Error::UnexpectedTensor {
             path: path.into(),
-            tensor: tensor.clone(),
+            tensor: tensor.into(),
             shape: shape.clone(),
             others: if others.is_empty() { "none".into() } else { others.join(", ") },
         });
@@ -141,13 +141,13 @@ fn rows(head: bool) -> Vec<Row> {
 fn config(path: &Path, file: &File<'_>) -> Result<Config, Error> {
     let keys = Keys { path, file };
     match keys.get("general.architecture") {
-        Some(Value::Text(name)) if name == "llama" => {}
+        Some(Value::Text("llama")) => {}
         found => {
-            let tensors: Vec<&str> = file.rest().take(12).map(|(name, _)| name.as_str()).collect();
+            let tensors: Vec<&str> = file.rest().take(12).map(|(name, _)| name).collect();
             return Err(Error::Architecture {
                 path: path.into(),
                 found: match found {
-                    Some(Value::Text(name)) => name.clone(),
+                    Some(Value::Text(name)) => name.into(),
                     _ => "(none named by general.architecture)".into(),
                 },
                 supported: "llama".into(),
@@ -159,7 +159,7 @@ fn config(path: &Path, file: &File<'_>) -> Result<Config, Error> {
     let unknown = file.keys.keys().filter_map(|key| key.strip_prefix("llama.")).find(|key| !KNOWN.contains(key));
     if let Some(key) = unknown {
         let key = format!("llama.{key}");
-        let found = format!("{:?}", file.keys[&key]);
+        let found = format!("{:?}", file.keys[&*key]);
         return Err(keys.error(&key, found, "absent: it may change what the model computes"));
     }
     let (d_model, n_heads) =

@@ -1,7 +1,7 @@
 //! Tokenizer of a GGUF file: texts, scores and types of tokens, and the settings of what stands around a text, as llama.cpp obeys them.
 
 use super::Keys;
-use super::file::Value;
+use super::file::{List, Value};
 use crate::huggingface::overlap;
 use crate::llama2c::scored_tokenizer;
 use crate::{AddedToken, Config, Error, Named, Tokenizer};
@@ -68,7 +68,7 @@ pub(super) fn read(
     for name in ENDS {
         config.eos.extend(token(name)?);
     }
-    let scored = keys.get(&key("model")) == Some(&Value::Text("llama".into()));
+    let scored = keys.get(&key("model")) == Some(Value::Text("llama"));
     let (Some(Value::List(tokens)), Some(Value::List(scores)), true) =
         (keys.get(&key("tokens")), keys.get(&key("scores")), scored)
     else {
@@ -81,16 +81,16 @@ pub(super) fn read(
         config.eos.insert(0, 2);
     }
     if let Some(Value::List(suppressed)) = keys.get(&key("suppress_tokens"))
-        && !suppressed.is_empty()
+        && suppressed.len() > 0
     {
         let expected = "absent: every token can be drawn";
         return Err(keys.error(&key("suppress_tokens"), format!("{} tokens", suppressed.len()), expected));
     }
     let entries: Option<Vec<(Vec<u8>, f32)>> = tokens
         .iter()
-        .zip(scores)
+        .zip(scores.iter())
         .map(|pair| match pair {
-            (Value::Text(text), Value::Float(score)) => Some((text.replace('▁', " ").into_bytes(), *score as f32)),
+            (Value::Text(text), Value::Float(score)) => Some((text.replace('▁', " ").into_bytes(), score as f32)),
             _ => None,
         })
         .collect();
@@ -102,8 +102,8 @@ pub(super) fn read(
         })?;
     let mut tokenizer = scored_tokenizer(keys.path, &entries)?;
     tokenizer.prefix_space = keys.flag(&key("add_space_prefix"), true)?;
-    types(keys, tokens, &mut tokenizer)?;
-    for (id, name) in names(tokens).filter(|(_, name)| END_NAMES.contains(name)) {
+    types(keys, &tokens, &mut tokenizer)?;
+    for (id, name) in names(&tokens).filter(|(_, name)| END_NAMES.contains(name)) {
         if !config.eos.contains(&id) {
             notes
                 .push(format!("{}: token {id} `{name}` ends a text by its name, as in llama.cpp", keys.path.display()));
@@ -132,14 +132,14 @@ pub(super) fn read(
 }
 
 /// Gives control tokens and those that a user defined their names; control tokens print nothing.
-fn types(keys: &Keys<'_, '_>, tokens: &[Value], tokenizer: &mut Tokenizer) -> Result<(), Error> {
+fn types(keys: &Keys<'_, '_>, tokens: &List<'_>, tokenizer: &mut Tokenizer) -> Result<(), Error> {
     let Some(found) = keys.get(&key("token_type")) else { return Ok(()) };
     let kinds: Option<Vec<u64>> = match found {
         Value::List(kinds) => kinds
             .iter()
             .map(|kind| match kind {
-                Value::Unsigned(kind) => Some(*kind),
-                Value::Signed(kind) => u64::try_from(*kind).ok(),
+                Value::Unsigned(kind) => Some(kind),
+                Value::Signed(kind) => u64::try_from(kind).ok(),
                 _ => None,
             })
             .collect(),
@@ -168,9 +168,9 @@ fn types(keys: &Keys<'_, '_>, tokens: &[Value], tokenizer: &mut Tokenizer) -> Re
 }
 
 /// Tokens and their names.
-fn names(tokens: &[Value]) -> impl Iterator<Item = (u32, &str)> {
+fn names<'a>(tokens: &List<'a>) -> impl Iterator<Item = (u32, &'a str)> + use<'a> {
     tokens.iter().zip(0..).map(|(token, id)| match token {
-        Value::Text(name) => (id, name.as_str()),
+        Value::Text(name) => (id, name),
         _ => (id, ""),
     })
 }

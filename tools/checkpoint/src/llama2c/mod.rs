@@ -6,10 +6,6 @@ mod tokenizer;
 pub(crate) use model::load;
 pub(crate) use tokenizer::{load as load_tokenizer, scored as scored_tokenizer};
 
-use std::path::Path;
-
-use crate::Error;
-
 /// Little-endian numbers, one after the other. The caller has checked the file's length, or checks the `None`.
 struct Cursor<'a> {
     rest: &'a [u8],
@@ -31,8 +27,4 @@ impl<'a> Cursor<'a> {
     fn f32(&mut self) -> Option<f32> {
         self.i32().map(|bits| f32::from_bits(bits.cast_unsigned()))
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|source| Error::Read { path: path.into(), source })
 }

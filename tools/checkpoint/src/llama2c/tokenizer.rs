@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::{Cursor, read};
+use super::Cursor;
 use crate::{AddedToken, Error, Merge, Named, Tokenizer, TokenizerKind};
 
 /// Unknown, begin and end of a text come first, then one token for each byte.
@@ -24,7 +24,7 @@ struct Entry<'a> {
 
 /// Reads a tokenizer file for a model with `vocab` token ids; the file does not have their number.
 pub(crate) fn load(path: &Path, vocab: usize) -> Result<Tokenizer, Error> {
-    let bytes = read(path)?;
+    let bytes = crate::files::read(path)?;
     of_entries(path, &entries(path, &bytes, vocab)?)
 }
 

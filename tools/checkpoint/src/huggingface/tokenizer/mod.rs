@@ -25,7 +25,6 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::read_text;
 use crate::{Error, Tokenizer};
 
 /// U+2581, SentencePiece's mark for a space.
@@ -86,7 +85,7 @@ enum RawMerge {
 
 /// The tables of a `tokenizer.json`, for a model with `vocab` token ids; `notes` has what the user should know.
 pub(crate) fn load(path: &Path, vocab: usize, notes: &mut Vec<String>) -> Result<Tokenizer, Error> {
-    let text = read_text(path)?;
+    let text = crate::files::read_json(path)?;
     let value: Value = serde_json::from_str(&text).map_err(|source| Error::Json { path: path.into(), source })?;
     let fail = Failure { path };
     if let Some(kind) = value.pointer("/model/type").and_then(Value::as_str).filter(|kind| *kind != "BPE") {
