@@ -95,12 +95,12 @@ impl<'d> Program<'d> {
         found
     }
 
-    /// True if a function has code of a source file, its own or inlined.
-    pub(crate) fn has_code_of(&self, start: u64, file: &str) -> bool {
+    /// True if a function has code of a source file whose path has this part, its own or inlined.
+    pub(crate) fn has_code_of(&self, start: u64, part: &str) -> bool {
         let is_of = |address: u64| {
             let Ok(mut frames) = self.debug.find_frames(address) else { return false };
             while let Ok(Some(frame)) = frames.next() {
-                if frame.location.and_then(|location| location.file).is_some_and(|found| found.ends_with(file)) {
+                if frame.location.and_then(|location| location.file).is_some_and(|found| found.contains(part)) {
                     return true;
                 }
             }

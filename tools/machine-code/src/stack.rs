@@ -68,15 +68,16 @@ impl fmt::Display for Stack {
 
 /// Functions that the core's pointers lead to: the innermost function of the core at the call, and its callees.
 const POINTERS: [(&str, Pointees); 3] = [
-    ("finish", Pointees::Closures("/src/audio/fft.rs")),
+    ("finish", Pointees::Closures { file: "/src/audio/fft.rs", library: "/microfft-" }),
     ("scores_by_chunks", Pointees::Named("thumbformer::arch::helium::attention::scores_")),
     ("sums_by", Pointees::Named("thumbformer::arch::helium::attention::sums")),
 ];
 
 /// Functions that a pointer leads to.
 enum Pointees {
-    /// The closures of a file.
-    Closures(&'static str),
+    /// The closures of a file. A program without code of the library has but one that does nothing, which the compiler makes one with
+    /// other empty functions.
+    Closures { file: &'static str, library: &'static str },
     /// All whose names begin like this.
     Named(&'static str),
 }
@@ -126,7 +127,7 @@ impl Analysis<'_, '_> {
             for call in frame.calls.iter().filter(|call| sites.contains(&call.from)) {
                 let (below, callee) = self.below(start, call)?;
                 let mut path = vec![(program.name(start).to_string(), call.depth)];
-                self.path(callee, &mut path);
+                callee.into_iter().for_each(|callee| self.path(callee, &mut path));
                 let entry = Entry {
                     name: self.entry_point(call),
                     caller: program.name(start).into(),
@@ -190,7 +191,7 @@ impl Analysis<'_, '_> {
         for call in &frame.calls {
             let below = self.below(start, call);
             let (below, callee) = below.with_context(|| format!("called by {}", self.program.name(start)))?;
-            most = most.max((call.depth + below, Some(callee)));
+            most = most.max((call.depth + below, callee));
         }
         self.open.remove(&start);
         self.worst.insert(start, most);
@@ -198,26 +199,26 @@ impl Analysis<'_, '_> {
     }
 
     /// Most bytes below a call, and the callee.
-    fn below(&mut self, start: u64, call: &Call) -> Result<(u64, u64)> {
+    fn below(&mut self, start: u64, call: &Call) -> Result<Deepest> {
         let program = self.program;
         let name = program.name(start);
         let callees = match call.to {
-            Some(to) => vec![to],
+            Some(to) => Some(vec![to]),
             None => pointees(program, call),
         };
-        let mut most = None;
+        let Some(callees) = callees else {
+            bail!("{:#x} in {name}: an indirect call; inlined: {:?}", call.from, program.inlined(call.from))
+        };
+        let mut most = (0, None);
         for callee in callees {
             ensure!(
                 program.functions.contains_key(&callee),
                 "{:#x} in {name}: a call of {callee:#x}, where no function begins",
                 call.from
             );
-            most = most.max(Some((self.worst(callee)?.0, callee)));
+            most = most.max((self.worst(callee)?.0, Some(callee)));
         }
-        match most {
-            Some(most) => Ok(most),
-            None => bail!("{:#x} in {name}: an indirect call; inlined: {:?}", call.from, program.inlined(call.from)),
-        }
+        Ok(most)
     }
 
     /// Most bytes that the callers of a function have in use when they call it.
@@ -247,18 +248,25 @@ impl Analysis<'_, '_> {
     }
 }
 
-/// Functions that an indirect call may lead to.
-fn pointees(program: &Program<'_>, call: &Call) -> Vec<u64> {
+/// Functions that an indirect call may lead to, if it is one of [`POINTERS`].
+fn pointees(program: &Program<'_>, call: &Call) -> Option<Vec<u64>> {
     let inlined = program.inlined(call.from);
     let caller = inlined.first().filter(|(_, origin)| *origin == Origin::Core).map_or("", |(name, _)| name);
-    let Some((_, pointees)) = POINTERS.iter().find(|(name, _)| *name == caller) else { return Vec::new() };
+    let (_, pointees) = POINTERS.iter().find(|(name, _)| *name == caller)?;
     let is_callee = |start: &u64| match pointees {
-        Pointees::Closures(file) => {
+        Pointees::Closures { file, .. } => {
             let name = program.name(*start);
             let is_closure = name.contains("{{closure}}") || name.starts_with("core::ops::function::FnOnce::call_once");
             is_closure && program.has_code_of(*start, file)
         }
         Pointees::Named(beginning) => program.name(*start).starts_with(beginning),
     };
-    program.functions.keys().copied().filter(is_callee).collect()
+    let found: Vec<u64> = program.functions.keys().copied().filter(is_callee).collect();
+    let is_empty = |library: &str| !program.functions.keys().any(|&start| program.has_code_of(start, library));
+    let sound = match pointees {
+        _ if !found.is_empty() => true,
+        Pointees::Closures { library, .. } => is_empty(library),
+        Pointees::Named(_) => false,
+    };
+    sound.then_some(found)
 }
