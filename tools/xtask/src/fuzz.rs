@@ -3,15 +3,20 @@
 //! ```text
 //! fuzz/cases/TARGET, fuzz/libfuzzer/corpus/TARGET ──► libFuzzer, seconds ──► executions, edges; a case that fails ──► fuzz/cases/TARGET
 //!                                                                    --keep: those that reach most, minimised    ──► fuzz/cases/TARGET
+//!                                                                    --record: executions, edges, seconds        ──► docs/fuzzing.json
 //! ```
 
+use crate::results::thousands;
 use crate::{parallel, setup, shell};
 use anyhow::{Context, Result, bail, ensure};
-use std::collections::BTreeSet;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
+use std::time::Instant;
 use thumbformer_cli::stdout::stdout;
 
 /// Options of fuzzing.
@@ -21,8 +26,14 @@ pub struct Options {
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
     /// Seconds, divided among the targets
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = 600, conflicts_with = "executions")]
     seconds: u64,
+    /// Executions of each target at least, and on until the last fifth of them has reached no new edge
+    #[arg(long)]
+    executions: Option<u64>,
+    /// Record executions, edges and seconds for docs/trust.md, in the place of those that a target has
+    #[arg(long)]
+    record: bool,
     /// Replace the cases of these targets by inputs that reach as much, minimised; those that failed once stay
     #[arg(long)]
     keep: bool,
@@ -34,13 +45,53 @@ const KEPT: u64 = 2048;
 /// Targets at a time, as [`parallel::each`] has them.
 const AT_A_TIME: u64 = 2;
 
+/// Record of the last long run of each target.
+const RECORD: &str = "docs/fuzzing.json";
+/// With `--executions`, most of them, in multiples of those that were asked for: a target that goes on to reach new edges ends, too.
+const MOST: u64 = 10;
+
 /// libFuzzer's report on a target.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-struct Report {
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Serialize)]
+pub struct Report {
     executions: u64,
     edges: u64,
     /// Execution that reached the last new edge.
     newest: u64,
+    #[serde(default)]
+    seconds: u64,
+}
+
+/// Recorded runs: date, commit, and reports by target.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub struct Record(BTreeMap<String, (String, Report)>);
+
+impl Record {
+    /// The recorded runs.
+    ///
+    /// # Errors
+    /// A file that is missing or damaged.
+    pub fn read() -> Result<Record> {
+        let text = fs::read_to_string(shell::root().join(RECORD)).context(RECORD)?;
+        serde_json::from_str(&text).context(RECORD)
+    }
+
+    fn write(&self) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        fs::write(shell::root().join(RECORD), text).context(RECORD)
+    }
+
+    /// The table of docs/trust.md.
+    pub fn table(&self) -> String {
+        let mut text = String::from(
+            "| target | executions | edges | last new edge | seconds | commit |\n|---|---|---|---|---|---|\n",
+        );
+        for (target, (commit, report)) in &self.0 {
+            let [executions, edges, newest, seconds] =
+                [report.executions, report.edges, report.newest, report.seconds].map(|n| thousands(n as u32));
+            text += &format!("| {target} | {executions} | {edges} | {newest} | {seconds} | {commit} |\n");
+        }
+        text
+    }
 }
 
 impl Report {
@@ -60,9 +111,25 @@ impl Report {
         report
     }
 
+    /// This report, and one that goes on from it.
+    fn then(self, next: Report) -> Report {
+        let (edges, newest) = match next.edges > self.edges {
+            true => (next.edges, self.executions + next.newest),
+            false => (self.edges, self.newest),
+        };
+        let (executions, seconds) = (self.executions + next.executions, self.seconds + next.seconds);
+        Report { executions, edges, newest, seconds }
+    }
+
+    /// Executions that are missing, at least so many in all and a last fifth without a new edge.
+    fn missing(&self, executions: u64) -> u64 {
+        let wanted = executions.max((self.newest * 5).div_ceil(4) + 1);
+        wanted.saturating_sub(self.executions)
+    }
+
     /// True if the last fifth of the executions reached no new edge.
     fn is_exhausted(&self) -> bool {
-        self.executions > 0 && self.newest <= self.executions / 5 * 4
+        self.executions > 0 && self.newest * 5 <= self.executions * 4
     }
 }
 
@@ -73,10 +140,18 @@ impl Report {
 pub fn fuzz(options: &Options) -> Result<()> {
     let fuzzer = Fuzzer::new(options)?;
     writeln!(stdout(), "{:<22} {:>10} {:>7} {:>7}  last new edge", "target", "executions", "edges", "seconds")?;
+    let commit = commit()?;
+    let record = Mutex::new(if options.record { Record::read()? } else { Record::default() });
     let found = parallel::each(&fuzzer.targets, |target| {
-        let cases = fuzzer.run(target)?;
+        let (report, cases) = fuzzer.run(target)?;
         if options.keep {
             fuzzer.keep(target)?;
+        }
+        if options.record && cases.is_empty() {
+            let mut record = record.lock().ok().context("another target's run has ended")?;
+            record.0.insert(target.clone(), (commit.clone(), report));
+            // A run of hours keeps what it has.
+            record.write()?;
         }
         Ok(cases)
     })?
@@ -90,16 +165,27 @@ pub fn fuzz(options: &Options) -> Result<()> {
 /// # Errors
 /// As [`fuzz`].
 pub fn check() -> Result<String> {
-    let fuzzer = Fuzzer::new(&Options { targets: vec![], seconds: 0, keep: false })?;
-    let found = parallel::each(&fuzzer.targets, |target| fuzzer.run(target))?.concat();
+    let options = Options { targets: vec![], seconds: 0, executions: None, record: false, keep: false };
+    let fuzzer = Fuzzer::new(&options)?;
+    let found = parallel::each(&fuzzer.targets, |target| Ok(fuzzer.run(target)?.1))?.concat();
     ensure!(found.is_empty(), "found: {}", found.join(", "));
     Ok(format!("{} targets", fuzzer.targets.len()))
+}
+
+/// The commit, with a mark where the sources differ from it.
+fn commit() -> Result<String> {
+    let git = |arguments: &[&str]| shell::output(Command::new("git").args(arguments).current_dir(shell::root()));
+    let changed =
+        !git(&["status", "--porcelain", "--untracked-files=no", "--", "src", "tools", "fuzz"])?.stdout.is_empty();
+    let name = String::from_utf8_lossy(&git(&["rev-parse", "--short", "HEAD"])?.stdout).trim().to_string();
+    Ok(if changed { name + "+" } else { name })
 }
 
 struct Fuzzer {
     nightly: &'static str,
     targets: Vec<String>,
     seconds: u64,
+    executions: Option<u64>,
     dictionary: PathBuf,
 }
 
@@ -138,7 +224,7 @@ impl Fuzzer {
         fs::write(&dictionary, words()?)?;
         let seconds = (options.seconds * AT_A_TIME / targets.len() as u64).max(2);
         eprintln!("fuzz: building; the first time takes minutes …");
-        let fuzzer = Fuzzer { nightly, targets, seconds, dictionary };
+        let fuzzer = Fuzzer { nightly, targets, seconds, executions: options.executions, dictionary };
         shell::output(fuzzer.cargo("build").arg("targets"))?;
         Ok(fuzzer)
     }
@@ -164,12 +250,29 @@ impl Fuzzer {
     }
 
     /// Fuzzes a target; returns the files of the cases that it found.
-    fn run(&self, target: &str) -> Result<Vec<String>> {
+    fn run(&self, target: &str) -> Result<(Report, Vec<String>)> {
+        let (mut report, mut found) = match self.executions {
+            None => self.part(target, &format!("-max_total_time={}", self.seconds))?,
+            Some(executions) => self.part(target, &format!("-runs={executions}"))?,
+        };
+        let wanted = self.executions.unwrap_or(0);
+        while found.is_empty() && wanted > 0 && report.missing(wanted) > 0 && report.executions < MOST * wanted {
+            let (next, cases) = self.part(target, &format!("-runs={}", report.missing(wanted)))?;
+            (report, found) = (report.then(next), cases);
+        }
+        let fifth = if report.is_exhausted() { "" } else { ", in the last fifth" };
+        let Report { executions, edges, newest, seconds } = report;
+        writeln!(stdout(), "{target:<22} {executions:>10} {edges:>7} {seconds:>7}  {newest}{fifth}")?;
+        Ok((report, found))
+    }
+
+    /// Runs libFuzzer once.
+    fn part(&self, target: &str, end: &str) -> Result<(Report, Vec<String>)> {
         let (cases, corpus, memory) = (cases(target), corpus(target), in_memory()?);
         fs::create_dir_all(&corpus)?;
-        let before = files(&cases)?;
+        let (before, begin) = (files(&cases)?, Instant::now());
         let mut command = self.libfuzzer(target, &[&corpus, &cases], memory.path());
-        let ended = command.arg(format!("-max_total_time={}", self.seconds)).output()?;
+        let ended = command.arg(end).output()?;
         let printed = String::from_utf8_lossy(&ended.stderr);
         let found: Vec<String> = files(&cases)?.difference(&before).map(|file| file.display().to_string()).collect();
         if !ended.status.success() && found.is_empty() {
@@ -179,11 +282,7 @@ impl Fuzzer {
         for line in printed.lines().skip_while(|line| !line.contains("panicked at")).take(2) {
             eprintln!("{target}: {line}");
         }
-        let report = Report::read(&printed);
-        let fifth = if report.is_exhausted() { "" } else { ", in the last fifth" };
-        let Report { executions, edges, newest } = report;
-        writeln!(stdout(), "{target:<22} {executions:>10} {edges:>7} {:>7}  {newest}{fifth}", self.seconds)?;
-        Ok(found)
+        Ok((Report { seconds: begin.elapsed().as_secs(), ..Report::read(&printed) }, found))
     }
 
     /// Replaces a target's own cases by the fewest that reach the same edges, however often.
@@ -245,8 +344,16 @@ mod tests {
     fn executions_edges_and_the_last_new_edge_are_read_from_libfuzzer_s_lines() {
         let lines = "INFO: Seed: 1\n#2\tINITED cov: 7 ft: 9\n#60\tNEW    cov: 9 ft: 12 corp: 2/8b\n#80\tREDUCE cov: 9 ft: 12\n#100\tDONE   cov: 9 ft: 12\n";
         let report = Report::read(lines);
-        assert_eq!(report, Report { executions: 100, edges: 9, newest: 60 });
+        assert_eq!(report, Report { executions: 100, edges: 9, newest: 60, seconds: 0 });
         assert!(report.is_exhausted());
+        assert_eq!((report.missing(100), report.missing(150)), (0, 50));
+        // Edges that the files of the first part reach again are not new.
+        let same = Report { executions: 50, edges: 9, newest: 2, seconds: 3 };
+        assert_eq!(report.clone().then(same), Report { executions: 150, edges: 9, newest: 60, seconds: 3 });
+        let more = Report { executions: 50, edges: 10, newest: 40, seconds: 3 };
+        let all = report.clone().then(more);
+        assert_eq!(all, Report { executions: 150, edges: 10, newest: 140, seconds: 3 });
+        assert_eq!((all.is_exhausted(), all.missing(150)), (false, 26));
         assert!(!Report::read(&lines.replace("#80\tREDUCE cov: 9", "#90\tNEW cov: 10")).is_exhausted());
     }
 

@@ -13,6 +13,7 @@ use crate::cores::Core;
 use crate::cycles;
 use crate::figures::{self, Figures};
 use crate::firmware::Board;
+use crate::fuzz;
 use crate::keywords;
 use crate::parallel::each;
 use crate::setup::{self, Toolchain};
@@ -31,7 +32,7 @@ const RECORD: &str = "docs/results.json";
 const PAGES: [(&str, &[&str]); 4] = [
     ("docs/results.md", &["model", "keywords", "kernels", "size", "figures"]),
     ("docs/cycles.md", &["cycles"]),
-    ("docs/trust.md", &["trust", "parse"]),
+    ("docs/trust.md", &["trust", "fuzz", "parse"]),
     ("README.md", &["model"]),
 ];
 
@@ -153,6 +154,7 @@ impl Results {
             "parse" => Ok(self.parse()),
             "figures" => figures::table(&figures::ROWS, &self.figures),
             "trust" => figures::table(&figures::TRUST, &self.figures),
+            "fuzz" => Ok(fuzz::Record::read()?.table()),
             "cycles" => Ok(cycles::table(&self.figures)),
             _ => anyhow::bail!("no table {name:?}"),
         }
