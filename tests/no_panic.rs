@@ -95,6 +95,54 @@ fn any_frames() -> impl Strategy<Value = Vec<f32>> {
     ]
 }
 
+/// Each word of the header and of the section table in turn, at all edges of integers and floats, and one beside its own value.
+#[test]
+fn every_word_of_header_and_section_table_at_every_edge_is_refused_or_usable() {
+    const EDGES: [u32; 22] = [
+        0,
+        1,
+        2,
+        3,
+        4,
+        7,
+        8,
+        255,
+        256,
+        512,
+        513,
+        32_768,
+        32_769,
+        65_535,
+        65_536,
+        65_537,
+        0x7fff_ffff,
+        0x8000_0000,
+        0x7f80_0000,
+        0x7fc0_0000,
+        0xffff_fffc,
+        u32::MAX,
+    ];
+    let (mut cases, mut usable) = (0, 0);
+    for which in [3, SHAPES.len() + 2] {
+        let sound = &IMAGES[which];
+        let end = header::WORDS + section::WORDS * sound[header::SECTIONS] as usize;
+        for place in 0..end {
+            let own = sound[place];
+            for value in EDGES.into_iter().chain([own.wrapping_add(1), own.wrapping_sub(1)]) {
+                let mut words = sound.clone();
+                words[place] = value;
+                repair(&mut words);
+                cases += 1;
+                if let Ok(model) = Model::parse(&words) {
+                    usable += 1;
+                    use_model(&model, &[1, 2], &[0.5; 2 * N_FEATURES], "ab");
+                }
+            }
+        }
+    }
+    assert!(cases > 10_000 && usable > 200, "{cases} cases, {usable} usable");
+}
+
 /// Attention adds a value so large that the next norm cannot square it.
 #[test]
 fn a_stream_beyond_the_floats_is_an_error_and_no_logits_of_zero() {

@@ -177,7 +177,7 @@ const fn larger(a: usize, b: usize) -> usize {
 mod tests {
     extern crate std;
     use super::*;
-    use crate::options::{Input, Mask, Options};
+    use crate::options::{Input, Mask, Options, Positions};
     use std::vec;
 
     #[test]
@@ -198,6 +198,44 @@ mod tests {
             assert_eq!(cut.kv_cache.first(), Some(&(first as u32)), "the logits are the last");
             let cut = regions(&dims, max_seq, batch, &mut memory[..words - 1]);
             assert_eq!((cut.words, cut.logits.len().min(cut.kv_cache.len())), (words, 0));
+        }
+    }
+
+    /// All widths around the paddings, all inputs, masks and positions, all batches.
+    #[test]
+    fn the_regions_of_every_small_model_are_the_words_that_are_counted_and_no_others() {
+        const WIDTHS: [usize; 6] = [1, 2, 3, 4, 5, 17];
+        const CASES: usize = 3 * 2 * 2 * 6 * 6 * 3 * 3 * 4 * MAX_BATCH;
+        let mut memory = vec![0; 4096];
+        for case in 0..CASES {
+            let mut rest = case;
+            let mut pick = |count: usize| {
+                let index = rest % count;
+                rest /= count;
+                index
+            };
+            let options = Options {
+                input: [Input::Tokens, Input::Frames, Input::Stream][pick(3)],
+                mask: [Mask::Causal, Mask::Bidirectional][pick(2)],
+                positions: [Positions::None, Positions::Rotary][pick(2)],
+                ..Options::LLAMA
+            };
+            let (d_model, d_ff, head_dim) = (WIDTHS[pick(6)], WIDTHS[pick(6)], [2, 4, 6][pick(3)]);
+            let (n_heads, n_kv_heads) = [(1, 1), (3, 1), (4, 2)][pick(3)];
+            let (max_seq, sliding_window) = [(1, 0), (4, 0), (5, 3), (9, 4)][pick(4)];
+            let batch = 1 + pick(MAX_BATCH);
+            let block = Dims::block(d_model, n_heads, d_ff, max_seq, options);
+            let dims = Dims { head_dim, n_kv_heads, sliding_window, n_layers: 2, n_features: 7, n_outputs: 5, ..block };
+            let words = dims.state_words(max_seq, batch);
+            let exact = memory.get_mut(..words).expect("a small state");
+            let cut = regions(&dims, max_seq, batch, exact);
+            let scratch = cut.scratch.integers.len() + cut.scratch.activations.len() + cut.scratch.scores.len();
+            let ends = cut.stream.len() + cut.rotations.len().div_ceil(2) + cut.kv_cache.len() + cut.logits.len();
+            assert_eq!((scratch + ends, cut.words), (words, words), "{dims:?} {max_seq} {batch}");
+            assert_eq!(cut.logits.len(), dims.logit_words());
+            // One word less, and the last region is empty: no other takes what is not its own.
+            let cut = regions(&dims, max_seq, batch, &mut exact[..words - 1]);
+            assert_eq!((cut.words, cut.logits.len()), (words, 0));
         }
     }
 
