@@ -329,8 +329,9 @@ fn the_core_holds_no_panicking_macro_and_no_unfinished_work() {
     let core = sources("src");
     let words =
         [".unwrap()", ".expect(", "panic!", "assert!", "assert_eq!", "unreachable!", "todo!", "unimplemented!", "dbg!"];
-    // The macro's own checks run in the compiler.
-    let found = places(&core, |path| path != "src/macros.rs", &words);
+    // The macro's own checks run in the compiler, as those of a constant without a name do.
+    let mut found = places(&core, |path| path != "src/macros.rs", &words);
+    found.retain(|place| !place.contains(": const _: () = assert!("));
     assert!(found.is_empty(), "{found:#?}");
     for folder in ["tools", "boards"] {
         let found = places(&sources(folder), |_| true, &["todo!", "unimplemented!", "dbg!", "#[ignore"]);

@@ -111,16 +111,24 @@ pub fn nightly() -> Option<&'static str> {
     list.lines().any(|line| line.starts_with("nightly")).then_some("+nightly")
 }
 
+/// Finds or installs a nightly compiler, which counts edges and has sanitizers; returns the argument that selects it.
+///
+/// # Errors
+/// With the command that failed.
+pub fn installed_nightly() -> Result<&'static str> {
+    if nightly().is_none() {
+        eprintln!("setup: rustup toolchain install nightly (edges of fuzzing, sanitizers)");
+        output(Command::new("rustup").args(["toolchain", "install", "nightly", "--profile", "minimal"]))?;
+    }
+    nightly().context("no nightly toolchain: run `rustup toolchain install nightly`")
+}
+
 /// Finds or installs a nightly compiler and cargo-fuzz; returns the argument that selects the compiler.
 ///
 /// # Errors
 /// With the command that failed.
 pub fn fuzzer() -> Result<&'static str> {
-    if nightly().is_none() {
-        eprintln!("setup: rustup toolchain install nightly (the compiler that counts edges)");
-        output(Command::new("rustup").args(["toolchain", "install", "nightly", "--profile", "minimal"]))?;
-    }
-    let nightly = nightly().context("no nightly toolchain: run `rustup toolchain install nightly`")?;
+    let nightly = installed_nightly()?;
     if text(cargo_of(nightly).args(["fuzz", "--version"])).is_none() {
         eprintln!("setup: cargo install cargo-fuzz --locked (runs libFuzzer)");
         output(shell::cargo().args(["install", "cargo-fuzz", "--locked"]))?;

@@ -62,6 +62,17 @@ pub fn miri() -> Result<Outcome> {
     super::host::run_tests(command.args(["--target", "arm-unknown-linux-gnueabi"]))
 }
 
+/// The core's tests with the sanitizer of addresses, by the backend `simd`, which has the most unsafe code of those that a host runs.
+pub fn asan() -> Result<Outcome> {
+    let nightly = setup::installed_nightly()?;
+    let versions = output(setup::cargo_of(nightly).arg("-vV"))?;
+    let versions = String::from_utf8_lossy(&versions.stdout).into_owned();
+    let host = versions.lines().find_map(|line| line.strip_prefix("host: ")).context("cargo -vV: no host")?;
+    let mut command = setup::cargo_of(nightly);
+    command.args(["test", "--package", "thumbformer", "--tests", "--features", "portable-simd", "--target", host]);
+    super::host::run_tests(command.args(["--target-dir", "target/asan"]).env("RUSTFLAGS", "-Zsanitizer=address"))
+}
+
 /// The golden vectors, made anew by the frameworks and compared; and the front ends' table of docs/front-ends.md, from all frames.
 pub fn goldens() -> Result<Outcome> {
     let folder = root().join("tests/golden");

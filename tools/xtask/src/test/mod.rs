@@ -122,6 +122,8 @@ checks! {
     Fuzz: Full, Host => |_| fuzz::check().map(Outcome::Passed);
     /// Inference on small images under Miri; installs it
     Miri: Full, Host => |_| full::miri();
+    /// Tests of the core under the sanitizer of addresses; installs a nightly
+    Asan: Full, Host => |_| full::asan();
     /// Oldest supported compiler, if it is installed
     Msrv: Full, Host => |_| full::msrv();
     /// Golden vectors, made anew by PyTorch and transformers and compared; installs these
