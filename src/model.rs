@@ -13,7 +13,7 @@ use crate::dims::Dims;
 use crate::embed::Embedding;
 use crate::error::Error;
 use crate::head::{self, Head};
-use crate::image::Image;
+use crate::image::{Check, Image};
 use crate::inputs::{Inputs, Visible};
 use crate::kernels::float::all_finite;
 use crate::observe::{Observer, Point, Vector};
@@ -67,6 +67,11 @@ impl<'a> Model<'a> {
     /// The image, for tools that read its sections.
     pub const fn image(&self) -> &Image<'a> {
         &self.image
+    }
+
+    /// A check of the image's bytes while the model is in use, a piece at a time.
+    pub const fn check(&self) -> Check<'a> {
+        Check::new(self.image.words())
     }
 
     /// The tokenizer, if the image holds one.

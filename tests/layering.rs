@@ -138,7 +138,7 @@ const FLOORS: &str = "
     bench macros lib budget session model head embed dense
     block block/attention block/mlp block/norm block/step
     text text/tests text/host text/encode text/sampler text/tokenizer text/merge text/added logits_crc
-    image image/write/reopen image/write image/constant image/parse image/header image/view image/shape image/contents image/round image/layout
+    image image/write/reopen image/write image/constant image/parse image/check image/header image/view image/shape image/contents image/round image/layout
     inputs
     state state/host state/memory state/regions state/kv_cache state/take
     cycles observe

@@ -65,6 +65,7 @@
 //!   sorted; the lowest rank merges first, the leftmost among equals; added tokens `[n, 2]` = (token, end of its name in the added
 //!   names): bit 16 of the token for a special one, bit 17 where the name means nothing in a text.
 
+mod check;
 mod constant;
 mod contents;
 mod header;
@@ -77,6 +78,7 @@ mod view;
 mod write;
 
 pub use crate::arch::Aligned;
+pub use check::Check;
 pub use constant::{Constant, constant, constant_words};
 pub(crate) use header::CRC;
 pub use view::{Image, Section, TokenizerKind};

@@ -74,6 +74,11 @@ impl<'a> Image<'a> {
         4 * self.words.len()
     }
 
+    /// All words, the stored CRC-32 included.
+    pub(crate) const fn words(&self) -> &'a [u32] {
+        self.words
+    }
+
     /// The CRC-32 stored in the image.
     pub const fn crc32(&self) -> u32 {
         word(self.words, self.words.len() - 1)
