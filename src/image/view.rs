@@ -75,7 +75,7 @@ impl<'a> Image<'a> {
     }
 
     /// All words, the stored CRC-32 included.
-    pub(crate) const fn words(&self) -> &'a [u32] {
+    pub const fn words(&self) -> &'a [u32] {
         self.words
     }
 

@@ -7,7 +7,7 @@
 
 use crate::firmware;
 use crate::results::{Results, thousands};
-use crate::{checkasm, classify, cycles, footprint, on_target, panics, setup, test};
+use crate::{checkasm, classify, cycles, faults, footprint, on_target, panics, setup, test};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -58,7 +58,7 @@ pub const ROWS: [[&str; 3]; 9] = [
 ];
 
 /// Rows of docs/trust.md.
-pub const TRUST: [[&str; 3]; 4] = [
+pub const TRUST: [[&str; 3]; 5] = [
     [
         "Kernels in assembly × emulated cores, called through the wrapper of checkasm / lengths / calls",
         "{checkasm kernels} / {checkasm lengths} / {checkasm calls}",
@@ -73,6 +73,13 @@ pub const TRUST: [[&str; 3]; 4] = [
         "Interruptions of inference by another inference, on all cores, and wrong bits in either",
         "{preemptions} / 0",
         "`cargo xtask test on-target`",
+    ],
+    [
+        "Bits flipped during inference on the M4, a third each in image / state / stack: found by an error, a fault or a watchdog; by one pass of `Model::check`; harmless; silent",
+        "{flips image found}, {flips image checked}, {flips image harmless}, {flips image silent} / \
+         {flips state found}, {flips state checked}, {flips state harmless}, {flips state silent} / \
+         {flips stack found}, {flips stack checked}, {flips stack harmless}, {flips stack silent}",
+        "`cargo xtask test faults`",
     ],
     ["Calls from the demo's inference to a panic", "0 of {demo calls}", "`cargo xtask test panics`"],
 ];
@@ -181,6 +188,7 @@ pub fn measure() -> Result<Figures> {
         cycles::estimates(cycles::POSITION)?,
         panics::figures(&panics::check(&elf)?),
         checkasm::figures()?,
+        faults::figures()?,
         on_target::figures()?,
     ] {
         all.extend(more);

@@ -12,6 +12,7 @@ mod cycles;
 mod demo;
 mod emulator;
 mod example;
+mod faults;
 mod figures;
 mod firmware;
 mod flash;
@@ -125,6 +126,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Call every kernel in assembly on the emulated cores through a wrapper that checks registers, stack and memory; compare with `scalar`
     Checkasm(checkasm::Options),
+    /// Flip bits of image, state and stack during inference in the emulator; count those that are found, harmless or silent
+    Faults(faults::Options),
     /// Measure all figures of README and docs and write them
     Results,
     /// Regenerate the outputs and pictures of docs/lesson.md from the commands in it
@@ -228,6 +231,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench { what: Measured::Size(Cores { cores, json }) } => size::print(&cores, json),
         Command::Bench { what: Measured::Host(options) } => host_bench::host(options),
         Command::Cycles(options) => cycles::print(&options),
+        Command::Faults(options) => faults::print(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
         Command::Checkasm(options) => checkasm::print(&options),
         Command::Results => results::write(),

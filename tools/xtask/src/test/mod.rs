@@ -16,8 +16,8 @@ pub use quality::figures as quality_figures;
 
 use crate::firmware::Board;
 use crate::{
-    boards, checkasm, classify, codegen, cycles, example, fuzz, host_bench, lesson, measured, on_target, panics,
-    results, size,
+    boards, checkasm, classify, codegen, cycles, example, faults, fuzz, host_bench, lesson, measured, on_target,
+    panics, results, size,
 };
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
@@ -146,6 +146,8 @@ checks! {
     OnTarget: Default, Firmware => |_| on_target::check().map(Outcome::Passed);
     /// Every kernel in assembly on every emulated core, through a wrapper: registers, stack, memory, and bits as `scalar`
     Checkasm: Default, Firmware => |_| checkasm::check().map(Outcome::Passed);
+    /// Bits of image, state and stack, flipped during inference
+    Faults: Full, Firmware => |_| faults::check().map(Outcome::Passed);
     /// The same with 16 other seeds
     CheckasmSeeds: Full, Firmware => |_| checkasm::check_seeds().map(Outcome::Passed);
     /// Kernels on every emulated core: exact, repeatable, within the limits
