@@ -3,14 +3,13 @@
 //! ```text
 //! fuzz/cases/TARGET, fuzz/libfuzzer/corpus/TARGET ──► libFuzzer, seconds ──► executions, edges; a case that fails ──► fuzz/cases/TARGET
 //!                                                                    --keep: those that reach most, minimised    ──► fuzz/cases/TARGET
-//!                                                                    --record: executions, edges, seconds        ──► docs/fuzzing.json
+//!                                                                    --record: executions, edges, seconds        ──► docs/long-runs.json
 //! ```
 
-use crate::results::thousands;
+use crate::records::{self, Fuzzed, Records};
 use crate::{parallel, setup, shell};
 use anyhow::{Context, Result, bail, ensure};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -45,53 +44,17 @@ const KEPT: u64 = 2048;
 /// Targets at a time, as [`parallel::each`] has them.
 const AT_A_TIME: u64 = 2;
 
-/// Record of the last long run of each target.
-const RECORD: &str = "docs/fuzzing.json";
 /// With `--executions`, most of them, in multiples of those that were asked for: a target that goes on to reach new edges ends, too.
 const MOST: u64 = 10;
 
 /// libFuzzer's report on a target.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Serialize)]
-pub struct Report {
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Report {
     executions: u64,
     edges: u64,
     /// Execution that reached the last new edge.
     newest: u64,
-    #[serde(default)]
     seconds: u64,
-}
-
-/// Recorded runs: date, commit, and reports by target.
-#[derive(Debug, Default, Deserialize, Serialize)]
-pub struct Record(BTreeMap<String, (String, Report)>);
-
-impl Record {
-    /// The recorded runs.
-    ///
-    /// # Errors
-    /// A file that is missing or damaged.
-    pub fn read() -> Result<Record> {
-        let text = fs::read_to_string(shell::root().join(RECORD)).context(RECORD)?;
-        serde_json::from_str(&text).context(RECORD)
-    }
-
-    fn write(&self) -> Result<()> {
-        let text = serde_json::to_string_pretty(self)? + "\n";
-        fs::write(shell::root().join(RECORD), text).context(RECORD)
-    }
-
-    /// The table of docs/trust.md.
-    pub fn table(&self) -> String {
-        let mut text = String::from(
-            "| target | executions | edges | last new edge | seconds | commit |\n|---|---|---|---|---|---|\n",
-        );
-        for (target, (commit, report)) in &self.0 {
-            let [executions, edges, newest, seconds] =
-                [report.executions, report.edges, report.newest, report.seconds].map(|n| thousands(n as u32));
-            text += &format!("| {target} | {executions} | {edges} | {newest} | {seconds} | {commit} |\n");
-        }
-        text
-    }
 }
 
 impl Report {
@@ -140,18 +103,19 @@ impl Report {
 pub fn fuzz(options: &Options) -> Result<()> {
     let fuzzer = Fuzzer::new(options)?;
     writeln!(stdout(), "{:<22} {:>10} {:>7} {:>7}  last new edge", "target", "executions", "edges", "seconds")?;
-    let commit = commit()?;
-    let record = Mutex::new(if options.record { Record::read()? } else { Record::default() });
+    let at = records::now()?;
+    let records = Mutex::new(if options.record { Records::read()? } else { Records::default() });
     let found = parallel::each(&fuzzer.targets, |target| {
         let (report, cases) = fuzzer.run(target)?;
         if options.keep {
             fuzzer.keep(target)?;
         }
         if options.record && cases.is_empty() {
-            let mut record = record.lock().ok().context("another target's run has ended")?;
-            record.0.insert(target.clone(), (commit.clone(), report));
+            let mut records = records.lock().ok().context("another target's run has failed")?;
+            let Report { executions, edges, newest, seconds } = report;
+            records.fuzzing.insert(target.clone(), Fuzzed { at: at.clone(), executions, edges, newest, seconds });
             // A run of hours keeps what it has.
-            record.write()?;
+            records.write()?;
         }
         Ok(cases)
     })?
@@ -170,15 +134,6 @@ pub fn check() -> Result<String> {
     let found = parallel::each(&fuzzer.targets, |target| Ok(fuzzer.run(target)?.1))?.concat();
     ensure!(found.is_empty(), "found: {}", found.join(", "));
     Ok(format!("{} targets", fuzzer.targets.len()))
-}
-
-/// The commit, with a mark where the sources differ from it.
-fn commit() -> Result<String> {
-    let git = |arguments: &[&str]| shell::output(Command::new("git").args(arguments).current_dir(shell::root()));
-    let changed =
-        !git(&["status", "--porcelain", "--untracked-files=no", "--", "src", "tools", "fuzz"])?.stdout.is_empty();
-    let name = String::from_utf8_lossy(&git(&["rev-parse", "--short", "HEAD"])?.stdout).trim().to_string();
-    Ok(if changed { name + "+" } else { name })
 }
 
 struct Fuzzer {

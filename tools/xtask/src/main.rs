@@ -27,6 +27,7 @@ mod on_target;
 mod page;
 mod panics;
 mod parallel;
+mod records;
 mod remap;
 mod results;
 mod serial_port;
@@ -82,6 +83,9 @@ enum Command {
         /// List the checks
         #[arg(long, conflicts_with = "checks")]
         list: bool,
+        /// Record the slow checks that pass, which are in `full` alone, for docs/trust.md
+        #[arg(long)]
+        record: bool,
     },
     /// Classify spoken digits and movements on the emulated cores and compare the outputs with the host's, bit by bit
     Classify(Cores),
@@ -215,7 +219,7 @@ fn run(command: Command) -> Result<()> {
             demo::demo(&Board::find(&name)?, &demo::Story { prompt, steps, seed, ignore_end: false }, verbose)
         }
         Command::Test { list: true, .. } => test::list(),
-        Command::Test { checks, .. } => test::test(&Board::find(DEMO_BOARD)?, &checks),
+        Command::Test { checks, record, .. } => test::test(&Board::find(DEMO_BOARD)?, &checks, record),
         Command::Classify(Cores { cores, json }) => classify::print(&cores, json),
         Command::Board { what: OfBoards::List { json } } => boards::list(json),
         Command::Board { what: OfBoards::Size { names, given } } => boards::size(&names, &given),

@@ -13,9 +13,9 @@ use crate::cores::Core;
 use crate::cycles;
 use crate::figures::{self, Figures};
 use crate::firmware::Board;
-use crate::fuzz;
 use crate::keywords;
 use crate::parallel::each;
+use crate::records::Records;
 use crate::setup::{self, Toolchain};
 use crate::shell::{root, rustc, text};
 use crate::size;
@@ -32,7 +32,7 @@ const RECORD: &str = "docs/results.json";
 const PAGES: [(&str, &[&str]); 4] = [
     ("docs/results.md", &["model", "keywords", "kernels", "size", "figures"]),
     ("docs/cycles.md", &["cycles"]),
-    ("docs/trust.md", &["trust", "fuzz", "parse"]),
+    ("docs/trust.md", &["trust", "full", "fuzz", "parse"]),
     ("README.md", &["model"]),
 ];
 
@@ -154,7 +154,8 @@ impl Results {
             "parse" => Ok(self.parse()),
             "figures" => figures::table(&figures::ROWS, &self.figures),
             "trust" => figures::table(&figures::TRUST, &self.figures),
-            "fuzz" => Ok(fuzz::Record::read()?.table()),
+            "full" => Ok(Records::read()?.of_checks()),
+            "fuzz" => Ok(Records::read()?.of_fuzzing()),
             "cycles" => Ok(cycles::table(&self.figures)),
             _ => anyhow::bail!("no table {name:?}"),
         }

@@ -15,8 +15,8 @@ pub fn powerset() -> Result<Outcome> {
     let manifest: toml::Table = manifest.parse().context("Cargo.toml")?;
     let features = manifest.get("features").and_then(toml::Value::as_table).context("Cargo.toml: no features")?;
     let brought = |name: &str| features[name].as_array().into_iter().flatten().filter_map(toml::Value::as_str);
-    // `checkasm` is for one program, which its check builds.
-    let left_out = ["default", "portable-simd", "checkasm"];
+    // `checkasm` and `bench` are for programs that their checks build.
+    let left_out = ["default", "portable-simd", "checkasm", "bench"];
     let names: Vec<&str> = features.keys().map(String::as_str).filter(|name| !left_out.contains(name)).collect();
     let mut sets = 0;
     for set in 0..1_u32 << names.len() {
@@ -173,25 +173,55 @@ pub fn package() -> Result<Outcome> {
         let features = ["test", what, "--features", "std,audio,qk-norm,ends,defmt", "--target-dir"];
         output(cargo().args(features).arg(target.join("tests")).current_dir(unpacked.join(&name)))
     };
-    let compiled = test("--no-run").and_then(|_| test("--doc"));
+    let compiled = test("--no-run").and_then(|_| test("--doc")).and_then(|_| minimal(&unpacked.join(&name)));
     _ = std::fs::remove_dir_all(&unpacked);
     compiled?;
     let bytes = std::fs::metadata(&archive).with_context(|| format!("{}", archive.display()))?.len();
     Ok(Outcome::Passed(format!(
-        "{bytes} bytes; it builds, its tests compile, and the examples of its documentation run"
+        "{bytes} bytes; it builds, with the oldest versions of its dependencies, too; its tests compile, and the examples of its \
+         documentation run"
     )))
+}
+
+/// Compiles the core with the oldest versions that its manifest allows, by a lock file that a nightly makes.
+fn minimal(package: &Path) -> Result<std::process::Output> {
+    let nightly = setup::installed_nightly()?;
+    let mut lock = setup::cargo_of(nightly);
+    output(lock.args(["generate-lockfile", "-Zdirect-minimal-versions"]).current_dir(package))?;
+    let features = ["check", "--locked", "--lib", "--features", "std,audio,qk-norm,ends,defmt,fft-2048,front-ends"];
+    let target = root().join("target/package/minimal");
+    output(cargo().args(features).arg("--target-dir").arg(target).current_dir(package))
+}
+
+/// Licences and sources of the crates of every workspace, by deny.toml.
+pub fn deny() -> Result<Outcome> {
+    let deny = tool("cargo-deny")?;
+    let workspaces = ["", "boards", "fuzz/libfuzzer", "tools/probe", "tools/cycles-plugin"];
+    for workspace in workspaces {
+        let mut command = Command::new(&deny);
+        command.arg("--manifest-path").arg(root().join(workspace).join("Cargo.toml")).args(["--locked", "check"]);
+        command.arg("--config").arg(root().join("deny.toml")).args(["licenses", "bans", "sources"]);
+        output(command.current_dir(root())).with_context(|| format!("workspace {workspace:?}"))?;
+    }
+    Ok(Outcome::Passed(format!("crates of {} workspaces", workspaces.len())))
+}
+
+/// A program of a crate with its name, found or installed below `target/`.
+fn tool(name: &str) -> Result<PathBuf> {
+    let tools = root().join("target/tools");
+    let program = in_path(name).unwrap_or_else(|| tools.join("bin").join(name));
+    if !program.is_file() {
+        eprintln!("setup: cargo install {name} into {}", tools.display());
+        output(cargo().args(["install", name, "--locked", "--root"]).arg(&tools))?;
+    }
+    Ok(program)
 }
 
 /// The book, built by mdBook; links between its pages are checked by tests/documents.rs.
 pub fn book() -> Result<Outcome> {
-    let tools = root().join("target/tools");
-    let mdbook = in_path("mdbook").unwrap_or_else(|| tools.join("bin/mdbook"));
-    if !mdbook.is_file() {
-        eprintln!("setup: cargo install mdbook into {}", tools.display());
-        output(cargo().args(["install", "mdbook", "--locked", "--root"]).arg(&tools))?;
-    }
+    let mdbook = tool("mdbook")?;
     let built = root().join("target/book");
     output(Command::new(mdbook).arg("build").arg(root().join("docs")).arg("--dest-dir").arg(&built))?;
     ensure!(built.join("index.html").is_file(), "{}: no index.html", built.display());
-    Ok(Outcome::Passed(format!("{}", built.display())))
+    Ok(Outcome::Passed("target/book".into()))
 }

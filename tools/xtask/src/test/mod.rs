@@ -15,6 +15,7 @@ mod quality;
 pub use quality::figures as quality_figures;
 
 use crate::firmware::Board;
+use crate::records::{self, Passed, Records};
 use crate::{
     boards, checkasm, classify, codegen, cycles, example, faults, fuzz, host_bench, lesson, measured, on_target,
     panics, results, size,
@@ -128,6 +129,8 @@ checks! {
     Msrv: Full, Host => |_| full::msrv();
     /// Golden vectors, made anew by PyTorch and transformers and compared; installs these
     Goldens: Full, Host => |_| full::goldens();
+    /// Licences and sources of all crates; installs cargo-deny
+    Deny: Full, Host => |_| full::deny();
     /// Book of docs/; installs mdBook
     Book: Full, Host => |_| full::book();
     /// Package of the core as it would be published, and its tests, compiled
@@ -222,16 +225,16 @@ impl fmt::Display for Tier {
     }
 }
 
-/// Runs checks, those of CI by default, and reports on every one.
+/// Runs checks, those of CI by default, and reports on every one; with `record`, those of `full` alone into the record.
 ///
 /// # Errors
 /// When a check failed.
-pub fn test(board: &Board, wanted: &[Wanted]) -> Result<()> {
+pub fn test(board: &Board, wanted: &[Wanted], record: bool) -> Result<()> {
     let checks = match wanted {
         [] => Wanted::up_to(Tier::Default).0,
         wanted => wanted.iter().flat_map(|wanted| wanted.0.iter().copied()).collect(),
     };
-    let (begin, counts) = (Instant::now(), Mutex::new([0; 3]));
+    let (begin, counts, passes) = (Instant::now(), Mutex::new([0; 3]), Mutex::new(Vec::new()));
     let of =
         |lane: Lane| Mutex::new(checks.iter().copied().filter(|check| check.lane() == lane).collect::<VecDeque<_>>());
     let (host_lane, firmware_lane) = (of(Lane::Host), of(Lane::Firmware));
@@ -247,6 +250,9 @@ pub fn test(board: &Board, wanted: &[Wanted]) -> Result<()> {
             if let Ok(mut counts) = counts.lock() {
                 counts[index] += 1;
             }
+            if let (0, Ok(mut passes)) = (index, passes.lock()) {
+                passes.push((check, text.clone(), begin.elapsed().as_secs()));
+            }
             writeln!(stdout(), "{}: {word} in {:.0} s: {text}", check.name(), begin.elapsed().as_secs_f32())?;
         }
         Ok(())
@@ -258,7 +264,22 @@ pub fn test(board: &Board, wanted: &[Wanted]) -> Result<()> {
     });
     let [passed, failed, skipped] = counts.into_inner().ok().context("a check panicked")?;
     let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
-    writeln!(stdout(), "{passed} passed, {failed} failed{skipped}")?;
+    let summary = format!("{passed} passed, {failed} failed{skipped}");
+    writeln!(stdout(), "{summary}")?;
+    if record {
+        let slow = passes.into_inner().ok().context("a check panicked")?.into_iter();
+        let slow = slow
+            .filter(|(check, ..)| check.tier() == Tier::Full)
+            .map(|(check, text, seconds)| (check.name(), text, seconds));
+        // The whole run counts as one, too, if nothing is missing in it.
+        let is_whole = checks.len() == Check::value_variants().len() && failed == 0;
+        let whole = is_whole.then(|| ("full".to_string(), summary, begin.elapsed().as_secs()));
+        let (at, mut records) = (records::now()?, Records::read()?);
+        records
+            .checks
+            .extend(slow.chain(whole).map(|(name, text, seconds)| (name, Passed { at: at.clone(), text, seconds })));
+        records.write()?;
+    }
     for lane in lanes {
         lane?;
     }
