@@ -1,7 +1,7 @@
 """The kernels, the arrangements of their weights, and what they must compute: written down apart from the Rust code.
 
-    numbers (symbols or integers) ──► buffers ── machine code of the kernels ──► outputs ─┐
-                                └──► the definition of `src/arch/backend.rs` ─────────────┴─► pairs that must be equal
+numbers (symbols or integers) ──► buffers ── machine code of the kernels ──► outputs ─┐
+                            └──► the definition of `src/arch/backend.rs` ─────────────┴─► pairs that must be equal
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from program import Code, Memory, Program
 from ring import Value, add, and_, larger_halves, lsl, mul, or_, settle, sub, total, variable
-from thumb import Code, Loop, Machine, Memory, Program, mul_q16, packed
+from thumb import Loop, Machine, mul_q16, packed
 
 WORD_RANGE = (-(1 << 31), (1 << 31) - 1)
 HALF_RANGE = (-(1 << 15), (1 << 15) - 1)
@@ -136,7 +137,7 @@ class Case:
         return self.memory.place("out", OUT, [self.out(r) for r in range(count)] if accumulates else count, writable=True)
 
     def weights(self, layout: str, widths: list[range], blocks: int, skip: int) -> None:
-        """Packed weights of blocks of four rows, each followed by `skip` words that nobody may read; groups end in their scales."""
+        """Packed weights of blocks of four rows, `skip` words between them that nobody may read; groups end in their scales."""
         at, arrangement = WEIGHTS, LAYOUTS[layout]
         for row in range(0, 4 * blocks, 4):
             words: list[Value] = []
@@ -180,7 +181,7 @@ def _groups(groups: int, *, half: bool) -> list[range]:
 
 
 def m0_int4(case: Case, arch: str, groups: int, half: bool, blocks: int, skip: int) -> Pairs:
-    """Armv6-M and Armv7-M: a chunk of the groups of int4, or the half group; what Rust prepares for that one is written down here."""
+    """Armv6-M and Armv7-M: a chunk of the groups of int4, or the half group, for which Rust prepares what is written here."""
     widths = _groups(groups, half=half)
     case.place_x(widths[-1].stop)
     if half:

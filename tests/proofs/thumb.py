@@ -1,20 +1,21 @@
 """Thumb instructions executed on values that are integers or symbols.
 
-    ELF ── symbol ──► bytes ── capstone ──► instructions ── one after the other, on `ring` values ──► registers, memory
+    instructions of capstone ── one after the other, on values of `ring` ──► registers, memory
 
-The flow of control must not depend on a symbol. What would be wrong in silence is an error: an instruction, an operand or a condition that
-is not known here, an access outside of the buffers, of what was never written, below the stack pointer or not aligned to its size.
+The flow of control must not depend on a symbol. What would be wrong in silence is an error: an instruction, an operand or a
+condition that is not known here, an access outside of the buffers, to what was never written, below the stack pointer or not
+aligned to its size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import capstone
 from capstone import arm
-from elftools.elf.elffile import ELFFile
 
+from program import JUMPS, STACK, STALE, Code, Fault, Memory, Register, Stale, Unknown
 from ring import (
     WORD,
     Expr,
@@ -37,87 +38,19 @@ from ring import (
     variable,
     xor,
 )
-from ring import field as unsigned_field
 
 NAMES = {**{f"r{i}": i for i in range(13)}, "sb": 9, "sl": 10, "fp": 11, "ip": 12, "sp": 13, "lr": 14, "pc": 15}
 SP, LR, PC = 13, 14, 15
 RETURN = 0xFFFF_FFF0
-STACK = (0x7000_0000, 0x7000_4000)
-
-
-class Fault(Exception):
-    """What a kernel must not do."""
-
-
-class Unknown(Exception):
-    """What is not known here: whether it is right cannot be said."""
-
-
-class Stale:
-    """What an earlier turn of a loop left in a register or on the stack, or a caller: nobody may read it."""
-
-
-STALE = Stale()
-Register = Value | Stale
-
-
-class Program:
-    """Functions of an ELF file."""
-
-    def __init__(self, path: str) -> None:
-        with open(path, "rb") as file:
-            elf = ELFFile(file)
-            text = elf.get_section_by_name(".text")
-            self.base, self.text = text["sh_addr"], text.data()
-            symbols = elf.get_section_by_name(".symtab").iter_symbols()
-            self.codes: dict[str, Code] = {}
-            self.symbols = {s.name: (s["st_value"] & ~1, s["st_size"]) for s in symbols if s["st_info"]["type"] == "STT_FUNC"}
-
-    def function(self, path: str) -> tuple[int, int]:
-        """Address and size of a function of the core by its path below `arch`, as rustc mangles it."""
-        mangled = "".join(f"{len(name)}{name}" for name in ["thumbformer", "arch", *path.split("::")])
-        found = {place for name, place in self.symbols.items() if mangled in name}
-        if len(found) != 1:
-            raise Unknown(f"{path}: {len(found)} functions of this name")
-        return found.pop()
-
-    def code(self, path: str) -> Code:
-        """The instructions of a function."""
-        if path not in self.codes:
-            address, size = self.function(path)
-            start = address - self.base
-            self.codes[path] = Code(path, address, self.text[start : start + size])
-        return self.codes[path]
-
-
-class Code:
-    """A function's instructions."""
-
-    def __init__(self, name: str, address: int, data: bytes) -> None:
-        self.name, self.address, self.data = name, address, data
-        decoder = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
-        decoder.detail = True
-        found = list(decoder.disasm(data, address))
-        if sum(insn.size for insn in found) != len(data):
-            raise Unknown(f"{name}: bytes that are no instructions")
-        self.instructions = {insn.address: insn for insn in found}
-        jumps = [insn for insn in found if insn.mnemonic.split(".")[0] in JUMPS and insn.operands[-1].imm < insn.address]
-        # Where loops begin, in order.
-        self.loops = sorted({insn.operands[-1].imm for insn in jumps})
-
-    def changed(self, at: int, data: bytes) -> Code:
-        """The function with other bytes at an address."""
-        start = at - self.address
-        return Code(self.name, self.address, self.data[:start] + data + self.data[start + len(data) :])
 
 
 @dataclass(frozen=True)
 class Loop:
     """A loop of a function, whose turns must do the same with other pointers.
 
-    At its head, what a register or a place on the stack holds is either an integer, which changes from turn to turn by the same step; or what
-    it was at the first turn; or `carried`: from there on any word, so that the turn is proved for all; or forgotten: an instruction that reads
-    it is an error.
+    At its head, what a register or a place on the stack holds is either an integer, which changes from turn to turn by the same
+    step; or what it was at the first turn; or `carried`: from there on any word, so that the turn is proved for all; or
+    forgotten: an instruction that reads it is an error.
     """
 
     # Among the places to which the function jumps back.
@@ -126,62 +59,6 @@ class Loop:
     period: int = 1
     # Registers.
     carried: tuple[int, ...] = ()
-
-
-@dataclass
-class Region:
-    """A buffer: nothing but its bytes may be read, or written."""
-
-    name: str
-    start: int
-    end: int
-    writable: bool
-
-
-@dataclass
-class Memory:
-    """Words by their addresses, within regions."""
-
-    words: dict[int, Register] = field(default_factory=dict)
-    regions: list[Region] = field(default_factory=lambda: [Region("stack", *STACK, writable=True)])
-
-    def place(self, name: str, start: int, words: list[Value] | int, *, writable: bool = False) -> int:
-        """A buffer of these words, or of so many that nobody has written yet; returns its end."""
-        count = words if isinstance(words, int) else len(words)
-        self.regions.append(Region(name, start, start + 4 * count, writable))
-        if not isinstance(words, int):
-            self.words.update(zip(range(start, start + 4 * count, 4), words, strict=True))
-        return start + 4 * count
-
-    def check(self, address: int, size: int, *, write: bool) -> None:
-        """An access must lie within a buffer."""
-        if address % size:
-            raise Fault(f"{address:#x} is not aligned to {size}")
-        inside = any(r.start <= address and address + size <= r.end and (r.writable or not write) for r in self.regions)
-        if not inside:
-            raise Fault(f"{'writes' if write else 'reads'} {address:#x}, outside of all buffers")
-
-    def load(self, address: int, size: int = 4) -> Register:
-        """A word, or the bits of a smaller number in the lower bits."""
-        self.check(address, size, write=False)
-        word = self.words.get(address & ~3)
-        if word is None:
-            raise Fault(f"reads {address:#x}, which nobody has written")
-        if size == 4 or isinstance(word, Stale):
-            return word
-        return unsigned_field(word, 8 * (address & 3), 8 * size)
-
-    def store(self, address: int, value: Register) -> None:
-        """A word."""
-        self.check(address, 4, write=True)
-        self.words[address] = value
-
-    def list(self, start: int, count: int) -> list[Value]:
-        """Words, which somebody must have written."""
-        found = [self.load(start + 4 * index) for index in range(count)]
-        if any(isinstance(word, Stale) for word in found):
-            raise Fault("a result that an earlier turn left")
-        return found  # type: ignore[return-value]
 
 
 def half(value: Value, top: bool) -> Value:
@@ -206,7 +83,6 @@ def packed(low: Value, high: Value) -> Value:
     return or_(and_(low, 0xFFFF), lsl(high, 16))
 
 
-JUMPS = ("b", "cbz", "cbnz", *(f"b{condition}" for condition in ("eq", "ne", "hs", "lo", "mi", "pl")))
 CONDITIONS: dict[int, Callable[[dict[str, int]], bool]] = {
     arm.ARM_CC_EQ: lambda f: f["z"] == 1,
     arm.ARM_CC_NE: lambda f: f["z"] == 0,
@@ -411,7 +287,8 @@ class Machine:
         return target if CONDITIONS[insn.cc](self.flags) else following
 
     def _on_stack(self, address: int, before: int) -> None:
-        if STACK[0] <= address < min(before, self._read(SP)):  # type: ignore[type-var]
+        after = self._read(SP)
+        if isinstance(after, int) and STACK[0] <= address < min(before, after):
             raise Fault(f"{address:#x} is below the stack pointer")
 
     def _many(self, insn: capstone.CsInsn, name: str) -> int:
@@ -460,7 +337,9 @@ class Machine:
         address = start if insn.post_index else start + offset
         if insn.post_index:
             (step,) = after
-            offset = step.imm if step.type == arm.ARM_OP_IMM else self._number(insn, NAMES[""])
+            if step.type != arm.ARM_OP_IMM:
+                raise Unknown("a step that is not known here")
+            offset = step.imm
         if insn.writeback:
             self._write(base, start + offset)
         for register in targets:
@@ -535,9 +414,10 @@ def _carry(name: str, value: Value, amount: int) -> int | None:
 
 def _ensure_regular(name: str, turns: list[dict[int, Register]], period: int) -> None:
     """What the turns hand on as integers must change by the same steps, from the second on."""
+    integers = [{place: value for place, value in turn.items() if isinstance(value, int)} for turn in turns[1:]]
     steps = [
-        {place: later[place] - value for place, value in turn.items() if isinstance(value, int) and isinstance(later.get(place), int)}
-        for turn, later in zip(turns[1:], turns[1 + period :], strict=False)
+        {place: later[place] - value for place, value in turn.items() if place in later}
+        for turn, later in zip(integers, integers[period:], strict=False)
     ]
     if any(a != b for a, b in zip(steps, steps[period:], strict=False)):
         raise Fault(f"{name}: a turn of the loop is not like the others")

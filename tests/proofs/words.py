@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import z3
+from z3 import BitVecRef as BitVec
 
 from kernels import LAYOUTS, Field
 from ring import MILLISECONDS, Undecided
-
-BitVec = z3.BitVecRef
 
 OUT_OF_RANGE = """
         let ones = if self.bits == 8 { 0x0101_0101 } else { 0x1111_1111 };
@@ -38,9 +37,27 @@ WIDE = """
         let left = shift.saturating_sub(16);
         Some((left, (self.multiplier as i32) << (shift - left)))
 """
+# What Rust makes of the activations of a half group, in place of the loops: `kernels.py` has it.
+PREPARE_HALF = """
+    let pair = |word: u32| (word as i16 as u32).wrapping_add(word & 0xffff_0000);
+    let pairs = x.iter().take(GROUP / 4).map(|&word| pair(word));
+    let sum = pairs.clone().fold(0, u32::wrapping_add).wrapping_mul(0x1_0001);
+    let start = 0x8000_u32.wrapping_sub(sum.wrapping_mul(8));
+    for (index, word) in [start.wrapping_mul(0x1111), start].into_iter().chain(pairs).enumerate() {
+"""
+HALF_STREAM = """
+    let words = x.get(..GROUP / 4).unwrap_or(&[]);
+    let sum: i32 = words.iter().map(|&word| i32::from(word as i16) + (word.cast_signed() >> 16)).sum();
+    let first = -8 * sum;
+    let third = 273 * first;
+    let begin = [first, 17 * first, third, third];
+    for (index, word) in begin.iter().map(|word| word.cast_unsigned()).chain(words.iter().copied()).enumerate() {
+"""
 TRANSCRIBED = {
     "packing/range.rs": [OUT_OF_RANGE],
     "shared/multiply.rs": [MUL_Q16, APPLY, WIDE],
+    "nosimd/mod.rs": [PREPARE_HALF],
+    "dsp/int4.rs": [HALF_STREAM],
 }
 
 
@@ -121,7 +138,7 @@ def _packed(fields: tuple[Field, ...], integers: list[BitVec]) -> BitVec:
     return word
 
 
-# The integers of a word, for each packing: file, its constant, what takes the word apart, and the layout that the kernels are proved for.
+# The integers of a word, for each packing: file, its constant, what takes the word apart, and the layout in `kernels.py`.
 PACKINGS: list[tuple[str, str, Callable[[BitVec], list[BitVec]], str | None]] = [
     ("scalar/packing.rs", "Q8", _plain_lanes(8, 0), None),
     ("scalar/packing.rs", "Q4", _plain_lanes(4, 0), None),
@@ -155,7 +172,7 @@ def claims(arch: Path) -> Iterator[tuple[str, z3.BoolRef]]:
 
 
 def _multiply() -> Iterator[tuple[str, z3.BoolRef]]:
-    """`mul_q16` in halves: with `a = 2^16 high + low`, `a * b = 2^16 * (high * b) + low * b`, by the ring's laws; the rest by bits."""
+    """Claims of `multiply.rs`; that `a = 2^16 high + low` gives `a * b = 2^16 * (high * b) + low * b` is a law of the ring."""
     a, q, p = z3.BitVec("a", 32), z3.BitVec("q", 64), z3.BitVec("p", 32)
     halves = ((a >> 16) << 16) + (a & 0xFFFF) == a
     yield "mul_q16: a word is its halves", halves
