@@ -84,7 +84,7 @@ def kernels(arch: Path) -> Iterator[Kernel]:
             m0_int8,
             -127,
             True,
-            [(arch_, 32, 2, 3), (arch_, 32, 5, 0), *((arch_, cols, 1, 0) for cols in widths)],
+            [(arch_, 32, 2, 3), (arch_, 32, 5, 0), *((arch_, cols, 2, 3) for cols in widths)],
         )
         groups = range(1, widths[-1] // 32 + 1)
         yield Kernel(
@@ -95,7 +95,7 @@ def kernels(arch: Path) -> Iterator[Kernel]:
             -7,
             True,
             [(arch_, 2, False, 2, 3), (arch_, 2, False, 5, 0), (arch_, 1, True, 5, 3)]
-            + [(arch_, count, False, 1, 0) for count in groups],
+            + [(arch_, count, False, 2, 3) for count in groups],
         )
         yield Kernel(
             "rows of attention",
@@ -104,7 +104,7 @@ def kernels(arch: Path) -> Iterator[Kernel]:
             m0_rows,
             0,
             False,
-            [(arch_, 8, 2, 1), *((arch_, cols, 5, 1) for cols in (4, 8)), *((arch_, cols, 1, 0) for cols in range(4, 68, 4))]
+            [(arch_, 8, 2, 1), *((arch_, cols, 5, 1) for cols in (4, 8)), *((arch_, cols, 2, 1) for cols in range(4, 68, 4))]
             + [(arch_, cols, 1, 1, Loop(1, carried=sums)) for cols in (4, 24)],
         )
     dsp = "m4"
@@ -117,7 +117,7 @@ def kernels(arch: Path) -> Iterator[Kernel]:
         -127,
         True,
         [(48, True, 2), *((cols, scales, 5) for cols in (32, 48) for scales in (False, True))]
-        + [(cols, scales, 1) for cols in widths for scales in (False, True)],
+        + [(cols, scales, 2) for cols in widths for scales in (False, True)],
     )
     widths = range(16, words.constant(arch, "dsp/batch.rs", "PIECE_FOUR_VECTORS") + 1, 16)
     yield Kernel(
@@ -128,7 +128,7 @@ def kernels(arch: Path) -> Iterator[Kernel]:
         -127,
         True,
         [(32, False, 2, 16), *((32, scales, 5, 16) for scales in (False, True))]
-        + [(cols, scales, 1, 0) for cols in widths for scales in (False, True)],
+        + [(cols, scales, 2, 16) for cols in widths for scales in (False, True)],
     )
     groups = range(1, words.constant(arch, "dsp/int4.rs", "PIECE") // 32 + 1)
     yield Kernel(
@@ -139,8 +139,8 @@ def kernels(arch: Path) -> Iterator[Kernel]:
         -7,
         True,
         [(2, False, True, 2, 3), *((2, half, adds, 5, 3) for half, adds in ((False, False), (False, True), (True, False)))]
-        + [(count, half, False, 1, 0) for count in groups for half in (False, True)]
-        + [(count, False, True, 1, 0) for count in groups],
+        + [(count, half, False, 2, 3) for count in groups for half in (False, True)]
+        + [(count, False, True, 2, 3) for count in groups],
     )
     groups = range(1, words.constant(arch, "dsp/int4_batch.rs", "PIECE_TWO_VECTORS") // 32 + 1)
     yield Kernel(
@@ -151,7 +151,7 @@ def kernels(arch: Path) -> Iterator[Kernel]:
         -7,
         True,
         [(2, True, 2, 3), *((2, adds, 5, 3) for adds in (False, True))]
-        + [(count, adds, 1, 0) for count in groups for adds in (False, True)],
+        + [(count, adds, 2, 3) for count in groups for adds in (False, True)],
     )
     rows, columns = Loop(1), Loop(2, carried=(11, 12))
     yield Kernel(
