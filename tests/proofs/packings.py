@@ -256,7 +256,9 @@ class Prover:
                     raise Fault(f"proved, but wrong: {path}, {what}: {example}")
                 made, here = made + 1, here + bool(example)
                 if "--verbose" in sys.argv:
-                    print(f"    {path}, {what}: {example or ('changes nothing, proved' if is_proved else 'not decided')}")
+                    print(
+                        f"    {path}, {what}: {example or ('changes nothing in this shape, proved' if is_proved else 'not decided')}"
+                    )
                 if made == before + CHANGES:
                     break
             if here < LEAST_REFUTED:
@@ -305,26 +307,27 @@ def main() -> None:
     if wrong:
         raise SystemExit("\n".join(wrong))
     print(f"words: {proved_words} claims proved")
-    refuted, count, functions = words.broken(Path(arch)), 0, 0
+    refuted, count, functions, lemmas = words.broken(Path(arch)), 0, 0, set()
     for kernel in kernels(Path(arch)):
-        start, before = time.monotonic(), len(LEMMAS.proved)
+        start, LEMMAS.needed = time.monotonic(), set()
         for shape in kernel.shapes:
             error = prover.differs(kernel, shape, {}, None) or prover.differs(kernel, shape, {}, _chooser(4))
             if error:
                 raise SystemExit(f"{kernel.core}, {kernel.name} of {shape}: {error}")
+        needed, LEMMAS.needed = LEMMAS.needed, None
+        lemmas |= needed
         prover.check_symbols(kernel)
-        lemmas = len(LEMMAS.proved) - before
         below = "" if kernel.least == 0 else _below(prover, kernel)
         more, same = prover.refute(kernel)
         print(
-            f"{kernel.core:<8} {kernel.name:<26} {len(kernel.shapes):>3} shapes, {lemmas:>2} new lemmas; "
+            f"{kernel.core:<8} {kernel.name:<26} {len(kernel.shapes):>3} shapes, {len(needed):>2} lemmas; "
             f"{more} changes refuted, {same} not{below}; {time.monotonic() - start:.0f} s",
             flush=True,
         )
         refuted, count, functions = refuted + more, count + len(kernel.shapes), functions + len(kernel.functions)
-    print(f"instructions: {' '.join(sorted(prover.mnemonics))}")
+    print(f"{len(prover.mnemonics)} instructions: {' '.join(sorted(prover.mnemonics))}")
     print(
-        f"{functions} kernels in {count} shapes by {len(LEMMAS.proved)} lemmas, {proved_words} claims of words, for all inputs; "
+        f"{functions} kernels in {count} shapes by {len(lemmas)} lemmas, {proved_words} claims of words, for all inputs; "
         f"{refuted} broken ones refuted"
     )
     print(f"{time.monotonic() - begin:.0f} s", file=sys.stderr)

@@ -335,6 +335,8 @@ class Lemmas:
     proved: dict[tuple[Shape, Ranges], tuple[int, list[int]]]
     refused: set[tuple[Shape, Ranges]]
     milliseconds: int = MILLISECONDS
+    # Those that a proof has needed since somebody has begun to count.
+    needed: set[tuple[Shape, Ranges]] | None = None
 
     def linear(self, shape: Shape, ranges: Ranges) -> tuple[int, list[int]] | None:
         """Constant and factors of the linear function that the shape is; `None` when it is none."""
@@ -347,6 +349,8 @@ class Lemmas:
                 self.refused.add(key)
                 return None
             self.proved[key] = claim
+        if self.needed is not None:
+            self.needed.add(key)
         return self.proved[key]
 
     @staticmethod
