@@ -173,10 +173,19 @@ struct Program {
     kernels: BTreeMap<u64, String>,
 }
 
+/// Builds the program for a core.
+///
+/// # Errors
+/// With the compiler's output.
+pub fn build(core: Core) -> Result<(Board, PathBuf)> {
+    let board = Board { name: "checkasm".into(), folder: root().join("boards/checkasm"), ..core.board()? };
+    let elf = board.build_program(&setup::ensure(&board.target)?, "checkasm")?;
+    Ok((board, elf))
+}
+
 impl Program {
     fn build(core: Core) -> Result<Program> {
-        let board = Board { name: "checkasm".into(), folder: root().join("boards/checkasm"), ..core.board()? };
-        let elf = board.build_program(&setup::ensure(&board.target)?, "checkasm")?;
+        let (board, elf) = build(core)?;
         let sources = sources()?;
         let bytes = std::fs::read(&elf)?;
         let file = object::File::parse(&*bytes)?;

@@ -2,10 +2,13 @@
 
 use super::Outcome;
 use crate::boards;
+use crate::checkasm;
+use crate::cores::Core;
 use crate::setup;
 use crate::shell::{cargo, in_path, output, root, text};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -88,6 +91,22 @@ pub fn goldens() -> Result<Outcome> {
         "{} files are the same, docs/front-ends.md as from all frames",
         printed.lines().count()
     )))
+}
+
+/// Proofs of the kernels in assembly that pack integers, from the machine code of the programs of `checkasm`.
+pub fn proofs() -> Result<Outcome> {
+    let folder = root().join("tests/proofs");
+    let python = venv("proofs", &folder.join("requirements.txt"))?;
+    let mut command = Command::new(&python);
+    command.arg("packings.py").arg(root().join("src/arch")).current_dir(&folder);
+    for core in [Core::M0Plus, Core::M3, Core::M4, Core::M7, Core::M33] {
+        let mut argument = OsString::from(format!("{}=", core.name()));
+        argument.push(checkasm::build(core)?.1);
+        command.arg(argument);
+    }
+    let printed = output(&mut command)?;
+    let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
+    Ok(Outcome::Passed(printed.lines().last().context("packings.py printed nothing")?.to_string()))
 }
 
 /// Python of a virtual environment with pinned packages.

@@ -153,6 +153,8 @@ checks! {
     Faults: Full, Firmware => |_| faults::check().map(Outcome::Passed);
     /// The same with 16 other seeds
     CheckasmSeeds: Full, Firmware => |_| checkasm::check_seeds().map(Outcome::Passed);
+    /// Packed integers in assembly, proved for all inputs from the machine code by bit vectors; installs z3 and capstone
+    Proofs: Full, Firmware => |_| full::proofs();
     /// Kernels on every emulated core: exact, repeatable, within the limits
     Bench: Default, Firmware => |_| measured::check().map(Outcome::Passed);
     /// Minimal programs for three cores, for speed and for size: code, constants, state and painted stack within their limits
