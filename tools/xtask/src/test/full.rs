@@ -218,8 +218,8 @@ pub fn deny() -> Result<Outcome> {
     let workspaces = ["", "boards", "fuzz/libfuzzer", "tools/probe", "tools/cycles-plugin"];
     for workspace in workspaces {
         let mut command = Command::new(&deny);
-        command.arg("--manifest-path").arg(root().join(workspace).join("Cargo.toml")).args(["--locked", "check"]);
-        command.arg("--config").arg(root().join("deny.toml")).args(["licenses", "bans", "sources"]);
+        command.arg("--manifest-path").arg(root().join(workspace).join("Cargo.toml")).arg("--locked");
+        command.arg("--config").arg(root().join("deny.toml")).args(["check", "licenses", "bans", "sources"]);
         output(command.current_dir(root())).with_context(|| format!("workspace {workspace:?}"))?;
     }
     Ok(Outcome::Passed(format!("crates of {} workspaces", workspaces.len())))
