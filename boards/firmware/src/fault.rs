@@ -8,7 +8,8 @@
 //! ```
 //! The guard is for what else may lie below RAM: on the emulated MPS2 stores there are lost, and reads are 0.
 //! BusFault, MemManage and UsageFault are enabled where the core has them: a HardFault whose own frame cannot be stored would be lockup
-//! by Arm's pseudocode (DDI 0553, `DerivedLateArrival`), while a fault of lower priority becomes a HardFault that is taken.
+//! by Arm's pseudocode (DDI 0553, `DerivedLateArrival`), while a fault of lower priority becomes a HardFault that is taken. So it does on the
+//! emulated M3 that runs ARMv6-M's code, whose table has no vectors for these three.
 #![allow(unsafe_code)]
 
 use core::sync::atomic::{AtomicBool, Ordering};
