@@ -16,12 +16,15 @@ use thumbformer::Packing;
 /// Rows and columns of the matrices.
 const SHAPES: [(usize, usize); 6] = [(64, 64), (256, 64), (64, 256), (64, 176), (128, 512), (8, 1040)];
 
+/// Bytes of the stack: more than any program has in use on a core.
+const STACK: usize = 32 * 1024;
+
 fn main() {
     println!("cargo:rerun-if-env-changed=THUMBFORMER_PACK");
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=encoder.rs");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let board = board_build::link_as("..".as_ref(), &["link.x"]);
+    let board = board_build::link_as("..".as_ref(), &["link.x"], |_| STACK);
     println!("cargo:rustc-check-cfg=cfg(sequences, values(\"v6m\", \"v7m\", \"dsp\"))");
     let sequences = match std::env::var("TARGET").unwrap_or_default().as_str() {
         "thumbv6m-none-eabi" => "v6m",

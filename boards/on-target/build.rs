@@ -16,15 +16,26 @@ use thumbformer::text::argmax;
 use thumbformer::{LogitsCrc, Model, Packing, Pooling};
 use thumbformer_checkpoint::Checkpoint;
 
+/// Bytes of the stack: inference of two models, one of them in a handler, and the words of the networks between ends. A board that has no
+/// room for them all gets a quarter of its RAM.
+const STACK: usize = 16 * 1024;
+
 fn main() {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let board = board_build::link_as("..".as_ref(), &["link.x", "defmt.x", "embedded-test.x"]);
+    let board = board_build::link_as("..".as_ref(), &["link.x", "defmt.x", "embedded-test.x"], |board| {
+        STACK.min(board.ram.length / 4)
+    });
     // What `embedded-test` asks of its users.
     println!("cargo:rustc-check-cfg=cfg(rust_analyzer)");
     println!("cargo:rustc-check-cfg=cfg(baseline)");
     let target = std::env::var("TARGET").expect("cargo sets TARGET");
     if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
         println!("cargo:rustc-cfg=baseline");
+    }
+    // As in boards/firmware, whose `fault.rs` is a part of this program too.
+    println!("cargo:rustc-check-cfg=cfg(armv8m)");
+    if target.starts_with("thumbv8m") {
+        println!("cargo:rustc-cfg=armv8m");
     }
     println!("cargo:rustc-check-cfg=cfg(fpu)");
     if target.ends_with("hf") {

@@ -15,7 +15,7 @@ use thumbformer::checkasm;
 
 /// Words for what `scalar` gets.
 const SPARE: usize = 32 * 1024;
-/// First address behind the RAM; bytes before it that the stack leaves to the buffers, and those that the MPU forbids.
+/// First address behind the RAM; bytes before it that the variables leave to the buffers, and those that the MPU forbids.
 const RAM_END: usize = number(env!("RAM_END"));
 const BUFFERS: usize = number(env!("BUFFERS"));
 const BEHIND: usize = number(env!("BEHIND"));

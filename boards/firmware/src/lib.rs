@@ -7,6 +7,7 @@
 //! bench      kernels and models ──► cycles, by part
 //! verify     golden inputs ──► CRC-32 of the outputs, against the host's; the float reference; the heap
 //!            └──► a line of JSON for every result: on the console, and in the log (defmt)
+//! fault      an overflow of the stack, or another fault ──► the log
 //! ```
 //! A line of JSON is what `cargo xtask` reads; the log is for people, and all that a debugger shows.
 #![no_std]
@@ -15,6 +16,7 @@
 mod bench;
 mod classify;
 pub mod counter;
+pub mod fault;
 mod generate;
 mod kernels;
 mod line;
@@ -143,7 +145,7 @@ fn begin<B: Board>(board: &mut B, application: &str) -> counter::Meter {
         }
     }
     if !painted {
-        defmt::warn!("the stack does not lie above the variables: its depth is not measured");
+        defmt::warn!("the stack pointer is not in the stack's region: its depth is not measured");
     }
     meter
 }

@@ -1,8 +1,9 @@
 //! The worst depth of the stack, measured by paint.
 //!
 //! ```text
-//! RAM:  variables | paint paint paint ░░░░░░ used | frames of the callers   (the stack grows to the left)
-//!                 _stack_end          ▲ lowest word that is no paint        ▲ base
+//! RAM:  paint paint paint ░░░░░░ used | frames of the callers | variables   (the stack grows to the left)
+//!       _stack_end        ▲ lowest    ▲ base                  _stack_start
+//!                           word that is no paint
 //! ```
 //! A word that inference writes with the paint's very value would be taken for unused; it would have to be the lowest one.
 #![allow(unsafe_code)]
@@ -11,7 +12,7 @@
 const PAINT: u32 = 0xcccc_cccc;
 
 unsafe extern "C" {
-    // cortex-m-rt's linker script: the end of all variables, and the first address above the stack.
+    // Of memory.x: the ends of the stack's region.
     static mut _stack_end: u32;
     static _stack_start: u32;
 }
@@ -23,7 +24,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Paints what is free below the caller. `None` where the stack does not lie above the variables (with flip-link).
+    /// Paints what is free below the caller. `None` where the stack pointer is not above the end of the stack's region.
     #[inline(always)]
     pub fn paint() -> Option<Stack> {
         let base = cortex_m::register::msp::read() as usize;
@@ -43,13 +44,13 @@ pub(crate) fn used_by_program() -> Option<usize> {
     start.checked_sub(lowest(start)).filter(|_| (&raw const _stack_end as usize) < start)
 }
 
-/// Paints from the end of the variables to the stack pointer.
+/// Paints from the end of the stack's region to the stack pointer.
 fn paint(base: usize) -> bool {
     let start = &raw mut _stack_end;
     if start as usize >= base {
         return false;
     }
-    // SAFETY: every word from the end of the variables, which is aligned, to the stack pointer: nobody's memory but that of
+    // SAFETY: every word from the end of the stack's region, which is aligned, to the stack pointer: nobody's memory but that of
     // interrupts, which leave it behind when they return. One block, so that no frame is pushed between the reading of the stack
     // pointer and the last word; ARMv6-M has all of its instructions.
     unsafe {

@@ -7,8 +7,8 @@
 #![no_std]
 
 use core::marker::PhantomData;
-use cortex_m_rt::{ExceptionFrame, exception};
 use firmware::counter::SysTick;
+use firmware::fault::Fault;
 pub use firmware::manifest;
 use firmware::{Board, LINE};
 use volatile_register::{RO, RW};
@@ -124,12 +124,10 @@ impl<M: Machine> Board for Mps2<M> {
     }
 }
 
-/// The end of a program that faulted.
-///
-/// # Safety
-/// Called by the core alone, which leaves a sound frame on the stack.
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    defmt::error!("hard fault at {=u32:#010x}", frame.pc());
+firmware::fault_handler!(end);
+
+/// The end of a program that faulted, with the exit code of a Rust program that panicked on the host.
+fn end(fault: Fault) -> ! {
+    fault.report();
     semihosting::process::exit(101)
 }

@@ -5,20 +5,23 @@
 //! recording ──► stream model ──► answers ──► CRC-32: the host's?
 //! damaged image, wrong frame, full context ──► an error each, and no panic
 //! FPU in every mode; interrupts at random ──► the same bits, or an error
+//! a stack that overflows ──► a fault that says so, and variables as before
 //! ```
 //! In emulation: `cargo xtask test on-target`; on a board: README.md.
 #![no_std]
 #![no_main]
 
-use cortex_m_rt::{ExceptionFrame, exception};
 #[cfg(feature = "rtt")]
 use defmt_rtt as _;
 #[cfg(feature = "semihosting")]
 use defmt_semihosting as _;
 
 mod boot;
+#[path = "../../firmware/src/fault.rs"]
+mod fault;
 #[cfg(fpu)]
 mod fpu;
+mod overflow;
 mod preemption;
 
 use thumbformer::text::argmax;
@@ -86,13 +89,12 @@ mod small {
     );
 }
 
+crate::fault_handler!(end);
+
 /// The end of a program that faulted.
-///
-/// # Safety
-/// Called by the core alone, which leaves a sound frame on the stack.
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    defmt::error!("hard fault at {=u32:#010x}", frame.pc());
+fn end(fault: fault::Fault) -> ! {
+    fault.report();
+    overflow::say_canary();
     semihosting::process::abort()
 }
 
@@ -101,7 +103,7 @@ mod tests {
     #[cfg(fpu)]
     use super::fpu;
     use super::preemption::{ENOUGH, Timer};
-    use super::{CRC32, DAMAGED, ENDS, FRAMES, LABEL, answers, outputs_of, small, stream};
+    use super::{CRC32, DAMAGED, ENDS, FRAMES, LABEL, answers, outputs_of, overflow, small, stream};
     use core::ops::Range;
     #[cfg(not(baseline))]
     use cortex_m::peripheral::DWT;
@@ -277,6 +279,18 @@ mod tests {
         defmt::println!("{=u32} interruptions of {=u32} runs", preemptions, runs);
         defmt::println!("figure {=str}: {=u32}", "preemptions", preemptions);
         Ok(())
+    }
+
+    #[test]
+    #[should_panic]
+    fn overflow_by_recursion_is_said_and_changes_no_variable() {
+        overflow::by_recursion();
+    }
+
+    #[test]
+    #[should_panic]
+    fn overflow_by_one_frame_is_said_and_changes_no_variable() {
+        overflow::by_one_frame();
     }
 
     #[test]

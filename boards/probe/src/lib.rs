@@ -7,9 +7,9 @@
 //! ```
 #![no_std]
 
-use cortex_m_rt::{ExceptionFrame, exception};
 use defmt_rtt as _;
 use firmware::LINE;
+use firmware::fault::Fault;
 use panic_probe as _;
 
 /// Exit code after a fault or a panic, as of a Rust program on the host.
@@ -34,16 +34,14 @@ pub fn arguments(line: &mut [u8; LINE]) -> Option<&str> {
     core::str::from_utf8(copy.get(..end)?).ok()
 }
 
+firmware::fault_handler!(end);
+
 /// Every fault ends here, panics too (`panic-probe` raises one), and semihosting calls that no debugger took.
-///
-/// # Safety
-/// Called by the core alone, which leaves a sound frame on the stack.
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+fn end(fault: Fault) -> ! {
     // SAFETY: only an address that instructions were just fetched from is read; a halfword is aligned there.
-    let call = is_code(frame.pc()) && unsafe { core::ptr::read_volatile(frame.pc() as *const u16) } == SEMIHOSTING_CALL;
-    if !call {
-        defmt::error!("hard fault at {=u32:#010x}", frame.pc());
+    let call = |pc: u32| is_code(pc) && unsafe { core::ptr::read_volatile(pc as *const u16) } == SEMIHOSTING_CALL;
+    if !fault.pc().is_some_and(call) {
+        fault.report();
         // Without a debugger this locks the core up (a fault inside the handler of faults), which is an end as well.
         semihosting::process::exit(FAULT);
     }

@@ -8,8 +8,8 @@
 use crate::test_model::outputs;
 use anyhow::{Context, Result};
 use board_manifest::{
-    Application, Board, DefaultModel, Fit, Image, Kind, Room, Signal, default_models, first, first_bytes, free,
-    signals, watch,
+    Application, Board, DefaultModel, FLOAT_STACK, Fit, Image, Kind, Room, Signal, default_models, first, first_bytes,
+    free, signals, watch,
 };
 use std::fmt::Write;
 use std::path::Path;
@@ -23,8 +23,6 @@ const HEAP: usize = 416 * 1024;
 const NO_HEAP: usize = 1024;
 /// Bytes of code that the float network takes: 92,000 on a Cortex-M3, much of it `f64` without hardware and the text of its errors.
 const CODE: usize = 96 * 1024;
-/// Bytes of RAM for the stack.
-const STACK: usize = 12 * 1024;
 
 /// The float network of a default model.
 pub struct Float {
@@ -60,7 +58,7 @@ impl Float {
         let rooms = images.iter().map(|(image, _)| room(image)).collect::<Result<Vec<usize>>>()?;
         let copies: usize =
             images.iter().map(|(image, _)| if board.weights_in_ram() { image.bytes() } else { 0 }).sum();
-        let ram = copies + state + rooms.into_iter().max().unwrap_or(0) + STACK + HEAP;
+        let ram = copies + state + rooms.into_iter().max().unwrap_or(0) + FLOAT_STACK + HEAP;
         let inputs: usize = images.iter().map(|(image, _)| first_bytes(image)).sum::<Result<usize>>()?;
         Ok((ram <= board.ram.length && float.flash() + inputs <= free(board, Application::Verify, images))
             .then_some(float))

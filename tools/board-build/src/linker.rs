@@ -34,15 +34,23 @@ fn fits(board: &Board, target: &str, flags: &str) -> Result<()> {
     Ok(())
 }
 
-/// Writes `memory.x` where the linker looks, has programs, examples and tests linked by these scripts, and hands the crate
+/// Links programs, examples and tests by these scripts, each program with a `memory.x` of its own, and hands the crate
 /// `BOARD_BACKEND`, `BOARD_CLOCK_HZ` and `BOARD_WAIT_STATES`.
 ///
 /// # Errors
-/// When the script cannot be made or written.
-pub fn arguments(board: &Board, scripts: &[&str]) -> Result<()> {
+/// When a script cannot be made or written.
+pub fn arguments(board: &Board, scripts: &[&str], stacks: &[(Linked, usize)]) -> Result<()> {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").context("no OUT_DIR: to be run by cargo")?);
-    std::fs::write(out.join("memory.x"), board.memory_x()?)?;
-    println!("cargo:rustc-link-search={}", out.display());
+    for (linked, stack) in stacks {
+        let (folder, argument) = match linked {
+            Linked::All => (out.join("all"), "rustc-link-arg".to_string()),
+            Linked::Program(name) => (out.join(name), format!("rustc-link-arg-bin={name}")),
+            Linked::Examples => (out.join("examples"), "rustc-link-arg-examples".into()),
+        };
+        std::fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+        std::fs::write(folder.join("memory.x"), board.memory_x(*stack)?)?;
+        println!("cargo:{argument}=-L{}", folder.display());
+    }
     // A file that is not there would have the script run at every build.
     for file in ["Cargo.toml", "sections.x"].map(|file| board.folder.join(file)).iter().filter(|file| file.is_file()) {
         println!("cargo:rerun-if-changed={}", file.display());
@@ -58,11 +66,22 @@ pub fn arguments(board: &Board, scripts: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The board that `THUMBFORMER_BOARD` names, its `memory.x` and the linker's arguments: for programs that are built for any board.
+/// What a `memory.x` is for.
+pub enum Linked {
+    /// Everything that the crate links.
+    All,
+    /// The program of this name.
+    Program(&'static str),
+    /// The examples.
+    Examples,
+}
+
+/// The board that `THUMBFORMER_BOARD` names, a `memory.x` with as many bytes of stack as `stack` says, and the linker's arguments: for
+/// programs that are built for any board.
 ///
 /// Ends the build with a sentence when there is no such board, or the build is not for it.
-pub fn link_as(boards: &Path, scripts: &[&str]) -> Board {
-    or_end(named(boards, scripts))
+pub fn link_as(boards: &Path, scripts: &[&str], stack: impl Fn(&Board) -> usize) -> Board {
+    or_end(named(boards, scripts, stack))
 }
 
 /// A result, or the end of the build with what to do.
@@ -74,13 +93,13 @@ pub(crate) fn or_end<T>(result: Result<T>) -> T {
     })
 }
 
-fn named(boards: &Path, scripts: &[&str]) -> Result<Board> {
+fn named(boards: &Path, scripts: &[&str], stack: impl Fn(&Board) -> usize) -> Result<Board> {
     println!("cargo:rerun-if-env-changed=THUMBFORMER_BOARD");
     let name = std::env::var("THUMBFORMER_BOARD")
         .context("THUMBFORMER_BOARD: a folder of boards/ whose core and memory the program is for")?;
     let board = board_manifest::find(boards, &name)?;
     is_for(&board)?;
-    arguments(&board, scripts)?;
+    arguments(&board, scripts, &[(Linked::All, stack(&board))])?;
     Ok(board)
 }
 

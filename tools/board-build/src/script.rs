@@ -1,7 +1,7 @@
 //! A board's build script: `fn main() { board_build::build_script() }`.
 //!
 //! ```text
-//! manifest                ──► memory.x in OUT_DIR, the linker's arguments, BOARD_BACKEND, BOARD_CLOCK_HZ
+//! manifest                ──► OUT_DIR/PROGRAM/memory.x, the linker's arguments, BOARD_BACKEND, BOARD_CLOCK_HZ
 //! models that fit         ──► OUT_DIR/generate.rs, classify.rs, bench.rs, verify.rs: what boards/apps/*.rs include
 //! THUMBFORMER_MODEL       ──► an image instead of the default models
 //! THUMBFORMER_RECORDINGS  ──► its recordings, a folder
@@ -9,10 +9,10 @@
 //! ```
 
 use crate::float::{self, Float};
-use crate::linker;
+use crate::linker::{self, Linked};
 use crate::test_model::TestModel;
 use anyhow::{Context, Result, ensure};
-use board_manifest::{Application, Board, Fit, Image, Kind, Room, first, fit, free, models, watch};
+use board_manifest::{Application, Board, FLOAT_STACK, Fit, Image, Kind, Room, first, fit, free, models, stack, watch};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use thumbformer::{Packing, bench};
@@ -34,21 +34,29 @@ fn write() -> Result<()> {
         board.ram.length = ram.parse().with_context(|| format!("THUMBFORMER_RAM={ram}: expected bytes"))?;
     }
     linker::is_for(&board)?;
-    linker::arguments(&board, &["link.x", "defmt.x"])?;
     let all = std::path::absolute(folder.join("../../models"))?;
+    let mut stacks = Vec::new();
     for &application in &board.applications {
-        let text = match application {
-            Application::Generate => generate(&board, &all),
+        let planned = stack(&board, application);
+        let source = match application {
+            Application::Generate => generate(&board, &all).map(|text| (text, planned)),
             _ => test_models(&board, application, &all),
         };
         // A model need not fit all programs: the compiler says why of the one that is wanted.
-        let text = match std::env::var_os("THUMBFORMER_MODEL") {
-            Some(_) => text.unwrap_or_else(|error| format!("compile_error!({:?});\n", format!("{error:#}"))),
-            None => text?,
+        let (text, stack) = match std::env::var_os("THUMBFORMER_MODEL") {
+            Some(_) => {
+                source.unwrap_or_else(|error| (format!("compile_error!({:?});\n", format!("{error:#}")), planned))
+            }
+            None => source?,
         };
         std::fs::write(out.join(application.name()).with_extension("rs"), text)?;
+        stacks.push((Linked::Program(application.name()), stack));
     }
-    Ok(())
+    // Those of one board, small programs all of them.
+    if folder.join("examples").is_dir() {
+        stacks.push((Linked::Examples, stack(&board, Application::Generate)));
+    }
+    linker::arguments(&board, &["link.x", "defmt.x"], &stacks)
 }
 
 /// The image that the user wants in place of the default ones.
@@ -81,8 +89,8 @@ fn place(board: &Board) -> &'static str {
     if board.weights_in_ram() { "#[unsafe(link_section = \".data.weights\")] " } else { "" }
 }
 
-/// Models with their inputs, and what the programs need beside.
-fn test_models(board: &Board, application: Application, all: &Path) -> Result<String> {
+/// Models with their inputs, and what the programs need beside; the bytes of the program's stack.
+fn test_models(board: &Board, application: Application, all: &Path) -> Result<(String, usize)> {
     let wanted = wanted(board, application)?;
     let is_wanted = wanted.is_some();
     let images = match wanted {
@@ -93,6 +101,7 @@ fn test_models(board: &Board, application: Application, all: &Path) -> Result<St
         Application::Verify => Float::beside(board, &images, all)?,
         _ => None,
     };
+    let stack = if float.is_some() { FLOAT_STACK } else { stack(board, application) };
     let share =
         free(board, application, &images).saturating_sub(float.as_ref().map_or(0, Float::flash)) / images.len().max(1);
     let most = match application {
@@ -120,7 +129,7 @@ fn test_models(board: &Board, application: Application, all: &Path) -> Result<St
     if application == Application::Verify {
         code += &float.map_or_else(float::without, |float| float.source());
     }
-    Ok(code)
+    Ok((code, stack))
 }
 
 /// Room for the models' inputs, and the front end where one hears.

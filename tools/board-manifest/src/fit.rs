@@ -3,29 +3,11 @@
 use crate::image::{Image, Room, is_for};
 use crate::inputs::first_bytes;
 use crate::manifest::{Application, Board};
+use crate::memory::{beside, code};
 use crate::models::shown_by;
 use anyhow::{Result, bail, ensure};
 use std::path::Path;
 use thumbformer::Input;
-
-/// Bytes of flash that a program takes beside images and inputs; `cargo xtask board size` prints what it really is. The benchmark has
-/// every kernel, and its matrices.
-const fn code(application: Application) -> usize {
-    match application {
-        Application::Bench => 240 * 1024,
-        _ => 112 * 1024,
-    }
-}
-
-/// Bytes of RAM that an application needs beside its models' state: stack, log, its own tables. `cargo xtask test boards` holds the stack
-/// that is painted in emulation to it.
-pub const fn beside(application: Application) -> usize {
-    match application {
-        Application::Generate => 12 * 1024,
-        Application::Classify | Application::Verify => 10 * 1024,
-        Application::Bench => 32 * 1024,
-    }
-}
 
 /// Contexts that a language model may get, the best first.
 const CONTEXTS: [usize; 3] = [256, 128, 64];
@@ -72,7 +54,7 @@ pub fn fit(board: &Board, application: Application, image: &Image) -> Result<Fit
     let room = Room::of(&model, application);
     let state = |max_seq: usize| 4 * dims.state_words(max_seq, batch) + room.bytes();
     let copy = if board.weights_in_ram() { image.bytes() } else { 0 };
-    let ram = board.ram.length.saturating_sub(beside(application) + copy);
+    let ram = board.ram.length.saturating_sub(beside(board, application) + copy);
     let flash = board.flash.length.saturating_sub(code(application));
     let context = contexts.iter().copied().find(|&context| state(context) <= ram);
     match context {
@@ -150,7 +132,7 @@ pub fn models(board: &Board, application: Application, models: &Path) -> Result<
         let bytes = image.bytes() + first_bytes(&image)?;
         let copies: usize = found.iter().map(|(image, _)| image.bytes()).sum::<usize>() + image.bytes();
         let state = found.iter().map(|(_, fit)| fit.state).fold(fit.state, usize::max);
-        let in_ram = !board.weights_in_ram() || copies + state + beside(application) <= board.ram.length;
+        let in_ram = !board.weights_in_ram() || copies + state + beside(board, application) <= board.ram.length;
         if bytes <= free && in_ram {
             free -= bytes;
             found.push((image, fit));

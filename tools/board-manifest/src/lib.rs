@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! boards/*/Cargo.toml ──► Board: core, clock, memory, packing, programs ──► memory.x, the runner, the core's name
+//! a program           ──► its stack, what it takes beside its models
 //! models/*/*-PACK.tbf ──► Image, its state for a context ──► Fit, or what is missing and what would fit
 //!                    └──► Signal: recordings, or a text
 //! models/*/model.toml ──► DefaultModel: what its image does not say
@@ -13,10 +14,12 @@ mod image;
 mod inputs;
 mod linker;
 mod manifest;
+mod memory;
 mod models;
 
-pub use fit::{Fit, beside, fit, free, models};
+pub use fit::{Fit, fit, free, models};
 pub use image::{Image, Room, clip_samples, is_for, is_heard_whole, numbers};
 pub use inputs::{Inputs, Signal, first_bytes, held, inputs, signals, watch};
 pub use manifest::{Application, Board, Region, all, find};
+pub use memory::{FLOAT_STACK, beside, stack};
 pub use models::{DefaultModel, Kind, default_models, first, shown_by};

@@ -180,7 +180,7 @@ fn stack_pointer(chip: &Chip, vectors: &Vectors) -> Option<Violation> {
         address: vectors.address,
         found: format!("initial stack pointer {pointer:#010x}"),
         expected: format!("a multiple of 8 inside or at the end of {}", chip.describe(Kind::Ram)),
-        next: "correct RAM or _stack_start in the board's Cargo.toml".into(),
+        next: "correct RAM in the board's Cargo.toml, or the stack in tools/board-manifest/src/memory.rs".into(),
     })
 }
 
@@ -197,8 +197,8 @@ fn reset_handler(program: &Program, vectors: &Vectors) -> Option<Violation> {
     })
 }
 
-/// Bytes between the start of the stack and the section that it would overwrite, or the end of RAM where the stack lies below
-/// all sections, as flip-link arranges it. `None` when the stack pointer is outside RAM.
+/// Bytes between the start of the stack and the section that it would overwrite; or the end of its region, or of RAM, where the stack lies
+/// below all sections. `None` when the stack pointer is outside RAM.
 fn stack_room(chip: &Chip, program: &Program, pointer: u64) -> Result<Option<u64>, Violation> {
     let Some(region) = pointer.checked_sub(1).and_then(|last| chip.region(Kind::Ram, last)) else { return Ok(None) };
     let below: Vec<&Section> = in_ram(chip, program)
@@ -211,11 +211,12 @@ fn stack_room(chip: &Chip, program: &Program, pointer: u64) -> Result<Option<u64
             address: section.runs.start,
             found: format!("the stack starts at {pointer:#010x}, inside {}", hex(&section.runs)),
             expected: "a stack that starts outside of what is used otherwise".into(),
-            next: "correct _stack_start in the board's Cargo.toml".into(),
+            next: "correct RAM in the board's Cargo.toml, or the stack in tools/board-manifest/src/memory.rs".into(),
         });
     }
     let heap = program.symbol("__sheap").filter(|heap| !below.is_empty() && *heap <= pointer);
-    let ends = below.iter().map(|section| section.runs.end).chain(heap);
+    let region_end = program.symbol("_stack_end").filter(|end| *end <= pointer);
+    let ends = below.iter().map(|section| section.runs.end).chain(heap).chain(region_end);
     Ok(Some(pointer - ends.max().unwrap_or(0).max(region.range.start)))
 }
 

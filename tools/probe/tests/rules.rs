@@ -234,7 +234,7 @@ fn every_violation_is_found_and_named() {
 
 #[test]
 fn a_stack_below_the_variables_has_the_ram_below_them() {
-    // As flip-link arranges it: an overflow then leaves RAM and faults.
+    // An overflow then leaves RAM and faults.
     let map = map(F411);
     let mut firmware = sound(map);
     let start = map.ram_end - DATA - BSS;
@@ -245,6 +245,8 @@ fn a_stack_below_the_variables_has_the_ram_below_them() {
     let report = checked(F411, &firmware);
     assert_eq!(report.violations, []);
     assert_eq!(report.stack, Some(start - map.ram));
+    firmware.symbols.push(("_stack_end", map.ram + 0x100));
+    assert_eq!(checked(F411, &firmware).stack, Some(start - map.ram - 0x100));
 }
 
 #[test]

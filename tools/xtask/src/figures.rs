@@ -46,7 +46,7 @@ pub const ROWS: [[&str; 3]; 9] = [
         "`cargo xtask test encoders`",
     ],
     [
-        "The watch's model on a micro:bit (Cortex-M0, 16 KiB of RAM): flash, seven recordings included / static RAM / left for the stack",
+        "The watch's model on a micro:bit (Cortex-M0, 16 KiB of RAM): flash, seven recordings included / static RAM / region of the stack",
         "{microbit classify flash} / {microbit classify ram} / {microbit classify stack} bytes",
         "`cargo xtask board size microbit`",
     ],

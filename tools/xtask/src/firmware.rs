@@ -176,7 +176,7 @@ pub fn holds_no_path(elf: &[u8]) -> Result<()> {
 pub struct Size {
     /// Flash: code, constants (the model included) and the initial values of variables.
     pub flash: u64,
-    /// Static RAM: variables; the rest is left for the stack.
+    /// Static RAM: variables.
     pub ram: u64,
 }
 

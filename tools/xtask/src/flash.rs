@@ -9,6 +9,7 @@ use crate::firmware::Board;
 use crate::given::Given;
 use crate::setup;
 use crate::shell::{cargo, root};
+use crate::stack;
 use anyhow::{Context, Result, bail, ensure};
 use board_manifest::Application;
 use std::io::Write;
@@ -75,8 +76,12 @@ pub fn application(board: &board_manifest::Board, name: Option<&str>) -> Result<
 }
 
 impl Planned {
+    /// The program, whose stack has room for the worst case of its model.
     fn build(&self) -> Result<PathBuf> {
-        self.board.build_program(&setup::ensure(&self.board.target)?, self.application.name())
+        let elf = self.board.build_program(&setup::ensure(&self.board.target)?, self.application.name())?;
+        let (region, worst) = (stack::region(&std::fs::read(&elf)?)?, thumbformer_machine_code::worst(&elf)?.total());
+        stack::holds(&self.board.name, self.application, region, worst, 0)?;
+        Ok(elf)
     }
 }
 

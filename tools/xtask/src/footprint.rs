@@ -4,6 +4,7 @@ use crate::figures::{self, Figures};
 use crate::firmware::{self, Board};
 use crate::setup;
 use crate::shell::root;
+use crate::stack;
 use anyhow::{Context, Result};
 use board_manifest::Application;
 use std::path::PathBuf;
@@ -14,8 +15,10 @@ pub struct Footprint {
     pub flash: u64,
     /// Static RAM, in bytes: variables.
     pub ram: u64,
-    /// RAM left for the stack, in bytes.
+    /// Region of the stack, in bytes.
     pub stack: u64,
+    /// RAM that is neither, in bytes.
+    pub free: u64,
 }
 
 /// Smallest board, of which docs/results.md has a program.
@@ -59,11 +62,15 @@ pub fn build(
         let bytes = std::fs::read(&elf)?;
         firmware::holds_no_path(&bytes).with_context(|| format!("{}: {}", board.name, application.name()))?;
         let size = firmware::size(&bytes)?;
-        let stack = (board.ram.length as u64).checked_sub(size.ram);
-        let stack = stack.with_context(|| {
-            format!("{}: {} bytes of variables in {} of RAM", board.name, size.ram, board.ram.length)
+        let stack = stack::region(&bytes).with_context(|| format!("{}", elf.display()))?;
+        let free = (board.ram.length as u64).checked_sub(size.ram + stack);
+        let free = free.with_context(|| {
+            format!(
+                "{}: {} bytes of variables and {stack} of stack in {} of RAM",
+                board.name, size.ram, board.ram.length
+            )
         })?;
-        Ok((application, elf, Footprint { flash: size.flash, ram: size.ram, stack }))
+        Ok((application, elf, Footprint { flash: size.flash, ram: size.ram, stack, free }))
     });
     measured.collect()
 }

@@ -118,7 +118,7 @@ mod tests {
         let room = Room::of(&image.model().expect("a model"), Application::Classify);
         assert_eq!((room.numbers, room.samples), (100 * 40, 16_000));
         let state = fit(&board, Application::Classify, &image).expect("it fits").state;
-        board.ram.length = state + room.bytes() + beside(Application::Classify);
+        board.ram.length = state + room.bytes() + beside(&board, Application::Classify);
         let built = given.build_for(&board, Application::Classify).expect("it fits").build;
         assert!(built.features.contains(&"firmware/whole-clips"), "{built:?}");
         board.ram.length -= 4;

@@ -155,7 +155,7 @@ enum OfBoards {
         #[arg(long)]
         json: bool,
     },
-    /// Print flash, static RAM, the RAM left for the stack and the stack's painted depth, for every program
+    /// Print flash, static RAM, the stack's region, worst case and painted depth, for every program
     Size {
         /// Boards: folders of boards/ [default: all]
         #[arg(value_name = "BOARD")]

@@ -35,6 +35,13 @@ struct Test {
     entry: u32,
 }
 
+impl Test {
+    /// True of a test whose stack overflows.
+    fn overflows(&self) -> bool {
+        self.name.contains("overflow_")
+    }
+}
+
 /// Runs all tests on all cores; returns the number that passed, and the figures of the log.
 ///
 /// # Errors
@@ -56,9 +63,11 @@ pub fn figures() -> Result<Figures> {
 
 fn run_all() -> Result<(String, Figures)> {
     let cores = Core::value_variants();
-    let mut results = each(cores, |&core| check_board(&core.name(), &board(core)?))?;
+    let mut results = each(cores, |&core| check_board(&core.name(), &board(core)?, |_| true))?;
     // After the others: its program has the M55's name.
-    results.push(check_board("m55 by simd", &on_simd()?)?);
+    results.push(check_board("m55 by simd", &on_simd()?, |_| true)?);
+    // The M0 has neither room for all tests nor an MPU.
+    results.push(check_board("m0", &on_m0()?, Test::overflows)?);
     let passed: usize = results.iter().map(|result| result.passed).sum();
     let failures: Vec<&str> = results.iter().flat_map(|result| &result.failures).map(String::as_str).collect();
     ensure!(failures.is_empty(), "{passed} passed, {} failed:\n{}", failures.len(), failures.join("\n"));
@@ -67,7 +76,10 @@ fn run_all() -> Result<(String, Figures)> {
         *sums.entry(name).or_default() += value;
     }
     let figures = sums.into_iter().map(|(name, sum)| (name.into(), thousands(sum as u32))).collect();
-    Ok((format!("{passed} tests on {} cores, and on the M55 by `simd`", cores.len()), figures))
+    Ok((
+        format!("{passed} tests on {} cores, on the M55 by `simd`, and overflows of the stack on the M0", cores.len()),
+        figures,
+    ))
 }
 
 /// Results of all tests on one core.
@@ -80,12 +92,12 @@ struct OfCore {
     figures: Vec<(String, u64)>,
 }
 
-/// Runs all tests, built for one core.
-fn check_board(name: &str, board: &Board) -> Result<OfCore> {
+/// Runs these tests, built for one core.
+fn check_board(name: &str, board: &Board, wanted: fn(&Test) -> bool) -> Result<OfCore> {
     let mut results = OfCore::default();
     let elf = board.build_program(&setup::ensure(&board.target)?, "on-target")?;
     let tests = listed(&std::fs::read(&elf)?).with_context(|| format!("{}", elf.display()))?;
-    for test in tests.iter().filter(|test| !test.ignored) {
+    for test in tests.iter().filter(|test| !test.ignored && wanted(test)) {
         match run(board, &elf, test) {
             Ok(log) => {
                 results.passed += 1;
@@ -171,6 +183,15 @@ fn on_simd() -> Result<Board> {
     Ok(board)
 }
 
+/// The tests as they are built for the emulated board with an M0.
+fn on_m0() -> Result<Board> {
+    let boards = board_manifest::all(&root().join("boards"))?;
+    let m0 = boards.into_iter().find(|board| board.is_emulated() && board.cpu == "cortex-m0");
+    let mut m0 = Board::from(m0.context("no emulated board has a cortex-m0: boards/README.md")?);
+    m0.build.variables.push(("THUMBFORMER_BOARD", m0.name));
+    Ok(Board { name: "run_addr".into(), folder: root().join("boards/on-target"), ..m0 })
+}
+
 /// The tests in an ELF.
 fn listed(elf: &[u8]) -> Result<Vec<Test>> {
     let file = object::File::parse(elf)?;
@@ -196,8 +217,35 @@ fn listed(elf: &[u8]) -> Result<Vec<Test>> {
 /// Runs a test on a machine that was just reset; returns its log.
 fn run(board: &Board, elf: &Path, test: &Test) -> Result<Vec<String>> {
     let run = emulator::run(board, elf, &[test.entry.to_string()], |_| ())?;
-    judge(test.should_panic, run.exit, &run.log)?;
+    match test.overflows() {
+        true => judge_overflow(&board.target, run.exit, &run.log)?,
+        false => judge(test.should_panic, run.exit, &run.log)?,
+    }
     Ok(run.log)
+}
+
+/// Judges the end of a program whose stack overflows: it failed, said so by the sign that its core has, and changed no variable.
+fn judge_overflow(target: &str, exit: i32, log: &[String]) -> Result<()> {
+    let signs: &[&str] = match target {
+        target if target.starts_with("thumbv8m.main") => &["it passed MSPLIM"],
+        // The M0+ of the emulator is an M3, the M0 has no CFSR.
+        target if target.starts_with("thumbv6m") => {
+            &["no frame could be stored", "it is at or below the end of its region"]
+        }
+        _ => &["no frame could be stored"],
+    };
+    let said = log
+        .iter()
+        .any(|line| line.starts_with("the stack overflowed: ") && signs.iter().any(|sign| line.contains(sign)));
+    let canaries: Vec<&String> = log.iter().filter(|line| line.starts_with("canary ")).collect();
+    let kept = matches!(canaries[..], [before, after] if before == after);
+    ensure!(
+        exit != 0 && said && kept,
+        "expected a failure, the message of an overflow ({}) and the canary as before, found exit code {exit} and the log\n  {}",
+        signs.join(", or "),
+        log.join("\n  ")
+    );
+    Ok(())
 }
 
 /// Judges the end of a test. A panic is recognised by the log, as a fault ends with the same exit code.
@@ -211,13 +259,31 @@ fn judge(should_panic: bool, exit: i32, log: &[String]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{figure, judge};
+    use super::{figure, judge, judge_overflow};
 
     #[test]
     fn a_figure_is_a_line_of_its_own_kind() {
         assert_eq!(figure("figure preemptions: 2000"), Some(("preemptions".into(), 2000)));
         for line in ["preemptions: 2000", "figure preemptions", "figure preemptions: none"] {
             assert_eq!(figure(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_overflow_passes_by_its_message_and_the_canary() {
+        let message = "the stack overflowed: its pointer was 0x1fffff28, no frame could be stored; its region";
+        let (canary, other, target) = ("canary crc32 01", "canary crc32 02", "thumbv7m-none-eabi");
+        let table: [(&str, i32, &[&str], bool); 6] = [
+            (target, 134, &[canary, message, canary], true),
+            (target, 0, &[canary, message, canary], false),
+            (target, 134, &[canary, "hard fault at 0x0", canary], false),
+            (target, 134, &[canary, message, other], false),
+            (target, 134, &[canary, message], false),
+            ("thumbv8m.main-none-eabihf", 134, &[canary, message, canary], false),
+        ];
+        for (target, exit, log, expected) in table {
+            let log: Vec<String> = log.iter().map(ToString::to_string).collect();
+            assert_eq!(judge_overflow(target, exit, &log).is_ok(), expected, "{target} {exit} {log:?}");
         }
     }
 

@@ -1,12 +1,15 @@
-//! Stack depths of programs, painted in emulation; the paint is in `boards/firmware/src/stack.rs`.
+//! Stacks of programs: the region that the linker gave, and what is in use of it, painted in emulation and from the machine code; the
+//! paint is in `boards/firmware/src/stack.rs`.
 //!
 //! ```text
-//! program in QEMU ──► {"app":"stack","board":…,"bytes":…} ──► Depths, by core and program ──► stack that a board of that core needs
-//! ELF ──► does the program compute the float network too? ──────┘
+//! program in QEMU ──► {"app":"stack","board":…,"bytes":…} ──► Depths, by core and program ──┬─► at most the region?
+//! ELF ─┬─► does the program compute the float network too? ──────┘                          │
+//!      ├─► worst case of inference ─────────────────────────────────────────────────────────┤
+//!      └─► _stack_end.._stack_start: the region ────────────────────────────────────────────┘
 //! ```
 
 use crate::emulator::Output;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use board_manifest::Application;
 use object::{Object, ObjectSymbol};
 use serde_json::Value;
@@ -33,6 +36,32 @@ pub fn painted(board: &str, output: &Output) -> Result<u64> {
 pub fn has_float(elf: &[u8]) -> Result<bool> {
     let file = object::File::parse(elf)?;
     Ok(file.symbols().any(|symbol| symbol.name().is_ok_and(|name| name.contains("thumbformer_reference"))))
+}
+
+/// Bytes of the region that a program's stack has.
+///
+/// # Errors
+/// When it is no ELF file, or its linker script does not tell.
+pub fn region(elf: &[u8]) -> Result<u64> {
+    let file = object::File::parse(elf)?;
+    let symbol = |name: &str| file.symbols().find(|symbol| symbol.name() == Ok(name)).map(|symbol| symbol.address());
+    let region = symbol("_stack_start").zip(symbol("_stack_end")).and_then(|(start, end)| start.checked_sub(end));
+    region.context("no region of the stack: _stack_end and _stack_start of memory.x")
+}
+
+/// Holds a program's region to what is known of its stack, in bytes.
+///
+/// # Errors
+/// When the region is smaller, with what to do.
+pub fn holds(board: &str, application: Application, region: u64, worst: u64, painted: u64) -> Result<()> {
+    ensure!(
+        region >= worst.max(painted),
+        "{}: the stack of {board} has a region of {region} bytes, expected at least {}: the worst case of inference in its machine code \
+         is {worst}, painted in emulation are {painted}; next: raise `stack` in tools/board-manifest/src/memory.rs",
+        application.name(),
+        worst.max(painted)
+    );
+    Ok(())
 }
 
 /// A program: the application, and whether it computes the float network.
@@ -65,7 +94,7 @@ impl Depths {
 
 #[cfg(test)]
 mod tests {
-    use super::{Depths, Output, painted};
+    use super::{Depths, Output, holds, painted};
     use board_manifest::Application;
 
     #[test]
@@ -81,6 +110,18 @@ mod tests {
         assert_eq!(depths.of(&board("stm32-nucleo-h743zi"), (Application::Verify, true)).expect("an M7"), 9000);
         assert!(depths.of(&board("nrf52840-dk"), (Application::Bench, false)).is_err(), "was not run");
         assert!(depths.of(&board("microbit"), verify).is_err(), "another target");
+    }
+
+    #[test]
+    fn a_region_that_is_too_small_is_named_with_what_it_needs() {
+        let holds = |worst, painted| holds("stm32f405", Application::Classify, 10_240, worst, painted);
+        assert!(holds(10_240, 9000).is_ok());
+        for (worst, painted) in [(11_068, 9000), (9000, 11_068)] {
+            let error = holds(worst, painted).expect_err("too small").to_string();
+            for part in ["classify", "stm32f405", "region of 10240 bytes", "at least 11068", "memory.rs"] {
+                assert!(error.contains(part), "{part}: {error}");
+            }
+        }
     }
 
     #[test]
