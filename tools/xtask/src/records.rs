@@ -1,5 +1,6 @@
 //! Record of long runs, docs/long-runs.json: of the checks of `cargo xtask test full`, and of fuzzing; tables of docs/trust.md.
 
+use crate::results;
 use crate::shell::{output, root};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -55,13 +56,14 @@ impl Records {
         serde_json::from_str(&text).context(RECORD)
     }
 
-    /// Writes the record.
+    /// Writes the record, and its tables.
     ///
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self) -> Result<()> {
         let text = serde_json::to_string_pretty(self)? + "\n";
-        std::fs::write(root().join(RECORD), text).context(RECORD)
+        std::fs::write(root().join(RECORD), text).context(RECORD)?;
+        results::render()
     }
 
     /// Table of the checks.
@@ -85,7 +87,7 @@ impl Records {
 }
 
 fn grouped(number: u64) -> String {
-    crate::results::thousands(u32::try_from(number).unwrap_or(u32::MAX))
+    results::thousands(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 /// Date and commit, with a mark where the sources differ from it.

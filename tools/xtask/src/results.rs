@@ -317,11 +317,23 @@ pub fn write() -> Result<()> {
     results.figures = figures::measure()?;
     std::fs::write(root().join(RECORD), serde_json::to_string_pretty(&results)? + "\n")
         .with_context(|| RECORD.to_string())?;
+    render()?;
+    for (page, tables) in PAGES {
+        writeln!(stdout(), "{page}: {}", tables.join(", "))?;
+    }
+    Ok(())
+}
+
+/// Renders the tables of all pages from what is recorded.
+///
+/// # Errors
+/// A page without a table's markers.
+pub fn render() -> Result<()> {
+    let results = Results::recorded()?;
     for (page, tables) in PAGES {
         let file = root().join(page);
         let text = rendered(page, &std::fs::read_to_string(&file)?, tables, &results)?;
         std::fs::write(&file, text).with_context(|| page.to_string())?;
-        writeln!(stdout(), "{page}: {}", tables.join(", "))?;
     }
     Ok(())
 }
