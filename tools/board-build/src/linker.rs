@@ -66,7 +66,7 @@ pub fn arguments(board: &Board, scripts: &[&str], stacks: &[(Linked, usize)]) ->
     Ok(())
 }
 
-/// What a `memory.x` is for.
+/// Parts of a crate that one `memory.x` is for.
 pub enum Linked {
     /// Everything that the crate links.
     All,
