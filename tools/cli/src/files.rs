@@ -7,9 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once, PoisonError};
 use tempfile::NamedTempFile;
 
-/// Exit code of a command that a signal has ended, as shells have it for Ctrl-C.
-const INTERRUPTED: i32 = 130;
-
 /// Writes a file under another name first, so that a failure leaves the old file in place.
 ///
 /// `inputs`: the files that the bytes were made from.
@@ -61,24 +58,37 @@ const NEW: &str = "new";
 /// Temporary files that are being written.
 static PARTS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Removes the temporary files of a command that is interrupted.
-fn remove_parts() {
-    for part in PARTS.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+/// Has the signals that end a process remove temporary files before they do. One that is ignored, as in a shell's background or under
+/// `nohup`, stays so.
+#[cfg(unix)]
+fn clean_up_when_interrupted() {
+    use signal_hook::{consts, iterator::Signals};
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+        let ends = [consts::SIGINT, consts::SIGTERM, consts::SIGHUP];
+        let ends = ends.into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+        // Without handlers a signal leaves the temporary file; the output is whole all the same.
+        let Ok(mut signals) = Signals::new(ends) else { return };
+        std::thread::spawn(move || signals.forever().for_each(end));
+    });
+}
+
+#[cfg(not(unix))]
+fn clean_up_when_interrupted() {}
+
+/// Removes the temporary files and ends the process, which meanwhile makes no other: it would have to take the lock.
+#[cfg(unix)]
+fn end(signal: i32) {
+    let mut parts = PARTS.lock().unwrap_or_else(PoisonError::into_inner);
+    for part in parts.drain(..) {
         let _ = fs::remove_file(part.with_extension(NEW));
         let _ = fs::remove_file(part);
     }
-}
-
-/// Has Ctrl-C and the signals that end a process remove temporary files before they end it.
-fn clean_up_when_interrupted() {
-    static ONCE: Once = Once::new();
-    // A program with a handler of its own keeps it.
-    ONCE.call_once(|| {
-        let _ = ctrlc::try_set_handler(|| {
-            remove_parts();
-            std::process::exit(INTERRUPTED);
-        });
-    });
+    // As shells have it.
+    std::process::exit(128 + signal);
 }
 
 /// The file behind a link, which stays, and whose target is replaced or made.

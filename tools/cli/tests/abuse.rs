@@ -103,7 +103,8 @@ fn a_signal_at_any_time_leaves_no_part_of_an_output() {
         let mut child = command.spawn().expect("it starts");
         // When its temporary file is there; in every third round at once.
         while round % 3 > 0 && names().len() == 1 && child.try_wait().expect("a child").is_none() {}
-        let signal = if round % 2 == 0 { "-TERM" } else { "-INT" };
+        // In a shell's background, SIGINT is ignored.
+        let signal = if round % 4 == 3 { "-INT" } else { "-TERM" };
         // It may have ended by itself.
         let _ = Command::new("kill").args([signal, &child.id().to_string()]).output();
         interrupted += u32::from(!child.wait().expect("it ends").success());
@@ -111,7 +112,7 @@ fn a_signal_at_any_time_leaves_no_part_of_an_output() {
         let found = fs::read(&output).expect("a file");
         assert!(found == b"before" || found == whole, "round {round}: half an image of {} bytes", found.len());
     }
-    assert!(interrupted >= 6, "{interrupted} of 16 were interrupted");
+    assert!(interrupted >= 4, "{interrupted} of 16 were interrupted");
 }
 
 #[test]
