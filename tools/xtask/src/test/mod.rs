@@ -227,6 +227,14 @@ impl fmt::Display for Tier {
     }
 }
 
+/// Records a check that has passed, at once: a run of an hour may be cut.
+fn recorded(recording: &Mutex<()>, name: String, text: String, begin: Instant) -> Result<()> {
+    let _one_at_a_time = recording.lock();
+    let (at, mut records) = (records::now()?, Records::read()?);
+    records.checks.insert(name, Passed { at, text, seconds: begin.elapsed().as_secs() });
+    records.write()
+}
+
 /// Runs checks, those of CI by default, and reports on every one; with `record`, those of `full` alone into the record.
 ///
 /// # Errors
@@ -236,7 +244,7 @@ pub fn test(board: &Board, wanted: &[Wanted], record: bool) -> Result<()> {
         [] => Wanted::up_to(Tier::Default).0,
         wanted => wanted.iter().flat_map(|wanted| wanted.0.iter().copied()).collect(),
     };
-    let (begin, counts, passes) = (Instant::now(), Mutex::new([0; 3]), Mutex::new(Vec::new()));
+    let (begin, counts, recording) = (Instant::now(), Mutex::new([0; 3]), Mutex::default());
     let of =
         |lane: Lane| Mutex::new(checks.iter().copied().filter(|check| check.lane() == lane).collect::<VecDeque<_>>());
     let (host_lane, firmware_lane) = (of(Lane::Host), of(Lane::Firmware));
@@ -252,8 +260,8 @@ pub fn test(board: &Board, wanted: &[Wanted], record: bool) -> Result<()> {
             if let Ok(mut counts) = counts.lock() {
                 counts[index] += 1;
             }
-            if let (0, Ok(mut passes)) = (index, passes.lock()) {
-                passes.push((check, text.clone(), begin.elapsed().as_secs()));
+            if record && index == 0 && check.tier() == Tier::Full {
+                recorded(&recording, check.name(), text.clone(), begin)?;
             }
             writeln!(stdout(), "{}: {word} in {:.0} s: {text}", check.name(), begin.elapsed().as_secs_f32())?;
         }
@@ -268,19 +276,9 @@ pub fn test(board: &Board, wanted: &[Wanted], record: bool) -> Result<()> {
     let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
     let summary = format!("{passed} passed, {failed} failed{skipped}");
     writeln!(stdout(), "{summary}")?;
-    if record {
-        let slow = passes.into_inner().ok().context("a check panicked")?.into_iter();
-        let slow = slow
-            .filter(|(check, ..)| check.tier() == Tier::Full)
-            .map(|(check, text, seconds)| (check.name(), text, seconds));
-        // The whole run counts as one, too, if nothing is missing in it.
-        let is_whole = checks.len() == Check::value_variants().len() && failed == 0;
-        let whole = is_whole.then(|| ("full".to_string(), summary, begin.elapsed().as_secs()));
-        let (at, mut records) = (records::now()?, Records::read()?);
-        records
-            .checks
-            .extend(slow.chain(whole).map(|(name, text, seconds)| (name, Passed { at: at.clone(), text, seconds })));
-        records.write()?;
+    // The whole run counts as one, too, if nothing is missing in it.
+    if record && checks.len() == Check::value_variants().len() && failed == 0 {
+        recorded(&Mutex::default(), "full".into(), summary, begin)?;
     }
     for lane in lanes {
         lane?;
