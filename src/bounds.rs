@@ -22,57 +22,57 @@ const ROW: u64 = 1 << 15;
 const BIAS: u64 = 1 << 27;
 
 /// Sum of an int8 matrix' row with so many columns.
-pub(crate) const fn product_q8(cols: usize) -> u64 {
+const fn product_q8(cols: usize) -> u64 {
     INT8 * INT8 * cols as u64
 }
 
 /// [`product_q8`] times the row's multiplier, rounded down, and a bias.
-pub(crate) const fn linear_q8(cols: usize) -> u64 {
+const fn linear_q8(cols: usize) -> u64 {
     (product_q8(cols) * ROW).div_ceil(1 << 16) + BIAS
 }
 
 /// Sum of an int4 matrix' row with so many columns.
-pub(crate) const fn product_q4(cols: usize) -> u64 {
+const fn product_q4(cols: usize) -> u64 {
     INT4 * INT8 * GROUP_SCALE * cols as u64
 }
 
 /// [`product_q4`] and a bias.
-pub(crate) const fn linear_q4(cols: usize) -> u64 {
+const fn linear_q4(cols: usize) -> u64 {
     product_q4(cols) + BIAS
 }
 
 /// Sum of the magnitudes of a query, in units of 128, one more for each.
-pub(crate) const fn magnitudes(head_dim: usize) -> u64 {
+const fn magnitudes(head_dim: usize) -> u64 {
     head_dim as u64 * ((larger(linear_q8(MAX_WIDTH), linear_q4(MAX_COLUMNS_Q4)) >> 7) + 1)
 }
 
 /// Product of a query and a key before the key's mantissa is multiplied in.
-pub(crate) const fn score() -> u64 {
+const fn score() -> u64 {
     INT8 * LARGEST_QUERY as u64
 }
 
 /// [`score`] times the key's mantissa, of 2^16.
-pub(crate) const fn scaled_score() -> u64 {
+const fn scaled_score() -> u64 {
     (score() * ((1 << KEY_BITS) - 1)).div_ceil(1 << 16)
 }
 
 /// Sum of so many probabilities of 15 bits.
-pub(crate) const fn probabilities(tokens: usize) -> u64 {
+const fn probabilities(tokens: usize) -> u64 {
     (tokens as u64) << 15
 }
 
 /// Weighted sum of so many values: a weight is a probability times the value's mantissa, of 2^16.
-pub(crate) const fn weighted_sum(tokens: usize) -> u64 {
+const fn weighted_sum(tokens: usize) -> u64 {
     tokens as u64 * INT8 * (((1 << value_bits(tokens)) - 1) >> 1)
 }
 
 /// Sum of the squares of a stream, 15 bits and a sign of each.
-pub(crate) const fn squares(width: usize) -> u64 {
+const fn squares(width: usize) -> u64 {
     (width as u64) << 30
 }
 
 /// Sum of a stream in block fixed point, 23 bits and a sign of each.
-pub(crate) const fn sum(width: usize) -> u64 {
+const fn sum(width: usize) -> u64 {
     (width as u64) << 23
 }
 

@@ -1,5 +1,5 @@
-//! Says whether the core is one of ARMv6-M, which has no DWT cycle counter, as the crate cortex-m does, or of ARMv8-M, whose stack has a limit; and has the log tell what
-//! runs unless `DEFMT_LOG` says otherwise.
+//! Says whether the core is one of ARMv6-M, which has no DWT cycle counter, as the crate cortex-m does, or of ARMv8-M, whose stack has a
+//! limit; and has the log tell what runs unless `DEFMT_LOG` says otherwise.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

@@ -149,10 +149,10 @@ checks! {
     OnTarget: Default, Firmware => |_| on_target::check().map(Outcome::Passed);
     /// Every kernel in assembly on every emulated core, through a wrapper: registers, stack, memory, and bits as `scalar`
     Checkasm: Default, Firmware => |_| checkasm::check().map(Outcome::Passed);
-    /// Bits of image, state and stack, flipped during inference
-    Faults: Full, Firmware => |_| faults::check().map(Outcome::Passed);
     /// The same with 16 other seeds
     CheckasmSeeds: Full, Firmware => |_| checkasm::check_seeds().map(Outcome::Passed);
+    /// Bits of image, state and stack, flipped during inference
+    Faults: Full, Firmware => |_| faults::check().map(Outcome::Passed);
     /// Packed integers in assembly, proved for all inputs from the machine code by bit vectors; installs z3 and capstone
     Proofs: Full, Firmware => |_| full::proofs();
     /// Kernels on every emulated core: exact, repeatable, within the limits
