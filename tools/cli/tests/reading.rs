@@ -117,3 +117,11 @@ fn columns_are_chosen_and_labels_come_from_names_folders_or_a_list() {
     let (ok, _, said) = classify(&motion, &["--labels", path(&wrong), recordings[1]]);
     assert!(!ok && said.contains("the label \"dance\" is no output of the model"), "{said}");
 }
+
+#[test]
+fn a_folder_in_the_place_of_recordings_is_refused_with_how_to_give_its_files() {
+    let digits = root().join("models/digits");
+    let (image, fixtures) = (digits.join("digits.tbf"), digits.join("fixtures"));
+    let (ok, _, said) = classify(&image, &[path(&fixtures)]);
+    assert!(!ok && said.contains("a folder, expected files") && said.contains("fixtures/*.wav"), "{said}");
+}

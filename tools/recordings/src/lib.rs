@@ -47,6 +47,9 @@ impl Recording {
         match extension.as_str() {
             "wav" => Sound::read(file).map(Recording::Sound),
             "csv" => Table::read_columns(file, columns).map(Recording::Table),
+            _ if file.is_dir() => {
+                bail!("{0}: a folder, expected files: give those in it, as {0}/*.wav", file.display())
+            }
             _ => bail!("{}: expected a .wav or .csv file: convert the recording", file.display()),
         }
     }
