@@ -32,7 +32,7 @@ const RECORD: &str = "docs/results.json";
 const PAGES: [(&str, &[&str]); 4] = [
     ("docs/results.md", &["model", "keywords", "kernels", "size", "figures"]),
     ("docs/cycles.md", &["cycles"]),
-    ("docs/trust.md", &["trust", "full", "fuzz", "parse"]),
+    ("docs/trust.md", &["trust", "full", "fuzz", "parse", "stack"]),
     ("README.md", &["model"]),
 ];
 
@@ -152,6 +152,7 @@ impl Results {
             "kernels" => self.kernels(),
             "size" => Ok(self.sizes()),
             "parse" => Ok(self.parse()),
+            "stack" => Ok(self.stacks()),
             "figures" => figures::table(&figures::ROWS, &self.figures),
             "trust" => figures::table(&figures::TRUST, &self.figures),
             "full" => Ok(Records::read()?.of_checks()),
@@ -243,6 +244,16 @@ impl Results {
         let found = self.blocks.iter().filter(|block| block.what == bench::PARSE);
         let of = |block: &Encoder| vec![block.core.clone(), format!("{:.1}", f64::from(block.instructions) / bytes)];
         markdown(&["core", "instructions a byte"].map(str::to_string), &found.map(of).collect::<Vec<_>>())
+    }
+
+    /// Stack of the minimal programs as most users build them: painted, and the worst case of the machine code.
+    fn stacks(&self) -> String {
+        let fast = self.sizes.iter().filter(|row| row.profile == "3");
+        let of = |row: &size::Row| {
+            let bytes = [row.stack, row.worst].map(|bytes| thousands(bytes as u32));
+            [row.core.clone(), row.program.clone()].into_iter().chain(bytes).collect()
+        };
+        markdown(&["core", "program", "painted", "worst case"].map(str::to_string), &fast.map(of).collect::<Vec<_>>())
     }
 
     /// Bytes of the minimal programs.
