@@ -5,7 +5,7 @@
 //! - a folder of `config.json` and `model.safetensors`: this project's own layout (`native`), which any training
 //!   script can write; PyTorch's `nn.TransformerEncoder` (`pytorch`); Hugging Face's `llama`, `mistral`, `qwen3`, `gpt2`,
 //!   `bert`, `distilbert`, `vit` and `deit`; nanoGPT's names as `model_type` = `nanogpt`;
-//! - a file: llama2.c's `.bin`; llama.cpp's GGUF with tensors of F32, F16, BF16, Q8_0 and Q4_0, architecture `llama`.
+//! - a file: ONNX, whoever has exported it (`onnx`); llama2.c's `.bin`; llama.cpp's GGUF with tensors of F32, F16, BF16, Q8_0 and Q4_0, architecture `llama`.
 //!
 //! The law of this crate: a setting or tensor that would change the computation, and that [`Config`] or [`Tokenizer`]
 //! cannot represent, is refused by name. A checkpoint that loads is computed completely by the formulas in
@@ -28,6 +28,8 @@ pub mod front_end;
 #[cfg(feature = "std")]
 mod gguf;
 #[cfg(feature = "std")]
+mod graph;
+#[cfg(feature = "std")]
 mod huggingface;
 #[cfg(feature = "std")]
 mod llama2c;
@@ -35,6 +37,8 @@ mod llama2c;
 mod names;
 #[cfg(feature = "std")]
 pub mod native;
+#[cfg(feature = "std")]
+mod onnx;
 #[cfg(feature = "std")]
 pub mod pytorch;
 #[cfg(feature = "std")]

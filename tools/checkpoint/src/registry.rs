@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::huggingface::{bert, gpt2, llama, qwen3, vit};
 use crate::weights::WeightsFile;
-use crate::{Checkpoint, Error, files, gguf, llama2c, native, pytorch};
+use crate::{Checkpoint, Error, files, gguf, llama2c, native, onnx, pytorch};
 
 /// Importer of a folder whose `config.json`, at `path`, is `config`.
 type LoadFolder = fn(folder: &Path, path: &Path, config: Value) -> Result<Checkpoint, Error>;
@@ -37,12 +37,19 @@ const FOLDERS: [(&str, Option<&str>, LoadFolder); 11] = [
 /// Importers of files: their first bytes. The last one has no mark and checks its header itself.
 const FILES: [(&[u8], LoadFile); 2] = [(&gguf::MAGIC, gguf::load), (&[], llama2c::load)];
 
+/// End of the name of a file of ONNX.
+const ONNX: &str = "onnx";
+
 /// Reads configuration and weights; the caller reads a tokenizer beside them.
 pub(crate) fn load(path: &Path) -> Result<Checkpoint, Error> {
     if path.is_dir() {
         return load_folder(path);
     }
     let bytes = files::read(path)?;
+    // The format begins with no mark, but everyone's files have its name.
+    if path.extension().is_some_and(|extension| extension == ONNX) {
+        return onnx::load(path, &bytes);
+    }
     let (_, load) = FILES.iter().find(|(mark, _)| bytes.starts_with(mark)).unwrap_or(&FILES[FILES.len() - 1]);
     load(path, &bytes)
 }
