@@ -56,6 +56,7 @@ targets! {
     pytorch => checkpoints::pytorch;
     native => checkpoints::native;
     gguf => checkpoints::gguf;
+    onnx => checkpoints::onnx;
     llama2c => checkpoints::llama2c;
     tokenizer_json => tokenizers::json;
     tokenizer_llama2c => tokenizers::llama2c;

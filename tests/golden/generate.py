@@ -24,6 +24,7 @@ import blocks
 import ends_files
 import expected_files
 import gguf_files
+import onnx_files
 import page_files
 import special_files
 import tokenizer_files
@@ -290,6 +291,7 @@ def generate(folder):
     expected_files.generate(folder, folder)
     keywords.generate(folder)
     ends_files.generate(folder)
+    onnx_files.generate(folder)
     page_files.generate(folder)
 
 

@@ -25,14 +25,14 @@ def modules():
     class Encoder(nn.Module):
         """A linear layer, a class token, positions, nn.TransformerEncoder, a head."""
 
-        def __init__(self, pre, activation, rows=9, pooling="class", batch_first=True, final=True):
+        def __init__(self, pre, activation, rows=9, pooling="class", batch_first=True, final=True, layers=2):
             super().__init__()
             self.pooling, self.batch_first = pooling, batch_first
             self.embedding = nn.Linear(CHANNELS, D)
             self.position = nn.Parameter(torch.randn(1, rows, D))
             self.cls_token = nn.Parameter(torch.randn(1, 1, D))
             layer = nn.TransformerEncoderLayer(D, HEADS, HIDDEN, dropout=0.0, activation=activation, batch_first=batch_first, norm_first=pre)
-            self.encoder = nn.TransformerEncoder(layer, 2, norm=nn.LayerNorm(D) if final else None, enable_nested_tensor=False)
+            self.encoder = nn.TransformerEncoder(layer, layers, norm=nn.LayerNorm(D) if final else None, enable_nested_tensor=False)
             self.head = nn.Linear(D, 3)
 
         def forward(self, x):
@@ -102,7 +102,7 @@ def modules():
     dynamic = {0: "batch", 1: "seq"}
     return {
         "encoder_pre": (lambda: Encoder(True, "gelu"), frames, dynamic, dict(dynamo=False)),
-        "encoder_post": (lambda: Encoder(False, "relu", pooling="mean", batch_first=False, final=False), frames, {0: "batch"}, dict(dynamo=False, opset_version=14)),
+        "encoder_post": (lambda: Encoder(False, "relu", pooling="mean", batch_first=False, final=False, layers=1), frames, {0: "batch"}, dict(dynamo=False, opset_version=14)),
         "encoder_dynamo": (lambda: Encoder(False, "relu", pooling="last"), frames, dynamic, dict(dynamo=True, external_data=True)),
         "keywords": (Keywords, lambda: torch.randn(RECORDINGS, 3, 18), {0: "batch"}, dict(dynamo=False, opset_version=16)),
         "keywords_dynamo": (Keywords, lambda: torch.randn(RECORDINGS, 3, 18), {0: "batch"}, dict(dynamo=True)),
@@ -155,6 +155,77 @@ def transformers_models():
     }
 
 
+def keras(path, quantized=False):
+    """A graph in the style in which tf2onnx writes Keras: LayerNorm by its formula, MultiHeadAttention by Einsum, GELU by Erf, Dense on two
+    dimensions; with `quantized`, matrices of 8 bits behind DequantizeLinear."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(20261130)
+    nodes, tensors = [], []
+
+    def constant(*shape, mean=0.0, scale=0.6):
+        values = (np.round((mean + scale * rng.standard_normal(shape)) * 64) / 64).astype(np.float32)
+        tensors.append(numpy_helper.from_array(values, f"tensor{len(tensors)}"))
+        return tensors[-1].name
+
+    def matrix(*shape):
+        name = constant(*shape)
+        if not quantized:
+            return name
+        values = numpy_helper.to_array(tensors.pop())
+        scale = np.float32(np.abs(values).max() / 127)
+        stored = [np.round(values / scale).astype(np.int8), scale, np.int8(0)]
+        names = [f"{name}_{part}" for part in ["stored", "scale", "zero"]]
+        tensors.extend(numpy_helper.from_array(np.asarray(part), own) for part, own in zip(stored, names))
+        return node("DequantizeLinear", *names)
+
+    def number(*values, kind=np.float32):
+        tensors.append(numpy_helper.from_array(np.array(values if len(values) > 1 else values[0], kind), f"tensor{len(tensors)}"))
+        return tensors[-1].name
+
+    def ints(*values):
+        tensors.append(numpy_helper.from_array(np.array(values, np.int64), f"tensor{len(tensors)}"))
+        return tensors[-1].name
+
+    def node(op, *inputs, **attributes):
+        out = f"value{len(nodes)}"
+        nodes.append(helper.make_node(op, inputs, [out], name=f"node{len(nodes)}", **attributes))
+        return out
+
+    def norm(x):
+        mean = node("ReduceMean", x, axes=[2], keepdims=1)
+        centred = node("Sub", x, mean)
+        variance = node("ReduceMean", node("Mul", centred, centred), axes=[2], keepdims=1)
+        inverse = node("Mul", node("Reciprocal", node("Sqrt", node("Add", variance, number(1e-3)))), constant(D, mean=1.0, scale=0.3))
+        return node("Add", node("Mul", x, inverse), node("Sub", constant(D, scale=0.3), node("Mul", mean, inverse)))
+
+    def dense(x, inside, outside):
+        flat = node("Reshape", x, ints(-1, inside))
+        return node("Reshape", node("Add", node("MatMul", flat, matrix(inside, outside)), constant(outside)), ints(1, -1, outside))
+
+    def heads(x):
+        return node("Add", node("Einsum", x, constant(D, HEADS, 4), equation="abc,cde->abde"), constant(HEADS, 4))
+
+    x = node("Add", dense("frames", CHANNELS, D), constant(6, D))
+    query, key, value = (heads(x) for _ in range(3))
+    scores = node("Einsum", key, node("Mul", query, number(0.5)), equation="aecd,abcd->acbe")
+    mixed = node("Einsum", node("Softmax", scores, axis=3), value, equation="acbe,aecd->abcd")
+    output = node("Add", node("Einsum", mixed, constant(HEADS, 4, D), equation="abcd,cde->abe"), constant(D))
+    x = norm(node("Add", x, output))
+    hidden = dense(x, D, HIDDEN)
+    gate = node("Add", number(1.0), node("Erf", node("Div", hidden, number(math.sqrt(2.0)))))
+    x = norm(node("Add", x, dense(node("Mul", node("Mul", number(0.5), hidden), gate), HIDDEN, D)))
+    pooled = node("Reshape", node("ReduceMean", x, axes=[1], keepdims=0), ints(-1, D))
+    node("Sigmoid", node("Add", node("MatMul", pooled, constant(D, 3)), constant(3)))
+    graph = helper.make_graph(
+        nodes, "keras", [helper.make_tensor_value_info("frames", TensorProto.FLOAT, [1, 6, CHANNELS])],
+        [helper.make_tensor_value_info(f"value{len(nodes) - 1}", TensorProto.FLOAT, [1, 3])], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return rng.standard_normal((RECORDINGS, 6, CHANNELS)).astype(np.float32)
+
+
 def randomise(net, generator):
     """Numbers that matter everywhere, in steps of 1/64, which take few bytes when they are packed."""
     import torch
@@ -200,9 +271,12 @@ def generate(folder):
             warnings.simplefilter("ignore")
             torch.onnx.export(net, inputs, str(path), input_names=names, **settings)
         write(path, inputs, name, max_seq)
+    for name, quantized in [("keras", False), ("keras_qdq", True)]:
+        frames = keras(here / f"{name}.onnx", quantized)
+        write(here / f"{name}.onnx", (frames,), name, one_by_one=True)
 
 
-def write(path, inputs, name, max_seq=None):
+def write(path, inputs, name, max_seq=None, one_by_one=False):
     """Leaves out of the file what says where it was made, and writes onnxruntime's outputs."""
     import onnx
     import onnxruntime
@@ -221,9 +295,16 @@ def write(path, inputs, name, max_seq=None):
     if max_seq:
         onnx.helper.set_model_props(model, {"max_seq": str(max_seq)})
     path.write_bytes(model.SerializeToString())
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    # As the file says: without optimisations, which would quantize activations for quantized weights.
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     feed = {given.name: np.asarray(value) for given, value in zip(session.get_inputs(), inputs)}
-    outputs, = session.run(None, feed)
+    if one_by_one:
+        alone = lambda index: {name: value[index:index + 1] for name, value in feed.items()}
+        outputs = np.concatenate([session.run(None, alone(index))[0] for index in range(len(inputs[0]))])
+    else:
+        outputs, = session.run(None, feed)
     x = np.asarray(inputs[0])
     given = "tokens" if x.dtype == np.int64 else "frames"
     if name.startswith("keywords"):

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::array::{Array, count};
 use super::attention::Attention;
-use super::lin::{Factor, Lin, Map, close};
+use super::lin::{Factor, Lin, Map, Part, close};
 use super::{Reduction, Unary};
 
 /// A computation of one kind.
@@ -329,7 +329,7 @@ impl Atoms {
         if !in_order || sum.len() != a.len() || !self.argument(sum, Unary::Exp)?.same(&exponent) {
             return None;
         }
-        let is_max = |part: &super::lin::Part| {
+        let is_max = |part: &Part| {
             part.factor == Factor::All(-1.0) && matches!(self.made(part.atom), Made::Reduce { how: Reduction::Max, .. })
         };
         let x = match exponent.parts.iter().position(is_max) {
@@ -354,6 +354,9 @@ impl Atoms {
 
     /// Puts factors and constants of columns into the linear layer or norm that they follow.
     pub(super) fn absorbed(&mut self, value: Lin) -> Lin {
+        if let Some(norm) = self.spread_norm(&value) {
+            return self.absorbed(norm);
+        }
         let [part] = &value.parts[..] else { return value };
         let (is_each, atom) = (matches!(part.factor, Factor::Each(_)), part.atom);
         if (!is_each && value.offset.is_none()) || part.size != value.len() {
@@ -393,6 +396,38 @@ impl Atoms {
             _ => return value,
         };
         self.unsettled(made, (rows, width), map, &value.shape)
+    }
+
+    /// A norm as `x r - mean(x) r`, `r` the reciprocal of the root, both times the gain; Keras computes it so.
+    fn spread_norm(&mut self, value: &Lin) -> Option<Lin> {
+        let [a, b] = &value.parts[..] else { return None };
+        let operands = |part: &Part| match self.made(part.atom) {
+            Made::Mul { a, b } if part.is_in_order() => Some([a.clone(), b.clone()]),
+            _ => None,
+        };
+        let (of_a, of_b) = (operands(a)?, operands(b)?);
+        let ratio = b.factor(0) / a.factor(0);
+        let len = value.len();
+        if !(0..len).all(|index| close(b.factor(index), ratio * a.factor(index))) {
+            return None;
+        }
+        let factor = a.factor.clone();
+        for (root, x) in [(0, 1), (1, 0)] {
+            for (other_root, mean) in [(0, 1), (1, 0)] {
+                if !of_a[root].same(&of_b[other_root]) || of_a[root].len() != len {
+                    continue;
+                }
+                let inner = of_a[x].plus(&of_b[mean].times(ratio)).reshaped(value.shape.clone());
+                let root = of_a[root].reshaped(value.shape.clone());
+                let Some(norm) = self.known_product(&inner, &root) else { continue };
+                let norm = norm.scaled(&factor);
+                return Some(match &value.offset {
+                    Some(offset) => norm.plus_constant(offset),
+                    None => norm,
+                });
+            }
+        }
+        None
     }
 
     /// Product of the rows with a matrix `[out, in]`.

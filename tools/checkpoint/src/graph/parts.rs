@@ -105,15 +105,21 @@ impl Run<'_> {
         let (inputs, out) = plain.split_once("->").ok_or_else(unknown)?;
         let (a, b) = inputs.split_once(',').ok_or_else(unknown)?;
         let letters = |text: &str| -> Vec<char> { text.chars().collect() };
-        let (a, b, out) = (letters(a), letters(b), letters(out));
+        let (mut a, mut b, out) = (letters(a), letters(b), letters(out));
         let is_set =
             |names: &[char]| (0..names.len()).all(|i| names[i].is_alphabetic() && !names[..i].contains(&names[i]));
-        let (left, right) = (self.value(0)?.clone(), self.value(1)?.clone());
+        let (mut left, mut right) = (self.value(0)?.clone(), self.value(1)?.clone());
         let fits =
             is_set(&a) && is_set(&b) && is_set(&out) && left.shape().len() == a.len() && right.shape().len() == b.len();
         let in_either = out.iter().all(|name| a.contains(name) || b.contains(name));
         if !fits || !in_either {
             return Err(unknown());
+        }
+        // Rows are those of the result, so that keys times queries are queries times keys.
+        let first = |own: &[char], other: &[char]| out.iter().position(|name| own.contains(name) && !other.contains(name));
+        if first(&b, &a) < first(&a, &b) {
+            std::mem::swap(&mut a, &mut b);
+            std::mem::swap(&mut left, &mut right);
         }
         let size = |name: &char| -> usize {
             let of =

@@ -426,7 +426,7 @@ impl<'a> Run<'a> {
     /// Numbers that a quantized file keeps in 8 bits, as they were before.
     fn dequantize(&mut self, axis: i64) -> Result<Value, Mismatch> {
         let x = match self.value(0)? {
-            Value::Lin(lin) => return Ok(Value::Lin(lin.clone())),
+            Value::Lin(lin) => return self.dequantized_rows(lin.clone()),
             Value::Const(array) => array.clone(),
         };
         let along = |array: &Array| -> Result<Array, Mismatch> {
@@ -448,6 +448,22 @@ impl<'a> Run<'a> {
             false => Value::Const(x),
         };
         self.binary(Binary::Mul, centred, scale)
+    }
+
+    /// Rows of a table that is kept in 8 bits; other values have stayed float.
+    fn dequantized_rows(&mut self, rows: Lin) -> Result<Value, Mismatch> {
+        let made = rows.atom().map(|atom| self.atoms.made(atom).clone());
+        let Some(Made::Embed { table, tokens }) = made.filter(|made| matches!(made, Made::Embed { table, .. } if table.kind == Kind::Int))
+        else {
+            return Ok(Value::Lin(rows));
+        };
+        let scale = self.constant(1)?.single();
+        let zero = if self.has(2) { self.constant(2)?.single() } else { Some(0.0) };
+        let Some((scale, zero)) = scale.zip(zero) else {
+            return Err(self.not("a table with several scales", "one scale and zero point"));
+        };
+        let data = table.data.iter().map(|value| (value - zero) * scale).collect();
+        self.embed(Array { data, kind: Kind::Float, ..table }, tokens, 0)
     }
 
     /// Values of the network stay float; where the smallest 8-bit number means 0, those below it become 0.

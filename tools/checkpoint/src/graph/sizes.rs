@@ -6,7 +6,7 @@ use super::array::{Array, Kind};
 use super::assemble::Network;
 use super::atoms::{Atoms, Made};
 use super::run::{Run, Value};
-use super::{Graph, GraphInput, Mismatch, NEXT, Op};
+use super::{Graph, GraphInput, Mismatch, NEXT, Node, Op};
 
 /// Lengths that are tried until the network is recognised: a convolution needs more than a few samples.
 const LENGTHS: [usize; 7] = [3, 2, 7, 16, 64, 256, 1024];
@@ -136,6 +136,10 @@ fn longest(
             best
         }
     };
+    if graph.nodes.iter().any(|node| matches!(node.op, Op::Quantize { .. } | Op::Dequantize { .. })) {
+        let note = "quantized weights are dequantized and activations stay float: outputs differ from the file's by its rounding";
+        found.notes.push(note.into());
+    }
     for (input, role) in graph.inputs.iter().zip(attempt.roles) {
         match role {
             Role::Types => {
@@ -322,8 +326,11 @@ fn chosen_rows(graph: &Graph, input: &GraphInput) -> Option<usize> {
             node.outputs.iter().for_each(|&out| same[out] = true);
         }
         if matches!(node.op, Op::Gather { .. }) && of(1).is_some_and(|id| same[id]) {
-            let table = graph.constants.iter().find(|(id, _)| Some(*id) == of(0));
-            if let Some((_, table)) = table.filter(|(_, table)| table.kind == Kind::Float && table.shape.len() == 2) {
+            // A table of 8 bits is dequantized before.
+            let makes = |node: &&Node| matches!(node.op, Op::Dequantize { .. }) && node.outputs.first().copied() == of(0);
+            let stored = graph.nodes.iter().find(makes).and_then(|node| node.inputs[0]).or(of(0));
+            let table = graph.constants.iter().find(|(id, _)| Some(*id) == stored);
+            if let Some((_, table)) = table.filter(|(_, table)| table.shape.len() == 2) {
                 return table.shape.first().copied();
             }
         }
