@@ -155,7 +155,8 @@ fn load_bytes(name: &str, bytes: &[u8]) -> Result<Checkpoint, String> {
     if golden().join(&beside).is_file() {
         std::fs::copy(golden().join(&beside), folder.path().join(&beside)).expect("its data");
     }
-    let path = folder.path().join("model.onnx");
+    // The image names the file.
+    let path = folder.path().join(format!("{name}.onnx"));
     std::fs::write(&path, bytes).expect("a file");
     Checkpoint::load(&path, None).map_err(|error| error.to_string())
 }
@@ -227,15 +228,21 @@ fn no_name_and_no_order_decides_anything() {
 /// Every weight of a file matters: with another value the file is refused, or the float reference is far from onnxruntime.
 #[test]
 fn every_changed_tensor_is_refused_or_seen_in_the_outputs() {
-    let mut count = 0;
+    let (mut count, mut wrong) = (0, Vec::new());
     for name in names() {
         let original = bytes(&name);
         for tensor in fields(&original, &[7, 5]) {
             let of = |field: u64| records(&original, tensor.clone()).into_iter().find(|(own, ..)| *own == field);
             let is_float = of(2).is_some_and(|(_, record, _)| original[record.end - 1] == 1);
             let Some((.., Some(raw))) = of(9).filter(|_| is_float) else { continue };
-            let label = of(8).and_then(|(.., payload)| payload).map(|range| original[range].to_vec()).unwrap_or_default();
+            let label =
+                of(8).and_then(|(.., payload)| payload).map(|range| original[range].to_vec()).unwrap_or_default();
             let label = String::from_utf8_lossy(&label).into_owned();
+            let mut numbers = original[raw.clone()].as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+            if numbers.all(|number| number < -1e30) {
+                // What hides a score hides it whatever it is.
+                continue;
+            }
             let mut changed = original.clone();
             for number in changed[raw].chunks_exact_mut(4) {
                 let value = f32::from_le_bytes([number[0], number[1], number[2], number[3]]);
@@ -244,14 +251,16 @@ fn every_changed_tensor_is_refused_or_seen_in_the_outputs() {
             count += 1;
             match load_bytes(&name, &changed) {
                 // A key's bias changes all scores of a query by the same, which the softmax takes out again.
-                Ok(checkpoint) if differences(&checkpoint, &load(&name).expect("a checkpoint")) == [Tensor::KeyBias] => {}
+                Ok(checkpoint)
+                    if differences(&checkpoint, &load(&name).expect("a checkpoint")) == [Tensor::KeyBias] => {}
                 Ok(checkpoint) => match agreement(&name, &checkpoint) {
-                    Ok(decibels) => assert!(decibels < 60.0, "{name}, {label}: {decibels:.1} dB"),
+                    Ok(decibels) if decibels < 60.0 => {}
+                    Ok(decibels) => wrong.push(format!("{name}, {label}: {decibels:.1} dB")),
                     Err(error) => println!("{name}, {label}: {error}"),
                 },
                 Err(error) => println!("{name}, {label}: {error}"),
             }
         }
     }
-    assert!(count > 100, "{count} tensors");
+    assert!(wrong.is_empty() && count > 100, "{count} tensors, {wrong:#?}");
 }

@@ -53,6 +53,9 @@ impl Atoms {
                 "the input's rows in order, class tokens before or after them",
             );
         }
+        if count < 2 {
+            return wrong("a sequence of one".into(), "a sequence: several tokens or frames");
+        }
         if n_class > MAX_CLASS {
             return wrong(format!("{n_class} constant rows"), "at most two class tokens");
         }

@@ -170,9 +170,17 @@ impl Atoms {
 
     /// The reason that no branch is found at the end of a stream.
     fn stuck(&self, stream: &Lin, after_mlp: bool) -> Mismatch {
-        let last = stream.parts.iter().max_by_key(|part| self.list[part.atom].node);
-        let node = last.map(|part| self.list[part.atom].node);
-        let found = last.map_or("a constant".into(), |part| self.describe(part.atom));
+        let latest = |value: &Lin| value.parts.iter().map(|part| part.atom).max_by_key(|&atom| self.list[atom].node);
+        let mut last = latest(stream);
+        // What a norm or linear layer at the end is of says more.
+        while let Some(Made::Norm { x, .. } | Made::Linear { x, .. }) = last.map(|atom| self.made(atom)) {
+            last = match latest(x) {
+                Some(inner) if !matches!(self.made(inner), Made::Frames) => Some(inner),
+                _ => break,
+            };
+        }
+        let node = last.map(|atom| self.list[atom].node);
+        let found = last.map_or("a constant".into(), |atom| self.describe(atom));
         let what = if after_mlp { "attention before the MLP" } else { "a block's last branch" };
         let expected = format!(
             "{what}: x + f(norm(x)), or norm(x + f(x)), where f is attention or an MLP with ReLU, GELU or SiLU"

@@ -116,7 +116,8 @@ impl Run<'_> {
             return Err(unknown());
         }
         // Rows are those of the result, so that keys times queries are queries times keys.
-        let first = |own: &[char], other: &[char]| out.iter().position(|name| own.contains(name) && !other.contains(name));
+        let first =
+            |own: &[char], other: &[char]| out.iter().position(|name| own.contains(name) && !other.contains(name));
         if first(&b, &a) < first(&a, &b) {
             std::mem::swap(&mut a, &mut b);
             std::mem::swap(&mut left, &mut right);

@@ -453,7 +453,8 @@ impl<'a> Run<'a> {
     /// Rows of a table that is kept in 8 bits; other values have stayed float.
     fn dequantized_rows(&mut self, rows: Lin) -> Result<Value, Mismatch> {
         let made = rows.atom().map(|atom| self.atoms.made(atom).clone());
-        let Some(Made::Embed { table, tokens }) = made.filter(|made| matches!(made, Made::Embed { table, .. } if table.kind == Kind::Int))
+        let Some(Made::Embed { table, tokens }) =
+            made.filter(|made| matches!(made, Made::Embed { table, .. } if table.kind == Kind::Int))
         else {
             return Ok(Value::Lin(rows));
         };

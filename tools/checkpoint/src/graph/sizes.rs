@@ -327,7 +327,8 @@ fn chosen_rows(graph: &Graph, input: &GraphInput) -> Option<usize> {
         }
         if matches!(node.op, Op::Gather { .. }) && of(1).is_some_and(|id| same[id]) {
             // A table of 8 bits is dequantized before.
-            let makes = |node: &&Node| matches!(node.op, Op::Dequantize { .. }) && node.outputs.first().copied() == of(0);
+            let makes =
+                |node: &&Node| matches!(node.op, Op::Dequantize { .. }) && node.outputs.first().copied() == of(0);
             let stored = graph.nodes.iter().find(makes).and_then(|node| node.inputs[0]).or(of(0));
             let table = graph.constants.iter().find(|(id, _)| Some(*id) == stored);
             if let Some((_, table)) = table.filter(|(_, table)| table.shape.len() == 2) {

@@ -142,8 +142,11 @@ impl Atoms {
         match self.unselected(value) {
             Some((stream, chosen)) if chosen.len() == value.shape[0] => Ok((Pooled::Rows(chosen), stream)),
             Some((stream, chosen)) => Ok((Pooled::Joined(chosen), stream)),
-            None if self.blocks(value).is_ok() => Ok((Pooled::Rows(all(value)), value.clone())),
-            None => Err(self.no_stream(value)),
+            None => match self.blocks(value) {
+                Ok(_) => Ok((Pooled::Rows(all(value)), value.clone())),
+                Err(error) if value.parts.len() > 1 || self.norm_of(value).is_some() => Err(error),
+                Err(_) => Err(self.no_stream(value)),
+            },
         }
     }
 
