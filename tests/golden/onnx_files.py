@@ -116,7 +116,7 @@ def transformers_models():
     import torch
     from torch import nn
     from transformers import (BertConfig, BertForSequenceClassification, DistilBertConfig, DistilBertForTokenClassification, GPT2Config, GPT2LMHeadModel,
-                              LlamaConfig, LlamaForCausalLM, ViTConfig, ViTForImageClassification)
+                              LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen3Config, Qwen3ForCausalLM, ViTConfig, ViTForImageClassification)
 
     class Logits(nn.Module):
         """A model's logits alone, of its one input or of tokens and a mask."""
@@ -142,6 +142,10 @@ def transformers_models():
     llama = lambda: LlamaForCausalLM(LlamaConfig(
         vocab_size=VOCAB, hidden_size=D, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, intermediate_size=HIDDEN,
         max_position_embeddings=16, tie_word_embeddings=False, **attention))
+    small = dict(vocab_size=VOCAB, hidden_size=D, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, intermediate_size=HIDDEN,
+                 max_position_embeddings=16, head_dim=4)
+    mistral = lambda: MistralForCausalLM(MistralConfig(**small, sliding_window=3))
+    qwen3 = lambda: Qwen3ForCausalLM(Qwen3Config(**small, tie_word_embeddings=True, **attention))
     tokens = lambda: torch.randint(0, VOCAB, (RECORDINGS, 6))
     dynamic = {0: "batch", 1: "seq"}
     causal = dict(use_cache=False)
@@ -151,6 +155,9 @@ def transformers_models():
         "distilbert": (lambda: Logits(distilbert()), tokens, dynamic, dict(dynamo=False)),
         "gpt2": (lambda: Logits(gpt2(), **causal), tokens, dynamic, dict(dynamo=True)),
         "vit": (lambda: Logits(vit()), lambda: torch.randn(RECORDINGS, 2, 6, 6), {0: "batch"}, dict(dynamo=True)),
+        # Attention as one operation, grouped, in a window.
+        "mistral": (lambda: Logits(mistral(), **causal), tokens, {0: "batch"}, dict(dynamo=True, opset_version=23)),
+        "qwen3": (lambda: Logits(qwen3(), **causal), tokens, {0: "batch"}, dict(dynamo=True)),
         "llama": (lambda: Logits(llama(), **causal), tokens, dynamic, dict(dynamo=True, max_seq=16)),
     }
 

@@ -14,8 +14,11 @@ use super::network::{Blocks, Layer};
 use super::tail::{Dense, Pooled, Tail};
 use crate::{Config, Tensors, Weights};
 
+/// Width of a bias.
+type Width = fn(&Config) -> usize;
+
 /// Tensors that a network may lack in one layer and have in another, and what they are where they are absent.
-const OPTIONAL: [(Tensor, fn(&Config) -> usize); 9] = [
+const OPTIONAL: [(Tensor, Width); 9] = [
     (Tensor::AttentionNormBias, |config| config.d_model),
     (Tensor::MlpNormBias, |config| config.d_model),
     (Tensor::QueryBias, Config::q_width),
@@ -222,10 +225,11 @@ impl Atoms {
     fn theta(&self, angles: &[f64], head_dim: usize) -> Result<f64, Mismatch> {
         let half = angles.len();
         let last = angles[half - 1];
-        if half == 1 {
-            return Ok(10_000.0);
-        }
-        let found = last.powf(-(head_dim as f64) / (2.0 * (half - 1) as f64));
+        // A single pair turns by 1 whatever the base is.
+        let found = match half {
+            1 => 10_000.0,
+            _ => last.powf(-(head_dim as f64) / (2.0 * (half - 1) as f64)),
+        };
         let angle = |theta: f64, pair: usize| theta.powf(-2.0 * pair as f64 / head_dim as f64);
         let fits = |theta: f64| (0..half).all(|pair| (angles[pair] / angle(theta, pair) - 1.0).abs() < 1e-5);
         // The table's rounding is not the base's: the shortest number that fits.

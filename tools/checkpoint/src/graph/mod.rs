@@ -13,6 +13,7 @@ mod atoms;
 mod attention;
 mod constants;
 mod ends;
+mod fused;
 mod lin;
 mod moves;
 mod network;
@@ -119,6 +120,12 @@ pub(crate) enum Op {
         axis: i64,
         log: bool,
         only_last: bool,
+    },
+    /// Inputs: queries, keys, values, mask; `[batch, heads, seq, head_dim]`, or `[batch, seq, heads * head_dim]` with these numbers of heads.
+    Attention {
+        is_causal: bool,
+        scale: Option<f64>,
+        heads: [usize; 2],
     },
     /// Inputs: tensor, axes; without axes, over all.
     Reduce {

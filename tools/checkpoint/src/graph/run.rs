@@ -178,6 +178,7 @@ impl<'a> Run<'a> {
             Op::LayerNorm { axis, eps } => self.layer_norm(*axis, *eps, false)?,
             Op::RmsNorm { axis, eps } => self.layer_norm(*axis, *eps, true)?,
             Op::Softmax { axis, log, only_last } => self.softmax(*axis, *log, *only_last)?,
+            Op::Attention { is_causal, scale, heads } => self.fused_attention(*is_causal, *scale, *heads)?,
             Op::Reduce { how, keep } => self.reduce(*how, *keep)?,
             Op::Shape { start, end } => self.shape(*start, *end)?,
             Op::Size => Value::Const(Array::scalar(Kind::Int, count(self.value(0)?.shape()) as f64)),

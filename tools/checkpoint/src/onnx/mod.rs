@@ -82,7 +82,7 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
         })?);
     }
     let mut graph = builder.graph;
-    order::sort(&mut graph).map_err(|found| damaged(found))?;
+    order::sort(&mut graph).map_err(damaged)?;
     let network = recognise(&graph).map_err(|error| refused(path, &graph, error))?;
     let mut tensors = network.tensors;
     let all: Vec<_> = tensors.iter().map(|(tensor, layer, weights)| (tensor, layer, weights.clone())).collect();

@@ -151,11 +151,11 @@ impl<'a> Builder<'a> {
             node.inputs.iter().map(|name| (!name.is_empty()).then(|| self.id(name))).collect();
         let outputs: Vec<ValueId> =
             node.outputs.iter().map(|name| if name.is_empty() { self.fresh() } else { self.id(name) }).collect();
-        if node.op == "Constant" {
-            if let (Some(array), Some(&out)) = (self.constant_of(&attributes)?, outputs.first()) {
-                self.graph.constants.push((out, array));
-                return Ok(());
-            }
+        if node.op == "Constant"
+            && let (Some(array), Some(&out)) = (self.constant_of(&attributes)?, outputs.first())
+        {
+            self.graph.constants.push((out, array));
+            return Ok(());
         }
         let op = self.op(node, &attributes, &mut inputs)?;
         match op {
@@ -231,6 +231,12 @@ impl<'a> Builder<'a> {
             "MatMul" => Op::MatMul,
             "Gemm" => self.gemm(node, attributes, inputs),
             "Einsum" if inputs.len() == 2 => Op::Einsum(attributes.text("equation").unwrap_or_default()),
+            // Later inputs are a cache; a softcap has no place here.
+            "Attention" if inputs.iter().skip(4).all(Option::is_none) && attributes.float("softcap", 0.0) == 0.0 => {
+                let heads = ["q_num_heads", "kv_num_heads"].map(|name| attributes.int(name, 0).max(0) as usize);
+                let scale = attributes.get("scale").map(|found| f64::from(found.float)).filter(|&scale| scale != 0.0);
+                Op::Attention { is_causal: attributes.int("is_causal", 0) != 0, scale, heads }
+            }
             "Conv" => conv(attributes),
             "BatchNormalization" if attributes.int("training_mode", 0) == 0 => Op::BatchNorm { eps },
             "LayerNormalization" => Op::LayerNorm { axis: axis(-1), eps },

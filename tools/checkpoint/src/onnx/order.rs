@@ -56,6 +56,9 @@ pub(super) fn sort(graph: &mut Graph) -> Result<(), String> {
     Ok(())
 }
 
+/// What makes nodes equal: operation, inputs, number of outputs.
+type Key = (String, Vec<Option<ValueId>>, usize);
+
 /// Most elements of constants that are compared.
 const SMALL: usize = 16;
 
@@ -67,7 +70,7 @@ fn merge(graph: &mut Graph) {
         let bits: Vec<u64> = array.data.iter().map(|value| value.to_bits()).collect();
         same[*id] = *constants.entry((format!("{:?}", array.kind), array.shape.clone(), bits)).or_insert(*id);
     }
-    let mut found: HashMap<(String, Vec<Option<ValueId>>, usize), Vec<ValueId>> = HashMap::new();
+    let mut found: HashMap<Key, Vec<ValueId>> = HashMap::new();
     for node in &mut graph.nodes {
         node.inputs.iter_mut().flatten().for_each(|input| *input = same[*input]);
         if node.op == Op::Other {
