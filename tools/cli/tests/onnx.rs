@@ -138,7 +138,8 @@ fn records(bytes: &[u8], within: std::ops::Range<usize>) -> Records {
 
 /// Payloads of the fields at this path.
 fn fields(bytes: &[u8], path: &[u64]) -> Vec<std::ops::Range<usize>> {
-    let mut found = vec![0..bytes.len()];
+    let whole = 0..bytes.len();
+    let mut found = vec![whole];
     for &field in path {
         let of = |range: std::ops::Range<usize>| {
             records(bytes, range).into_iter().filter(move |(own, ..)| *own == field).filter_map(|(.., payload)| payload)
