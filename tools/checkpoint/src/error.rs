@@ -158,7 +158,7 @@ pub enum Error {
         /// What a network has there.
         expected: String,
         /// Next step.
-        next: String,
+        next: &'static str,
     },
 
     /// A weight is NaN or infinite.

@@ -250,12 +250,12 @@ pub(crate) struct Mismatch {
     pub node: Option<usize>,
     pub found: String,
     pub expected: String,
-    pub next: String,
+    pub next: &'static str,
 }
 
 impl Mismatch {
     pub(crate) fn new(node: Option<usize>, found: impl Into<String>, expected: impl Into<String>) -> Mismatch {
-        Mismatch { node, found: found.into(), expected: expected.into(), next: NEXT.into() }
+        Mismatch { node, found: found.into(), expected: expected.into(), next: NEXT }
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn recognise(graph: &Graph) -> Result<Network, Mismatch> {
         let names: Vec<&str> = graph.outputs.iter().map(|(_, name)| name.as_str()).collect();
         let found = format!("the outputs {}", names.join(", "));
         let next = "export the model with the one output that is to be computed";
-        return Err(Mismatch { next: next.into(), ..Mismatch::new(None, found, "one output") });
+        return Err(Mismatch { next, ..Mismatch::new(None, found, "one output") });
     };
     let roles = roles(graph)?;
     let is_open = graph.inputs.iter().any(|input| input.shape.contains(&None));
@@ -185,7 +185,7 @@ fn class_after(short: &Network, longest: &mut Network, between: &Network) -> Res
 fn endless() -> Mismatch {
     let found = format!("sequences of any length up to {LONGEST}");
     let next = "export the longest sequence as a fixed size, or say it: onnx.helper.set_model_props(model, {\"max_seq\": \"128\"})";
-    Mismatch { next: next.into(), ..Mismatch::new(None, found, "a longest sequence, for which memory is planned") }
+    Mismatch { next, ..Mismatch::new(None, found, "a longest sequence, for which memory is planned") }
 }
 
 /// Refuses a network that depends on the length beyond its positions.
@@ -291,14 +291,11 @@ fn roles(graph: &Graph) -> Result<Vec<Role>, Mismatch> {
         let found = names(role, &roles);
         if found.len() > 1 {
             let found = format!("the inputs {}", found.join(", "));
-            return Err(Mismatch {
-                next: next.into(),
-                ..Mismatch::new(None, found, "one of tokens or frames, beside masks")
-            });
+            return Err(Mismatch { next, ..Mismatch::new(None, found, "one of tokens or frames, beside masks") });
         }
     }
     if !roles.contains(&Role::Tokens) && !roles.contains(&Role::Frames) {
-        return Err(Mismatch { next: NEXT.into(), ..Mismatch::new(None, "no input of tokens or frames", "one") });
+        return Err(Mismatch { next: NEXT, ..Mismatch::new(None, "no input of tokens or frames", "one") });
     }
     Ok(roles)
 }
