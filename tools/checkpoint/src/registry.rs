@@ -89,7 +89,7 @@ fn load_weights(path: &Path, open: impl FnOnce() -> Result<WeightsFile, Error>) 
     };
     let Some((name, _, load)) = row else {
         let tensors = match file {
-            Err(error) if value.is_none() => return Err(error),
+            Err(error) if found.is_none() => return Err(error),
             file => file.map(|file| summary(file.names())),
         };
         return Err(Error::Architecture {

@@ -14,6 +14,7 @@ mod llama2c;
 mod native;
 mod pytorch;
 mod qwen3;
+mod saved;
 mod specials;
 
 use std::path::Path;
