@@ -99,6 +99,8 @@ fn within(pickle: &Pickle<'_>, entries: &[(&str, Id)], key: &str, id: Id) -> Res
             _ => others.push(entry),
         }
     }
+    // Beside them, `config` is nanoGPT's and llama2.c's settings of the training.
+    others.retain(|(name, _)| *name != "config" || found.settings.as_ref().is_none_or(|(key, _)| *key != "model_args"));
     inner.retain(|(_, id)| !is_tensor(pickle, *id));
     others.extend(&inner);
     let beside = match others[..] {
