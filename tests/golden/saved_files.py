@@ -142,7 +142,7 @@ def encoder(folder, generator):
     torch.save(state, here / "state_dict.pt")
     parameters = OrderedDict((name, nn.Parameter(tensor)) for name, tensor in state.items())
     torch.save({"epoch": 3, "model_state_dict": parameters, "optimizer_state_dict": torch.optim.AdamW(net.parameters()).state_dict(),
-                "classes": ["rest", "walk", "run"], "scaler_mean": torch.zeros(5)}, here / "wrapped.pth",
+                "classes": ["rest", "walk", "run"], "loss": 0.5, "scaler_mean": torch.zeros(5), "scaler_scale": [1.0] * 5, "scaler": torch.amp.GradScaler("cpu").state_dict()}, here / "wrapped.pth",
                pickle_protocol=4)
     save_file(prefixed("module."), here / "data_parallel.safetensors")
     torch.save({"state_dict": prefixed("model._orig_mod."), "pytorch-lightning_version": "2"}, here / "lightning.ckpt")

@@ -45,6 +45,16 @@ fn a_module_is_the_same_from_every_file_that_it_is_saved_in() {
 }
 
 #[test]
+fn what_a_training_keeps_is_no_note_and_what_may_scale_the_inputs_is() {
+    let notes = load("encoder/wrapped.pth").notes.join("\n");
+    assert!(notes.contains("`scaler_mean` (a tensor), `scaler_scale` (a list)"), "{notes}");
+    assert!(notes.contains("`scaler_mean` is no part of the network: give recordings that are scaled"), "{notes}");
+    for kept in ["`optimizer_state_dict`", "`epoch`", "`loss`", "`scaler`"] {
+        assert!(!notes.contains(kept), "{kept}: {notes}");
+    }
+}
+
+#[test]
 fn labels_beside_the_tensors_name_the_outputs() {
     assert_eq!(load("encoder/wrapped.pth").config.labels, ["rest", "walk", "run"]);
 }

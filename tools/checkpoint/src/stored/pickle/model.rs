@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::tensor::is_tensor;
-use super::value::{Id, Pickle};
+use super::value::{Id, Node, Pickle};
 
 /// What was found: names and tensors, and what lies beside them.
 #[derive(Default)]
@@ -92,10 +92,7 @@ fn within(pickle: &Pickle<'_>, entries: &[(&str, Id)], key: &str, id: Id) -> Res
             Some(Value::Array(names)) if LABELS.contains(name) && names.iter().all(Value::is_string) => {
                 found.labels = Some(Value::Array(names));
             }
-            _ if TRAINING.iter().any(|word| name.contains(word))
-                && pickle.class(*id).is_none()
-                && !is_tensor(pickle, *id) => {}
-            _ if PROGRESS.iter().any(|word| name.contains(word)) => {}
+            _ if is_training(pickle, name, *id) => {}
             _ => others.push(entry),
         }
     }
@@ -107,8 +104,33 @@ fn within(pickle: &Pickle<'_>, entries: &[(&str, Id)], key: &str, id: Id) -> Res
         [] => String::new(),
         _ => format!("; not read, though it may belong to what the model is given: {}", list(pickle, &others)),
     };
-    found.note = Some(format!("the state dict is `{key}`{beside}"));
+    let scales = |(name, _): &&(&str, Id)| ["scaler", "mean", "std"].iter().any(|word| name.contains(word));
+    let scaled = match others.iter().copied().find(scales) {
+        Some((name, _)) => {
+            format!("; `{name}` is no part of the network: give recordings that are scaled as in the training")
+        }
+        None => String::new(),
+    };
+    found.note = Some(format!("the state dict is `{key}`{beside}{scaled}"));
     Ok(found)
+}
+
+/// True for what a training keeps to go on with: optimizers, and how far it is.
+fn is_training(pickle: &Pickle<'_>, name: &str, id: Id) -> bool {
+    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    let items = pickle.mapping(id);
+    // A GradScaler's state, or its empty one; another scaler scales inputs.
+    let is_of_gradients =
+        || items.as_ref().is_some_and(|it| it.is_empty() || it.iter().any(|(key, _)| *key == "growth_factor"));
+    let is_simple =
+        || matches!(pickle.nodes[id], Node::None | Node::Bool(_) | Node::Int(_) | Node::Float(_) | Node::Text(_));
+    match name {
+        _ if name.contains("scaler") => is_of_gradients(),
+        _ if has(&TRAINING) => pickle.class(id).is_none() || items.is_some(),
+        _ => {
+            has(&PROGRESS) && (is_simple() || is_tensor(pickle, id) || pickle.json(id).is_some_and(|it| it.is_number()))
+        }
+    }
 }
 
 /// The model's settings under the name of their architecture, which nanoGPT and llama2.c do not write.

@@ -78,7 +78,9 @@ fn plain(
     storages: &Storages,
 ) -> Result<View, String> {
     const WRONG: &str = "no storage that PyTorch would write";
-    let Node::Persistent(storage) = pickle.nodes[storage] else { return Err(WRONG.into()) };
+    let Node::Persistent(storage) = pickle.nodes[storage] else {
+        return Err("its storage is within the pickle, as pickle.dump writes it; torch.save writes it beside".into());
+    };
     let Some([_, class, key, ..]) = pickle.tuple(storage) else { return Err(WRONG.into()) };
     let (class, key) = (pickle.global(*class).ok_or(WRONG)?, pickle.text(*key).ok_or(WRONG)?);
     let name = match kind {
