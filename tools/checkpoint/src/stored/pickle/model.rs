@@ -41,8 +41,8 @@ pub(super) fn find(pickle: &Pickle<'_>) -> Result<Model, (String, String)> {
     let Some(entries) = pickle.mapping(root) else {
         return Err((format!("{}, which is no state dict", pickle.kind(root)), next(pickle, root)));
     };
-    let is_flat =
-        |(name, id): &(&str, Id)| is_tensor(pickle, *id) && (name.ends_with("weight") || name.ends_with("bias"));
+    let is_part = |name: &str| ["weight", "bias"].contains(&name.rsplit('.').next().unwrap_or(name));
+    let is_flat = |(name, id): &(&str, Id)| is_tensor(pickle, *id) && is_part(name);
     if !entries.iter().any(is_flat) {
         let is_model = |(key, id): &&(&str, Id)| {
             let key = key.to_lowercase();
