@@ -133,6 +133,8 @@ folders! {
 
 fn file(name: &str, data: &[u8]) {
     in_folder(|folder| {
+        // A pickle's settings may be beside it, and inputs share the folder.
+        let _ = std::fs::remove_file(folder.join("config.json"));
         let path = folder.join(name);
         std::fs::write(&path, data).expect("a file");
         if let Ok(checkpoint) = Checkpoint::load(&path, None) {
@@ -158,4 +160,31 @@ pub fn golden_gguf(name: &str) -> Vec<u8> {
 /// A llama2.c file.
 pub fn llama2c(data: &[u8]) {
     file("model.bin", data);
+}
+
+/// A file of `torch.save` beside the golden encoder's settings: bytes, or a golden one with changes. One of the format before 1.6 has no
+/// checksums, so that changes reach the pickle; the goldens in a zip reach the archive.
+pub fn pickle(data: &[u8]) {
+    const NAMES: [&str; 4] = ["encoder/legacy.pt", "encoder/state_dict.pt", "encoder/module.pt", "nanogpt/ckpt.pt"];
+    static FILES: LazyLock<[Vec<u8>; 4]> =
+        LazyLock::new(|| NAMES.map(|name| std::fs::read(golden(&format!("saved/{name}"))).expect("a golden file")));
+    static CONFIG: LazyLock<Vec<u8>> =
+        LazyLock::new(|| std::fs::read(golden("saved/encoder/config.json")).expect("a configuration"));
+    let bytes = match choice(data, 2 + FILES.len()) {
+        (0 | 1, bytes) => bytes.to_vec(),
+        (kind, records) => patched(&FILES[kind - 2], records),
+    };
+    in_folder(|folder| {
+        let (path, config) = (folder.join("model.pt"), folder.join("config.json"));
+        std::fs::write(&path, bytes).expect("a file");
+        // Without settings, a file is asked for its own.
+        if data.first().is_some_and(|kind| b"05".contains(kind)) {
+            let _ = std::fs::remove_file(config);
+        } else {
+            std::fs::write(config, &*CONFIG).expect("a configuration");
+        }
+        if let Ok(checkpoint) = Checkpoint::load(&path, None) {
+            computed(&checkpoint, data);
+        }
+    });
 }

@@ -57,6 +57,7 @@ targets! {
     native => checkpoints::native;
     gguf => checkpoints::gguf;
     llama2c => checkpoints::llama2c;
+    pickle => checkpoints::pickle;
     tokenizer_json => tokenizers::json;
     tokenizer_llama2c => tokenizers::llama2c;
     tokenizer_gguf => tokenizers::gguf;

@@ -25,6 +25,7 @@ import ends_files
 import expected_files
 import gguf_files
 import page_files
+import saved_files
 import special_files
 import tokenizer_files
 from keywords import train as keywords
@@ -291,6 +292,7 @@ def generate(folder):
     keywords.generate(folder)
     ends_files.generate(folder)
     page_files.generate(folder)
+    saved_files.generate(folder)
 
 
 def check():
@@ -312,6 +314,8 @@ def check():
                 assert page_files.same(made, HERE / name), f"{name}: differs"
             elif name.parts[0] == "audio":
                 assert audio_files.same(made, HERE / name), f"{name}: differs"
+            elif name.name == "legacy.pt":
+                assert saved_files.same(made, HERE / name), f"{name}: differs"
             elif name.suffix == ".npz":
                 a, b = np.load(made), np.load(HERE / name)
                 assert sorted(a) == sorted(b), f"{name}: other arrays"

@@ -136,7 +136,7 @@ pub enum Error {
     },
 
     /// A tensor's element type is not a supported float type.
-    #[error("{}: tensor `{tensor}` holds {found}, expected F32, F16 or BF16; export the unquantized float model", path.display())]
+    #[error("{}: tensor `{tensor}` holds {found}, expected F64, F32, F16 or BF16; export the unquantized float model", path.display())]
     ElementType {
         /// The file.
         path: PathBuf,

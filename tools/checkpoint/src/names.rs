@@ -51,6 +51,8 @@ pub(crate) struct Row {
     third: Option<usize>,
     /// True if pairs of rotary positions are rows `2 i` and `2 i + 1` of a head.
     adjacent: bool,
+    /// Number of tensors that are its rows, one for each head; `@` in the name stands for the head's number.
+    heads: Option<usize>,
 }
 
 impl Row {
@@ -72,6 +74,7 @@ impl Row {
             transposed: false,
             third: None,
             adjacent: false,
+            heads: None,
         }
     }
 
@@ -100,6 +103,11 @@ impl Row {
         Row { adjacent: true, ..self }
     }
 
+    /// The rows of each head are a tensor of their own.
+    pub(crate) fn heads(self, heads: usize) -> Row {
+        Row { heads: Some(heads), ..self }
+    }
+
     fn read(&self, source: &mut impl Source, dims: &Dims, layer: usize, tensors: &mut Tensors) -> Result<(), Error> {
         let named = |name: &str, layer: usize| name.replace('#', &layer.to_string());
         let mut weights = self.take(source, &named(&self.weight, layer), (self.tensor, layer), dims)?;
@@ -116,7 +124,7 @@ impl Row {
         let has_bias = match self.has_bias {
             Bias::Absent => false,
             Bias::Required => true,
-            Bias::AsInFile => source.has(&named(&self.bias, 0)),
+            Bias::AsInFile => source.has(&named(&self.bias, 0).replace('@', "0")),
         };
         if has_bias {
             let weights = self.take(source, &named(&self.bias, layer), (bias, layer), dims)?;
@@ -139,6 +147,15 @@ impl Row {
         }
         if self.transposed {
             shape.reverse();
+        }
+        if let Some(heads) = self.heads {
+            let mut part = shape.clone();
+            part[0] /= heads.max(1);
+            let mut data = Vec::new();
+            for head in 0..heads {
+                data.extend(source.take(&name.replace('@', &head.to_string()), &part)?.data);
+            }
+            return Ok(Weights { name: name.into(), shape, data });
         }
         match &self.shape {
             Some(stored) if tensor == self.tensor => Ok(Weights { shape, ..source.take(name, stored)? }),

@@ -18,8 +18,12 @@ const DEFAULTS: [(&str, u32, u32); 3] = [("llama", 1, 2), ("mistral", 1, 2), ("g
 /// Key and ids of a file.
 type Ids = (&'static str, Vec<u32>);
 
-/// Settles the ids of a checkpoint whose tokenizer, if it has one, was read from `tokenizer`.
-pub(crate) fn settle(path: &Path, tokenizer: Option<&Path>, checkpoint: &mut Checkpoint) -> Result<(), Error> {
+/// Settles the ids of a checkpoint from a folder, if it is one, whose tokenizer, if it has one, was read from `tokenizer`.
+pub(crate) fn settle(
+    folder: Option<&Path>,
+    tokenizer: Option<&Path>,
+    checkpoint: &mut Checkpoint,
+) -> Result<(), Error> {
     let own = [native::NAME, pytorch::NAME].contains(&checkpoint.architecture.as_str());
     if own {
         // The own layouts mean what they name; a post-processor is more explicit.
@@ -29,9 +33,7 @@ pub(crate) fn settle(path: &Path, tokenizer: Option<&Path>, checkpoint: &mut Che
             tokenizer.before = bos.into_iter().collect();
         }
     }
-    if own || !path.is_dir() {
-        return Ok(());
-    }
+    let Some(path) = folder.filter(|_| !own) else { return Ok(()) };
     let generation = read(&path.join("generation_config.json"))?;
     let is_chosen = generation.as_ref().is_some_and(|file| file.get("_from_model_config") != Some(&true.into()));
     let config = &checkpoint.config;

@@ -82,19 +82,18 @@ const DISTILBERT: Names = Names {
 };
 
 /// Reads a folder of BERT.
-pub(crate) fn load_bert(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
-    load(&BERT, folder, Settings::new(path, value))
+pub(crate) fn load_bert(file: &WeightsFile, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+    load(&BERT, file, Settings::new(path, value))
 }
 
 /// Reads a folder of DistilBERT.
-pub(crate) fn load_distilbert(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
-    load(&DISTILBERT, folder, Settings::new(path, value))
+pub(crate) fn load_distilbert(file: &WeightsFile, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+    load(&DISTILBERT, file, Settings::new(path, value))
 }
 
-fn load(names: &Names, folder: &Path, settings: Settings) -> Result<Checkpoint, Error> {
+fn load(names: &Names, file: &WeightsFile, settings: Settings) -> Result<Checkpoint, Error> {
     let mut config = config(names, &settings)?;
-    let file = WeightsFile::read(folder)?;
-    let mut reader = file.reader()?;
+    let mut reader = file.reader();
     let prefix = reader.prefix(names.model_type);
     let row = |tensor, name: &str| Row::new(tensor, format!("{prefix}{name}"), Bias::Required);
     let mut rows = vec![
@@ -118,7 +117,7 @@ fn load(names: &Names, folder: &Path, settings: Settings) -> Result<Checkpoint, 
     }
     keys::finish(&settings)?;
     reader.finish(&["embeddings.position_ids"])?;
-    Ok(Checkpoint::new(folder, names.model_type, config, tensors))
+    Ok(Checkpoint::new(file.source(), names.model_type, config, tensors))
 }
 
 fn config(names: &Names, settings: &Settings) -> Result<Config, Error> {

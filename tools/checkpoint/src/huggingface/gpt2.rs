@@ -42,7 +42,7 @@ const CONSTANTS: [&str; 2] = [".attn.bias", ".attn.masked_bias"];
 const DEFAULT_TOKEN: u32 = 50_256;
 
 /// Reads a folder of GPT-2.
-pub(crate) fn load_gpt2(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+pub(crate) fn load_gpt2(file: &WeightsFile, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let settings = Settings::new(path, value);
     settings.only("scale_attn_by_inverse_layer_idx", &[false.into()], "false: all layers compute the same")?;
     let position = if settings.mentions("n_positions") { "n_positions" } else { "n_ctx" };
@@ -58,15 +58,15 @@ pub(crate) fn load_gpt2(folder: &Path, path: &Path, value: Value) -> Result<Chec
     if !settings.flag("scale_attn_weights", Some(true))? {
         config.attention_scale = 1.0;
     }
-    load(folder, "gpt2", &settings, config, Bias::Required)
+    load(file, "gpt2", &settings, config, Bias::Required)
 }
 
 /// Reads a folder of nanoGPT.
-pub(crate) fn load_nanogpt(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+pub(crate) fn load_nanogpt(file: &WeightsFile, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let settings = Settings::new(path, value);
     let config = config(&settings, "block_size", Activation::Gelu)?;
     let bias = Bias::of(settings.flag("bias", None)?);
-    load(folder, "nanogpt", &settings, config, bias)
+    load(file, "nanogpt", &settings, config, bias)
 }
 
 fn config(settings: &Settings, max_seq: &str, activation: Activation) -> Result<Config, Error> {
@@ -91,9 +91,14 @@ fn config(settings: &Settings, max_seq: &str, activation: Activation) -> Result<
     Ok(config)
 }
 
-fn load(folder: &Path, name: &str, settings: &Settings, mut config: Config, bias: Bias) -> Result<Checkpoint, Error> {
-    let file = WeightsFile::read(folder)?;
-    let mut reader = file.reader()?;
+fn load(
+    file: &WeightsFile,
+    name: &str,
+    settings: &Settings,
+    mut config: Config,
+    bias: Bias,
+) -> Result<Checkpoint, Error> {
+    let mut reader = file.reader();
     let prefix = reader.prefix("transformer");
     let tied = settings.flag("tie_word_embeddings", Some(true))?;
     let row = |tensor, name: &str| Row::new(tensor, format!("{prefix}{name}"), bias);
@@ -126,7 +131,7 @@ fn load(folder: &Path, name: &str, settings: &Settings, mut config: Config, bias
     }
     keys::finish(settings)?;
     reader.finish(&CONSTANTS)?;
-    Ok(Checkpoint::new(folder, name, config, tensors))
+    Ok(Checkpoint::new(file.source(), name, config, tensors))
 }
 
 /// The separate head, if there is one; a sequence classifier reads the last token.

@@ -86,7 +86,7 @@ fn default_eos() -> Option<OneOrMany> {
 }
 
 /// Reads a folder whose `config.json` is `value`.
-pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+pub(crate) fn load(file: &WeightsFile, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let raw: Raw = serde_json::from_value(value.clone()).map_err(|source| Error::Json { path: path.into(), source })?;
     check_settings(path, &raw)?;
     let mut config = numbers(path, &raw)?;
@@ -105,8 +105,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     }
     keys::finish(&settings)?;
 
-    let file = WeightsFile::read(folder)?;
-    let mut reader = file.reader()?;
+    let mut reader = file.reader();
     let tied = raw.tie_word_embeddings.unwrap_or(false);
     let rows: Vec<Row> = NAMES.iter().map(|(tensor, name)| Row::new(*tensor, name, Bias::Absent)).collect();
     let head = (!tied).then(|| Row::new(Tensor::Head, "lm_head", Bias::Absent));
@@ -115,7 +114,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
         check_tied_head(&mut reader, &tensors)?;
     }
     reader.finish(&["rotary_emb.inv_freq"])?;
-    Ok(Checkpoint::new(folder, &raw.model_type, config, tensors))
+    Ok(Checkpoint::new(file.source(), &raw.model_type, config, tensors))
 }
 
 /// The names of the family's tensors but for the head.

@@ -18,15 +18,14 @@ use crate::{Checkpoint, Config, Error};
 const SILENT: [&str; 3] = ["max_window_layers", "sliding_window", "is_decoder"];
 
 /// Reads a folder of Qwen3.
-pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+pub(crate) fn load(file: &WeightsFile, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let settings = Settings::new(path, value);
     check_settings(&settings)?;
     let config = config(&settings)?;
     let tied = settings.flag("tie_word_embeddings", Some(false))?;
     keys::finish(&settings)?;
 
-    let file = WeightsFile::read(folder)?;
-    let mut reader = file.reader()?;
+    let mut reader = file.reader();
     let norms =
         [(Tensor::QueryNorm, "model.layers.#.self_attn.q_norm"), (Tensor::KeyNorm, "model.layers.#.self_attn.k_norm")];
     let head = (!tied).then_some((Tensor::Head, "lm_head"));
@@ -37,7 +36,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
         llama::check_tied_head(&mut reader, &tensors)?;
     }
     reader.finish(&["rotary_emb.inv_freq"])?;
-    Ok(Checkpoint::new(folder, "qwen3", config, tensors))
+    Ok(Checkpoint::new(file.source(), "qwen3", config, tensors))
 }
 
 /// Refuses settings that would change the computation.

@@ -21,20 +21,20 @@ const SILENT: [&str; 5] =
     ["attention_probs_dropout_prob", "hidden_dropout_prob", "encoder_stride", "pooler_act", "pooler_output_size"];
 
 /// Reads a folder of ViT.
-pub(crate) fn load_vit(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
-    load("vit", &["cls_token"], folder, path, value)
+pub(crate) fn load_vit(file: &WeightsFile, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+    load("vit", &["cls_token"], file, path, value)
 }
 
 /// Reads a folder of DeiT.
-pub(crate) fn load_deit(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
-    load("deit", &["cls_token", "distillation_token"], folder, path, value)
+pub(crate) fn load_deit(file: &WeightsFile, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+    load("deit", &["cls_token", "distillation_token"], file, path, value)
 }
 
 /// Reads a folder of an architecture with these class tokens.
 fn load(
     architecture: &str,
     class_tokens: &[&str],
-    folder: &Path,
+    file: &WeightsFile,
     path: &Path,
     value: Value,
 ) -> Result<Checkpoint, Error> {
@@ -44,8 +44,7 @@ fn load(
     let qkv = Bias::of(settings.flag("qkv_bias", Some(true))?);
     let mut config = config(&settings, side, n_features, class_tokens.len())?;
 
-    let file = WeightsFile::read(folder)?;
-    let mut reader = file.reader()?;
+    let mut reader = file.reader();
     let d = config.d_model;
     let prefix = reader.prefix(architecture);
     let row = |tensor, name: &str| Row::new(tensor, format!("{prefix}{name}"), Bias::Required);
@@ -79,7 +78,7 @@ fn load(
     made.iter().for_each(|(tensor, layer, weights)| tensors.insert(tensor, layer, weights.clone()));
     keys::finish(&settings)?;
     reader.finish(&[])?;
-    Ok(Checkpoint::new(folder, architecture, config, tensors))
+    Ok(Checkpoint::new(file.source(), architecture, config, tensors))
 }
 
 /// The class tokens, one after the other.

@@ -70,12 +70,11 @@ struct Encoder {
 }
 
 /// Reads a folder whose `config.json` is `value`.
-pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+pub(crate) fn load(file: &WeightsFile, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let settings = Settings::new(path, value);
     settings.text("architecture")?;
     settings.require(&REQUIRED, "what tensors do not tell: a value, or null for a part that the model lacks")?;
-    let file = WeightsFile::read(folder)?;
-    let mut reader = file.reader()?;
+    let mut reader = file.reader();
     let encoder = Encoder::find(&settings, &reader)?;
     let mut config = encoder.config(&settings)?;
     let mut rows = encoder.rows(&reader);
@@ -102,7 +101,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     if let Some(front_end) = &front_end {
         front_end::fold_mfcc(front_end, &mut config, &mut tensors);
     }
-    Ok(Checkpoint { front_end, ..Checkpoint::new(folder, NAME, config, tensors) })
+    Ok(Checkpoint { front_end, ..Checkpoint::new(file.source(), NAME, config, tensors) })
 }
 
 impl Encoder {
