@@ -115,13 +115,14 @@ macro_rules! folders {
 
 folders! {
     /// Hugging Face's Llama, and Mistral by its name.
-    llama: ["llama_untied/checkpoint", "llama/checkpoint"];
-    /// Hugging Face's Qwen3.
-    qwen3: ["qwen3/checkpoint"];
-    /// Hugging Face's GPT-2, and nanoGPT by its name.
-    gpt2: ["gpt2/checkpoint"];
-    /// Hugging Face's BERT and DistilBERT.
-    bert: ["bert/checkpoint", "distilbert/checkpoint"];
+    llama: ["llama_untied/checkpoint", "llama/checkpoint", "families/llama_biases", "families/llama_tokens", "families/gemma",
+        "families/phi3_window", "families/granite", "families/olmo_biases"];
+    /// Hugging Face's Qwen3 and Qwen2.
+    qwen3: ["qwen3/checkpoint", "families/qwen3_tokens", "families/qwen2_window"];
+    /// Hugging Face's GPT-2, OpenAI-GPT and OPT, and nanoGPT by its name.
+    gpt2: ["gpt2/checkpoint", "families/gpt2_answers", "families/openai_gpt_relu", "families/opt_post", "families/opt_plain"];
+    /// Hugging Face's BERT, DistilBERT, RoBERTa and ELECTRA.
+    bert: ["bert/checkpoint", "distilbert/checkpoint", "families/roberta_sequence", "families/electra_discriminator", "families/bert_next"];
     /// Hugging Face's ViT.
     vit: ["vit/checkpoint"];
     /// PyTorch's `nn.TransformerEncoder`.

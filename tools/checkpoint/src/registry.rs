@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::huggingface::{bert, gpt2, llama, qwen3, vit};
+use crate::huggingface::{bert, gpt2, llama, opt, vit};
 use crate::stored::{WeightsFile, foreign, is_weights, settings_of};
 use crate::weights::summary;
 use crate::{Checkpoint, Error, files, gguf, lecture, llama2c, native, pytorch};
@@ -22,14 +22,24 @@ type LoadWeights = fn(file: &WeightsFile, path: &Path, config: Value) -> Result<
 type LoadFile = fn(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error>;
 
 /// Importers of weights: the name in `config.json`, and where that is missing, the end of a tensor's name.
-const FOLDERS: [(&str, Option<&str>, LoadWeights); 13] = [
+const FOLDERS: [(&str, Option<&str>, LoadWeights); 23] = [
     ("llama", None, llama::load),
     ("mistral", None, llama::load),
-    ("qwen3", None, qwen3::load),
+    ("qwen2", None, llama::load),
+    ("qwen3", None, llama::load),
+    ("gemma", None, llama::load),
+    ("phi3", None, llama::load),
+    ("granite", None, llama::load),
+    ("olmo", None, llama::load),
     ("gpt2", None, gpt2::load_gpt2),
+    ("openai-gpt", None, gpt2::load_openai),
+    ("opt", None, opt::load),
     ("nanogpt", None, gpt2::load_nanogpt),
     ("bert", None, bert::load_bert),
     ("distilbert", None, bert::load_distilbert),
+    ("roberta", None, bert::load_roberta),
+    ("xlm-roberta", None, bert::load_roberta),
+    ("electra", None, bert::load_electra),
     ("vit", None, vit::load_vit),
     ("deit", None, vit::load_deit),
     (pytorch::NAME, Some(pytorch::MARK), pytorch::load),

@@ -77,6 +77,12 @@ impl Reader<'_> {
         if self.iter_names().any(|name| name.starts_with(&prefix)) { prefix } else { String::new() }
     }
 
+    /// The part of a name in front of its `end`, by the first such name in order; `usual` where there is none.
+    pub(crate) fn before(&self, end: &str, usual: &str) -> String {
+        let found = self.iter_names().filter_map(|name| name.strip_suffix(end));
+        found.min().unwrap_or(usual).to_string()
+    }
+
     /// All names, in order.
     pub(crate) fn iter_names(&self) -> impl Iterator<Item = &str> {
         self.file.names()
@@ -93,6 +99,9 @@ impl Reader<'_> {
         let next = match name {
             "lm_head.weight" => {
                 "set tie_word_embeddings to true in config.json if the model was trained so, or export the head"
+            }
+            name if name.ends_with(".bias") => {
+                "export all of the model, or correct the key of config.json that says which layers have a bias"
             }
             _ => "export all of the model, or correct the number of layers (num_hidden_layers) in config.json",
         };

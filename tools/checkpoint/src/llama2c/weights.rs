@@ -17,7 +17,7 @@ use crate::{Checkpoint, Config, Error};
 /// End of a tensor's name that every layer has.
 pub(crate) const MARK: &str = "attention.wq.weight";
 
-/// What is computed again: cosines, sines and the mask.
+/// Tensors that are computed again: cosines, sines and the mask.
 const CONSTANTS: [&str; 3] = ["freqs_cos", "freqs_sin", ".mask"];
 
 /// Keys that do not change the computation: dropout, and what the tensors tell.

@@ -42,7 +42,7 @@ use std::path::Path;
 use serde_json::Value;
 use thumbformer::{Activation, Mask, NormPlace, Options, Tensor};
 
-use crate::names::{Bias, Row, Source, read};
+use crate::names::{Bias, QKV, Row, Source, read};
 use crate::settings::{POOLINGS, Settings};
 use crate::weights::{Reader, WeightsFile};
 use crate::{Checkpoint, Config, Error, Tensors, front_end};
@@ -175,9 +175,9 @@ impl Encoder {
         let (weight, bias) = (format!("{layer}{MARK}"), format!("{layer}self_attn.in_proj_bias"));
         let named = |tensor, name: &str| Row::new(tensor, format!("{layer}{name}"), self.bias);
         let mut rows = vec![
-            Row::pair(Tensor::Query, &weight, &bias).third(0),
-            Row::pair(Tensor::Key, &weight, &bias).third(1),
-            Row::pair(Tensor::Value, &weight, &bias).third(2),
+            Row::pair(Tensor::Query, &weight, &bias).stacked(QKV),
+            Row::pair(Tensor::Key, &weight, &bias).stacked(QKV),
+            Row::pair(Tensor::Value, &weight, &bias).stacked(QKV),
             named(Tensor::AttentionOutput, "self_attn.out_proj"),
             named(Tensor::AttentionNorm, "norm1"),
             named(Tensor::MlpNorm, "norm2"),

@@ -30,12 +30,12 @@ fn a_setting_that_changes_the_computation_is_refused() {
     let cases: [(&str, Value, &[&str]); 27] = [
         ("model_type", json!("mistral"), &["sliding_window", "absent"]),
         ("model_type", json!("gpt_neox"), &["architecture `gpt_neox`", "llama", "model.layers.N.mlp.down_proj.weight"]),
-        ("model_type", json!("qwen2"), &["architecture `qwen2`"]),
+        ("model_type", json!("qwen3_moe"), &["architecture `qwen3_moe`"]),
         ("model_type", Value::Null, &["model_type"]),
-        ("architectures", json!(["LlamaForSequenceClassification"]), &["LlamaForSequenceClassification"]),
-        ("hidden_act", json!("gelu"), &["hidden_act", "\"gelu\"", "silu"]),
-        ("attention_bias", json!(true), &["attention_bias", "true", "false"]),
-        ("mlp_bias", json!(true), &["mlp_bias"]),
+        ("architectures", json!(["LlamaForPreTraining"]), &["LlamaForPreTraining", "ForSequenceClassification"]),
+        ("hidden_act", json!("quick_gelu"), &["hidden_act", "\"quick_gelu\"", "silu"]),
+        ("attention_bias", json!("yes"), &["attention_bias", "\"yes\"", "true or false"]),
+        ("mlp_bias", json!(1), &["mlp_bias", "true or false"]),
         ("rope_scaling", json!({"type": "linear", "factor": 2.0}), &["rope_scaling", "linear"]),
         (
             "rope_parameters",
@@ -177,8 +177,8 @@ fn a_bad_tensor_is_refused_by_name() {
         (
             "another model's names",
             "llama",
-            |all| all.iter_mut().for_each(|raw| raw.name = raw.name.replace("model.", "transformer.")),
-            &["model.embed_tokens.weight", "missing", "transformer."],
+            |all| all.iter_mut().for_each(|raw| raw.name = raw.name.replace("model.layers.", "model.blocks.")),
+            &["model.layers.0.self_attn.o_proj.weight", "missing", "model.blocks."],
         ),
     ];
     let mut report = Report::default();

@@ -23,7 +23,7 @@ use value::{Node, Pickle};
 /// The number before a file of PyTorch before 1.6.
 const LEGACY: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
-/// What a file holds.
+/// Content of a file.
 pub(super) struct Contents {
     pub(super) tensors: Vec<(String, View)>,
     pub(super) notes: Vec<String>,

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use super::tensor::is_tensor;
 use super::value::{Id, Node, Pickle};
 
-/// What was found: names and tensors, and what lies beside them.
+/// Names and tensors, and what lies beside them.
 #[derive(Default)]
 pub(super) struct Model {
     pub(super) tensors: Vec<(String, Id)>,
-    /// How it was found, where it is not a state dict by itself.
+    /// Sentence on where it was found, if it is not a state dict by itself.
     pub(super) note: Option<String>,
     /// Settings of the network, as `config.json` has them, and the key that they stood under.
     pub(super) settings: Option<(&'static str, Value)>,

@@ -23,12 +23,12 @@ pub(super) enum Node<'a> {
     Dict(Vec<(Id, Id)>),
     /// Name of a class or function, `module.name`.
     Global(String),
-    /// What the file names elsewhere: a storage of PyTorch.
+    /// Reference to data outside of the pickle: a storage of PyTorch.
     Persistent(Id),
     Object(Box<Object>),
 }
 
-/// What Python would have made by calling `class` with `args`, and then given attributes and items.
+/// Object that Python would have made by calling `class` with `args`, and then given attributes and items.
 pub(super) struct Object {
     pub(super) class: Id,
     pub(super) args: Id,
