@@ -115,13 +115,14 @@ macro_rules! folders {
 
 folders! {
     /// Hugging Face's Llama, and Mistral by its name.
-    llama: ["llama_untied/checkpoint", "llama/checkpoint"];
-    /// Hugging Face's Qwen3.
-    qwen3: ["qwen3/checkpoint"];
-    /// Hugging Face's GPT-2, and nanoGPT by its name.
-    gpt2: ["gpt2/checkpoint"];
-    /// Hugging Face's BERT and DistilBERT.
-    bert: ["bert/checkpoint", "distilbert/checkpoint"];
+    llama: ["llama_untied/checkpoint", "llama/checkpoint", "families/llama_biases", "families/llama_tokens", "families/gemma",
+        "families/phi3_window", "families/granite", "families/olmo_biases"];
+    /// Hugging Face's Qwen3 and Qwen2.
+    qwen3: ["qwen3/checkpoint", "families/qwen3_tokens", "families/qwen2_window"];
+    /// Hugging Face's GPT-2, OpenAI-GPT and OPT, and nanoGPT by its name.
+    gpt2: ["gpt2/checkpoint", "families/gpt2_answers", "families/openai_gpt_relu", "families/opt_post", "families/opt_plain"];
+    /// Hugging Face's BERT, DistilBERT, RoBERTa and ELECTRA.
+    bert: ["bert/checkpoint", "distilbert/checkpoint", "families/roberta_sequence", "families/electra_discriminator", "families/bert_next"];
     /// Hugging Face's ViT.
     vit: ["vit/checkpoint"];
     /// PyTorch's `nn.TransformerEncoder`.
@@ -133,6 +134,8 @@ folders! {
 
 fn file(name: &str, data: &[u8]) {
     in_folder(|folder| {
+        // A pickle's settings may be beside it, and inputs share the folder.
+        let _ = std::fs::remove_file(folder.join("config.json"));
         let path = folder.join(name);
         std::fs::write(&path, data).expect("a file");
         if let Ok(checkpoint) = Checkpoint::load(&path, None) {
@@ -173,4 +176,31 @@ fn golden_onnx(name: &str) -> Vec<u8> {
 /// A llama2.c file.
 pub fn llama2c(data: &[u8]) {
     file("model.bin", data);
+}
+
+/// A file of `torch.save` beside the golden encoder's settings: bytes, or a golden one with changes. One of the format before 1.6 has no
+/// checksums, so that changes reach the pickle; the goldens in a zip reach the archive.
+pub fn pickle(data: &[u8]) {
+    const NAMES: [&str; 4] = ["encoder/legacy.pt", "encoder/state_dict.pt", "encoder/module.pt", "nanogpt/ckpt.pt"];
+    static FILES: LazyLock<[Vec<u8>; 4]> =
+        LazyLock::new(|| NAMES.map(|name| std::fs::read(golden(&format!("saved/{name}"))).expect("a golden file")));
+    static CONFIG: LazyLock<Vec<u8>> =
+        LazyLock::new(|| std::fs::read(golden("saved/encoder/config.json")).expect("a configuration"));
+    let bytes = match choice(data, 2 + FILES.len()) {
+        (0 | 1, bytes) => bytes.to_vec(),
+        (kind, records) => patched(&FILES[kind - 2], records),
+    };
+    in_folder(|folder| {
+        let (path, config) = (folder.join("model.pt"), folder.join("config.json"));
+        std::fs::write(&path, bytes).expect("a file");
+        // Without settings, a file is asked for its own.
+        if data.first().is_some_and(|kind| b"05".contains(kind)) {
+            let _ = std::fs::remove_file(config);
+        } else {
+            std::fs::write(config, &*CONFIG).expect("a configuration");
+        }
+        if let Ok(checkpoint) = Checkpoint::load(&path, None) {
+            computed(&checkpoint, data);
+        }
+    });
 }

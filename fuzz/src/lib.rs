@@ -58,6 +58,7 @@ targets! {
     gguf => checkpoints::gguf;
     onnx => checkpoints::onnx;
     llama2c => checkpoints::llama2c;
+    pickle => checkpoints::pickle;
     tokenizer_json => tokenizers::json;
     tokenizer_llama2c => tokenizers::llama2c;
     tokenizer_gguf => tokenizers::gguf;

@@ -23,9 +23,11 @@ import audio_files
 import blocks
 import ends_files
 import expected_files
+import family_files
 import gguf_files
 import onnx_files
 import page_files
+import saved_files
 import special_files
 import tokenizer_files
 from keywords import train as keywords
@@ -282,6 +284,7 @@ def generate(folder):
         stored.save_pretrained(folder / name / "checkpoint")
         (folder / name / "checkpoint" / "generation_config.json").unlink(missing_ok=True)
     blocks.generate(folder, SEED)
+    family_files.generate(folder, SEED)
     for name in ("llama", "qwen3", "gpt2"):
         write_whole(folder, name)
     gguf_files.generate(folder)
@@ -293,6 +296,7 @@ def generate(folder):
     ends_files.generate(folder)
     onnx_files.generate(folder)
     page_files.generate(folder)
+    saved_files.generate(folder)
 
 
 def check():
@@ -304,16 +308,25 @@ def check():
         generate(scratch)
         for made in sorted(path for path in scratch.rglob("*") if path.is_file()):
             name = made.relative_to(scratch)
-            if name.name in ("activations.safetensors", "masked.safetensors", "whole.safetensors"):
+            if name.parts[0] == "families" and name.name == "expected.safetensors" or \
+                    name.name in ("activations.safetensors", "masked.safetensors", "whole.safetensors"):
                 # Sums may be taken in another order on another processor.
                 a, b = load_file(made), load_file(HERE / name)
                 assert a.keys() == b.keys(), f"{name}: other points"
                 worst = max((abs(a[point] - b[point]).max() / abs(b[point]).max(), point) for point in a)
                 assert worst[0] < 1e-5, f"{name}: {worst[1]} differs by {worst[0]:.1e}"
+            elif name.name == "families.json":
+                # In hundredths of a dB, which a sum in another order may change.
+                a, b = json.loads(made.read_text()), json.loads((HERE / name).read_text())
+                assert a.keys() == b.keys() and all(a[row]["class"] == b[row]["class"] for row in a), f"{name}: other rows"
+                worst = max(abs(a[row]["fake_quantization_db"] - b[row]["fake_quantization_db"]) for row in a)
+                assert worst < 0.1, f"{name}: differs by {worst:.2f} dB"
             elif name.parts[0] == "your_model":
                 assert page_files.same(made, HERE / name), f"{name}: differs"
             elif name.parts[0] == "audio":
                 assert audio_files.same(made, HERE / name), f"{name}: differs"
+            elif name.name == "legacy.pt":
+                assert saved_files.same(made, HERE / name), f"{name}: differs"
             elif name.suffix == ".npz":
                 a, b = np.load(made), np.load(HERE / name)
                 assert sorted(a) == sorted(b), f"{name}: other arrays"

@@ -136,7 +136,7 @@ pub enum Error {
     },
 
     /// A tensor's element type is not a supported float type.
-    #[error("{}: tensor `{tensor}` holds {found}, expected F32, F16 or BF16; export the unquantized float model", path.display())]
+    #[error("{}: tensor `{tensor}` holds {found}, expected F64, F32, F16 or BF16; export the unquantized float model", path.display())]
     ElementType {
         /// The file.
         path: PathBuf,
@@ -153,9 +153,9 @@ pub enum Error {
         path: PathBuf,
         /// The first node that does not fit, its name and its operation.
         node: String,
-        /// What it computes.
+        /// Its operation.
         found: String,
-        /// What a network has there.
+        /// Operation that a network has there.
         expected: String,
         /// Next step.
         next: &'static str,

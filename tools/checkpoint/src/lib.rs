@@ -2,10 +2,12 @@
 //!
 //! A path becomes a [`Checkpoint`]: every weight as `f32`, row-major, in one fixed convention, and the tokenizer in tables
 //! that a device without Unicode data can use. `Checkpoint::load` recognises the layout:
-//! - a folder of `config.json` and `model.safetensors`: this project's own layout (`native`), which any training
-//!   script can write; PyTorch's `nn.TransformerEncoder` (`pytorch`); Hugging Face's `llama`, `mistral`, `qwen3`, `gpt2`,
-//!   `bert`, `distilbert`, `vit` and `deit`; nanoGPT's names as `model_type` = `nanogpt`;
-//! - a file: ONNX, whoever has exported it (`onnx`); llama2.c's `.bin`; llama.cpp's GGUF with tensors of F32, F16, BF16, Q8_0 and Q4_0, architecture `llama`.
+//! - weights by name and a `config.json` beside them: safetensors, in shards too, or a file of `torch.save` (`stored`). The layouts:
+//!   this project's own (`native`), which any training script can write; PyTorch's `nn.TransformerEncoder` (`pytorch`); the families
+//!   of transformers (`huggingface`); nanoGPT's, its lecture's (`lecture`) and llama2.c's training checkpoints, which need no
+//!   `config.json`;
+//! - a file: ONNX, whoever has exported it (`onnx`); llama2.c's `.bin`; llama.cpp's GGUF with tensors of F32, F16, BF16, Q8_0 and
+//!   Q4_0, architecture `llama`.
 //!
 //! The law of this crate: a setting or tensor that would change the computation, and that [`Config`] or [`Tokenizer`]
 //! cannot represent, is refused by name. A checkpoint that loads is computed completely by the formulas in
@@ -32,6 +34,8 @@ mod graph;
 #[cfg(feature = "std")]
 mod huggingface;
 #[cfg(feature = "std")]
+mod lecture;
+#[cfg(feature = "std")]
 mod llama2c;
 #[cfg(feature = "std")]
 mod names;
@@ -49,6 +53,8 @@ mod registry;
 mod settings;
 #[cfg(feature = "std")]
 mod specials;
+#[cfg(feature = "std")]
+mod stored;
 mod tensors;
 mod tokenizer;
 #[cfg(feature = "std")]
@@ -96,15 +102,17 @@ impl Checkpoint {
     /// Reads a checkpoint and checks all of it.
     ///
     /// The crate's documentation lists the layouts. `tokenizer` names the tokenizer's file (`.json`: Hugging Face's,
-    /// otherwise llama2.c's). Without it, `tokenizer.json` in the folder or `tokenizer.bin` beside the file is used if it
-    /// exists. A network that reads frames has no tokenizer.
+    /// otherwise llama2.c's). Without it, `tokenizer.json` beside the weights, or `tokenizer.bin` beside llama2.c's and llama.cpp's
+    /// files, is used if it exists. A network that reads frames has no tokenizer.
     ///
     /// # Errors
     /// [`Error`] names the file, the tensor or setting, what was expected and found, and the next step.
     pub fn load(path: &Path, tokenizer: Option<&Path>) -> Result<Self, Error> {
-        let mut checkpoint = registry::load(path)?;
-        let beside = if path.is_dir() { path.join("tokenizer.json") } else { path.with_file_name("tokenizer.bin") };
+        let (mut checkpoint, folder) = registry::load(path)?;
+        let is_llama2c = checkpoint.architecture == llama2c::NAME;
+        let name = if folder.is_some() && !is_llama2c { "tokenizer.json" } else { "tokenizer.bin" };
         let reads_text = checkpoint.config.options.input == Input::Tokens;
+        let beside = folder.as_ref().map_or_else(|| path.with_file_name(name), |folder| folder.join(name));
         let found =
             Some(beside.as_path()).filter(|file| file.is_file() && reads_text && checkpoint.tokenizer.is_none());
         let file = tokenizer.or(found);
@@ -116,7 +124,7 @@ impl Checkpoint {
                 llama2c::load_tokenizer(file, vocab)?
             });
         }
-        specials::settle(path, file, &mut checkpoint)?;
+        specials::settle(folder.as_deref(), file, &mut checkpoint)?;
         Ok(checkpoint)
     }
 

@@ -47,10 +47,14 @@ pub(crate) struct Row {
     shape: Option<Vec<usize>>,
     /// True if the matrix is stored as `[in, out]`.
     transposed: bool,
-    /// Part of a matrix of queries (0), keys (1) and values (2).
-    third: Option<usize>,
+    /// Tensors whose rows are one matrix in the file, in order; the row's own is one of them.
+    stacked: &'static [Tensor],
+    /// Rows in front of the tensor's own, which are left out.
+    offset: usize,
     /// True if pairs of rotary positions are rows `2 i` and `2 i + 1` of a head.
     adjacent: bool,
+    /// Number of tensors that are its rows, one for each head; `@` in the name stands for the head's number.
+    heads: Option<usize>,
 }
 
 impl Row {
@@ -70,8 +74,10 @@ impl Row {
             has_bias: Bias::AsInFile,
             shape: None,
             transposed: false,
-            third: None,
+            stacked: &[],
+            offset: 0,
             adjacent: false,
+            heads: None,
         }
     }
 
@@ -90,14 +96,29 @@ impl Row {
         Row { transposed, ..self }
     }
 
-    /// Takes the queries (0), keys (1) or values (2) of one matrix.
-    pub(crate) fn third(self, third: usize) -> Row {
-        Row { third: Some(third), ..self }
+    /// The file's matrix holds the rows of these tensors, in order; so does its bias.
+    pub(crate) fn stacked(self, stacked: &'static [Tensor]) -> Row {
+        Row { stacked, ..self }
+    }
+
+    /// Leaves out the first rows of the file's matrix.
+    pub(crate) fn offset(self, offset: usize) -> Row {
+        Row { offset, ..self }
     }
 
     /// Pairs of rotary positions are rows `2 i` and `2 i + 1` of a head in the file.
     pub(crate) fn adjacent(self) -> Row {
         Row { adjacent: true, ..self }
+    }
+
+    /// True if the row is that of the module `name`.
+    pub(crate) fn reads(&self, name: &str) -> bool {
+        self.weight.strip_suffix(".weight") == Some(name)
+    }
+
+    /// The rows of each head are a tensor of their own.
+    pub(crate) fn heads(self, heads: usize) -> Row {
+        Row { heads: Some(heads), ..self }
     }
 
     fn read(&self, source: &mut impl Source, dims: &Dims, layer: usize, tensors: &mut Tensors) -> Result<(), Error> {
@@ -116,7 +137,7 @@ impl Row {
         let has_bias = match self.has_bias {
             Bias::Absent => false,
             Bias::Required => true,
-            Bias::AsInFile => source.has(&named(&self.bias, 0)),
+            Bias::AsInFile => source.has(&named(&self.bias, 0).replace('@', "0")),
         };
         if has_bias {
             let weights = self.take(source, &named(&self.bias, layer), (bias, layer), dims)?;
@@ -134,11 +155,22 @@ impl Row {
         dims: &Dims,
     ) -> Result<Weights, Error> {
         let mut shape = shape(dims, tensor, layer);
-        if self.third.is_some() {
-            shape[0] *= 3;
+        let rows = |stacked: &[Tensor]| -> usize { stacked.iter().map(|part| dims.shape(*part, layer).0).sum() };
+        if !self.stacked.is_empty() {
+            shape[0] = rows(self.stacked);
         }
+        shape[0] += self.offset;
         if self.transposed {
             shape.reverse();
+        }
+        if let Some(heads) = self.heads {
+            let mut part = shape.clone();
+            part[0] /= heads.max(1);
+            let mut data = Vec::new();
+            for head in 0..heads {
+                data.extend(source.take(&name.replace('@', &head.to_string()), &part)?.data);
+            }
+            return Ok(Weights { name: name.into(), shape, data });
         }
         match &self.shape {
             Some(stored) if tensor == self.tensor => Ok(Weights { shape, ..source.take(name, stored)? }),
@@ -148,12 +180,20 @@ impl Row {
 
     /// The part of a tensor that holds several.
     fn cut(&self, weights: Weights, (tensor, layer): (Tensor, usize), dims: &Dims) -> Weights {
-        let Some(third) = self.third else { return weights };
-        let size = weights.data.len() / 3;
-        let data = weights.data[third * size..(third + 1) * size].to_vec();
-        Weights { shape: shape(dims, tensor, layer), data, ..weights }
+        if self.stacked.is_empty() && self.offset == 0 {
+            return weights;
+        }
+        let before = self.stacked.iter().take_while(|part| **part != self.tensor);
+        let before = self.offset + before.map(|part| dims.shape(*part, layer).0).sum::<usize>();
+        let shape = shape(dims, tensor, layer);
+        let width = if shape.len() == 1 { 1 } else { shape[1] };
+        let data = weights.data[before * width..][..shape.iter().product()].to_vec();
+        Weights { shape, data, ..weights }
     }
 }
+
+/// Queries, keys and values as one matrix.
+pub(crate) const QKV: &[Tensor] = &[Tensor::Query, Tensor::Key, Tensor::Value];
 
 /// Dimensions of a tensor in memory.
 pub(crate) fn shape(dims: &Dims, tensor: Tensor, layer: usize) -> Vec<usize> {
@@ -241,10 +281,8 @@ mod tests {
         let mut stored = One(Weights { name: "c_attn".into(), shape: vec![2, 6], data });
         let mut config = Config::new(Options::LLAMA, 2, 1, 2);
         config.n_layers = 1;
-        let rows = [Tensor::Query, Tensor::Key, Tensor::Value].into_iter().zip(0..);
-        let rows: Vec<Row> = rows
-            .map(|(tensor, third)| Row::new(tensor, "c_attn", Bias::Absent).transposed(true).third(third))
-            .collect();
+        let row = |tensor: &Tensor| Row::new(*tensor, "c_attn", Bias::Absent).transposed(true).stacked(QKV);
+        let rows: Vec<Row> = QKV.iter().map(row).collect();
         let found = read(&mut stored, &config, &rows).unwrap();
         let data = |tensor| found[(tensor, 0)].data.clone();
         assert_eq!(data(Tensor::Query), [0., 6., 1., 7.]);

@@ -119,7 +119,7 @@ enum Head {
 const HEADS: [(&str, Head); 3] = [("linear", Head::Linear), ("tied", Head::Tied), ("none", Head::None)];
 
 /// Reads a folder whose `config.json` is `value`.
-pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+pub(crate) fn load(file: &WeightsFile, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let settings = Settings::new(path, value);
     let mut config = config(&settings)?;
     let front_end = front_end::of_network(&settings, &mut config, None)?;
@@ -140,8 +140,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     };
     settings.no_others()?;
 
-    let file = WeightsFile::read(folder)?;
-    let mut reader = file.reader()?;
+    let mut reader = file.reader();
     let is_absent = |tensor: Tensor| absent.contains(&(tensor, true));
     let named = NAMES.iter().filter(|(tensor, _)| !is_absent(*tensor)).map(|&(tensor, name)| match tensor {
         Tensor::PositionTable | Tensor::ClassToken => Row::alone(tensor, name),
@@ -152,7 +151,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     if let Some(front_end) = &front_end {
         front_end::fold_mfcc(front_end, &mut config, &mut tensors);
     }
-    Ok(Checkpoint { front_end, ..Checkpoint::new(folder, NAME, config, tensors) })
+    Ok(Checkpoint { front_end, ..Checkpoint::new(file.source(), NAME, config, tensors) })
 }
 
 fn config(settings: &Settings) -> Result<Config, Error> {

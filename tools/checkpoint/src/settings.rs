@@ -151,8 +151,19 @@ impl Settings {
     /// The activation, by its names in transformers.
     pub(crate) fn activation(&self, key: &str, default: Option<Activation>) -> Result<Activation, Error> {
         use Activation::{Gelu, GeluTanh, Relu, Silu};
-        let words = [("gelu", Gelu), ("gelu_new", GeluTanh), ("gelu_pytorch_tanh", GeluTanh), ("relu", Relu)];
-        self.choice(key, default, &[words.as_slice(), &[("silu", Silu), ("swish", Silu)]].concat())
+        let words = [
+            ("gelu", Gelu),
+            ("gelu_python", Gelu),
+            ("gelu_new", GeluTanh),
+            ("gelu_fast", GeluTanh),
+            ("gelu_accurate", GeluTanh),
+            ("gelu_pytorch_tanh", GeluTanh),
+            ("gelu_python_tanh", GeluTanh),
+            ("relu", Relu),
+            ("silu", Silu),
+            ("swish", Silu),
+        ];
+        self.choice(key, default, &words)
     }
 
     /// The activation of a layer outside the blocks; a network without that layer has no such key.

@@ -10,16 +10,48 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::settings::Settings;
-use crate::{Checkpoint, Error, native, pytorch};
+use crate::{Checkpoint, Config, Error, native, pytorch};
 
 /// Ids that transformers' configuration classes have without being told: begin and end of a text.
-const DEFAULTS: [(&str, u32, u32); 3] = [("llama", 1, 2), ("mistral", 1, 2), ("gpt2", 50_256, 50_256)];
+const DEFAULTS: [(&str, Option<u32>, Option<u32>); 10] = [
+    ("llama", Some(1), Some(2)),
+    ("mistral", Some(1), Some(2)),
+    ("gemma", Some(2), Some(1)),
+    ("phi3", Some(1), Some(32_000)),
+    ("granite", Some(1), Some(2)),
+    ("olmo", None, Some(50_279)),
+    ("gpt2", Some(50_256), Some(50_256)),
+    ("opt", Some(2), Some(2)),
+    ("roberta", Some(0), Some(2)),
+    ("xlm-roberta", Some(0), Some(2)),
+];
 
 /// Key and ids of a file.
 type Ids = (&'static str, Vec<u32>);
 
-/// Settles the ids of a checkpoint whose tokenizer, if it has one, was read from `tokenizer`.
-pub(crate) fn settle(path: &Path, tokenizer: Option<&Path>, checkpoint: &mut Checkpoint) -> Result<(), Error> {
+fn defaults(architecture: &str) -> (Option<u32>, Option<u32>) {
+    let row = DEFAULTS.iter().find(|(name, ..)| *name == architecture);
+    row.map_or((None, None), |(_, bos, eos)| (*bos, *eos))
+}
+
+/// Reads the ids of `config.json`: an absent key has the default of the architecture's class, if that is in the vocabulary.
+pub(crate) fn read_ids(settings: &Settings, architecture: &str, config: &mut Config) -> Result<(), Error> {
+    let (bos, eos) = defaults(architecture);
+    let ids = |key: &str, default: Option<u32>| match settings.mentions(key) {
+        true => settings.ids(key),
+        false => Ok(default.into_iter().filter(|id| (*id as usize) < config.vocab).collect()),
+    };
+    let (bos, eos) = (ids("bos_token_id", bos)?, ids("eos_token_id", eos)?);
+    (config.bos, config.eos) = (bos.first().copied(), eos);
+    Ok(())
+}
+
+/// Settles the ids of a checkpoint from a folder, if it is one, whose tokenizer, if it has one, was read from `tokenizer`.
+pub(crate) fn settle(
+    folder: Option<&Path>,
+    tokenizer: Option<&Path>,
+    checkpoint: &mut Checkpoint,
+) -> Result<(), Error> {
     let own = [native::NAME, pytorch::NAME].contains(&checkpoint.architecture.as_str());
     if own {
         // The own layouts mean what they name; a post-processor is more explicit.
@@ -29,9 +61,7 @@ pub(crate) fn settle(path: &Path, tokenizer: Option<&Path>, checkpoint: &mut Che
             tokenizer.before = bos.into_iter().collect();
         }
     }
-    if own || !path.is_dir() {
-        return Ok(());
-    }
+    let Some(path) = folder.filter(|_| !own) else { return Ok(()) };
     let generation = read(&path.join("generation_config.json"))?;
     let is_chosen = generation.as_ref().is_some_and(|file| file.get("_from_model_config") != Some(&true.into()));
     let config = &checkpoint.config;
@@ -74,8 +104,8 @@ fn reason(checkpoint: &Checkpoint, key: &str, id: u32, is_chosen: bool) -> Optio
     if id as usize >= vocab {
         return Some(format!("is beyond the vocabulary of {vocab}: not used"));
     }
-    let default = DEFAULTS.iter().find(|(name, ..)| *name == checkpoint.architecture);
-    let is_default = default.is_some_and(|(_, bos, eos)| id == if key == "bos_token_id" { *bos } else { *eos });
+    let (bos, eos) = defaults(&checkpoint.architecture);
+    let is_default = Some(id) == if key == "bos_token_id" { bos } else { eos };
     let ordinary = checkpoint.tokenizer.as_ref().filter(|tokenizer| tokenizer.is_ordinary(id));
     let name = ordinary?.name(id)?;
     (is_default && !is_chosen).then(|| {

@@ -1,72 +1,52 @@
-//! Reader of `model.safetensors`: finds every tensor by name, converts it to `f32` and checks it.
+//! Reader of an importer: finds every tensor of a file by name, converts it to `f32` and checks it.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-
-use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use serde_json::Value;
+use std::path::PathBuf;
 
 use crate::names::Source;
-use crate::{Error, Weights, files};
-
-/// Bytes of a folder's `model.safetensors`.
-pub(crate) struct WeightsFile {
-    path: PathBuf,
-    bytes: Vec<u8>,
-}
+pub(crate) use crate::stored::WeightsFile;
+use crate::{Error, Weights};
 
 impl WeightsFile {
-    /// Reads the file.
-    pub(crate) fn read(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join("model.safetensors");
-        if !path.is_file() {
-            return Err(no_weights(folder, path));
-        }
-        let bytes = files::read(&path)?;
-        let header = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
-        // A longer one is damaged, which is found later.
-        if header <= bytes.len() as u64 {
-            files::check_json(&path, header, "its header")?;
-        }
-        Ok(Self { path, bytes })
-    }
-
     /// Tensors of the file, none of them taken yet.
-    pub(crate) fn reader(&self) -> Result<Reader<'_>, Error> {
-        let path = self.path.clone();
-        let file = SafeTensors::deserialize(&self.bytes);
-        let file = file.map_err(|error| damaged(&path, &self.bytes, &error.to_string()))?;
-        Ok(Reader { path, file, used: BTreeSet::new() })
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        Reader { path: self.path().into(), file: self, used: BTreeSet::new() }
     }
 }
 
 /// Tensors of a file, with a record of those that were taken.
 pub(crate) struct Reader<'a> {
     pub(crate) path: PathBuf,
-    file: SafeTensors<'a>,
+    file: &'a WeightsFile,
     used: BTreeSet<String>,
 }
 
 impl Source for Reader<'_> {
     fn has(&self, name: &str) -> bool {
-        self.file.tensor(name).is_ok()
+        self.file.resolve(name).is_some()
     }
 
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Weights, Error> {
-        let view = self.file.tensor(name).map_err(|_| self.missing(name))?;
-        if view.shape() != shape {
+        let found = self.file.resolve(name).ok_or_else(|| self.missing(name))?;
+        if self.file.shape(name) != Some(shape) {
             return Err(self.wrong_shape(name, shape));
         }
-        self.used.insert(name.into());
-        Weights::finite(&self.path, name.into(), shape.into(), self.floats(name, &view)?)
+        let path = self.file.file_of(name);
+        match self.file.floats(name) {
+            Some(Ok(data)) => {
+                self.used.insert(found.into());
+                Weights::finite(path, name.into(), shape.into(), data)
+            }
+            Some(Err(found)) => Err(Error::ElementType { path: path.into(), tensor: name.into(), found: found.into() }),
+            None => Err(self.missing(name)),
+        }
     }
 }
 
 impl Reader<'_> {
     /// Shape of a required tensor.
     pub(crate) fn shape(&self, name: &str) -> Result<Vec<usize>, Error> {
-        self.file.tensor(name).map(|view| view.shape().to_vec()).map_err(|_| self.missing(name))
+        self.file.shape(name).map(<[usize]>::to_vec).ok_or_else(|| self.missing(name))
     }
 
     /// Number of rows of a matrix of this width, at least one.
@@ -88,7 +68,7 @@ impl Reader<'_> {
     /// Error for a shape that is not the expected one, or invalid.
     pub(crate) fn wrong_shape(&self, name: &str, expected: &[usize]) -> Error {
         let found = self.shape(name).unwrap_or_default();
-        Error::Shape { path: self.path.clone(), tensor: name.into(), expected: expected.into(), found }
+        Error::Shape { path: self.file.file_of(name).into(), tensor: name.into(), expected: expected.into(), found }
     }
 
     /// Prefix `model.`, if the names have it: a model that was saved without a task's head has none.
@@ -97,27 +77,20 @@ impl Reader<'_> {
         if self.iter_names().any(|name| name.starts_with(&prefix)) { prefix } else { String::new() }
     }
 
-    /// All names, in no particular order.
-    pub(crate) fn iter_names(&self) -> impl Iterator<Item = &str> {
-        self.file.names().into_iter()
+    /// The part of a name in front of its `end`, by the first such name in order; `usual` where there is none.
+    pub(crate) fn before(&self, end: &str, usual: &str) -> String {
+        let found = self.iter_names().filter_map(|name| name.strip_suffix(end));
+        found.min().unwrap_or(usual).to_string()
     }
 
-    fn floats(&self, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, Error> {
-        let data = view.data();
-        match view.dtype() {
-            Dtype::F32 => Ok(data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
-            Dtype::F16 => Ok(data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
-            Dtype::BF16 => Ok(data.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
-            other => {
-                Err(Error::ElementType { path: self.path.clone(), tensor: name.into(), found: format!("{other:?}") })
-            }
-        }
+    /// All names, in order.
+    pub(crate) fn iter_names(&self) -> impl Iterator<Item = &str> {
+        self.file.names()
     }
 
     /// Names of tensors that may be meant: those of the same layer, or else the first few.
     fn missing(&self, name: &str) -> Error {
-        let mut names: Vec<String> = self.file.names().iter().map(|name| name.to_string()).collect();
-        names.sort();
+        let names: Vec<String> = self.iter_names().map(str::to_string).collect();
         let total = names.len();
         let stem = name.rsplitn(4, '.').last().unwrap_or(name);
         let near: Vec<String> = names.iter().filter(|other| other.starts_with(stem)).cloned().collect();
@@ -126,6 +99,9 @@ impl Reader<'_> {
         let next = match name {
             "lm_head.weight" => {
                 "set tie_word_embeddings to true in config.json if the model was trained so, or export the head"
+            }
+            name if name.ends_with(".bias") => {
+                "export all of the model, or correct the key of config.json that says which layers have a bias"
             }
             _ => "export all of the model, or correct the number of layers (num_hidden_layers) in config.json",
         };
@@ -139,10 +115,10 @@ impl Reader<'_> {
 
     /// All names, for a message.
     pub(crate) fn names(&self) -> String {
-        summary(self.file.names().into_iter())
+        summary(self.iter_names())
     }
 
-    /// Names of tensors that were not taken, in no particular order.
+    /// Names of tensors that were not taken, in order.
     pub(crate) fn unused(&self) -> impl Iterator<Item = &str> {
         self.iter_names().filter(|name| !self.used.contains(*name))
     }
@@ -151,16 +127,15 @@ impl Reader<'_> {
     ///
     /// `constants`: ends of their names.
     pub(crate) fn finish(self, constants: &[&str]) -> Result<(), Error> {
-        let used = |name: &str| self.used.contains(name) || constants.iter().any(|end| name.ends_with(end));
-        let mut unused: Vec<_> = self.file.iter().filter(|(name, _)| !used(name)).collect();
-        unused.sort_by_key(|(name, _)| name.to_string());
-        match unused.as_slice() {
-            [] => Ok(()),
-            [(name, view), others @ ..] => Err(Error::UnexpectedTensor {
-                path: self.path.clone(),
+        let is_constant = |name: &&str| constants.iter().any(|end| name.ends_with(end));
+        let mut unused = self.unused().filter(|name| !is_constant(name));
+        match unused.next() {
+            None => Ok(()),
+            Some(name) => Err(Error::UnexpectedTensor {
+                path: self.file.file_of(name).into(),
                 tensor: name.to_string(),
-                shape: view.shape().into(),
-                others: summary(others.iter().map(|(name, _)| *name)),
+                shape: self.shape(name)?,
+                others: summary(unused),
             }),
         }
     }
@@ -180,51 +155,4 @@ pub(crate) fn summary<'a>(names: impl Iterator<Item = &'a str>) -> String {
         count if count > SHOWN => format!("{} and {} more", shown.join(", "), count - SHOWN),
         _ => shown.join(", "),
     }
-}
-
-/// Error for a missing `model.safetensors`: names the files that exist, and the step to make one of them.
-fn no_weights(folder: &Path, path: PathBuf) -> Error {
-    let has = |name: &str| folder.join(name).is_file();
-    let (found, next) = if has("model.safetensors.index.json") {
-        (
-            "the weights are split over several files",
-            "save them as one: model.save_pretrained(folder, max_shard_size=\"100GB\")",
-        )
-    } else if has("pytorch_model.bin") {
-        (
-            "the weights are in pytorch_model.bin, a pickle",
-            "load them with transformers and call model.save_pretrained(folder)",
-        )
-    } else {
-        ("the folder holds no weights", "put model.safetensors beside config.json")
-    };
-    Error::UnknownFormat { path, found: found.into(), next: next.into() }
-}
-
-/// Error for an unreadable file, with the expected length where the header can still be read.
-fn damaged(path: &Path, bytes: &[u8], reason: &str) -> Error {
-    let expected = announced_length(bytes);
-    match expected {
-        Some(expected) if expected > bytes.len() as u64 => {
-            Error::Truncated { path: path.into(), expected, found: bytes.len() as u64 }
-        }
-        _ => Error::UnknownFormat {
-            path: path.into(),
-            found: format!("not a readable safetensors file ({reason})"),
-            next: "copy or export it again".into(),
-        },
-    }
-}
-
-/// Length of the whole file by its header: 8 bytes of header length, the header, the end of the last tensor.
-fn announced_length(bytes: &[u8]) -> Option<u64> {
-    let header_length = u64::from_le_bytes(*bytes.first_chunk::<8>()?);
-    let data = 8u64.checked_add(header_length)?;
-    let Some(header) = usize::try_from(data).ok().and_then(|end| bytes.get(8..end)) else {
-        // Cut off inside the header. Without the JSON's brace, or with an absurd length, it is not a header.
-        return (header_length < 100_000_000 && bytes.get(8) == Some(&b'{')).then_some(data);
-    };
-    let header: Value = serde_json::from_slice(header).ok()?;
-    let ends = header.as_object()?.values().filter_map(|tensor| tensor.get("data_offsets")?.get(1)?.as_u64());
-    data.checked_add(ends.max()?)
 }

@@ -150,3 +150,20 @@ fn a_decoder_that_is_not_causal_computes_transformers_logits_of_the_whole_sequen
         assert!(worst < 1e-4, "{model}: {worst:.1e}");
     }
 }
+
+#[test]
+fn a_model_computes_what_the_module_computed_that_was_saved() {
+    for (folder, file) in [
+        ("encoder", "state_dict.pt"),
+        ("encoder", "module.pt"),
+        ("nanogpt", "ckpt.pt"),
+        ("lecture", "model.pth"),
+        ("llama2c", "ckpt.pt"),
+    ] {
+        let vectors = Vectors::read(&format!("saved/{folder}/activations.safetensors"));
+        match vectors::compare(&load(&format!("saved/{folder}/{file}")), &vectors, false) {
+            Ok(worst) => println!("{folder}/{file}: worst relative error {worst:.1e}"),
+            Err(wrong) => panic!("{folder}/{file} differs from PyTorch, first at\n{wrong}"),
+        }
+    }
+}

@@ -25,7 +25,7 @@ pub(super) struct Dense {
     pub activation: DenseActivation,
 }
 
-/// What follows the blocks.
+/// Parts behind the blocks.
 #[derive(Clone, Debug)]
 pub(super) struct Tail {
     /// In the order of computation.

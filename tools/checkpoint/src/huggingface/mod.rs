@@ -2,9 +2,12 @@
 
 pub(crate) mod bert;
 pub(crate) mod gpt2;
+mod heads;
 mod keys;
 pub(crate) mod llama;
-pub(crate) mod qwen3;
+pub(crate) mod opt;
+mod rope;
+mod sentence;
 mod tokenizer;
 pub(crate) mod vit;
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::Value;
 use thumbformer::{Activation, Input, Options, Pooling, Positions, Tensor};
 
-use super::{bert, keys};
+use super::{heads, keys};
 use crate::names::{Bias, Row, Source, read};
 use crate::settings::Settings;
 use crate::weights::{Reader, WeightsFile};
@@ -21,31 +21,30 @@ const SILENT: [&str; 5] =
     ["attention_probs_dropout_prob", "hidden_dropout_prob", "encoder_stride", "pooler_act", "pooler_output_size"];
 
 /// Reads a folder of ViT.
-pub(crate) fn load_vit(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
-    load("vit", &["cls_token"], folder, path, value)
+pub(crate) fn load_vit(file: &WeightsFile, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+    load("vit", &["cls_token"], file, path, value)
 }
 
 /// Reads a folder of DeiT.
-pub(crate) fn load_deit(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
-    load("deit", &["cls_token", "distillation_token"], folder, path, value)
+pub(crate) fn load_deit(file: &WeightsFile, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+    load("deit", &["cls_token", "distillation_token"], file, path, value)
 }
 
 /// Reads a folder of an architecture with these class tokens.
 fn load(
     architecture: &str,
     class_tokens: &[&str],
-    folder: &Path,
+    file: &WeightsFile,
     path: &Path,
     value: Value,
 ) -> Result<Checkpoint, Error> {
     let settings = Settings::new(path, value);
-    let (channels, side) = (settings.size_or("num_channels", 3)?, settings.size_or("patch_size", 16)?);
-    let n_features = channels * side * side;
+    let (channels, patch) = (settings.size_or("num_channels", 3)?, pair(&settings, "patch_size", 16)?);
+    let n_features = channels * patch[0] * patch[1];
     let qkv = Bias::of(settings.flag("qkv_bias", Some(true))?);
-    let mut config = config(&settings, side, n_features, class_tokens.len())?;
+    let mut config = config(&settings, patch, n_features, class_tokens.len())?;
 
-    let file = WeightsFile::read(folder)?;
-    let mut reader = file.reader()?;
+    let mut reader = file.reader();
     let d = config.d_model;
     let prefix = reader.prefix(architecture);
     let row = |tensor, name: &str| Row::new(tensor, format!("{prefix}{name}"), Bias::Required);
@@ -53,7 +52,7 @@ fn load(
     let alone = |tensor, name: &str| Row::alone(tensor, format!("{prefix}embeddings.{name}"));
     let mut rows = vec![
         // A convolution whose stride is its width reads every patch once, like a matrix.
-        row(Tensor::Embedding, "embeddings.patch_embeddings.projection").shape(vec![d, channels, side, side]),
+        row(Tensor::Embedding, "embeddings.patch_embeddings.projection").shape(vec![d, channels, patch[0], patch[1]]),
         alone(Tensor::PositionTable, "position_embeddings").shape(vec![1, config.max_seq, d]),
         layer(Tensor::AttentionNorm, "layernorm_before", Bias::Required),
         layer(Tensor::Query, "attention.attention.query", qkv),
@@ -67,19 +66,26 @@ fn load(
     ];
     let mut made = Tensors::default();
     made.insert(Tensor::ClassToken, 0, tokens(&mut reader, &prefix, class_tokens, d)?);
-    rows.extend(bert::head(&reader, &mut config)?);
+    if reader.has("classifier.weight") {
+        heads::classifier(&settings, &reader, &mut config, "classifier.weight")?;
+        rows.push(Row::new(Tensor::Head, "classifier", Bias::Required));
+    }
     if architecture == "deit" && reader.has("distillation_classifier.weight") {
         teacher(&mut reader, &mut config, &mut made)?;
-    }
-    if config.options.head {
         config.labels = settings.id2label(config.n_outputs)?;
         config.options.outputs = settings.problem_type(config.n_outputs)?;
     }
     let mut tensors = read(&mut reader, &config, &rows)?;
     made.iter().for_each(|(tensor, layer, weights)| tensors.insert(tensor, layer, weights.clone()));
     keys::finish(&settings)?;
-    reader.finish(&[])?;
-    Ok(Checkpoint::new(folder, architecture, config, tensors))
+    let (mut notes, mut constants) = (Vec::new(), Vec::new());
+    if reader.has("pooler.dense.weight") {
+        constants.extend(["pooler.dense.weight", "pooler.dense.bias"]);
+        let left = "the pooler `pooler.dense` is left out: the output is the class token's vector of last_hidden_state";
+        notes.push(format!("{}: {left}", reader.path.display()));
+    }
+    reader.finish(&constants)?;
+    Ok(Checkpoint { notes, ..Checkpoint::new(file.source(), architecture, config, tensors) })
 }
 
 /// The class tokens, one after the other.
@@ -111,14 +117,34 @@ fn teacher(reader: &mut Reader<'_>, config: &mut Config, made: &mut Tensors) -> 
     Ok(())
 }
 
-fn config(settings: &Settings, side: usize, n_features: usize, n_class: usize) -> Result<Config, Error> {
-    keys::check(settings, &SILENT)?;
-    let image = settings.size_or("image_size", 224)?;
-    if image < side {
-        let next = "correct config.json; it must be the one that the model was trained with";
-        return Err(settings.error("image_size", image, format!("at least patch_size ({side})"), next));
+/// Rows and columns, by two numbers or by one for both.
+fn pair(settings: &Settings, key: &str, default: usize) -> Result<[usize; 2], Error> {
+    if settings.get(key).is_none() {
+        return Ok([default; 2]);
     }
-    let patches = (image / side).pow(2);
+    match settings.widths(key)?[..] {
+        [both] => Ok([both; 2]),
+        [rows, columns] => Ok([rows, columns]),
+        ref several => {
+            let next = "correct config.json; it must be the one that the model was trained with";
+            Err(settings.error(key, format!("{several:?}"), "one number, or rows and columns", next))
+        }
+    }
+}
+
+fn config(settings: &Settings, patch: [usize; 2], n_features: usize, n_class: usize) -> Result<Config, Error> {
+    keys::check(settings, &SILENT)?;
+    let image = pair(settings, "image_size", 224)?;
+    if image[0] < patch[0] || image[1] < patch[1] {
+        let next = "correct config.json; it must be the one that the model was trained with";
+        return Err(settings.error(
+            "image_size",
+            format!("{image:?}"),
+            format!("at least patch_size ({patch:?})"),
+            next,
+        ));
+    }
+    let patches = (image[0] / patch[0]) * (image[1] / patch[1]);
     let (d_model, n_heads) = (settings.size("hidden_size")?, settings.size("num_attention_heads")?);
     let head_dim = settings.head_dim(("hidden_size", d_model), ("num_attention_heads", n_heads))?;
     let mut options = Options::ENCODER;

@@ -1,10 +1,15 @@
-//! Importer of llama2.c's files: the model's `.bin`, with or without a header of its own, and the tokenizer's `.bin`.
+//! Importer of llama2.c's files: the model's `.bin`, with or without a header of its own, its training's `.pt`, and the tokenizer's `.bin`.
 
 mod model;
 mod tokenizer;
+mod weights;
 
 pub(crate) use model::load;
 pub(crate) use tokenizer::{load as load_tokenizer, scored as scored_tokenizer};
+pub(crate) use weights::{MARK, load as load_weights};
+
+/// Name of the architecture.
+pub(crate) const NAME: &str = "llama2.c";
 
 /// Little-endian numbers, one after the other. The caller has checked the file's length, or checks the `None`.
 struct Cursor<'a> {

@@ -31,9 +31,7 @@ struct Header {
 
 /// Reads a model file.
 pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
-    let header = header(path, bytes).and_then(|header| check_length(path, header, bytes.len() as u64));
-    // Checked only now, since the first bytes of a valid file may look like anything.
-    let header = header.map_err(|error| foreign(path, bytes).unwrap_or(error))?;
+    let header = header(path, bytes).and_then(|header| check_length(path, header, bytes.len() as u64))?;
     let data = if header.versioned { &bytes[HEADER_V1..] } else { &bytes[HEADER_V0..] };
     let mut reader = Reader { path, cursor: Cursor { rest: data }, config: &header.config };
     let mut tensors = Tensors::default();
@@ -48,7 +46,7 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
     if !header.tied_head {
         reader.read(Tensor::Head, "classifier", &mut tensors)?;
     }
-    Ok(Checkpoint::new(path, "llama2.c", header.config, tensors))
+    Ok(Checkpoint::new(path, super::NAME, header.config, tensors))
 }
 
 /// Tensors in the order of the file, those of the layers by kind; the head is last.
@@ -143,20 +141,6 @@ fn header(path: &Path, bytes: &[u8]) -> Result<Header, Error> {
         sizes[5] = sizes[5].saturating_abs();
     }
     config(path, sizes).map(|config| Header { config, tied_head, versioned })
-}
-
-/// Other common files, by their first bytes.
-fn foreign(path: &Path, bytes: &[u8]) -> Option<Error> {
-    let (found, next) = match bytes {
-        [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, 1..=255, ..] => {
-            ("a pickle of PyTorch", "load it and save it with save_pretrained, or with llama2.c's export.py")
-        }
-        [b'{', ..] | [_, _, _, _, _, _, _, 0, b'{', ..] => {
-            ("one file of a Hugging Face folder", "give the folder that holds config.json and model.safetensors")
-        }
-        _ => return None,
-    };
-    Some(Error::UnknownFormat { path: path.into(), found: found.into(), next: next.into() })
 }
 
 fn config(path: &Path, sizes: [i32; 7]) -> Result<Config, Error> {

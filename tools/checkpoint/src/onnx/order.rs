@@ -56,7 +56,7 @@ pub(super) fn sort(graph: &mut Graph) -> Result<(), String> {
     Ok(())
 }
 
-/// What makes nodes equal: operation, inputs, number of outputs.
+/// Key by which nodes are equal: operation, inputs, number of outputs.
 type Key = (String, Vec<Option<ValueId>>, usize);
 
 /// Most elements of constants that are compared.

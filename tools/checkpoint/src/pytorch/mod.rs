@@ -42,7 +42,7 @@ use std::path::Path;
 use serde_json::Value;
 use thumbformer::{Activation, Mask, NormPlace, Options, Tensor};
 
-use crate::names::{Bias, Row, Source, read};
+use crate::names::{Bias, QKV, Row, Source, read};
 use crate::settings::{POOLINGS, Settings};
 use crate::weights::{Reader, WeightsFile};
 use crate::{Checkpoint, Config, Error, Tensors, front_end};
@@ -70,12 +70,11 @@ struct Encoder {
 }
 
 /// Reads a folder whose `config.json` is `value`.
-pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoint, Error> {
+pub(crate) fn load(file: &WeightsFile, path: &Path, value: Value) -> Result<Checkpoint, Error> {
     let settings = Settings::new(path, value);
     settings.text("architecture")?;
     settings.require(&REQUIRED, "what tensors do not tell: a value, or null for a part that the model lacks")?;
-    let file = WeightsFile::read(folder)?;
-    let mut reader = file.reader()?;
+    let mut reader = file.reader();
     let encoder = Encoder::find(&settings, &reader)?;
     let mut config = encoder.config(&settings)?;
     let mut rows = encoder.rows(&reader);
@@ -102,7 +101,7 @@ pub(crate) fn load(folder: &Path, path: &Path, value: Value) -> Result<Checkpoin
     if let Some(front_end) = &front_end {
         front_end::fold_mfcc(front_end, &mut config, &mut tensors);
     }
-    Ok(Checkpoint { front_end, ..Checkpoint::new(folder, NAME, config, tensors) })
+    Ok(Checkpoint { front_end, ..Checkpoint::new(file.source(), NAME, config, tensors) })
 }
 
 impl Encoder {
@@ -176,9 +175,9 @@ impl Encoder {
         let (weight, bias) = (format!("{layer}{MARK}"), format!("{layer}self_attn.in_proj_bias"));
         let named = |tensor, name: &str| Row::new(tensor, format!("{layer}{name}"), self.bias);
         let mut rows = vec![
-            Row::pair(Tensor::Query, &weight, &bias).third(0),
-            Row::pair(Tensor::Key, &weight, &bias).third(1),
-            Row::pair(Tensor::Value, &weight, &bias).third(2),
+            Row::pair(Tensor::Query, &weight, &bias).stacked(QKV),
+            Row::pair(Tensor::Key, &weight, &bias).stacked(QKV),
+            Row::pair(Tensor::Value, &weight, &bias).stacked(QKV),
             named(Tensor::AttentionOutput, "self_attn.out_proj"),
             named(Tensor::AttentionNorm, "norm1"),
             named(Tensor::MlpNorm, "norm2"),

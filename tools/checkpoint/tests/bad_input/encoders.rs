@@ -27,15 +27,15 @@ fn a_setting_that_changes_the_computation_is_refused() {
         setting("bert", &[("type_vocab_size", Some(json!(3)))], &["token_type_embeddings", "[3, 12]"]),
         setting(
             "bert",
-            &[("model_type", Some(json!("roberta")))],
-            &["architecture `roberta`", "bert, distilbert", "bert.encoder.layer.N.output.dense.bias"],
+            &[("model_type", Some(json!("albert")))],
+            &["architecture `albert`", "bert, distilbert", "bert.encoder.layer.N.output.dense.bias"],
         ),
         setting("distilbert", &[("n_heads", Some(json!(0)))], &["n_heads", "0"]),
         setting("distilbert", &[("activation", Some(json!(7)))], &["activation", "7"]),
         setting("distilbert", &[("vocab_size", Some(json!(25)))], &["word_embeddings", "[24, 12]", "[25, 12]"]),
         setting("vit", &[("patch_size", Some(json!(4)))], &["patch_embeddings", "[12, 2, 3, 3]", "[12, 2, 4, 4]"]),
-        setting("vit", &[("patch_size", Some(json!(10)))], &["image_size", "9", "at least patch_size (10)"]),
-        setting("vit", &[("image_size", Some(json!([9, 9])))], &["image_size", "[9,9]", "whole number"]),
+        setting("vit", &[("patch_size", Some(json!(10)))], &["image_size", "9", "at least patch_size ([10, 10])"]),
+        setting("vit", &[("image_size", Some(json!([9, 9, 9])))], &["image_size", "[9, 9, 9]", "rows and columns"]),
         setting("vit", &[("image_size", Some(json!(12)))], &["position_embeddings", "[1, 10, 12]", "[1, 17, 12]"]),
         setting("vit", &[("qkv_bias", Some(json!(false)))], &["attention.key.bias", "no place"]),
         setting("vit", &[("num_attention_heads", Some(json!(5)))], &["hidden_size", "num_attention_heads (5)"]),
@@ -63,14 +63,14 @@ fn a_bad_tensor_is_refused_by_name() {
             "a task's head",
             "bert",
             |all| copy(all, "classifier.weight", "qa_outputs.weight"),
-            &["qa_outputs.weight", "[3, 12]", "no place"],
+            &["qa_outputs.weight", "[3, 12]", "expected [2, 12]"],
         ),
-        // Without a classifier nobody knows whether the pooler's output is wanted.
+        // The class has a classifier.
         weights(
             "a pooler alone",
             "bert",
             |all| all.retain(|raw| !raw.name.starts_with("classifier")),
-            &["bert.pooler.dense.bias", "no place", "bert.pooler.dense.weight"],
+            &["classifier.weight", "missing"],
         ),
         weights(
             "a pooler of another width",
@@ -112,11 +112,19 @@ fn a_bad_tensor_is_refused_by_name() {
 }
 
 /// Loads a golden model after a change of its tensors.
-fn changed(model: &str, change: crate::files::Spoil) -> Checkpoint {
+fn changed(model: &str, spoil: crate::files::Spoil) -> Checkpoint {
+    of_class(model, None, spoil)
+}
+
+/// As [`changed`], with another class.
+fn of_class(model: &str, class: Option<&str>, spoil: crate::files::Spoil) -> Checkpoint {
     let folder = folder(model);
+    if let Some(class) = class {
+        change(folder.path(), &[("architectures", Some(json!([class])))]);
+    }
     let path = folder.path().join("model.safetensors");
     let mut all = tensors(&path);
-    change(&mut all);
+    spoil(&mut all);
     write(&path, &all);
     Checkpoint::load(folder.path(), None).unwrap_or_else(|error| panic!("{model}: {error}"))
 }
@@ -153,14 +161,14 @@ fn the_tensors_say_which_outputs_there_are() {
     let layer = 4 * (144 + 12) + (240 + 20) + (240 + 12) + 2 * 24;
     assert_eq!(bert.parameters(), 34 * 12 + 24 + layer + 156 + 39);
 
-    let bare = changed("bert", |all| {
+    let bare = of_class("bert", Some("BertModel"), |all| {
         all.retain(|raw| !raw.name.starts_with("classifier") && !raw.name.contains("pooler"));
         all.iter_mut().for_each(|raw| raw.name = raw.name.replace("bert.", ""));
     });
     assert_eq!((bare.config.options.pooling, bare.config.n_outputs, bare.head().is_none()), (Pooling::None, 12, true));
     let every_token = changed("distilbert", |_| ()).config;
     assert_eq!((every_token.options.pooling, every_token.n_outputs, every_token.head_dim), (Pooling::None, 4, 3));
-    let sequence = changed("distilbert", |all| {
+    let sequence = of_class("distilbert", Some("DistilBertForSequenceClassification"), |all| {
         copy(all, "distilbert.transformer.layer.0.attention.q_lin.weight", "pre_classifier.weight");
         copy(all, "distilbert.transformer.layer.0.attention.q_lin.bias", "pre_classifier.bias");
     });

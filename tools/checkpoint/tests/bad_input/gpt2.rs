@@ -119,6 +119,7 @@ fn nano_gpt_s_names_and_old_exports_mean_the_same() {
 
     // A classifier of sequences reads the last token.
     let classifier = folder("gpt2");
+    change(classifier.path(), &[("architectures", Some(json!(["GPT2ForSequenceClassification"])))]);
     let path = classifier.path().join("model.safetensors");
     let mut all = tensors(&path);
     copy(&mut all, "transformer.h.0.attn.c_proj.weight", "score.weight");

@@ -30,12 +30,12 @@ fn a_setting_that_changes_the_computation_is_refused() {
     let cases: [(&str, Value, &[&str]); 27] = [
         ("model_type", json!("mistral"), &["sliding_window", "absent"]),
         ("model_type", json!("gpt_neox"), &["architecture `gpt_neox`", "llama", "model.layers.N.mlp.down_proj.weight"]),
-        ("model_type", json!("qwen2"), &["architecture `qwen2`"]),
+        ("model_type", json!("qwen3_moe"), &["architecture `qwen3_moe`"]),
         ("model_type", Value::Null, &["model_type"]),
-        ("architectures", json!(["LlamaForSequenceClassification"]), &["LlamaForSequenceClassification"]),
-        ("hidden_act", json!("gelu"), &["hidden_act", "\"gelu\"", "silu"]),
-        ("attention_bias", json!(true), &["attention_bias", "true", "false"]),
-        ("mlp_bias", json!(true), &["mlp_bias"]),
+        ("architectures", json!(["LlamaForPreTraining"]), &["LlamaForPreTraining", "ForSequenceClassification"]),
+        ("hidden_act", json!("quick_gelu"), &["hidden_act", "\"quick_gelu\"", "silu"]),
+        ("attention_bias", json!("yes"), &["attention_bias", "\"yes\"", "true or false"]),
+        ("mlp_bias", json!(1), &["mlp_bias", "true or false"]),
         ("rope_scaling", json!({"type": "linear", "factor": 2.0}), &["rope_scaling", "linear"]),
         (
             "rope_parameters",
@@ -137,7 +137,12 @@ fn a_bad_tensor_is_refused_by_name() {
             |all| find(all, "lm_head.weight").data[0..2].copy_from_slice(&[0xC0, 0x7F]),
             &["lm_head.weight", "NaN", "[0, 0]"],
         ),
-        ("integers", "llama", |all| find(all, DOWN).dtype = Dtype::I32, &[DOWN, "I32", "expected F32, F16 or BF16"]),
+        (
+            "integers",
+            "llama",
+            |all| find(all, DOWN).dtype = Dtype::I32,
+            &[DOWN, "I32", "expected F64, F32, F16 or BF16"],
+        ),
         (
             "a bias",
             "llama",
@@ -172,8 +177,8 @@ fn a_bad_tensor_is_refused_by_name() {
         (
             "another model's names",
             "llama",
-            |all| all.iter_mut().for_each(|raw| raw.name = raw.name.replace("model.", "transformer.")),
-            &["model.embed_tokens.weight", "missing", "transformer."],
+            |all| all.iter_mut().for_each(|raw| raw.name = raw.name.replace("model.layers.", "model.blocks.")),
+            &["model.layers.0.self_attn.o_proj.weight", "missing", "model.blocks."],
         ),
     ];
     let mut report = Report::default();
@@ -245,20 +250,36 @@ fn a_damaged_or_missing_file_is_refused() {
     fs::remove_file(alone.path().join("model.safetensors")).unwrap();
     report.check("no weights", alone.path(), &["no weights", "put model.safetensors"]);
     fs::write(alone.path().join("pytorch_model.bin"), "").unwrap();
-    report.check("a pickle", alone.path(), &["pytorch_model.bin", "save_pretrained"]);
+    report.check("an empty pickle", alone.path(), &["pytorch_model.bin", "no file of torch.save", "save_pretrained"]);
     fs::write(alone.path().join("model.safetensors.index.json"), "{}").unwrap();
-    report.check("shards", alone.path(), &["several files", "max_shard_size"]);
+    report.check("an empty index", alone.path(), &["index.json", "weight_map", "save_pretrained"]);
+    let shards = |name: &str, shard: &str| format!("{{\"weight_map\": {{\"{name}\": \"{shard}\"}}}}");
+    for (case, name, shard, expected) in [
+        ("a shard that is missing", "a", "model-1-of-2.safetensors", "shard model-1-of-2.safetensors is missing"),
+        ("a shard elsewhere", "a", "../other/model.safetensors", "not in its folder"),
+        ("a shard of another export", "b", "sound.safetensors", "tensor `b` is not in its shard sound.safetensors"),
+    ] {
+        fs::write(alone.path().join("sound.safetensors"), &sound).unwrap();
+        fs::write(alone.path().join("model.safetensors.index.json"), shards(name, shard)).unwrap();
+        report.check(case, alone.path(), &["model.safetensors.index.json", expected]);
+    }
     fs::write(alone.path().join("config.json"), "{\"model_type\": ").unwrap();
     report.check("cut JSON", alone.path(), &["config.json", "line 1"]);
     fs::remove_file(alone.path().join("config.json")).unwrap();
-    report.check("no configuration", alone.path(), &["config.json", "cannot be read"]);
+    fs::write(
+        alone.path().join("model.safetensors.index.json"),
+        shards("model.layers.2.mlp.down_proj.weight", "sound.safetensors"),
+    )
+    .unwrap();
+    report.check("no configuration", alone.path(), &["config.json", "none named", "down_proj.weight"]);
     report.check("no such path", &alone.path().join("nothing.bin"), &["nothing.bin", "cannot be read"]);
 }
 
 #[test]
-fn a_file_of_a_hugging_face_folder_points_to_the_folder() {
-    for file in ["config.json", "model.safetensors"] {
-        let error = refusal(file, &golden("llama/checkpoint").join(file));
-        assert!(error.contains("give the folder"), "{error}");
-    }
+fn a_file_of_weights_is_read_with_the_configuration_beside_it_and_another_file_points_to_the_folder() {
+    let error = refusal("config.json", &golden("llama/checkpoint/config.json"));
+    assert!(error.contains("give the folder"), "{error}");
+    let folder = Checkpoint::load(&golden("llama/checkpoint"), None).unwrap();
+    let file = Checkpoint::load(&golden("llama/checkpoint/model.safetensors"), None).unwrap();
+    assert_eq!((file.config, file.tensors), (folder.config, folder.tensors));
 }

@@ -98,7 +98,7 @@ fn a_bad_llama2c_file_is_refused() {
         ("NaN", nan, &["layers.0.attention.wq", "NaN", "[0, 0]"]),
         ("quantized", version_1(2, true), &["version 2", "--version 1"]),
         ("version 1 cut short", version_1(1, true)[..100].to_vec(), &["256 bytes", "found 100"]),
-        ("a pickle", b"PK\x03\x04archive/data.pkl of a model".to_vec(), &["pickle", "export"]),
+        ("a zip", b"PK\x03\x04archive/data.pkl of a model".to_vec(), &["damaged zip", "download it again"]),
     ];
     let mut report = Report::default();
     let folder = tempfile::tempdir().unwrap();

@@ -15,6 +15,7 @@ mod native;
 mod onnx;
 mod pytorch;
 mod qwen3;
+mod saved;
 mod specials;
 
 use std::path::Path;
@@ -112,9 +113,11 @@ fn random_damage_is_an_error_or_harmless_and_never_a_panic() {
         ("model.safetensors", "vit/checkpoint", 2400),
         ("config.json", "torch_pre_gelu/checkpoint", usize::MAX),
         ("model.safetensors", "torch_pre_gelu/checkpoint", 1200),
+        // The pickle, which no checksum guards.
+        ("legacy.pt", "saved/encoder", 2400),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["config.json", "model.safetensors", "model.bin"] {
+        for name in ["config.json", "model.safetensors", "model.bin", "legacy.pt"] {
             // Each layout has its own files.
             let _ = std::fs::copy(golden(beside).join(name), folder.path().join(name));
         }

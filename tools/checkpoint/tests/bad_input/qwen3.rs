@@ -17,19 +17,27 @@ fn settings_that_change_the_computation_and_unknown_ones_are_refused() {
     let one = |key, value: Value, expected| setting("qwen3", &[(key, Some(value))], expected);
     let without = |key, expected| setting("qwen3", &[(key, None)], expected);
     all_are_refused([
-        one("use_sliding_window", json!(true), &["use_sliding_window", "true", "full attention"]),
+        setting(
+            "qwen3",
+            &[
+                ("use_sliding_window", Some(json!(true))),
+                ("layer_types", Some(window.clone())),
+                ("sliding_window", Some(json!(3))),
+            ],
+            &["layer_types", "a window in 1 of 2 layers", "in all of them"],
+        ),
         one("layer_types", window, &["layer_types", "sliding_attention"]),
         one("rope_scaling", yarn, &["rope_scaling", "yarn", "not rescaled"]),
         one("rope_parameters", scaled, &["rope_parameters", "yarn", "not rescaled"]),
         one("rope_parameters", json!({"rope_type": "default", "rope_theta": 0.0}), &["rope_theta", "positive"]),
-        one("attention_bias", json!(true), &["attention_bias", "true", "no bias"]),
-        one("hidden_act", json!("gelu"), &["hidden_act", "gelu", "silu"]),
+        one("attention_bias", json!(true), &["o_proj.bias", "missing", "which layers have a bias"]),
+        one("hidden_act", json!("mish"), &["hidden_act", "mish", "silu"]),
         one("quantization_config", json!({"bits": 4}), &["quantization_config", "floats"]),
-        one("architectures", json!(["Qwen3ForSequenceClassification"]), &["Qwen3ForSequenceClassification"]),
+        one("architectures", json!(["Qwen3ForSequenceClassification"]), &["score.weight", "missing"]),
         one("model_type", json!("qwen3_moe"), &["architecture `qwen3_moe`", "qwen3"]),
         one("num_experts", json!(8), &["num_experts", "8", "a key that the importer knows"]),
         one("head_dim", json!(11), &["head_dim", "11", "even"]),
-        one("num_key_value_heads", json!(3), &["n_heads", "4", "n_kv_heads (3)"]),
+        one("num_key_value_heads", json!(3), &["num_attention_heads", "4", "num_key_value_heads (3)"]),
         without("head_dim", &["head_dim", "absent"]),
         without("num_key_value_heads", &["num_key_value_heads", "absent"]),
         one("tie_word_embeddings", json!(false), &["lm_head.weight", "missing"]),

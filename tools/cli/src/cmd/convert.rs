@@ -17,7 +17,7 @@ use thumbformer_checkpoint::{Checkpoint, Input};
 /// Arguments of `thumbformer convert`.
 #[derive(Args)]
 pub struct Cmd {
-    /// Checkpoint: a folder of config.json and model.safetensors (thumbformer's own layout, Hugging Face's, PyTorch's), a .gguf, or a llama2.c .bin
+    /// Checkpoint: a folder of config.json and weights (thumbformer's own layout, Hugging Face's, PyTorch's), a .safetensors, .pt or .pth beside config.json, a .gguf, or a llama2.c .bin
     checkpoint: PathBuf,
     /// Image file to write
     #[arg(short, long)]
@@ -108,7 +108,7 @@ impl Cmd {
         Ok(())
     }
 
-    /// Files that the image is made of: the checkpoint, of a folder all of its files, tokenizer and calibration text or ids. An older image
+    /// Files that the image is made of: the checkpoint, of a folder all of its files, of a file also those that may be read beside it, tokenizer and calibration text or ids. An older image
     /// in that folder may be written anew.
     fn inputs(&self) -> Result<Vec<PathBuf>> {
         let mut files: Vec<PathBuf> = [&self.tokenizer, &self.calibration.text, &self.calibration.tokens]
@@ -123,6 +123,10 @@ impl Cmd {
             files.extend(entries.into_iter().filter(|file| file.extension() != Some("tbf".as_ref())));
         } else {
             files.push(self.checkpoint.clone());
+            let beside =
+                ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.bin"];
+            let beside = beside.map(|name| self.checkpoint.with_file_name(name));
+            files.extend(beside.into_iter().filter(|file| file.is_file()));
         }
         Ok(files)
     }

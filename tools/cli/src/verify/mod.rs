@@ -14,7 +14,7 @@ mod numbers;
 pub mod record;
 mod sequence;
 pub mod sequences;
-mod suspects;
+pub mod suspects;
 mod text;
 mod windows;
 
