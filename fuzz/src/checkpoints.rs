@@ -158,6 +158,21 @@ pub fn golden_gguf(name: &str) -> Vec<u8> {
     std::fs::read(golden(&format!("gguf/{name}.gguf"))).expect("a golden file")
 }
 
+/// An ONNX file: bytes, or a golden one with changes.
+pub fn onnx(data: &[u8]) {
+    static FILES: LazyLock<[Vec<u8>; 4]> =
+        LazyLock::new(|| ["decoder_dynamo", "keywords_dynamo", "vit", "gpt2"].map(golden_onnx));
+    match choice(data, 1 + FILES.len()) {
+        (0, bytes) => file("model.onnx", bytes),
+        (kind, records) => file("model.onnx", &patched(&FILES[kind - 1], records)),
+    }
+}
+
+/// A golden ONNX file.
+fn golden_onnx(name: &str) -> Vec<u8> {
+    std::fs::read(golden(&format!("onnx/{name}.onnx"))).expect("a golden file")
+}
+
 /// A llama2.c file.
 pub fn llama2c(data: &[u8]) {
     file("model.bin", data);

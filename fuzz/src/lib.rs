@@ -56,6 +56,7 @@ targets! {
     pytorch => checkpoints::pytorch;
     native => checkpoints::native;
     gguf => checkpoints::gguf;
+    onnx => checkpoints::onnx;
     llama2c => checkpoints::llama2c;
     pickle => checkpoints::pickle;
     tokenizer_json => tokenizers::json;

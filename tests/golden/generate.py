@@ -25,6 +25,7 @@ import ends_files
 import expected_files
 import family_files
 import gguf_files
+import onnx_files
 import page_files
 import saved_files
 import special_files
@@ -293,6 +294,7 @@ def generate(folder):
     expected_files.generate(folder, folder)
     keywords.generate(folder)
     ends_files.generate(folder)
+    onnx_files.generate(folder)
     page_files.generate(folder)
     saved_files.generate(folder)
 

@@ -146,6 +146,21 @@ pub enum Error {
         found: String,
     },
 
+    /// A graph is not one of a network that is computed here.
+    #[error("{}: {node}: {found}, expected {expected}; {next}", path.display())]
+    Graph {
+        /// The file.
+        path: PathBuf,
+        /// The first node that does not fit, its name and its operation.
+        node: String,
+        /// Its operation.
+        found: String,
+        /// Operation that a network has there.
+        expected: String,
+        /// Next step.
+        next: &'static str,
+    },
+
     /// A weight is NaN or infinite.
     #[error(
         "{}: tensor `{tensor}` holds {value} at {index:?}, expected finite numbers; training diverged or the file is damaged: take an earlier checkpoint",

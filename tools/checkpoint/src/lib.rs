@@ -3,10 +3,11 @@
 //! A path becomes a [`Checkpoint`]: every weight as `f32`, row-major, in one fixed convention, and the tokenizer in tables
 //! that a device without Unicode data can use. `Checkpoint::load` recognises the layout:
 //! - weights by name and a `config.json` beside them: safetensors, in shards too, or a file of `torch.save` (`stored`). The layouts:
-//!   this project's own (`native`), which any training script can write; PyTorch's `nn.TransformerEncoder` (`pytorch`); Hugging
-//!   Face's `llama`, `mistral`, `qwen3`, `gpt2`, `bert`, `distilbert`, `vit` and `deit`; nanoGPT's, its lecture's (`lecture`) and
-//!   llama2.c's training checkpoints, which need no `config.json`;
-//! - a file: llama2.c's `.bin`; llama.cpp's GGUF with tensors of F32, F16, BF16, Q8_0 and Q4_0, architecture `llama`.
+//!   this project's own (`native`), which any training script can write; PyTorch's `nn.TransformerEncoder` (`pytorch`); the families
+//!   of transformers (`huggingface`); nanoGPT's, its lecture's (`lecture`) and llama2.c's training checkpoints, which need no
+//!   `config.json`;
+//! - a file: ONNX, whoever has exported it (`onnx`); llama2.c's `.bin`; llama.cpp's GGUF with tensors of F32, F16, BF16, Q8_0 and
+//!   Q4_0, architecture `llama`.
 //!
 //! The law of this crate: a setting or tensor that would change the computation, and that [`Config`] or [`Tokenizer`]
 //! cannot represent, is refused by name. A checkpoint that loads is computed completely by the formulas in
@@ -29,6 +30,8 @@ pub mod front_end;
 #[cfg(feature = "std")]
 mod gguf;
 #[cfg(feature = "std")]
+mod graph;
+#[cfg(feature = "std")]
 mod huggingface;
 #[cfg(feature = "std")]
 mod lecture;
@@ -38,6 +41,8 @@ mod llama2c;
 mod names;
 #[cfg(feature = "std")]
 pub mod native;
+#[cfg(feature = "std")]
+mod onnx;
 #[cfg(feature = "std")]
 pub mod pytorch;
 #[cfg(feature = "std")]

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::huggingface::{bert, gpt2, llama, opt, vit};
 use crate::stored::{WeightsFile, foreign, is_weights, settings_of};
 use crate::weights::summary;
-use crate::{Checkpoint, Error, files, gguf, lecture, llama2c, native, pytorch};
+use crate::{Checkpoint, Error, files, gguf, lecture, llama2c, native, onnx, pytorch};
 
 /// Importer of weights whose settings, in the file `path`, are `config`.
 type LoadWeights = fn(file: &WeightsFile, path: &Path, config: Value) -> Result<Checkpoint, Error>;
@@ -51,12 +51,19 @@ const FOLDERS: [(&str, Option<&str>, LoadWeights); 23] = [
 /// Importers of files: their first bytes. The last one has no mark and checks its header itself.
 const FILES: [(&[u8], LoadFile); 2] = [(&gguf::MAGIC, gguf::load), (&[], llama2c::load)];
 
+/// End of the name of a file of ONNX.
+const ONNX: &str = "onnx";
+
 /// Reads configuration and weights, and returns the folder that they are in, if other files of it may belong to them: a tokenizer.
 pub(crate) fn load(path: &Path) -> Result<(Checkpoint, Option<PathBuf>), Error> {
     if path.is_dir() {
         return Ok((load_weights(path, || WeightsFile::read(path))?, Some(path.into())));
     }
     let bytes = files::read(path)?;
+    // The format begins with no mark, but everyone's files have its name.
+    if path.extension().is_some_and(|extension| extension == ONNX) {
+        return Ok((onnx::load(path, &bytes)?, None));
+    }
     if is_weights(path, &bytes) {
         let checkpoint = load_weights(path, || WeightsFile::of_file(path, bytes))?;
         return Ok((checkpoint, path.parent().map(Path::to_path_buf)));

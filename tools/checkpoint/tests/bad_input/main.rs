@@ -12,6 +12,7 @@ mod hugging_face;
 mod keys;
 mod llama2c;
 mod native;
+mod onnx;
 mod pytorch;
 mod qwen3;
 mod saved;
