@@ -24,6 +24,7 @@ pub mod packs;
 pub mod quantize;
 pub mod reading;
 pub mod run;
+pub mod sample;
 pub mod scaling;
 pub mod stdout;
 pub mod text;

@@ -125,6 +125,28 @@ fn a_wrong_setting_is_found_named_and_placed() {
 
 /// 1e-5 in place of 1e-12 leaves 100 dB, which a bound that single precision of a deep network meets cannot see.
 #[test]
+fn probabilities_are_named_where_logits_are_expected() {
+    let checkpoint = Checkpoint::load(&golden("bert/checkpoint"), None).unwrap_or_else(|error| panic!("{error}"));
+    let files = [golden("bert/activations.safetensors")];
+    let logits = expected::load(&files, &checkpoint.config.dims(), None).unwrap_or_else(|error| panic!("{error:#}"));
+    let softmax = |row: &[f64]| {
+        let exps: Vec<f64> = row.iter().map(|logit| logit.exp()).collect();
+        exps.iter().map(|exp| exp / exps.iter().sum::<f64>()).collect()
+    };
+    let sigmoid = |row: &[f64]| row.iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect();
+    let functions: [(&str, &dyn Fn(&[f64]) -> Vec<f64>); 2] = [("softmax", &softmax), ("sigmoid", &sigmoid)];
+    for (name, function) in functions {
+        let mut given = logits.clone();
+        given.iter_mut().flat_map(|one| &mut one.outputs).for_each(|row| *row = function(row));
+        let error = Agreement::of(&checkpoint, &given).expect("comparable").check().expect_err(name).to_string();
+        assert!(
+            error.contains(&format!("the {name} of the network's outputs")) && error.contains("save the"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn an_epsilon_that_hardly_matters_is_found_by_the_one_that_fits_better() {
     for model in ["bert", "vit"] {
         let folder = copy(model, "\"layer_norm_eps\": 1e-12", "\"layer_norm_eps\": 1e-05");

@@ -4,6 +4,7 @@ use super::bar;
 use super::int4::Calibration;
 use super::recordings::Recordings;
 use crate::reading::Reading;
+use crate::sample::Sample;
 use crate::stdout::Stdout;
 use crate::texts::Texts;
 use crate::{convert, inspect, model, packs, write_file};
@@ -17,11 +18,14 @@ use thumbformer_checkpoint::{Checkpoint, Input};
 /// Arguments of `thumbformer convert`.
 #[derive(Args)]
 pub struct Cmd {
-    /// Checkpoint: a folder of config.json and weights (thumbformer's own layout, Hugging Face's, PyTorch's), a .safetensors, .pt or .pth beside config.json, a .gguf, or a llama2.c .bin
+    /// Checkpoint: a folder of config.json and weights (thumbformer's own layout, Hugging Face's, PyTorch's), a .safetensors, .pt or .pth beside config.json, an .onnx, a .gguf, or a llama2.c .bin
     checkpoint: PathBuf,
     /// Image file to write
-    #[arg(short, long)]
-    output: PathBuf,
+    #[arg(short, long, required_unless_present = "dry_run")]
+    output: Option<PathBuf>,
+    /// Recognised network, its flash, RAM and multiply-accumulates; no file is written
+    #[arg(long)]
+    dry_run: bool,
     /// Tokenizer: tokenizer.json or llama2.c's tokenizer.bin [default: the one beside the checkpoint]
     #[arg(long)]
     tokenizer: Option<PathBuf>,
@@ -81,15 +85,21 @@ impl Cmd {
             bar.inc(1);
         })?;
         bar.finish_and_clear();
-        let inputs = self.inputs()?;
-        let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
-        write_file(&self.output, thumbformer::image::bytes(&words), &inputs)?;
-        let model = model(&words, &self.output)?;
+        let path = self.output.as_deref().filter(|_| !self.dry_run);
+        if let Some(path) = path {
+            let inputs = self.inputs()?;
+            let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
+            write_file(path, thumbformer::image::bytes(&words), &inputs)?;
+        }
+        let model = model(&words, path.unwrap_or(&self.checkpoint))?;
+        if self.dry_run {
+            writeln!(out, "{}", inspect::inspect(&model, model.dims().max_seq))?;
+        }
         let bytes = 4 * words.len();
         writeln!(
             out,
             "{}: {} packed for {}, {} parameters in {bytes} bytes ({:.2} bytes each), state of {} bytes for {} tokens{}",
-            self.output.display(),
+            path.map_or("not written".into(), |path| path.display().to_string()),
             checkpoint.architecture,
             self.pack.name(),
             checkpoint.parameters(),
@@ -104,6 +114,9 @@ impl Cmd {
         )?;
         if let Some(texts) = Texts::of(&model) {
             writeln!(out, "text: {texts}")?;
+        }
+        if let Some(sample) = Sample::of(&model) {
+            writeln!(out, "sample: {sample}")?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use thumbformer::{Mask, Pooling};
 use thumbformer_checkpoint::{Checkpoint, Tensor};
 use thumbformer_reference::Reference;
-use thumbformer_reference::metrics::Sqnr;
+use thumbformer_reference::metrics::{Sqnr, log_softmax};
 
 /// Minimum ratio of a framework's signal to its difference from the reference, in decibels.
 pub const BOUND: f64 = 80.0;
@@ -34,6 +34,8 @@ pub struct Agreement {
     pub points: Vec<Ratio>,
     /// Settings under which they agree better, with their ratio; only where the agreement leaves something to be explained.
     pub settings: Vec<Ratio>,
+    /// Function of the outputs that the framework's outputs are, where they are not the outputs themselves.
+    pub function: Option<Ratio>,
 }
 
 /// A ratio in decibels.
@@ -51,12 +53,12 @@ impl Agreement {
     /// # Errors
     /// When the reference refuses a sequence, or a point is not the network's.
     pub fn of(checkpoint: &Checkpoint, expected: &[Expected]) -> Result<Agreement> {
-        let (logits, points) = compare(checkpoint, expected)?;
+        let Compared { logits, points, function } = compare(checkpoint, expected)?;
         let mut settings = Vec::new();
-        if least(logits, &points) < SINGLE {
+        if function.is_none() && least(logits, &points) < SINGLE {
             let first: Vec<Expected> = expected.iter().take(1).map(|first| begin(checkpoint, first)).collect();
             let tried =
-                |checkpoint: &Checkpoint| compare(checkpoint, &first).map(|(logits, points)| least(logits, &points));
+                |checkpoint: &Checkpoint| compare(checkpoint, &first).map(|found| least(found.logits, &found.points));
             let proof = (tried(checkpoint)? + PROOF).max(BOUND);
             let better =
                 |(name, other)| Some(Ratio { name, decibels: tried(&other).ok().filter(|&found| found >= proof)? });
@@ -64,7 +66,7 @@ impl Agreement {
             settings.sort_by(|a, b| b.decibels.total_cmp(&a.decibels));
             settings.truncate(3);
         }
-        Ok(Agreement { logits, points, settings })
+        Ok(Agreement { logits, points, settings, function })
     }
 
     /// Fails where the config or the importer differs from the framework.
@@ -76,6 +78,12 @@ impl Agreement {
         let agrees = self.logits >= BOUND && first.is_none() && self.settings.is_empty();
         if agrees {
             return Ok(());
+        }
+        if let Some(Ratio { name, decibels }) = &self.function {
+            anyhow::bail!(
+                "the expected outputs are the {name} of the network's outputs ({decibels:.1} dB), which an image gives without it: save the \
+                 numbers before the {name}, the logits"
+            );
         }
         let mut text = format!(
             "config or importer differ from the framework: the float reference has {:.1} dB of its outputs",
@@ -130,7 +138,22 @@ struct Held {
 }
 
 /// Ratios of the outputs and of the points.
-fn compare(checkpoint: &Checkpoint, expected: &[Expected]) -> Result<(f64, Vec<Ratio>)> {
+struct Compared {
+    logits: f64,
+    points: Vec<Ratio>,
+    function: Option<Ratio>,
+}
+
+/// Function of an output vector.
+type Function = fn(&[f64]) -> Vec<f64>;
+
+/// Functions that frameworks have behind the last layer.
+const FUNCTIONS: [(&str, Function); 2] = [
+    ("softmax", |logits| log_softmax(logits).iter().map(|log| log.exp()).collect()),
+    ("sigmoid", |logits| logits.iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect()),
+];
+
+fn compare(checkpoint: &Checkpoint, expected: &[Expected]) -> Result<Compared> {
     let mut every = checkpoint.clone();
     if every.config.options.mask == Mask::Causal && expected.iter().any(|expected| expected.outputs.len() > 1) {
         every.config.options.pooling = Pooling::None;
@@ -138,6 +161,7 @@ fn compare(checkpoint: &Checkpoint, expected: &[Expected]) -> Result<(f64, Vec<R
     let reference = Reference::new(&every);
     let mut held = points(checkpoint, expected);
     let (mut logits, mut order) = (Sqnr::default(), Vec::<String>::new());
+    let mut functions = FUNCTIONS.map(|(name, function)| (name, function, Sqnr::default()));
     for (index, expected) in expected.iter().enumerate() {
         let wanted = |held: &Held| match held.name.strip_prefix("hidden[").and_then(|rest| rest.strip_suffix(']')) {
             Some(number) => number.parse::<usize>().ok().and_then(|number| expected.hidden.get(number)).cloned(),
@@ -173,7 +197,10 @@ fn compare(checkpoint: &Checkpoint, expected: &[Expected]) -> Result<(f64, Vec<R
             expected.outputs.len(),
             found.len()
         );
-        expected.outputs.iter().zip(found).for_each(|(expected, found)| logits.add(expected, found));
+        for (expected, found) in expected.outputs.iter().zip(found) {
+            logits.add(expected, found);
+            functions.iter_mut().for_each(|(_, function, sqnr)| sqnr.add(expected, &function(found)));
+        }
     }
     let place = |name: &str| order.iter().position(|seen| seen == name);
     let mut ratios = Vec::new();
@@ -186,7 +213,10 @@ fn compare(checkpoint: &Checkpoint, expected: &[Expected]) -> Result<(f64, Vec<R
         ratios.push((best.0, Ratio { name, decibels: best.2 }));
     }
     ratios.sort_by_key(|(place, _)| *place);
-    Ok((logits.decibels(), ratios.into_iter().map(|(_, ratio)| ratio).collect()))
+    let logits = logits.decibels();
+    let of = |(name, _, sqnr): (&str, _, Sqnr)| Ratio { name: name.into(), decibels: sqnr.decibels() };
+    let function = functions.into_iter().map(of).find(|function| logits < BOUND && function.decibels >= BOUND);
+    Ok(Compared { logits, points: ratios.into_iter().map(|(_, ratio)| ratio).collect(), function })
 }
 
 /// The points that a framework gives.
