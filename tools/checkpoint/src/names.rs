@@ -19,6 +19,8 @@ pub(crate) enum Bias {
     Required,
     /// All layers have the bias if the file has that of layer 0.
     AsInFile,
+    /// All layers have the bias if the file has that of any: a missing one is 0.
+    OrZero,
 }
 
 impl Bias {
@@ -138,8 +140,14 @@ impl Row {
             Bias::Absent => false,
             Bias::Required => true,
             Bias::AsInFile => source.has(&named(&self.bias, 0).replace('@', "0")),
+            Bias::OrZero => (0..dims.n_layers.max(dims.n_hidden())).any(|layer| source.has(&named(&self.bias, layer))),
         };
-        if has_bias {
+        if has_bias && self.has_bias == Bias::OrZero && !source.has(&named(&self.bias, layer)) {
+            let shape = shape(dims, bias, layer);
+            let name = named(&self.bias, layer);
+            let zeros = Weights { name, data: vec![0.0; shape.iter().product()], shape };
+            tensors.insert(bias, layer, zeros);
+        } else if has_bias {
             let weights = self.take(source, &named(&self.bias, layer), (bias, layer), dims)?;
             tensors.insert(bias, layer, self.cut(weights, (bias, layer), dims));
         }

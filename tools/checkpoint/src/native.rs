@@ -60,7 +60,7 @@
 //! Behind `"classes"`, the `d_model` of `head_norm`, `pooler`, `head_layers.0` and `head` is `n * d_model`.
 //!
 //! A matrix, except for an embedding of tokens, may have a bias beside it (`….bias`, `[rows]`), and so may a norm with
-//! `norm` = `"layer"`; if layer 0 has a bias, all layers must have it. Rotary pairs are rows `i` and `i + head_dim / 2` of
+//! `norm` = `"layer"`; where one layer has a bias, that of a layer without is 0. Dimensions of 1 may be there or not. Rotary pairs are rows `i` and `i + head_dim / 2` of
 //! a head. With `norm_place` = `"post"`, `attention_norm` follows the attention and `mlp_norm` the MLP.
 //!
 //! ```text
@@ -144,14 +144,17 @@ pub(crate) fn load(file: &WeightsFile, path: &Path, value: Value) -> Result<Chec
     let is_absent = |tensor: Tensor| absent.contains(&(tensor, true));
     let named = NAMES.iter().filter(|(tensor, _)| !is_absent(*tensor)).map(|&(tensor, name)| match tensor {
         Tensor::PositionTable | Tensor::ClassToken => Row::alone(tensor, name),
-        _ => Row::new(tensor, name, Bias::AsInFile),
+        _ => Row::new(tensor, name, Bias::OrZero),
     });
     let mut tensors = read_with(&mut reader, &config, &widths, &named.collect::<Vec<_>>())?;
     reader.finish(&[])?;
+    let lacking = tensors.iter().filter(|(.., weights)| file.resolve(&weights.name).is_none());
+    let path = file.path().display();
+    let notes = lacking.map(|(.., weights)| format!("{path}: {} is missing, read as 0", weights.name)).collect();
     if let Some(front_end) = &front_end {
         front_end::fold_mfcc(front_end, &mut config, &mut tensors);
     }
-    Ok(Checkpoint { front_end, ..Checkpoint::new(file.source(), NAME, config, tensors) })
+    Ok(Checkpoint { front_end, notes, ..Checkpoint::new(file.source(), NAME, config, tensors) })
 }
 
 fn config(settings: &Settings) -> Result<Config, Error> {

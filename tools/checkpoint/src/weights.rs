@@ -28,7 +28,9 @@ impl Source for Reader<'_> {
 
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Weights, Error> {
         let found = self.file.resolve(name).ok_or_else(|| self.missing(name))?;
-        if self.file.shape(name) != Some(shape) {
+        // A dimension of 1 changes nothing: the numbers and their order are the same.
+        let wide = |shape: &[usize]| shape.iter().copied().filter(|size| *size != 1).collect::<Vec<_>>();
+        if self.file.shape(name).map(wide) != Some(wide(shape)) {
             return Err(self.wrong_shape(name, shape));
         }
         let path = self.file.file_of(name);

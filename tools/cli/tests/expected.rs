@@ -129,15 +129,15 @@ fn probabilities_are_named_where_logits_are_expected() {
     let checkpoint = Checkpoint::load(&golden("bert/checkpoint"), None).unwrap_or_else(|error| panic!("{error}"));
     let files = [golden("bert/activations.safetensors")];
     let logits = expected::load(&files, &checkpoint.config.dims(), None).unwrap_or_else(|error| panic!("{error:#}"));
-    let softmax = |row: &[f64]| {
+    let softmax = |row: &[f64]| -> Vec<f64> {
         let exps: Vec<f64> = row.iter().map(|logit| logit.exp()).collect();
         exps.iter().map(|exp| exp / exps.iter().sum::<f64>()).collect()
     };
-    let sigmoid = |row: &[f64]| row.iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect();
-    let functions: [(&str, &dyn Fn(&[f64]) -> Vec<f64>); 2] = [("softmax", &softmax), ("sigmoid", &sigmoid)];
-    for (name, function) in functions {
+    let sigmoid = |row: &[f64]| -> Vec<f64> { row.iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect() };
+    for name in ["softmax", "sigmoid"] {
         let mut given = logits.clone();
-        given.iter_mut().flat_map(|one| &mut one.outputs).for_each(|row| *row = function(row));
+        let rows = given.iter_mut().flat_map(|one| &mut one.outputs);
+        rows.for_each(|row| *row = if name == "softmax" { softmax(row) } else { sigmoid(row) });
         let error = Agreement::of(&checkpoint, &given).expect("comparable").check().expect_err(name).to_string();
         assert!(
             error.contains(&format!("the {name} of the network's outputs")) && error.contains("save the"),
