@@ -321,7 +321,7 @@ def check():
                 assert a.keys() == b.keys() and all(a[row]["class"] == b[row]["class"] for row in a), f"{name}: other rows"
                 worst = max(abs(a[row]["fake_quantization_db"] - b[row]["fake_quantization_db"]) for row in a)
                 assert worst < 0.1, f"{name}: differs by {worst:.2f} dB"
-            elif name.parts[0] == "your_model":
+            elif name.parts[0] in ("your_model", "own_module"):
                 assert page_files.same(made, HERE / name), f"{name}: differs"
             elif name.parts[0] == "audio":
                 assert audio_files.same(made, HERE / name), f"{name}: differs"

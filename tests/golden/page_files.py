@@ -1,30 +1,33 @@
-"""Files that the Python block of docs/your-model.md writes, run as it stands in the page: `your_model/`, from which tests run the page's commands."""
+"""Files that the Python blocks of pages write, run as they stand there: `your_model/` and `own_module/`, from which tests run the pages' commands."""
 
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[2] / "docs/your-model.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+# Page, the folder that its block writes, and the folder of it here.
+PAGES = [("your-model.md", "gestures", "your_model"), ("importers.md", "own", "own_module")]
 # Training sums in another order on another processor; in the page it is plain gradient descent, which does not amplify this.
 TOLERANCE = 1e-4
 
 
-def block():
+def block(page):
     """The page's only block of Python."""
-    blocks = PAGE.read_text().split("```python\n")[1:]
-    assert len(blocks) == 1, f"{PAGE}: {len(blocks)} blocks of Python, expected 1"
+    blocks = (DOCS / page).read_text().split("```python\n")[1:]
+    assert len(blocks) == 1, f"{page}: {len(blocks)} blocks of Python, expected 1"
     return blocks[0].split("```\n")[0]
 
 
 def generate(folder):
-    with tempfile.TemporaryDirectory() as scratch:
-        subprocess.run([sys.executable, "-c", block()], cwd=scratch, check=True)
-        made = Path(scratch) / "gestures"
-        for file in sorted(path for path in made.rglob("*") if path.is_file()):
-            target = folder / "your_model" / file.relative_to(made)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(file.read_bytes())
+    for page, written, name in PAGES:
+        with tempfile.TemporaryDirectory() as scratch:
+            subprocess.run([sys.executable, "-c", block(page)], cwd=scratch, check=True)
+            made = Path(scratch) / written
+            for file in sorted(path for path in made.rglob("*") if path.is_file()):
+                target = folder / name / file.relative_to(made)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(file.read_bytes())
 
 
 def same(made, committed):

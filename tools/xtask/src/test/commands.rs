@@ -81,6 +81,20 @@ const ROWS: &[(&str, Proof)] = &[
         Prints(&[GESTURES], "gestures.tbf: nn.TransformerEncoder packed for m4"),
     ),
     (
+        "thumbformer convert own -o own.tbf",
+        Prints(&[("convert own", "convert tests/golden/own_module")], "own.tbf: thumbformer packed for host"),
+    ),
+    (
+        "thumbformer verify own.tbf --reference own --expected own/expected.npz",
+        Prints(
+            &[
+                ("reference own", "reference tests/golden/own_module"),
+                ("expected own/", "expected tests/golden/own_module/"),
+            ],
+            "float against framework ok 13",
+        ),
+    ),
+    (
         "thumbformer features sound.wav --front-end config.json -o frames.f32",
         Prints(&[("sound.wav", SOUND), ("config.json", "models/digits/checkpoint/config.json")], "1 recordings, "),
     ),
