@@ -20,6 +20,7 @@ mod footprint;
 mod fuzz;
 mod given;
 mod host_bench;
+mod imported;
 mod keywords;
 mod lesson;
 mod measured;
@@ -132,6 +133,8 @@ enum Command {
     Checkasm(checkasm::Options),
     /// Flip bits of image, state and stack during inference in the emulator; count those that are found, harmless or silent
     Faults(faults::Options),
+    /// Models that come from transformers and from ONNX on the emulated cores, against the host
+    Imported(imported::Options),
     /// Measure all figures of README and docs and write them
     Results,
     /// Regenerate the outputs and pictures of docs/lesson.md from the commands in it
@@ -236,6 +239,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench { what: Measured::Host(options) } => host_bench::host(options),
         Command::Cycles(options) => cycles::print(&options),
         Command::Faults(options) => faults::print(&options),
+        Command::Imported(options) => imported::print(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
         Command::Checkasm(options) => checkasm::print(&options),
         Command::Results => results::write(),

@@ -17,8 +17,8 @@ pub use quality::figures as quality_figures;
 use crate::firmware::Board;
 use crate::records::{self, Passed, Records};
 use crate::{
-    boards, checkasm, classify, codegen, cycles, example, faults, fuzz, host_bench, lesson, measured, on_target,
-    panics, results, size,
+    boards, checkasm, classify, codegen, cycles, example, faults, fuzz, host_bench, imported, lesson, measured,
+    on_target, panics, results, size,
 };
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
@@ -153,6 +153,8 @@ checks! {
     CheckasmSeeds: Full, Firmware => |_| checkasm::check_seeds().map(Outcome::Passed);
     /// Bits of image, state and stack, flipped during inference
     Faults: Full, Firmware => |_| faults::check().map(Outcome::Passed);
+    /// Models that come from transformers and from ONNX, on emulated cores, against the host
+    Imported: Full, Firmware => |_| imported::check().map(Outcome::Passed);
     /// Packed integers in assembly, proved for all inputs from the machine code by bit vectors; installs z3 and capstone
     Proofs: Full, Firmware => |_| full::proofs();
     /// Kernels on every emulated core: exact, repeatable, within the limits
