@@ -218,6 +218,8 @@ def decoders(folder, generator):
     with torch.no_grad():
         keep("lecture", lecture, lecture(tokens))
     torch.save(lecture.state_dict(), folder / "lecture" / "model.pth")
+    # Its versions differ in this, and the tensors do not tell.
+    (folder / "lecture" / "config.json").write_text(json.dumps({"attention_scale": (D // HEADS) ** -0.5}) + "\n")
 
     config = LlamaConfig(vocab_size=11, hidden_size=D, num_hidden_layers=1, num_attention_heads=HEADS, num_key_value_heads=1,
                          intermediate_size=FF, max_position_embeddings=6, rms_norm_eps=1e-5, tie_word_embeddings=True,

@@ -1,5 +1,6 @@
 //! The decoder of Karpathy's lecture "Let's build GPT" (`gpt.py` of `ng-video-lecture`): a head is a module of its own, and the tensors
-//! tell all sizes. A pre-LN decoder with ReLU; scores are scaled by the root of a head's width.
+//! tell all sizes. A pre-LN decoder with ReLU. Its first versions scale scores by another root than the later ones, with the same tensors:
+//! `attention_scale` in a `config.json` says which.
 
 use std::path::Path;
 
@@ -43,16 +44,21 @@ pub(crate) fn load(file: &WeightsFile, path: &Path, value: Value) -> Result<Chec
     config.max_seq = reader.rows("position_embedding_table.weight", d_model)?;
     config.d_ff = reader.rows("blocks.0.ffwd.net.0.weight", d_model)?;
     config.norm_eps = settings.positive("layer_norm_eps", Some(1e-5))? as f32;
-    // The lecture's first versions divide by the root of n_embd; the tensors are the same.
-    let mut notes = Vec::new();
-    match settings.get("attention_scale") {
-        Some(_) => config.attention_scale = settings.positive("attention_scale", None)?,
-        None => notes.push(format!(
-            "{}: scores are scaled by head_size**-0.5, as gpt.py of the lecture has it; where your code has C**-0.5, set attention_scale to {} in config.json",
-            file.path().display(),
-            1.0 / (d_model as f64).sqrt()
-        )),
+    let root = |width: usize| 1.0 / (width as f64).sqrt();
+    if settings.get("attention_scale").is_none() {
+        let (later, first) = (root(head_dim), root(d_model));
+        let expected = format!(
+            "{later} where your code has head_size**-0.5, {first} where it has C**-0.5: the tensors do not tell"
+        );
+        let next = "put it into a config.json beside the file, as {\"attention_scale\": …}";
+        return Err(Settings::new(&settings.path.with_file_name("config.json"), Value::Null).error(
+            "attention_scale",
+            "absent",
+            expected,
+            next,
+        ));
     }
+    config.attention_scale = settings.positive("attention_scale", None)?;
     settings.check(&config)?;
     settings.no_others()?;
     let row = |tensor, name: &str, bias| Row::new(tensor, name, bias);
@@ -73,7 +79,7 @@ pub(crate) fn load(file: &WeightsFile, path: &Path, value: Value) -> Result<Chec
     let tensors = read(&mut reader, &config, &rows)?;
     check_masks(&mut reader, &config)?;
     reader.finish(&[])?;
-    Ok(Checkpoint { notes, ..Checkpoint::new(file.source(), NAME, config, tensors) })
+    Ok(Checkpoint::new(file.source(), NAME, config, tensors))
 }
 
 /// Checks the masks that heads save: they must be those of a decoder.

@@ -112,3 +112,17 @@ fn a_training_checkpoint_brings_its_own_settings() {
         );
     }
 }
+
+#[test]
+fn a_lecture_s_decoder_is_asked_for_the_scale_that_its_versions_differ_in() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let path = folder.path().join("model.pth");
+    std::fs::copy(golden("lecture/model.pth"), &path).expect("a copy");
+    let error = Checkpoint::load(&path, None).expect_err("no scale").to_string();
+    for part in ["config.json", "`attention_scale` is absent", "0.5 where", "0.3535"] {
+        assert!(error.contains(part), "{part} is not in\n{error}");
+    }
+    std::fs::write(folder.path().join("config.json"), "{\"attention_scale\": 0.25}").expect("settings");
+    let found = Checkpoint::load(&path, None).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(found.config.attention_scale, 0.25);
+}
