@@ -146,7 +146,19 @@ fn file(name: &str, data: &[u8]) {
 
 /// A GGUF file: bytes, or a golden one with changes.
 pub fn gguf(data: &[u8]) {
-    static FILES: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| ["q4_0", "q8_0", "specials"].map(golden_gguf));
+    // New files come last: the cases choose by number.
+    const NAMES: [&str; 9] = [
+        "q4_0",
+        "q8_0",
+        "specials",
+        "types",
+        "models/qwen2",
+        "models/qwen3",
+        "models/gemma",
+        "models/phi3",
+        "models/gpt2",
+    ];
+    static FILES: LazyLock<[Vec<u8>; 9]> = LazyLock::new(|| NAMES.map(golden_gguf));
     match choice(data, 1 + FILES.len()) {
         (0, bytes) => file("model.gguf", bytes),
         (kind, records) => file("model.gguf", &patched(&FILES[kind - 1], records)),

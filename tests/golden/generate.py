@@ -25,6 +25,7 @@ import ends_files
 import expected_files
 import family_files
 import gguf_files
+import gguf_models
 import onnx_files
 import page_files
 import saved_files
@@ -288,6 +289,7 @@ def generate(folder):
     for name in ("llama", "qwen3", "gpt2"):
         write_whole(folder, name)
     gguf_files.generate(folder)
+    gguf_models.generate(folder)
     tokenizer_files.generate(folder)
     audio_files.generate(folder)
     special_files.generate(folder)
@@ -309,6 +311,7 @@ def check():
         for made in sorted(path for path in scratch.rglob("*") if path.is_file()):
             name = made.relative_to(scratch)
             if name.parts[0] == "families" and name.name == "expected.safetensors" or \
+                    name.parts[:2] == ("gguf", "models") and name.suffix == ".safetensors" or \
                     name.name in ("activations.safetensors", "masked.safetensors", "whole.safetensors"):
                 # Sums may be taken in another order on another processor.
                 a, b = load_file(made), load_file(HERE / name)

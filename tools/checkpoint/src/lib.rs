@@ -6,8 +6,7 @@
 //!   this project's own (`native`), which any training script can write; PyTorch's `nn.TransformerEncoder` (`pytorch`); the families
 //!   of transformers (`huggingface`); nanoGPT's, its lecture's (`lecture`) and llama2.c's training checkpoints, which need no
 //!   `config.json`;
-//! - a file: ONNX, whoever has exported it (`onnx`); llama2.c's `.bin`; llama.cpp's GGUF with tensors of F32, F16, BF16, Q8_0 and
-//!   Q4_0, architecture `llama`.
+//! - a file: ONNX, whoever has exported it (`onnx`); llama2.c's `.bin`; llama.cpp's GGUF (`gguf`).
 //!
 //! The law of this crate: a setting or tensor that would change the computation, and that [`Config`] or [`Tokenizer`]
 //! cannot represent, is refused by name. A checkpoint that loads is computed completely by the formulas in

@@ -148,7 +148,10 @@ impl Row {
             let zeros = Weights { name, data: vec![0.0; shape.iter().product()], shape };
             tensors.insert(bias, layer, zeros);
         } else if has_bias {
-            let weights = self.take(source, &named(&self.bias, layer), (bias, layer), dims)?;
+            let mut weights = self.take(source, &named(&self.bias, layer), (bias, layer), dims)?;
+            if self.adjacent {
+                weights = adjacent_to_halves(weights, dims.head_dim);
+            }
             tensors.insert(bias, layer, self.cut(weights, (bias, layer), dims));
         }
         Ok(())
@@ -248,7 +251,8 @@ fn transpose(weights: Weights) -> Weights {
 /// Moves rows `2 i` and `2 i + 1` of a head to rows `i` and `i + head_dim / 2`. The products of queries and keys stay the
 /// same, as the rows of both are moved alike.
 pub(crate) fn adjacent_to_halves(weights: Weights, head_dim: usize) -> Weights {
-    let width = weights.shape[1];
+    // A bias has one number for each row.
+    let width = weights.shape.get(1).copied().unwrap_or(1);
     let mut data = Vec::with_capacity(weights.data.len());
     for head in weights.data.chunks(head_dim * width) {
         for parity in 0..2 {

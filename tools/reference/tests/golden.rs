@@ -167,3 +167,36 @@ fn a_model_computes_what_the_module_computed_that_was_saved() {
         }
     }
 }
+
+/// Ratio of a signal to the difference of another from it, in dB.
+fn decibels(expected: &[f64], found: &[f64]) -> f64 {
+    assert_eq!(expected.len(), found.len());
+    let energy = |numbers: &mut dyn Iterator<Item = f64>| numbers.map(|number| number * number).sum::<f64>();
+    let noise = energy(&mut expected.iter().zip(found).map(|(expected, found)| expected - found));
+    10.0 * (energy(&mut expected.iter().copied()) / noise).log10()
+}
+
+/// Logarithms of the probabilities.
+fn log_softmax(logits: &[f64]) -> Vec<f64> {
+    let sum: f64 = logits.iter().map(|logit| logit.exp()).sum();
+    logits.iter().map(|logit| logit - sum.ln()).collect()
+}
+
+#[test]
+fn every_architecture_of_gguf_computes_what_transformers_and_llama_cpp_compute() {
+    // llama.cpp's GELU is a table of float16.
+    let table =
+        [("llama", 100.0), ("qwen2", 100.0), ("qwen3", 100.0), ("gemma", 80.0), ("phi3", 100.0), ("gpt2", 80.0)];
+    for (name, of_llama_cpp) in table {
+        let checkpoint = load(&format!("gguf/models/{name}.gguf"));
+        assert_eq!(checkpoint.architecture, name);
+        let golden = Vectors::read(&format!("gguf/models/{name}.safetensors"));
+        let rows = Reference::new(&checkpoint).forward(&golden.tokens(), &mut |_, _| ()).expect("computes");
+        let logits = decibels(&golden.get("logits").expect("logits"), &rows.concat());
+        let found: Vec<f64> = rows.iter().flat_map(|row| log_softmax(row)).collect();
+        let llama_cpp = decibels(&golden.get("llama_cpp").expect("logarithms"), &found);
+        println!("{name}: {logits:.1} dB to transformers, {llama_cpp:.1} dB to llama.cpp");
+        assert!(logits >= 100.0, "{name}: {logits:.1} dB to transformers");
+        assert!(llama_cpp >= of_llama_cpp, "{name}: {llama_cpp:.1} dB to llama.cpp");
+    }
+}

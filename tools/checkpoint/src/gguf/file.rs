@@ -3,9 +3,10 @@
 //! Source: the GGUF specification, versions 2 and 3, of the ggml project; blocks of quantized tensors as in `ggml-common.h`.
 //! Every length is compared with the rest of the file before it is used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::blocks::Kind;
 use crate::names::Source;
 use crate::{Error, Weights};
 
@@ -53,6 +54,7 @@ struct Info {
     shape: Vec<usize>,
     kind: u32,
     offset: u64,
+    is_taken: bool,
 }
 
 /// A file in memory.
@@ -68,8 +70,6 @@ pub(super) struct File<'a> {
 const LARGEST: u64 = 1 << 24;
 /// More keys than any file has.
 const MOST_KEYS: u64 = 4096;
-/// Number of values in a quantized block.
-const BLOCK: usize = 32;
 
 /// Rest of a file.
 struct Cursor<'a> {
@@ -169,7 +169,9 @@ impl<'a> File<'a> {
                 "key {index} of {keys} at byte {place} is cut off, not UTF-8, or of a type that GGUF does not have"
             );
             let (key, value) = entry(&mut cursor).ok_or_else(|| damaged(found))?;
-            file.keys.insert(key, value);
+            if file.keys.insert(key, value).is_some() {
+                return Err(damaged(format!("it has the key {key} twice")));
+            }
         }
         for index in 0..tensors {
             let place = cursor.all - cursor.rest.len();
@@ -179,13 +181,15 @@ impl<'a> File<'a> {
                 let mut shape: Vec<usize> = sizes.map(|size| size.map(|size| size as usize)).collect::<Option<_>>()?;
                 shape.reverse();
                 let sound = (1..=4).contains(&dimensions);
-                sound.then_some((name, Info { shape, kind: cursor.u32()?, offset: cursor.u64()? }))
+                sound.then_some((name, Info { shape, kind: cursor.u32()?, offset: cursor.u64()?, is_taken: false }))
             };
             let found = format!(
                 "tensor {index} of {tensors} at byte {place} is cut off, not UTF-8, or has a size out of range"
             );
             let (name, info) = entry(&mut cursor).ok_or_else(|| damaged(found))?;
-            file.tensors.insert(name, info);
+            if file.tensors.insert(name, info).is_some() {
+                return Err(damaged(format!("it has the tensor {name} twice")));
+            }
         }
         let alignment = match file.keys.get("general.alignment") {
             None => 32,
@@ -201,7 +205,17 @@ impl<'a> File<'a> {
 
     /// The names of all tensors that were not taken.
     pub(super) fn rest(&self) -> impl Iterator<Item = (&'a str, &Vec<usize>)> {
-        self.tensors.iter().map(|(name, info)| (*name, &info.shape))
+        self.tensors.iter().filter(|(_, info)| !info.is_taken).map(|(name, info)| (*name, &info.shape))
+    }
+
+    /// Quantized types of the tensors that were taken, by name.
+    pub(super) fn quantized(&self) -> Vec<&'static str> {
+        let taken = self.tensors.values().filter(|info| info.is_taken);
+        let kinds: BTreeSet<&str> = taken
+            .filter_map(|info| Kind::of(info.kind).ok().filter(|kind| kind.is_quantized))
+            .map(|kind| kind.name)
+            .collect();
+        kinds.into_iter().collect()
     }
 }
 
@@ -210,11 +224,11 @@ impl Source for File<'_> {
         self.tensors.contains_key(name)
     }
 
-    /// Takes a tensor and converts it to float.
+    /// Takes a tensor and converts it to float; one that several rows of a table share is taken by each.
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Weights, Error> {
         let path = self.path;
-        let Some(info) = self.tensors.remove(name) else {
-            let present: Vec<&str> = self.tensors.keys().take(6).copied().collect();
+        let Some(info) = self.tensors.get_mut(name) else {
+            let present: Vec<&str> = self.rest().take(6).map(|(name, _)| name).collect();
             return Err(Error::MissingTensor {
                 path: path.into(),
                 tensor: name.into(),
@@ -222,46 +236,34 @@ impl Source for File<'_> {
                 next: "export the whole model".into(),
             });
         };
+        info.is_taken = true;
         if info.shape != shape {
-            let (expected, found) = (shape.to_vec(), info.shape);
+            let (expected, found) = (shape.to_vec(), info.shape.clone());
             return Err(Error::Shape { path: path.into(), tensor: name.into(), expected, found });
         }
-        let count: usize = shape.iter().product();
-        let (block, bytes) = match info.kind {
-            0 => (1, 4),
-            1 | 30 => (1, 2),
-            2 => (BLOCK, 18),
-            8 => (BLOCK, 34),
-            other => {
-                let found = format!("ggml's type {other} (of quantized types only Q8_0 and Q4_0 are supported)");
-                return Err(Error::ElementType { path: path.into(), tensor: name.into(), found });
-            }
-        };
+        let kind = Kind::of(info.kind).map_err(|found| Error::ElementType {
+            path: path.into(),
+            tensor: name.into(),
+            found,
+        })?;
         let columns = shape.last().copied().unwrap_or(1);
-        let (expected, end) = (count / block * bytes, info.offset.saturating_add((count / block * bytes) as u64));
-        let slice = usize::try_from(info.offset).ok().and_then(|start| self.data.get(start..)?.get(..expected));
-        let Some(slice) = slice.filter(|_| columns.is_multiple_of(block)) else {
-            let (expected, found) = (end, self.data.len() as u64);
+        if !columns.is_multiple_of(kind.block) {
+            let Kind { name: kind, block, .. } = kind;
+            return Err(Error::UnknownFormat {
+                path: path.into(),
+                found: format!(
+                    "tensor `{name}` of {kind} has rows of {columns} numbers, expected a multiple of {block}"
+                ),
+                next: "copy or download it again".into(),
+            });
+        }
+        let count: usize = shape.iter().product();
+        let bytes = count / kind.block * kind.bytes;
+        let slice = usize::try_from(info.offset).ok().and_then(|start| self.data.get(start..)?.get(..bytes));
+        let Some(slice) = slice else {
+            let (expected, found) = (info.offset.saturating_add(bytes as u64), self.data.len() as u64);
             return Err(Error::Truncated { path: path.into(), expected, found });
         };
-        let data = slice.chunks_exact(bytes).flat_map(|chunk| values(info.kind, chunk)).collect();
-        Weights::finite(path, name.into(), shape.to_vec(), data)
-    }
-}
-
-/// The floats of a block.
-fn values(kind: u32, chunk: &[u8]) -> Vec<f32> {
-    let half = |bytes: &[u8]| half::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
-    match kind {
-        0 => vec![f32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]])],
-        1 => vec![half(chunk)],
-        30 => vec![half::bf16::from_le_bytes([chunk[0], chunk[1]]).to_f32()],
-        8 => chunk[2..].iter().map(|&byte| half(chunk) * f32::from(byte.cast_signed())).collect(),
-        // The lower nibbles come first.
-        _ => {
-            let low = chunk[2..].iter().map(|byte| byte & 15);
-            let high = chunk[2..].iter().map(|byte| byte >> 4);
-            low.chain(high).map(|nibble| half(chunk) * (f32::from(nibble) - 8.0)).collect()
-        }
+        Weights::finite(path, name.into(), shape.to_vec(), kind.floats(slice, count))
     }
 }

@@ -1,11 +1,12 @@
-//! Importer of GGUF, llama.cpp's file format: models of the Llama family with float, Q8_0 or Q4_0 tensors, and their tokenizer.
+//! Importer of GGUF, llama.cpp's file format: decoders of the architectures of [`architecture`], and their tokenizer.
 //!
 //! ```text
-//! bytes ─► File: keys, tensors made float ─► settings checked by name ─► Checkpoint
+//! bytes ─► File: keys, tensors made float ─► Architecture: settings checked by name ─► Checkpoint
 //! ```
-//! llama.cpp rotates neighbouring numbers of a head, and its files hold the rows of queries and keys in that order; they are
-//! moved back into pairs `(i, i + head_dim / 2)`. Quantized tensors have the file's values: the original float model is lost.
+//! Quantized tensors have the file's values: the original float model is lost.
 
+mod architecture;
+mod blocks;
 mod file;
 #[cfg(test)]
 mod tests;
@@ -13,31 +14,15 @@ mod tokenizer;
 
 use std::path::Path;
 
-use thumbformer::{Options, Tensor};
+use thumbformer::Tensor;
 
-use crate::names::{Bias, Row, Source, read};
-use crate::{Checkpoint, Config, Error};
+use crate::names::read;
+use crate::{Checkpoint, Error, Tensors};
+use architecture::Architecture;
 use file::{File, Value};
 
 /// The first four bytes of such a file.
 pub(crate) const MAGIC: [u8; 4] = *b"GGUF";
-
-/// Keys below `llama.` whose information is also in the tensors.
-const KNOWN: [&str; 13] = [
-    "block_count",
-    "context_length",
-    "embedding_length",
-    "feed_forward_length",
-    "attention.head_count",
-    "attention.head_count_kv",
-    "attention.layer_norm_rms_epsilon",
-    "attention.key_length",
-    "attention.value_length",
-    "rope.dimension_count",
-    "rope.freq_base",
-    "vocab_size",
-    "tensor_data_layout",
-];
 
 struct Keys<'f, 'a> {
     path: &'f Path,
@@ -98,11 +83,14 @@ impl<'a> Keys<'_, 'a> {
 /// Reads a model file.
 pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
     let mut file = File::new(path, bytes)?;
-    let mut config = config(path, &file)?;
+    let keys = Keys { path, file: &file };
+    whole(&keys)?;
+    let architecture = Architecture::of(&keys)?;
+    let mut config = architecture.config(&keys)?;
     let mut notes = Vec::new();
-    let tokenizer = tokenizer::read(&Keys { path, file: &file }, &mut config, &mut notes)?;
-    let rows = rows(file.has("output.weight"));
-    let tensors = read(&mut file, &config, &rows)?;
+    let tokenizer = tokenizer::read(&keys, &mut config, &mut notes)?;
+    let rows = architecture.rows(&file);
+    let mut tensors = read(&mut file, &config, &rows)?;
     let mut rest = file.rest();
     if let Some((tensor, shape)) = rest.next() {
         let others: Vec<&str> = rest.take(12).map(|(name, _)| name).collect();
@@ -113,81 +101,43 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
             others: if others.is_empty() { "none".into() } else { others.join(", ") },
         });
     }
-    let mut checkpoint = Checkpoint::new(path, "llama", config, tensors);
+    tie(&mut tensors);
+    architecture.factors(&config).fold(&config, &mut tensors);
+    let kinds = file.quantized();
+    if !kinds.is_empty() {
+        let kinds = kinds.join(", ");
+        notes.push(format!(
+            "{}: tensors of {kinds} are dequantized: their weights are the file's, not those of the float model that it was made of",
+            path.display()
+        ));
+    }
+    let mut checkpoint = Checkpoint::new(path, architecture.name, config, tensors);
     (checkpoint.tokenizer, checkpoint.notes) = (tokenizer, notes);
     Ok(checkpoint)
 }
 
-/// Names of the tensors.
-fn rows(head: bool) -> Vec<Row> {
-    let row = |tensor, name: &str| Row::new(tensor, name, Bias::Absent);
-    let mut rows = vec![
-        row(Tensor::Embedding, "token_embd"),
-        row(Tensor::AttentionNorm, "blk.#.attn_norm"),
-        row(Tensor::Query, "blk.#.attn_q").adjacent(),
-        row(Tensor::Key, "blk.#.attn_k").adjacent(),
-        row(Tensor::Value, "blk.#.attn_v"),
-        row(Tensor::AttentionOutput, "blk.#.attn_output"),
-        row(Tensor::MlpNorm, "blk.#.ffn_norm"),
-        row(Tensor::Gate, "blk.#.ffn_gate"),
-        row(Tensor::Up, "blk.#.ffn_up"),
-        row(Tensor::Down, "blk.#.ffn_down"),
-        row(Tensor::FinalNorm, "output_norm"),
-    ];
-    rows.extend(head.then(|| row(Tensor::Head, "output")));
-    rows
+/// Refuses a part of a model, and what is none.
+fn whole(keys: &Keys<'_, '_>) -> Result<(), Error> {
+    match keys.get("split.count") {
+        None | Some(Value::Unsigned(0 | 1)) => {}
+        Some(found) => {
+            let expected = "1: a model in one file, which `llama-gguf-split --merge` makes of its parts";
+            return Err(keys.error("split.count", format!("{found:?}"), expected));
+        }
+    }
+    match keys.get("general.type") {
+        None | Some(Value::Text("model")) => Ok(()),
+        Some(found) => {
+            let expected = "model: an adapter is merged into one by `llama-export-lora`";
+            Err(keys.error("general.type", format!("{found:?}"), expected))
+        }
+    }
 }
 
-fn config(path: &Path, file: &File<'_>) -> Result<Config, Error> {
-    let keys = Keys { path, file };
-    match keys.get("general.architecture") {
-        Some(Value::Text("llama")) => {}
-        found => {
-            let tensors: Vec<&str> = file.rest().take(12).map(|(name, _)| name).collect();
-            return Err(Error::Architecture {
-                path: path.into(),
-                found: match found {
-                    Some(Value::Text(name)) => name.into(),
-                    _ => "(none named by general.architecture)".into(),
-                },
-                supported: "llama".into(),
-                tensors: tensors.join(", "),
-            });
-        }
+/// Drops a head that is the embedding: some converters write it again.
+fn tie(tensors: &mut Tensors) {
+    let [head, embedding] = [Tensor::Head, Tensor::Embedding].map(|tensor| tensors.get(tensor, 0));
+    if head.zip(embedding).is_some_and(|(head, embedding)| head.data == embedding.data) {
+        tensors.remove(Tensor::Head, 0);
     }
-    // An unknown key may change the computation: rope scaling, experts, sliding windows.
-    let unknown = file.keys.keys().filter_map(|key| key.strip_prefix("llama.")).find(|key| !KNOWN.contains(key));
-    if let Some(key) = unknown {
-        let key = format!("llama.{key}");
-        let found = format!("{:?}", file.keys[&*key]);
-        return Err(keys.error(&key, found, "absent: it may change what the model computes"));
-    }
-    let (d_model, n_heads) =
-        (keys.size("llama.embedding_length", None)?, keys.size("llama.attention.head_count", None)?);
-    let head_dim = keys.size("llama.attention.key_length", Some(d_model / n_heads))?;
-    let widths = [("llama.attention.value_length", head_dim), ("llama.rope.dimension_count", head_dim)];
-    for (key, expected) in widths {
-        let found = keys.size(key, Some(expected))?;
-        if found != expected {
-            return Err(keys.error(key, found, &format!("{expected}, the width of a head")));
-        }
-    }
-    let n_kv_heads = keys.size("llama.attention.head_count_kv", Some(n_heads))?;
-    if !n_heads.is_multiple_of(n_kv_heads) {
-        return Err(keys.error("llama.attention.head_count", n_heads, &format!("a multiple of {n_kv_heads}")));
-    }
-    if head_dim < 2 || !head_dim.is_multiple_of(2) {
-        return Err(keys.error("llama.attention.key_length", head_dim, "an even number: rotary positions turn pairs"));
-    }
-    let shape = file.rest().find(|(name, _)| *name == "token_embd.weight").map(|(_, shape)| shape.clone());
-    let vocab = keys.size("llama.vocab_size", shape.and_then(|shape| shape.first().copied()))?;
-    let mut config = Config::new(Options::LLAMA, d_model, n_heads, head_dim);
-    config.n_layers = keys.size("llama.block_count", None)?;
-    config.n_kv_heads = n_kv_heads;
-    config.d_ff = keys.size("llama.feed_forward_length", None)?;
-    (config.vocab, config.n_outputs) = (vocab, vocab);
-    config.max_seq = keys.size("llama.context_length", None)?;
-    config.norm_eps = keys.positive("llama.attention.layer_norm_rms_epsilon", None)? as f32;
-    config.rope_theta = keys.positive("llama.rope.freq_base", Some(10_000.0))?;
-    Ok(config)
 }

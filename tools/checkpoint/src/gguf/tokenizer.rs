@@ -73,6 +73,7 @@ pub(super) fn read(
         (keys.get(&key("tokens")), keys.get(&key("scores")), scored)
     else {
         config.eos.dedup();
+        notes.extend(left_out(keys));
         return Ok(None);
     };
     // llama.cpp's defaults for this kind.
@@ -129,6 +130,20 @@ pub(super) fn read(
     tokenizer.before = around("add_bos_token", true, config.bos)?;
     tokenizer.after = around("add_eos_token", false, token("eos_token_id")?.or(config.eos.first().copied()))?;
     Ok(Some(tokenizer))
+}
+
+/// Note on a tokenizer of another kind. Every `pre` of llama.cpp cuts a text by a pattern before it merges.
+fn left_out(keys: &Keys<'_, '_>) -> Option<String> {
+    let text = |name: &str| match keys.get(&key(name)) {
+        Some(Value::Text(text)) => Some(format!("{} = `{text}`", key(name))),
+        _ => None,
+    };
+    let kind = text("model").filter(|_| keys.get(&key("tokens")).is_some())?;
+    let kind = text("pre").map_or_else(|| kind.clone(), |pre| format!("{kind} with {pre}"));
+    let path = keys.path.display();
+    Some(format!(
+        "{path}: its tokenizer is left out, whose kind is not read: {kind}; give another file of it with --tokenizer"
+    ))
 }
 
 /// Gives control tokens and those that a user defined their names; control tokens print nothing.

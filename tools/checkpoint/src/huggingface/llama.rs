@@ -317,7 +317,7 @@ impl Family {
 }
 
 /// Factors that are folded into the tensors before or behind them.
-struct Factors {
+pub(crate) struct Factors {
     /// Added to every gain.
     gain: f32,
     embedding: f64,
@@ -327,22 +327,30 @@ struct Factors {
 }
 
 impl Factors {
+    /// Factors that change nothing.
+    const NONE: Factors = Factors { gain: 0.0, embedding: 1.0, branch: 1.0, logits: 1.0 };
+
+    /// The factor of an embedding alone.
+    pub(crate) fn of_embedding(embedding: f64) -> Factors {
+        Factors { embedding, ..Factors::NONE }
+    }
+
     /// The factors of a family; that of the scores is the configuration's.
     fn read(family: &Family, settings: &Settings, config: &mut Config) -> Result<Factors, Error> {
-        let none = Factors { gain: 0.0, embedding: 1.0, branch: 1.0, logits: 1.0 };
         match family.model_type {
-            "gemma" => Ok(Factors { gain: 1.0, embedding: (config.d_model as f64).sqrt(), ..none }),
+            "gemma" => Ok(Factors { gain: 1.0, embedding: (config.d_model as f64).sqrt(), ..Factors::NONE }),
             "granite" => {
                 let factor = |key: &str| settings.positive(key, Some(1.0));
                 config.attention_scale = factor("attention_multiplier")?;
                 let (embedding, branch) = (factor("embedding_multiplier")?, factor("residual_multiplier")?);
-                Ok(Factors { embedding, branch, logits: 1.0 / factor("logits_scaling")?, ..none })
+                Ok(Factors { embedding, branch, logits: 1.0 / factor("logits_scaling")?, ..Factors::NONE })
             }
-            _ => Ok(none),
+            _ => Ok(Factors::NONE),
         }
     }
 
-    fn fold(&self, config: &Config, tensors: &mut Tensors) {
+    /// Folds them, of which a Llama has none.
+    pub(crate) fn fold(&self, config: &Config, tensors: &mut Tensors) {
         let scale = |tensors: &mut Tensors, tensor, layer, factor: f64| {
             if let Some(weights) = tensors.get_mut(tensor, layer).filter(|_| factor != 1.0) {
                 weights.data.iter_mut().for_each(|weight| *weight = (f64::from(*weight) * factor) as f32);
