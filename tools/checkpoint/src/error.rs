@@ -178,7 +178,7 @@ pub enum Error {
     },
 
     /// The tokenizer is damaged, contradicts the model, or encodes text in a way that the tables cannot reproduce.
-    #[error("{}: {what}; {next}", path.display())]
+    #[error("{}: {what}; {next}, or convert with --no-tokenizer and give token ids", path.display())]
     Tokenizer {
         /// The file.
         path: PathBuf,

@@ -76,6 +76,10 @@ pub use thumbformer::{
 };
 pub use tokenizer::{AddedToken, Merge, Named, Tokenizer, TokenizerKind};
 
+/// Most tokens of a vocabulary.
+#[cfg(feature = "std")]
+const MAX_VOCAB: usize = 65_535;
+
 /// A float checkpoint, complete and checked: every shape agrees with [`Config`], every weight is finite.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
@@ -107,7 +111,8 @@ impl Checkpoint {
     /// # Errors
     /// [`Error`] names the file, the tensor or setting, what was expected and found, and the next step.
     pub fn load(path: &Path, tokenizer: Option<&Path>) -> Result<Self, Error> {
-        let (mut checkpoint, folder) = registry::load(path)?;
+        let (mut checkpoint, folder) = registry::load(path, true)?;
+        checkpoint.check_vocab()?;
         let is_llama2c = checkpoint.architecture == llama2c::NAME;
         let name = if folder.is_some() && !is_llama2c { "tokenizer.json" } else { "tokenizer.bin" };
         let reads_text = checkpoint.config.options.input == Input::Tokens;
@@ -125,6 +130,34 @@ impl Checkpoint {
         }
         specials::settle(folder.as_deref(), file, &mut checkpoint)?;
         Ok(checkpoint)
+    }
+
+    /// Reads a checkpoint and leaves its tokenizer out, whatever kind it is: the network's input is token ids.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn load_network(path: &Path) -> Result<Self, Error> {
+        let (mut checkpoint, folder) = registry::load(path, false)?;
+        checkpoint.check_vocab()?;
+        specials::settle(folder.as_deref(), None, &mut checkpoint)?;
+        Ok(checkpoint)
+    }
+
+    /// Refuses a vocabulary beyond the ids of a device, before anything is said of its tokenizer.
+    fn check_vocab(&self) -> Result<(), Error> {
+        if self.config.options.input != Input::Tokens || self.config.vocab <= MAX_VOCAB {
+            return Ok(());
+        }
+        Err(Error::Setting {
+            path: self.source.clone().into(),
+            key: "vocab_size".into(),
+            found: self.config.vocab.to_string(),
+            expected: format!("at most {MAX_VOCAB}, since a token's id has 16 bits"),
+            next:
+                "train with a smaller tokenizer, or prune the vocabulary and the embedding's rows to the tokens that \
+                   your texts use"
+                    .into(),
+        })
     }
 
     /// A checkpoint from an importer's findings, without a tokenizer.

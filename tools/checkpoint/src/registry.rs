@@ -18,8 +18,8 @@ use crate::{Checkpoint, Error, files, gguf, lecture, llama2c, native, onnx, pyto
 
 /// Importer of weights whose settings, in the file `path`, are `config`.
 type LoadWeights = fn(file: &WeightsFile, path: &Path, config: Value) -> Result<Checkpoint, Error>;
-/// Importer of a file with the content `bytes`.
-type LoadFile = fn(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error>;
+/// Importer of a file with the content `bytes`, with the tokenizer in it if that is wanted.
+type LoadFile = fn(path: &Path, bytes: &[u8], tokenizer: bool) -> Result<Checkpoint, Error>;
 
 /// Importers of weights: the name in `config.json`, and where that is missing, the end of a tensor's name.
 const FOLDERS: [(&str, Option<&str>, LoadWeights); 23] = [
@@ -55,7 +55,8 @@ const FILES: [(&[u8], LoadFile); 2] = [(&gguf::MAGIC, gguf::load), (&[], llama2c
 const ONNX: &str = "onnx";
 
 /// Reads configuration and weights, and returns the folder that they are in, if other files of it may belong to them: a tokenizer.
-pub(crate) fn load(path: &Path) -> Result<(Checkpoint, Option<PathBuf>), Error> {
+/// One in the same file is read if `tokenizer`.
+pub(crate) fn load(path: &Path, tokenizer: bool) -> Result<(Checkpoint, Option<PathBuf>), Error> {
     if path.is_dir() {
         return Ok((load_weights(path, || WeightsFile::read(path))?, Some(path.into())));
     }
@@ -70,7 +71,7 @@ pub(crate) fn load(path: &Path) -> Result<(Checkpoint, Option<PathBuf>), Error> 
     }
     let row = FILES.iter().find(|(mark, _)| !mark.is_empty() && bytes.starts_with(mark));
     match row.or(FILES.last()).filter(|_| row.is_some() || foreign::named(path, &bytes).is_none()) {
-        Some((_, load)) => Ok((load(path, &bytes)?, None)),
+        Some((_, load)) => Ok((load(path, &bytes, tokenizer)?, None)),
         None => Err(foreign::named(path, &bytes).unwrap_or_else(|| foreign::nothing(path))),
     }
 }

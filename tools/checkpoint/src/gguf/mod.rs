@@ -80,15 +80,15 @@ impl<'a> Keys<'_, 'a> {
     }
 }
 
-/// Reads a model file.
-pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
+/// Reads a model file, with its tokenizer if that is wanted.
+pub(crate) fn load(path: &Path, bytes: &[u8], tokenizer: bool) -> Result<Checkpoint, Error> {
     let mut file = File::new(path, bytes)?;
     let keys = Keys { path, file: &file };
     whole(&keys)?;
     let architecture = Architecture::of(&keys)?;
     let mut config = architecture.config(&keys)?;
     let mut notes = Vec::new();
-    let tokenizer = tokenizer::read(&keys, &mut config, &mut notes)?;
+    let tokenizer = tokenizer::read(&keys, tokenizer, &mut config, &mut notes)?;
     let rows = architecture.rows(&file);
     let mut tensors = read(&mut file, &config, &rows)?;
     let mut rest = file.rest();

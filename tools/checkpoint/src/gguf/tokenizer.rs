@@ -56,9 +56,11 @@ fn key(name: &str) -> String {
     format!("tokenizer.ggml.{name}")
 }
 
-/// Reads a tokenizer of scores, and begin and end of a text into `config`; another kind of tokenizer must be in a file of its own.
+/// Reads a tokenizer of scores, if it is wanted, and begin and end of a text into `config`; another kind of tokenizer must be in a file of
+/// its own.
 pub(super) fn read(
     keys: &Keys<'_, '_>,
+    wanted: bool,
     config: &mut Config,
     notes: &mut Vec<String>,
 ) -> Result<Option<Tokenizer>, Error> {
@@ -86,6 +88,10 @@ pub(super) fn read(
     {
         let expected = "absent: every token can be drawn";
         return Err(keys.error(&key("suppress_tokens"), format!("{} tokens", suppressed.len()), expected));
+    }
+    if !wanted {
+        config.eos.dedup();
+        return Ok(None);
     }
     let entries: Option<Vec<(Vec<u8>, f32)>> = tokens
         .iter()

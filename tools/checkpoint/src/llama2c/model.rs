@@ -29,8 +29,8 @@ struct Header {
     versioned: bool,
 }
 
-/// Reads a model file.
-pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
+/// Reads a model file, in which no tokenizer can be.
+pub(crate) fn load(path: &Path, bytes: &[u8], _tokenizer: bool) -> Result<Checkpoint, Error> {
     let header = header(path, bytes).and_then(|header| check_length(path, header, bytes.len() as u64))?;
     let data = if header.versioned { &bytes[HEADER_V1..] } else { &bytes[HEADER_V0..] };
     let mut reader = Reader { path, cursor: Cursor { rest: data }, config: &header.config };

@@ -17,6 +17,7 @@ mod pytorch;
 mod qwen3;
 mod saved;
 mod specials;
+mod tokenizers;
 
 use std::path::Path;
 

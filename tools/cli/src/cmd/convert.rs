@@ -1,8 +1,8 @@
 //! `thumbformer convert`: an image of a float checkpoint.
 
-use super::bar;
 use super::int4::Calibration;
 use super::recordings::Recordings;
+use super::{Tokenizer, bar};
 use crate::reading::Reading;
 use crate::sample::Sample;
 use crate::stdout::Stdout;
@@ -29,6 +29,9 @@ pub struct Cmd {
     /// Tokenizer: tokenizer.json or llama2.c's tokenizer.bin [default: the one beside the checkpoint]
     #[arg(long)]
     tokenizer: Option<PathBuf>,
+    /// Leave the tokenizer out, of whatever kind it is: the image reads token ids only
+    #[arg(long, conflicts_with = "tokenizer")]
+    no_tokenizer: bool,
     /// Context length in tokens, at most the checkpoint's [default: the checkpoint's]
     #[arg(long)]
     max_seq: Option<usize>,
@@ -59,7 +62,7 @@ impl Cmd {
     /// # Errors
     /// A checkpoint that cannot be read or expressed, by file and tensor; an image that cannot be written.
     pub fn run(&self, out: &mut Stdout) -> Result<()> {
-        let checkpoint = super::load(&self.checkpoint, self.tokenizer.as_deref(), self.front_end.as_deref())?;
+        let checkpoint = super::load(&self.checkpoint, self.tokenizer(), self.front_end.as_deref())?;
         let frames = self
             .recordings
             .as_deref()
@@ -109,7 +112,7 @@ impl Cmd {
             if checkpoint.tokenizer.is_some() || checkpoint.config.options.input != Input::Tokens {
                 ""
             } else {
-                ", NO TOKENIZER: `run` will refuse it"
+                ", NO TOKENIZER: `run` and `verify` take --tokens FILE"
             }
         )?;
         if let Some(texts) = Texts::of(&model) {
@@ -119,6 +122,14 @@ impl Cmd {
             writeln!(out, "sample: {sample}")?;
         }
         Ok(())
+    }
+
+    fn tokenizer(&self) -> Tokenizer<'_> {
+        match &self.tokenizer {
+            _ if self.no_tokenizer => Tokenizer::None,
+            Some(file) => Tokenizer::File(file),
+            None => Tokenizer::Beside,
+        }
     }
 
     /// Files that the image is made of: the checkpoint, of a folder all of its files, of a file also those that may be read beside it, tokenizer and calibration text or ids. An older image

@@ -82,9 +82,24 @@ fn bar(length: usize, unit: &str) -> Result<ProgressBar> {
     Ok(ProgressBar::new(length as u64).with_style(style))
 }
 
+/// The tokenizer that is read with a checkpoint.
+#[derive(Clone, Copy)]
+enum Tokenizer<'a> {
+    /// None.
+    None,
+    /// The one that belongs to it, if there is one.
+    Beside,
+    /// This one.
+    File(&'a Path),
+}
+
 /// A checkpoint, with a front end where it names none.
-fn load(checkpoint: &Path, tokenizer: Option<&Path>, front_end: Option<&str>) -> Result<Checkpoint> {
-    let loaded = Checkpoint::load(checkpoint, tokenizer)?;
+fn load(checkpoint: &Path, tokenizer: Tokenizer<'_>, front_end: Option<&str>) -> Result<Checkpoint> {
+    let loaded = match tokenizer {
+        Tokenizer::None => Checkpoint::load_network(checkpoint),
+        Tokenizer::Beside => Checkpoint::load(checkpoint, None),
+        Tokenizer::File(file) => Checkpoint::load(checkpoint, Some(file)),
+    }?;
     Ok(match front_end {
         Some(name) => loaded.with_front_end(named(name)?)?,
         None => loaded,

@@ -2,7 +2,7 @@
 
 use super::bounds::Asked;
 use super::recordings::Recordings;
-use super::{bar, read_text};
+use super::{Tokenizer, bar, read_text};
 use crate::about::other_weights;
 use crate::stdout::Stdout;
 use crate::verify::expected::{self, Expected};
@@ -101,7 +101,8 @@ impl Cmd {
         let model = model(&words, &self.image)?;
         let has_input = self.text.is_some() || self.tokens.is_some() || !self.recordings.is_empty();
         ensure!(has_input || !self.expected.is_empty(), "{}: {}", self.image.display(), needs(&model));
-        let load = |folder| super::load(folder, None, self.front_end.as_deref());
+        // The image has the tokenizer; the checkpoint's may be of a kind that an image cannot have.
+        let load = |folder| super::load(folder, Tokenizer::None, self.front_end.as_deref());
         let checkpoint = self.reference.as_deref().map(load).transpose()?;
         let expected = match &self.expected[..] {
             [] => Vec::new(),
