@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn the_dictionary_has_the_keys_of_the_readers() {
         let words = words().expect("the sources");
-        for word in ["\"num_hidden_layers\"", "\"\\x0a/n_mels=\"", "\"llama.embedding_length\"", "\"hidden_states\""] {
+        for word in ["\"num_hidden_layers\"", "\"\\x0a/n_mels=\"", "\"embedding_length\"", "\"hidden_states\""] {
             assert!(words.contains(word), "{word}");
         }
     }
