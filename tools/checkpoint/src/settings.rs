@@ -14,7 +14,7 @@ use crate::{Config, Error};
 pub(crate) const LARGEST: usize = 1 << 20;
 
 /// Next step after a number or word that describes no network.
-const NEXT: &str = "correct config.json; it must be the one that the model was trained with";
+pub(crate) const NEXT: &str = "correct config.json; it must be the one that the model was trained with";
 
 /// Names of `pooling`.
 pub(crate) const POOLINGS: [(&str, Pooling); 7] = [

@@ -14,7 +14,7 @@ use thumbformer::{
 
 use super::{heads, keys, sentence};
 use crate::names::{Bias, Row, Source, read};
-use crate::settings::Settings;
+use crate::settings::{NEXT, Settings};
 use crate::weights::{Reader, WeightsFile};
 use crate::{Checkpoint, Config, Error, Tensors, specials};
 
@@ -143,8 +143,8 @@ fn load(names: &Names, file: &WeightsFile, settings: Settings) -> Result<Checkpo
     }
     if !has_pooler && reader.has(&format!("{pooler}.weight")) {
         constants.extend(["weight", "bias"].map(|part| format!("{pooler}.{part}")));
-        let outputs =
-            if config.options.head { "outputs do not go through it" } else { "outputs are last_hidden_state" };
+        let is_bare = !config.options.head && config.options.pooling == Pooling::None;
+        let outputs = if is_bare { "outputs are last_hidden_state" } else { "outputs do not go through it" };
         notes.push(format!("{}: the pooler `{pooler}` is left out: the {outputs}", reader.path.display()));
     }
     keys::finish(&settings)?;
@@ -155,9 +155,10 @@ fn load(names: &Names, file: &WeightsFile, settings: Settings) -> Result<Checkpo
 
 /// The head's layers, by the tensors and the class.
 fn head(names: &Names, settings: &Settings, reader: &Reader<'_>, config: &mut Config) -> Result<Vec<Row>, Error> {
-    const NEXT: &str = "cls.seq_relationship";
+    const NEXT_SENTENCE: &str = "cls.seq_relationship";
     let class = heads::class(settings)?;
-    let of_tokens = class.is_some_and(|class| class.ends_with("ForTokenClassification"));
+    let is = |end: &str| class.is_some_and(|class| class.ends_with(end));
+    let (of_tokens, of_sequence) = (is("ForTokenClassification"), is("ForSequenceClassification"));
     if let Some(answers) = heads::answers(reader, config)? {
         return Ok(vec![answers]);
     }
@@ -178,12 +179,12 @@ fn head(names: &Names, settings: &Settings, reader: &Reader<'_>, config: &mut Co
         (config.options.head, config.options.outputs, config.n_outputs) = (true, Outputs::Labels, 1);
         return Ok(vec![layer, Row::new(Tensor::Head, "discriminator_predictions.dense_prediction", Bias::Required)]);
     }
-    for name in ["classifier.out_proj", "classifier", NEXT] {
+    for name in ["classifier.out_proj", "classifier", NEXT_SENTENCE] {
         let weight = format!("{name}.weight");
         if !reader.has(&weight) {
             continue;
         }
-        if name == NEXT {
+        if name == NEXT_SENTENCE {
             // Two classes: the second sentence follows the first, or does not.
             (config.options.head, config.n_outputs) = (true, reader.rows(&weight, config.d_model)?);
         } else {
@@ -195,13 +196,14 @@ fn head(names: &Names, settings: &Settings, reader: &Reader<'_>, config: &mut Co
             // Its class has GELU here, whatever the blocks have.
             rows.push(hidden(config, "classifier.dense", DenseActivation::Gelu));
             config.options.pooling = Pooling::Class;
-        } else if !of_tokens && reader.has(&format!("{tensors}.weight")) {
+        } else if of_sequence || !of_tokens && reader.has(&format!("{tensors}.weight")) {
+            // A sequence classifier without its pooler is reported as incomplete.
             rows.push(Row::new(Tensor::Pooler, tensors, Bias::Required));
             (config.options.pooling, config.options.pooler) = (Pooling::Class, pooler);
         }
         return Ok(rows);
     }
-    if of_tokens || class.is_some_and(|class| class.ends_with("ForSequenceClassification")) {
+    if of_tokens || of_sequence {
         // Reports that it is missing.
         reader.rows("classifier.weight", config.d_model)?;
     }
@@ -216,14 +218,12 @@ fn positions(names: &Names, settings: &Settings, config: &mut Config) -> Result<
     let padding = settings.ids("pad_token_id")?.first().copied();
     let padding = if settings.mentions("pad_token_id") { padding } else { Some(1) };
     let Some(padding) = padding.and_then(|id| usize::try_from(id).ok()) else {
-        let next = "correct config.json; it must be the one that the model was trained with";
-        return Err(settings.error("pad_token_id", "null", "an id: positions begin behind it", next));
+        return Err(settings.error("pad_token_id", "null", "an id: positions begin behind it", NEXT));
     };
     let offset = padding + 1;
     if offset >= config.max_seq {
         let expected = format!("above pad_token_id + 1 ({offset}): positions begin behind it");
-        let next = "correct config.json; it must be the one that the model was trained with";
-        return Err(settings.error("max_position_embeddings", config.max_seq, expected, next));
+        return Err(settings.error("max_position_embeddings", config.max_seq, expected, NEXT));
     }
     config.max_seq -= offset;
     Ok(offset)

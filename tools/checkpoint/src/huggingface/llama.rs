@@ -21,7 +21,7 @@ use thumbformer::{Activation, Mask, Norm, Options, Tensor};
 
 use super::{heads, keys, opt, rope};
 use crate::names::{Bias, QKV, Row, read};
-use crate::settings::Settings;
+use crate::settings::{NEXT, Settings};
 use crate::weights::WeightsFile;
 use crate::{Checkpoint, Config, Error, Tensors, specials};
 
@@ -186,8 +186,7 @@ impl Family {
         };
         if !n_heads.is_multiple_of(config.n_kv_heads) {
             let expected = format!("a multiple of num_key_value_heads ({})", config.n_kv_heads);
-            let next = "correct config.json; it must be the one that the model was trained with";
-            return Err(settings.error("num_attention_heads", n_heads, expected, next));
+            return Err(settings.error("num_attention_heads", n_heads, expected, NEXT));
         }
         config.d_ff = settings.size("intermediate_size")?;
         config.vocab = settings.size("vocab_size")?;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::Error;
-use crate::settings::Settings;
+use crate::settings::{NEXT, Settings};
 
 /// Base of transformers where none is named.
 const DEFAULT: f64 = 10_000.0;
@@ -37,12 +37,7 @@ pub(super) fn theta(settings: &Settings) -> Result<f64, Error> {
     match nested {
         None => Ok(outer),
         Some(theta) if theta.is_finite() && theta > 0.0 => Ok(theta),
-        Some(theta) => Err(settings.error(
-            "rope_theta",
-            theta,
-            "a positive number",
-            "correct config.json; it must be the one that the model was trained with",
-        )),
+        Some(theta) => Err(settings.error("rope_theta", theta, "a positive number", NEXT)),
     }
 }
 

@@ -12,7 +12,7 @@ use thumbformer::{Activation, Input, Options, Pooling, Positions, Tensor};
 
 use super::{heads, keys};
 use crate::names::{Bias, Row, Source, read};
-use crate::settings::Settings;
+use crate::settings::{NEXT, Settings};
 use crate::weights::{Reader, WeightsFile};
 use crate::{Checkpoint, Config, Error, Tensors, Weights};
 
@@ -125,10 +125,7 @@ fn pair(settings: &Settings, key: &str, default: usize) -> Result<[usize; 2], Er
     match settings.widths(key)?[..] {
         [both] => Ok([both; 2]),
         [rows, columns] => Ok([rows, columns]),
-        ref several => {
-            let next = "correct config.json; it must be the one that the model was trained with";
-            Err(settings.error(key, format!("{several:?}"), "one number, or rows and columns", next))
-        }
+        ref several => Err(settings.error(key, format!("{several:?}"), "one number, or rows and columns", NEXT)),
     }
 }
 
@@ -136,12 +133,11 @@ fn config(settings: &Settings, patch: [usize; 2], n_features: usize, n_class: us
     keys::check(settings, &SILENT)?;
     let image = pair(settings, "image_size", 224)?;
     if image[0] < patch[0] || image[1] < patch[1] {
-        let next = "correct config.json; it must be the one that the model was trained with";
         return Err(settings.error(
             "image_size",
             format!("{image:?}"),
             format!("at least patch_size ({patch:?})"),
-            next,
+            NEXT,
         ));
     }
     let patches = (image[0] / patch[0]) * (image[1] / patch[1]);

@@ -73,6 +73,12 @@ fn a_bad_tensor_is_refused_by_name() {
             &["classifier.weight", "missing"],
         ),
         weights(
+            "a sequence classifier without its pooler",
+            "bert",
+            |all| all.retain(|raw| !raw.name.contains("pooler")),
+            &["bert.pooler.dense.weight", "missing"],
+        ),
+        weights(
             "a pooler of another width",
             "bert",
             |all| find(all, "bert.pooler.dense.weight").shape = vec![24, 6],
