@@ -157,6 +157,10 @@ impl Atoms {
         {
             return self.unary(f, &value.times(1.0 / factor)).times(1.0 / factor);
         }
+        // Odd functions, of which formulas take the negative argument, too.
+        if let (Unary::Erf | Unary::Tanh, Some(Part { factor: Factor::All(..0.0), .. })) = (f, value.single()) {
+            return self.unary(f, &value.times(-1.0)).times(-1.0);
+        }
         if f == Unary::Relu && self.is_never_negative(value) {
             return value.clone();
         }

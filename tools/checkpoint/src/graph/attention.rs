@@ -3,7 +3,7 @@
 use super::Mismatch;
 use super::array::transposed;
 use super::atoms::{Atoms, Made};
-use super::lin::{CLOSE, Factor, Lin, close};
+use super::lin::{CLOSE, Factor, Lin, Map, close};
 
 /// Scores that are lower than this by a mask have the probability 0.
 const HIDDEN: f64 = -9.0e3;
@@ -43,8 +43,17 @@ pub(super) struct Attention {
 impl Atoms {
     /// Attention, where `a` are the probabilities of a softmax; both are `[batch, m, k]` and `[batch, k, n]`.
     pub(super) fn attention(&mut self, a: &Lin, b: &Lin) -> Option<Result<Lin, Mismatch>> {
-        let softmax = a.atom()?;
-        let Made::Softmax { x: scores, is_log: false } = self.made(softmax).clone() else { return None };
+        let part = a.single().filter(|part| part.is_in_order())?;
+        let Made::Softmax { x: scores, is_log: false } = self.made(part.atom).clone() else { return None };
+        // Keras hides once more what the scores' mask has made 0.
+        let is_hidden = |index: usize| scores.offset.as_ref().is_some_and(|offset| offset[index] <= HIDDEN);
+        let is_kept = |index: usize| match part.factor(index) {
+            0.0 => is_hidden(index),
+            factor => factor == 1.0,
+        };
+        if scores.len() != a.len() || !(0..a.len()).all(is_kept) {
+            return None;
+        }
         let found = self.attention_of(&scores, b);
         Some(found.map(|attention| {
             let (n_heads, head_dim, seq) = (attention.n_heads, attention.head_dim, attention.seq);
@@ -65,14 +74,26 @@ impl Atoms {
         let Made::Product { a, b } = self.made(part.atom) else {
             return Err(wrong("a softmax of something else", "of queries times keys, scaled and masked"));
         };
+        let (mut a, mut b) = (a.clone(), b.clone());
+        let mut is_in_order = part.is_in_order();
+        if let (Map::At(places), true) = (&part.map, part.size == batch * seq * seq) {
+            let turned = |value: &Lin| {
+                let (shape, places) = transposed(&value.shape, &[0, 2, 1]);
+                value.pick(shape, &places)
+            };
+            // Keys times queries, and their product turned.
+            if places[..] == transposed(&[batch, seq, seq], &[0, 2, 1]).1[..] {
+                (a, b, is_in_order) = (turned(&b), turned(&a), true);
+            }
+        }
         let is_square = a.shape[..] == [batch, seq, a.shape[2]] && b.shape[..] == [batch, a.shape[2], seq];
-        if !is_square || a.shape[2] != head_dim || !scores.parts[0].is_in_order() {
+        if !is_square || a.shape[2] != head_dim || !is_in_order {
             let found = format!("queries {:?}, keys {:?} and values {:?}", a.shape, b.shape, values.shape);
             return Err(wrong(&found, "self-attention: as many queries as keys, of one width"));
         }
         let (shape, places) = transposed(&b.shape, &[0, 2, 1]);
         let keys = b.pick(shape, &places);
-        let query = self.heads(a, "queries")?;
+        let query = self.heads(&a, "queries")?;
         let key = self.heads(&keys, "keys")?;
         let value = self.heads(values, "values")?;
         if value.angles.is_some() || value.norm.is_some() || !close(value.factor, 1.0) {

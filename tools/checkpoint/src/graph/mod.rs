@@ -17,13 +17,16 @@ mod fused;
 mod lin;
 mod moves;
 mod network;
+mod outputs;
 mod parts;
+mod roles;
 mod run;
 mod sizes;
 mod tail;
+mod tokens;
 
 pub(crate) use array::{Array, Kind};
-pub(crate) use sizes::recognise;
+pub(crate) use outputs::recognise;
 
 /// A function of each element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +135,8 @@ pub(crate) enum Op {
         how: Reduction,
         keep: bool,
     },
+    /// Over all dimensions behind the first two, which stay as 1.
+    ReducePlaces(Reduction),
     /// Inputs: tensor, shape, where 0 keeps a dimension unless `literal`, and -1 is what remains.
     Reshape {
         literal: bool,
@@ -239,6 +244,8 @@ pub(crate) struct Graph {
     pub constants: Vec<(ValueId, Array)>,
     /// Longest sequence, if the file says it.
     pub max_seq: Option<usize>,
+    /// Name of the input of tokens, if the file says it.
+    pub tokens: Option<String>,
     /// Notes for the user.
     pub notes: Vec<String>,
 }

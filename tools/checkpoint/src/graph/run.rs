@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::array::{self, Array, Kind, broadcast, count, transposed};
-use super::atoms::{Atoms, Made};
+use super::atoms::Atoms;
 use super::constants;
 use super::lin::{Factor, Lin};
 use super::{Binary, Graph, Mismatch, Node, Op, Reduction, Unary};
@@ -100,7 +100,7 @@ impl<'a> Run<'a> {
         Mismatch::new(Some(self.node), found, "a tensor's own dimensions, as ONNX defines the operation")
     }
 
-    fn not(&self, found: &str, expected: &str) -> Mismatch {
+    pub(super) fn not(&self, found: &str, expected: &str) -> Mismatch {
         Mismatch::new(Some(self.node), found, expected)
     }
 
@@ -179,7 +179,14 @@ impl<'a> Run<'a> {
             Op::RmsNorm { axis, eps } => self.layer_norm(*axis, *eps, true)?,
             Op::Softmax { axis, log, only_last } => self.softmax(*axis, *log, *only_last)?,
             Op::Attention { is_causal, scale, heads } => self.fused_attention(*is_causal, *scale, *heads)?,
-            Op::Reduce { how, keep } => self.reduce(*how, *keep)?,
+            Op::Reduce { how, keep } => {
+                let axes = if self.has(1) { Some(self.ints(1)?) } else { None };
+                self.reduce(*how, *keep, axes)?
+            }
+            Op::ReducePlaces(how) => {
+                let axes = (2..self.value(0)?.shape().len() as i64).collect();
+                self.reduce(*how, true, Some(axes))?
+            }
             Op::Shape { start, end } => self.shape(*start, *end)?,
             Op::Size => Value::Const(Array::scalar(Kind::Int, count(self.value(0)?.shape()) as f64)),
             Op::Range => self.range()?,
@@ -220,21 +227,6 @@ impl<'a> Run<'a> {
         }))
     }
 
-    fn is_tokens(&self, lin: &Lin) -> bool {
-        lin.single().is_some_and(|part| matches!(self.atoms.made(part.atom), Made::Tokens))
-    }
-
-    fn embed(&mut self, table: Array, tokens: Lin, axis: i64) -> Result<Value, Mismatch> {
-        let &[_, width] = &table.shape[..] else {
-            return Err(self.not(&format!("a table {:?}", table.shape), "a table of rows, one for each token"));
-        };
-        if !self.is_tokens(&tokens) || axis != 0 && axis != -2 {
-            return Err(self.not("rows by computed numbers", "rows by the tokens of the input"));
-        }
-        let (rows, shape) = (tokens.len(), [&tokens.shape[..], &[width]].concat());
-        Ok(Value::Lin(self.atoms.add(Made::Embed { table, tokens }, rows, width, shape)))
-    }
-
     fn unary(&mut self, f: Unary) -> Result<Value, Mismatch> {
         Ok(match self.value(0)?.clone() {
             Value::Const(array) => Value::Const(constants::unary(f, &array)),
@@ -244,7 +236,7 @@ impl<'a> Run<'a> {
                 Value::Const(Array::new(Kind::Bool, lin.shape, vec![0.0; size]))
             }
             Value::Lin(lin) => {
-                if self.is_tokens(&lin) {
+                if self.has_tokens(&lin) {
                     return Err(self.not("a function of token ids", super::TOKENS));
                 }
                 Value::Lin(self.atoms.unary(f, &lin))
@@ -260,8 +252,10 @@ impl<'a> Run<'a> {
             let (a, b) = (constants::expanded(a, &shape), constants::expanded(b, &shape));
             return Ok(Value::Const(constants::binary(f, &a, &b)));
         }
-        if [&a, &b].into_iter().any(|value| matches!(value, Value::Lin(lin) if self.is_tokens(lin))) {
-            return Err(self.not("a function of token ids", super::TOKENS));
+        if [&a, &b].into_iter().any(|value| matches!(value, Value::Lin(lin) if self.has_tokens(lin)))
+            && let Some(found) = self.compared_tokens(f, &a, &b, &shape)?
+        {
+            return Ok(found);
         }
         let lin = match (f, a, b) {
             (Binary::Add, Value::Lin(a), Value::Const(b)) | (Binary::Add, Value::Const(b), Value::Lin(a)) => {
@@ -370,15 +364,13 @@ impl<'a> Run<'a> {
         Ok(Value::Lin(found.pick(shape, &places)))
     }
 
-    fn reduce(&mut self, how: Reduction, keep: bool) -> Result<Value, Mismatch> {
+    fn reduce(&mut self, how: Reduction, keep: bool, axes: Option<Vec<i64>>) -> Result<Value, Mismatch> {
         let value = self.value(0)?.clone();
         let from = value.shape().to_vec();
-        let mut is_reduced = vec![!self.has(1); from.len()];
-        if self.has(1) {
-            for at in self.ints(1)? {
-                let at = self.axis(at, from.len())?;
-                is_reduced[at] = true;
-            }
+        let mut is_reduced = vec![axes.is_none(); from.len()];
+        for at in axes.into_iter().flatten() {
+            let at = self.axis(at, from.len())?;
+            is_reduced[at] = true;
         }
         let mut order: Vec<usize> = (0..from.len()).filter(|&axis| !is_reduced[axis]).collect();
         let groups: usize = order.iter().map(|&axis| from[axis]).product();
@@ -449,23 +441,6 @@ impl<'a> Run<'a> {
             false => Value::Const(x),
         };
         self.binary(Binary::Mul, centred, scale)
-    }
-
-    /// Rows of a table that is kept in 8 bits; other values have stayed float.
-    fn dequantized_rows(&mut self, rows: Lin) -> Result<Value, Mismatch> {
-        let made = rows.atom().map(|atom| self.atoms.made(atom).clone());
-        let Some(Made::Embed { table, tokens }) =
-            made.filter(|made| matches!(made, Made::Embed { table, .. } if table.kind == Kind::Int))
-        else {
-            return Ok(Value::Lin(rows));
-        };
-        let scale = self.constant(1)?.single();
-        let zero = if self.has(2) { self.constant(2)?.single() } else { Some(0.0) };
-        let Some((scale, zero)) = scale.zip(zero) else {
-            return Err(self.not("a table with several scales", "one scale and zero point"));
-        };
-        let data = table.data.iter().map(|value| (value - zero) * scale).collect();
-        self.embed(Array { data, kind: Kind::Float, ..table }, tokens, 0)
     }
 
     /// Values of the network stay float; where the smallest 8-bit number means 0, those below it become 0.

@@ -5,57 +5,79 @@ use thumbformer::{ClassPlace, Positions, Tensor};
 use super::array::{Array, Kind};
 use super::assemble::Network;
 use super::atoms::{Atoms, Made};
+use super::roles::{Role, ambiguous, hypotheses};
 use super::run::{Run, Value};
-use super::{Graph, GraphInput, Mismatch, NEXT, Node, Op};
+use super::{Graph, GraphInput, Mismatch, Op};
 
 /// Lengths that are tried until the network is recognised: a convolution needs more than a few samples.
 const LENGTHS: [usize; 7] = [3, 2, 7, 16, 64, 256, 1024];
 /// Longest sequence that is looked for in a file that does not end before.
 const LONGEST: usize = 2048;
-
-/// Use of an input.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Role {
-    Frames,
-    Tokens,
-    /// Types of tokens, all of which are 0 in a sequence of one segment.
-    Types,
-    /// A mask, all positions visible.
-    Mask,
-}
+/// Most patches on a side of a picture whose size a file leaves open.
+const MOST_PATCHES: usize = 32;
 
 /// Sizes and constants for one attempt.
 #[derive(Clone, Copy, Debug)]
 struct Attempt<'a> {
     roles: &'a [Role],
-    /// Axis of the sequence where sizes are open.
-    axis: Option<usize>,
+    /// Axes of the sequence where sizes are open; none where none is.
+    axes: &'a [usize],
     /// Value of masks that hide nothing.
     visible: f64,
 }
 
-/// Recognises the network of a graph.
-pub(crate) fn recognise(graph: &Graph) -> Result<Network, Mismatch> {
-    let [(output, _)] = graph.outputs[..] else {
-        let names: Vec<&str> = graph.outputs.iter().map(|(_, name)| name.as_str()).collect();
-        let found = format!("the outputs {}", names.join(", "));
-        let next = "export the model with the one output that is to be computed";
-        return Err(Mismatch { next, ..Mismatch::new(None, found, "one output") });
-    };
-    let roles = roles(graph)?;
-    let is_open = graph.inputs.iter().any(|input| input.shape.contains(&None));
-    let axes: &[Option<usize>] = if is_open { &[Some(1), Some(2), Some(0), Some(3), None] } else { &[None] };
+/// Axes that may be the sequence: one, or both sides of a picture; none, where the batch alone is open. Two sequences as one are tried last.
+const AXES: [&[usize]; 6] = [&[1], &[2], &[2, 3], &[3], &[], &[0]];
+
+/// Recognises the network of an output, by the uses of the inputs that make one.
+pub(super) fn of_output(graph: &Graph, output: usize) -> Result<Network, Mismatch> {
+    let mut found = Vec::new();
+    let mut errors = Vec::new();
+    for group in hypotheses(graph)? {
+        for roles in group {
+            match with_roles(graph, output, &roles) {
+                Ok(network) => {
+                    found.push(network);
+                    break;
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+    }
+    if found.len() > 1 {
+        // Scores of the table's rows say which table is that of the tokens.
+        found.retain(|network| network.config.options.head && network.tensors.get(Tensor::Head, 0).is_none());
+        if found.len() != 1 {
+            return Err(ambiguous(graph));
+        }
+    }
+    found.pop().ok_or_else(|| furthest(errors))
+}
+
+/// The error of the attempt that came furthest, which says most.
+fn furthest(errors: Vec<Mismatch>) -> Mismatch {
+    let place = |error: &Mismatch| error.node.unwrap_or(usize::MAX);
+    let last = errors.into_iter().reduce(|a, b| if place(&b) > place(&a) { b } else { a });
+    last.unwrap_or_else(|| Mismatch::new(None, "no input", "tokens or frames as an input"))
+}
+
+fn with_roles(graph: &Graph, output: usize, roles: &[Role]) -> Result<Network, Mismatch> {
     let visible: &[f64] = if roles.contains(&Role::Mask) { &[1.0, 0.0] } else { &[1.0] };
     let written = written(graph);
+    let pictures = pictures(graph);
     let mut errors = Vec::new();
-    for &axis in axes {
-        let opens = |axis: usize| graph.inputs.iter().any(|input| input.shape.get(axis) == Some(&None));
-        if axis.is_some_and(|axis| !opens(axis)) {
+    for axes in AXES {
+        let opens = |input: &GraphInput| axes.iter().all(|&axis| input.shape.get(axis) == Some(&None));
+        if !graph.inputs.iter().any(opens) {
             continue;
         }
         for &visible in visible {
-            let attempt = Attempt { roles: &roles, axis, visible };
-            let lengths = if axis.is_some() { [&LENGTHS[..], &written].concat() } else { LENGTHS[..1].to_vec() };
+            let attempt = Attempt { roles, axes, visible };
+            let lengths = match axes.len() {
+                0 => LENGTHS[..1].to_vec(),
+                1 => [&LENGTHS[..], &written].concat(),
+                _ => pictures.clone(),
+            };
             for length in lengths {
                 match once(graph, output, attempt, length) {
                     Ok(network) => return longest(graph, output, attempt, (length, network)),
@@ -64,11 +86,24 @@ pub(crate) fn recognise(graph: &Graph) -> Result<Network, Mismatch> {
             }
         }
     }
-    // The attempt that came furthest says most.
-    let furthest = errors
-        .into_iter()
-        .reduce(|a, b| if b.node.unwrap_or(usize::MAX) > a.node.unwrap_or(usize::MAX) { b } else { a });
-    Err(furthest.unwrap_or_else(|| Mismatch::new(None, "no input", "tokens or frames as an input")))
+    Err(furthest(errors))
+}
+
+/// Sides of square pictures, by the kernels and steps of convolutions in two dimensions.
+fn pictures(graph: &Graph) -> Vec<usize> {
+    let mut found = std::collections::BTreeSet::new();
+    for node in &graph.nodes {
+        let Op::Conv { strides, .. } = &node.op else { continue };
+        let kernel = node.inputs.get(1).copied().flatten();
+        let kernel = graph.constants.iter().find(|(id, _)| Some(*id) == kernel).map(|(_, array)| &array.shape[..]);
+        if let (Some(&[_, _, high, wide]), &[down, along]) = (kernel, &strides[..])
+            && high == wide
+            && let Some(step) = usize::try_from(down).ok().filter(|_| down == along)
+        {
+            found.extend((1..MOST_PATCHES).map(|index| high.saturating_add(step.saturating_mul(index))));
+        }
+    }
+    found.into_iter().collect()
 }
 
 /// Lengths that the file may have been written for, whatever its inputs' dimensions say: TorchScript's exporter keeps that of its example.
@@ -91,9 +126,9 @@ fn longest(
     (length, network): (usize, Network),
 ) -> Result<Network, Mismatch> {
     let at = |length: usize| once(graph, output, attempt, length);
-    let mut found = match (attempt.axis, graph.max_seq) {
-        (None, _) => network,
-        (Some(_), Some(max_seq)) => {
+    let mut found = match (attempt.axes, graph.max_seq) {
+        ([], _) => network,
+        (_, Some(max_seq)) => {
             let wrong =
                 |found: String| Mismatch::new(None, found, format!("the {max_seq} of the file's metadata (max_seq)"));
             let more = max_seq as i64 - network.config.max_seq as i64;
@@ -108,7 +143,7 @@ fn longest(
             same(&network, &other)?;
             other
         }
-        (Some(_), None) => {
+        (_, None) => {
             // The first length that does not work, beyond one that does.
             let (mut low, mut best, mut high) = (length, network.clone(), length + 1);
             loop {
@@ -131,6 +166,12 @@ fn longest(
             }
             if length < low {
                 class_after(&network, &mut best, &at(length + 1)?)?;
+            } else if attempt.axes.len() == 1 && (length == 2 || at(length - 1).is_err()) {
+                // TorchScript's exporter keeps the length of its example.
+                best.notes.push(format!(
+                    "sequences of {} alone are computed by the file, though it leaves their length open: that is max_seq",
+                    best.config.max_seq
+                ));
             }
             same(&network, &best)?;
             best
@@ -146,6 +187,10 @@ fn longest(
                 found.notes.push(format!("the input `{}` is taken as 0: a sequence is one segment", input.name))
             }
             Role::Mask => found.notes.push(format!("the input `{}` is taken as a mask that hides nothing", input.name)),
+            Role::Positions => {
+                found.notes.push(format!("the input `{}` is taken as the positions from 0 on", input.name))
+            }
+            Role::Cache => found.notes.push(format!("the input `{}` is taken as a cache without entries", input.name)),
             Role::Frames | Role::Tokens => {}
         }
     }
@@ -222,9 +267,9 @@ fn once(graph: &Graph, output: usize, attempt: Attempt<'_>, length: usize) -> Re
     let mut values = Vec::new();
     let mut frames = Vec::new();
     for (input, role) in graph.inputs.iter().zip(attempt.roles) {
-        let shape = shape(input, attempt.axis, length);
+        let shape = shape(input, *role, attempt.axes, length);
         let size: usize = shape.iter().try_fold(1_usize, |size, &by| size.checked_mul(by)).unwrap_or(usize::MAX);
-        if size > 1 << 23 || size == 0 {
+        if size > 1 << 23 || size == 0 && *role != Role::Cache {
             return Err(Mismatch::new(None, format!("an input {shape:?}"), "one that fits a microcontroller"));
         }
         let constant = |value: f64| Value::Const(Array::new(input.kind, shape.clone(), vec![value; size]));
@@ -234,7 +279,12 @@ fn once(graph: &Graph, output: usize, attempt: Attempt<'_>, length: usize) -> Re
                 Value::Lin(atoms.add(Made::Frames, 1, size, shape))
             }
             Role::Tokens => Value::Lin(atoms.add(Made::Tokens, 1, size, shape)),
-            Role::Types => constant(0.0),
+            Role::Types | Role::Cache => constant(0.0),
+            Role::Positions => {
+                let columns = shape.last().copied().unwrap_or(1);
+                let positions = (0..size).map(|index| (index % columns) as f64).collect();
+                Value::Const(Array::new(input.kind, shape, positions))
+            }
             Role::Mask if input.kind == Kind::Float && attempt.visible == 0.0 => constant(0.0),
             Role::Mask => constant(attempt.visible),
         };
@@ -247,91 +297,12 @@ fn once(graph: &Graph, output: usize, attempt: Attempt<'_>, length: usize) -> Re
     }
 }
 
-/// An input's shape: the sequence of this length, one sequence at a time.
-fn shape(input: &GraphInput, axis: Option<usize>, length: usize) -> Vec<usize> {
-    let size = |(at, size): (usize, &Option<usize>)| size.unwrap_or(if axis == Some(at) { length } else { 1 });
-    input.shape.iter().enumerate().map(size).collect()
-}
-
-/// The use of each input, by the operations that read it.
-fn roles(graph: &Graph) -> Result<Vec<Role>, Mismatch> {
-    let mut roles: Vec<Role> = graph
-        .inputs
-        .iter()
-        .map(|input| match chosen_rows(graph, input) {
-            Some(rows) if rows <= 2 => Role::Types,
-            Some(_) => Role::Tokens,
-            None if input.kind == Kind::Float => Role::Frames,
-            None => Role::Mask,
-        })
-        .collect();
-    let names = |role: Role, roles: &[Role]| -> Vec<String> {
-        let of = graph.inputs.iter().zip(roles).filter(|(_, own)| **own == role);
-        of.map(|(input, _)| format!("`{}`", input.name)).collect()
+/// An input's shape: the sequence of this length, one sequence at a time, nothing in a cache.
+fn shape(input: &GraphInput, role: Role, axes: &[usize], length: usize) -> Vec<usize> {
+    let open = |at: usize| match role {
+        Role::Cache => usize::from(at == 0),
+        _ if axes.contains(&at) => length,
+        _ => 1,
     };
-    if roles.contains(&Role::Types) && !roles.contains(&Role::Tokens) {
-        roles.iter_mut().filter(|role| **role == Role::Types).for_each(|role| *role = Role::Tokens);
-    }
-    let has_tokens = roles.contains(&Role::Tokens);
-    // Beside tokens, or beside frames of more dimensions, numbers are a mask.
-    let most = graph
-        .inputs
-        .iter()
-        .zip(&roles)
-        .filter(|(_, role)| **role == Role::Frames)
-        .map(|(input, _)| input.shape.len())
-        .max();
-    for (input, role) in graph.inputs.iter().zip(&mut roles) {
-        if *role == Role::Frames && (has_tokens || Some(input.shape.len()) < most) {
-            *role = Role::Mask;
-        }
-    }
-    let next = "export the model so that it computes the others itself (positions, caches), or as a constant";
-    for role in [Role::Tokens, Role::Frames] {
-        let found = names(role, &roles);
-        if found.len() > 1 {
-            let found = format!("the inputs {}", found.join(", "));
-            return Err(Mismatch { next, ..Mismatch::new(None, found, "one of tokens or frames, beside masks") });
-        }
-    }
-    if !roles.contains(&Role::Tokens) && !roles.contains(&Role::Frames) {
-        return Err(Mismatch { next: NEXT, ..Mismatch::new(None, "no input of tokens or frames", "one") });
-    }
-    Ok(roles)
-}
-
-/// Rows of the table that an input's numbers choose from, if they do.
-fn chosen_rows(graph: &Graph, input: &GraphInput) -> Option<usize> {
-    if input.kind == Kind::Float {
-        return None;
-    }
-    let mut same = vec![false; graph.n_values];
-    *same.get_mut(input.value)? = true;
-    for node in &graph.nodes {
-        let of = |index: usize| node.inputs.get(index).copied().flatten();
-        let passes = matches!(
-            node.op,
-            Op::Identity
-                | Op::Cast(_)
-                | Op::Reshape { .. }
-                | Op::Unsqueeze
-                | Op::Squeeze
-                | Op::Transpose { .. }
-                | Op::Flatten { .. }
-        );
-        if passes && of(0).is_some_and(|id| same[id]) {
-            node.outputs.iter().for_each(|&out| same[out] = true);
-        }
-        if matches!(node.op, Op::Gather { .. }) && of(1).is_some_and(|id| same[id]) {
-            // A table of 8 bits is dequantized before.
-            let makes =
-                |node: &&Node| matches!(node.op, Op::Dequantize { .. }) && node.outputs.first().copied() == of(0);
-            let stored = graph.nodes.iter().find(makes).and_then(|node| node.inputs[0]).or(of(0));
-            let table = graph.constants.iter().find(|(id, _)| Some(*id) == stored);
-            if let Some((_, table)) = table.filter(|(_, table)| table.shape.len() == 2) {
-                return table.shape.first().copied();
-            }
-        }
-    }
-    None
+    input.shape.iter().enumerate().map(|(at, size)| size.unwrap_or(open(at))).collect()
 }

@@ -71,15 +71,25 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
         let id = builder.id(&output.name);
         builder.graph.outputs.push((id, output.name.clone()));
     }
-    for entry in model.metadata.iter().filter(|entry| entry.key == "max_seq") {
-        let max_seq = entry.value.parse::<usize>().ok().filter(|&max_seq| max_seq > 0);
-        builder.graph.max_seq = Some(max_seq.ok_or_else(|| Error::Setting {
+    for entry in &model.metadata {
+        let wrong = |expected: &str| Error::Setting {
             path: path.into(),
-            key: "max_seq".into(),
+            key: entry.key.clone(),
             found: entry.value.clone(),
-            expected: "a number of tokens or frames".into(),
+            expected: expected.into(),
             next: "correct the file's metadata".into(),
-        })?);
+        };
+        match entry.key.as_str() {
+            "max_seq" => {
+                let max_seq = entry.value.parse::<usize>().ok().filter(|&max_seq| max_seq > 0);
+                builder.graph.max_seq = Some(max_seq.ok_or_else(|| wrong("a number of tokens or frames"))?);
+            }
+            "tokens" if builder.graph.inputs.iter().any(|input| input.name == entry.value) => {
+                builder.graph.tokens = Some(entry.value.clone());
+            }
+            "tokens" => return Err(wrong("the name of an input")),
+            _ => {}
+        }
     }
     let mut graph = builder.graph;
     order::sort(&mut graph).map_err(damaged)?;

@@ -224,6 +224,9 @@ impl<'a> Builder<'a> {
                 inputs.truncate(1);
                 return Ok(None);
             }
+            "GlobalAveragePool" => Op::ReducePlaces(Reduction::Mean),
+            "GlobalMaxPool" => Op::ReducePlaces(Reduction::Max),
+            "Erfc" => self.erfc(node, inputs),
             "Swish" if attributes.float("alpha", 1.0) == 1.0 => Op::Unary(Unary::Silu),
             "Clip" => return Ok(self.clip(node, attributes, inputs)),
             "Where" => Op::Where,
@@ -337,6 +340,14 @@ impl<'a> Builder<'a> {
             *inputs = [vec![first], rest].concat();
         }
         if inputs.len() < 2 { Op::Identity } else { Op::Binary(f) }
+    }
+
+    /// `1 - erf(x)`: TensorFlow's own operation, by which Keras computes GELU, and which tf2onnx leaves in the file by its name.
+    fn erfc(&mut self, node: &proto::Node, inputs: &mut Vec<Option<ValueId>>) -> Op {
+        let one = self.constant(Array::scalar(Kind::Float, 1.0));
+        let erf = self.between(node, Op::Unary(Unary::Erf), inputs.clone());
+        *inputs = vec![Some(one), erf];
+        Op::Binary(Binary::Sub)
     }
 
     fn clip(
