@@ -1,7 +1,8 @@
 """Small networks as ONNX files of several exporters, and what onnxruntime computes of them.
 
 The exporters are torch.onnx by TorchScript and by dynamo, of PyTorch's own modules, of hand-written blocks and of transformers' models, and
-onnx.helper, by which a graph is written as tf2onnx writes Keras's layers. The outputs are onnxruntime's; nothing is computed again here.
+onnx.helper, by which a quantized graph is written. The outputs are onnxruntime's; nothing is computed again here. Other exporters' files are
+in exporter_files.py.
 """
 
 import io
@@ -162,9 +163,9 @@ def transformers_models():
     }
 
 
-def keras(path, quantized=False):
-    """A graph in the style in which tf2onnx writes Keras: LayerNorm by its formula, MultiHeadAttention by Einsum, GELU by Erf, Dense on two
-    dimensions; with `quantized`, matrices of 8 bits behind DequantizeLinear."""
+def quantized(path):
+    """A graph with matrices of 8 bits behind DequantizeLinear; LayerNorm by its formula, attention by Einsum, GELU by Erf, Dense on two
+    dimensions, as old versions of tf2onnx write Keras."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -178,8 +179,6 @@ def keras(path, quantized=False):
 
     def matrix(*shape):
         name = constant(*shape)
-        if not quantized:
-            return name
         values = numpy_helper.to_array(tensors.pop())
         scale = np.float32(np.abs(values).max() / 127)
         stored = [np.round(values / scale).astype(np.int8), scale, np.int8(0)]
@@ -278,13 +277,12 @@ def generate(folder):
             warnings.simplefilter("ignore")
             torch.onnx.export(net, inputs, str(path), input_names=names, **settings)
         write(path, inputs, name, max_seq)
-    for name, quantized in [("keras", False), ("keras_qdq", True)]:
-        frames = keras(here / f"{name}.onnx", quantized)
-        write(here / f"{name}.onnx", (frames,), name, one_by_one=True)
+    frames = quantized(here / "keras_qdq.onnx")
+    write(here / "keras_qdq.onnx", (frames,), "keras_qdq", one_by_one=True)
 
 
-def write(path, inputs, name, max_seq=None, one_by_one=False):
-    """Leaves out of the file what says where it was made, and writes onnxruntime's outputs."""
+def write(path, inputs, name, max_seq=None, one_by_one=False, outputs=None):
+    """Leaves out of the file what says where it was made, and writes onnxruntime's first output, unless the framework's own are given."""
     import onnx
     import onnxruntime
 
@@ -302,25 +300,35 @@ def write(path, inputs, name, max_seq=None, one_by_one=False):
     if max_seq:
         onnx.helper.set_model_props(model, {"max_seq": str(max_seq)})
     path.write_bytes(model.SerializeToString())
-    # As the file says: without optimisations, which would quantize activations for quantized weights.
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    feed = {given.name: np.asarray(value) for given, value in zip(session.get_inputs(), inputs)}
-    if one_by_one:
-        alone = lambda index: {name: value[index:index + 1] for name, value in feed.items()}
-        outputs = np.concatenate([session.run(None, alone(index))[0] for index in range(len(inputs[0]))])
-    else:
-        outputs, = session.run(None, feed)
+    if outputs is None:
+        # As the file says: without optimisations, which would quantize activations for quantized weights.
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        feed = {given.name: np.asarray(value) for given, value in zip(session.get_inputs(), inputs)}
+        if one_by_one:
+            alone = lambda index: {name: value[index:index + 1] for name, value in feed.items()}
+            outputs = np.concatenate([session.run(None, alone(index))[0] for index in range(len(inputs[0]))])
+        else:
+            outputs = session.run(None, feed)[0]
     x = np.asarray(inputs[0])
-    given = "tokens" if x.dtype == np.int64 else "frames"
+    given = "tokens" if x.ndim == 2 else "frames"
+    x = x.astype(np.int64) if given == "tokens" else x
     if name.startswith("keywords"):
         # Windows of four samples, two from one to the next, a sample after the other.
         x = np.lib.stride_tricks.sliding_window_view(x, 4, axis=2)[:, :, ::2].transpose(0, 2, 3, 1).reshape(len(x), 8, 12)
-    elif name == "vit":
+    elif name.endswith("vit"):
         # Patches of 3 x 3, row by row, a channel after the other.
         x = x.reshape(len(x), 2, 2, 3, 2, 3).transpose(0, 2, 4, 1, 3, 5).reshape(len(x), 4, 18)
     np.savez_compressed(path.with_suffix(".npz"), **{given: x, "logits": outputs})
+
+
+def same_outputs(made, committed):
+    """Refuses arrays that differ by more than sums in another order."""
+    a, b = np.load(made), np.load(committed)
+    assert sorted(a) == sorted(b), f"{made.name}: other arrays"
+    worst = max((abs(a[array] - b[array]).max() / max(abs(b[array]).max(), 1), array) for array in a)
+    assert worst[0] < 1e-5, f"{made.name}: {worst[1]} differs by {worst[0]:.1e}"
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ fn longest(
             } else if attempt.axes.len() == 1 && (length == 2 || at(length - 1).is_err()) {
                 // TorchScript's exporter keeps the length of its example.
                 best.notes.push(format!(
-                    "sequences of {} alone are computed by the file, though it leaves their length open: that is max_seq",
+                    "the file computes one length alone, as its exporter's example had it, though it leaves the length open: max_seq is {}",
                     best.config.max_seq
                 ));
             }
@@ -181,17 +181,19 @@ fn longest(
         let note = "quantized weights are dequantized and activations stay float: outputs differ from the file's by its rounding";
         found.notes.push(note.into());
     }
-    for (input, role) in graph.inputs.iter().zip(attempt.roles) {
-        match role {
-            Role::Types => {
-                found.notes.push(format!("the input `{}` is taken as 0: a sequence is one segment", input.name))
-            }
-            Role::Mask => found.notes.push(format!("the input `{}` is taken as a mask that hides nothing", input.name)),
-            Role::Positions => {
-                found.notes.push(format!("the input `{}` is taken as the positions from 0 on", input.name))
-            }
-            Role::Cache => found.notes.push(format!("the input `{}` is taken as a cache without entries", input.name)),
-            Role::Frames | Role::Tokens => {}
+    let said = [
+        (Role::Types, "0: a sequence is one segment"),
+        (Role::Mask, "a mask that hides nothing"),
+        (Role::Positions, "the positions from 0 on"),
+        (Role::Cache, "a cache without entries"),
+    ];
+    for (role, what) in said {
+        let of = graph.inputs.iter().zip(attempt.roles).filter(|(_, own)| **own == role);
+        let names: Vec<String> = of.map(|(input, _)| format!("`{}`", input.name)).collect();
+        match &names[..] {
+            [] => {}
+            [name] => found.notes.push(format!("the input {name} is taken as {what}")),
+            names => found.notes.push(format!("each of the inputs {} is taken as {what}", names.join(", "))),
         }
     }
     Ok(found)
