@@ -99,10 +99,11 @@ pub(crate) enum Op {
     /// Inputs: two tensors, their last two dimensions multiplied as matrices.
     MatMul,
     Einsum(String),
-    /// Inputs: tensor, kernel `[out, in, …]`, bias. Padding: all begins, then all ends.
+    /// Inputs: tensor, kernel `[out, in, …]`, bias. Padding: all begins, then all ends; with `keeps`, what a window for each step needs.
     Conv {
         strides: Vec<i64>,
         pads: Vec<i64>,
+        keeps: bool,
     },
     /// Inputs: tensor, gain, bias, mean, variance of axis 1.
     BatchNorm {
@@ -197,8 +198,10 @@ pub(crate) enum Op {
     Dequantize {
         axis: i64,
     },
-    /// An operation that has no place in a network of this project, by its name in the file.
-    Other,
+    /// An operation that has no place in a network of this project, by its name in the file, and the next step.
+    Other {
+        next: &'static str,
+    },
 }
 
 impl PartialEq for Array {
@@ -267,7 +270,7 @@ impl Mismatch {
 }
 
 /// Next step where the network is another one.
-const NEXT: &str = "export a network of this form, or write its weights in this project's own layout";
+pub(crate) const NEXT: &str = "export a network of this form, or write its weights in this project's own layout";
 
 /// Operations that networks of this project consist of.
 const EXPECTED_OPS: &str = "linear layers, LayerNorm or RMSNorm, attention, ReLU, GELU, SiLU, tanh, and what moves, adds and scales their numbers";

@@ -60,7 +60,13 @@ fn is_read_by_others(graph: &Graph, at: usize) -> bool {
             node.outputs.iter().for_each(|&out| is_made_of[out] = true);
         }
     }
-    graph.outputs.iter().enumerate().any(|(other, (id, _))| other != at && is_made_of[*id])
+    // Of two that are the same, one stays.
+    let own = graph.outputs[at].0;
+    graph
+        .outputs
+        .iter()
+        .enumerate()
+        .any(|(other, (id, _))| other != at && is_made_of[*id] && (*id != own || other < at))
 }
 
 /// The graph with the channels of an input that a convolution reads, where the file leaves them open.

@@ -161,7 +161,7 @@ impl Run<'_> {
     }
 
     /// A convolution as a linear layer of windows.
-    pub(super) fn convolution(&mut self, by: &[i64], pads: &[i64]) -> Result<Value, Mismatch> {
+    pub(super) fn convolution(&mut self, by: &[i64], pads: &[i64], keeps: bool) -> Result<Value, Mismatch> {
         let kernel = self.constant(1)?.clone();
         let mut x = self.value(0)?.lin();
         let (&[1, channels, ref sizes @ ..], &[out, inner, ref windows @ ..]) = (&x.shape[..], &kernel.shape[..])
@@ -173,8 +173,7 @@ impl Run<'_> {
             return Err(Mismatch::new(Some(self.atoms.node), found, "one that reads all channels (groups = 1)"));
         }
         if pads.iter().any(|&pad| pad != 0) {
-            let expected = "no padding: at the edges a padded frame holds zeros that no recording has";
-            return Err(Mismatch::new(Some(self.atoms.node), format!("padding {pads:?}"), expected));
+            return Err(self.padded(format!("padding {pads:?}")));
         }
         let by: Vec<usize> = match by {
             [] => vec![1; sizes.len()],
@@ -186,6 +185,9 @@ impl Run<'_> {
             return Err(self.wrong(&format!("windows {windows:?} of {sizes:?}")));
         }
         let counts: Vec<usize> = (0..sizes.len()).map(|at| (sizes[at] - windows[at]) / by[at] + 1).collect();
+        if keeps && (0..sizes.len()).any(|at| (sizes[at].div_ceil(by[at]) - 1) * by[at] + windows[at] > sizes[at]) {
+            return Err(self.padded("padding (SAME)".into()));
+        }
         let own = strides(&x.shape);
         let stride = |at: usize| own[2 + at] as i64;
         // Windows in order, and in each the channels and places of the kernel.
@@ -248,7 +250,13 @@ impl Run<'_> {
         if self.ints(1)?.iter().all(|&pad| pad == 0) {
             return Ok(x);
         }
-        Err(Mismatch::new(Some(self.atoms.node), "padding", "none: a recording has no zeros at its edges"))
+        Err(self.padded("padding".into()))
+    }
+
+    fn padded(&self, found: String) -> Mismatch {
+        let expected = "no padding: at the edges a padded frame holds zeros that no recording has";
+        let next = "train the network without padding (PyTorch: padding=0, Keras: \"valid\")";
+        Mismatch { next, ..Mismatch::new(Some(self.atoms.node), found, expected) }
     }
 }
 

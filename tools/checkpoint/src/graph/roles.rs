@@ -119,7 +119,7 @@ fn chosen_rows(graph: &Graph, input: &GraphInput) -> Option<usize> {
             node.outputs
                 .iter()
                 .for_each(|&out| (is_own[out], is_whole[out]) = (true, whole || input.kind != Kind::Float));
-        } else if node.op != Op::Other && node.inputs.iter().flatten().all(|&id| is_constant[id]) {
+        } else if !matches!(node.op, Op::Other { .. }) && node.inputs.iter().flatten().all(|&id| is_constant[id]) {
             node.outputs.iter().for_each(|&out| is_constant[out] = true);
         }
         if matches!(node.op, Op::Gather { .. }) && of(1).is_some_and(|id| is_own[id] && is_whole[id]) {

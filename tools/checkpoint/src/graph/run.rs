@@ -173,7 +173,7 @@ impl<'a> Run<'a> {
                 self.matmul(a, b)?
             }
             Op::Einsum(equation) => self.einsum(equation)?,
-            Op::Conv { strides, pads } => self.convolution(strides, pads)?,
+            Op::Conv { strides, pads, keeps } => self.convolution(strides, pads, *keeps)?,
             Op::BatchNorm { eps } => self.batch_norm(*eps)?,
             Op::LayerNorm { axis, eps } => self.layer_norm(*axis, *eps, false)?,
             Op::RmsNorm { axis, eps } => self.layer_norm(*axis, *eps, true)?,
@@ -208,6 +208,12 @@ impl<'a> Run<'a> {
             Op::Pad => self.pad()?,
             Op::Quantize { axis, lowest } => self.quantize(*axis, *lowest)?,
             Op::Dequantize { axis } => self.dequantize(*axis)?,
+            Op::Other { next } => {
+                return Err(Mismatch {
+                    next,
+                    ..self.not("no part of a network that is computed here", super::EXPECTED_OPS)
+                });
+            }
             _ => return Err(self.not("no part of a network that is computed here", super::EXPECTED_OPS)),
         };
         Ok(vec![value])

@@ -4,6 +4,7 @@
 //! is the batch or the sequence. The longest sequence is the table's of positions, or a fixed dimension, or `max_seq` in the
 //! file's metadata.
 
+mod functions;
 mod nodes;
 mod order;
 mod proto;
@@ -64,7 +65,8 @@ pub(crate) fn load(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
         let input = self::input(path, input, value)?;
         builder.graph.inputs.push(input);
     }
-    for node in &graph.nodes {
+    let nodes = functions::Functions::inlined(&model.functions, opset, graph.nodes).map_err(damaged)?;
+    for node in &nodes {
         builder.node(node)?;
     }
     for output in &graph.outputs {

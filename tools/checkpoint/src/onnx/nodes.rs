@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::proto;
 use super::tensor::{Tensors, kind, lowest};
 use crate::Error;
-use crate::graph::{Array, Binary, Graph, Kind, Node, Op, Reduction, Unary, ValueId};
+use crate::graph::{Array, Binary, Graph, Kind, NEXT, Node, Op, Reduction, Unary, ValueId};
 
 /// A graph while it is made, values by their names.
 pub(super) struct Builder<'a> {
@@ -17,6 +17,12 @@ pub(super) struct Builder<'a> {
     /// Version of the operations.
     pub opset: i64,
 }
+
+/// An operation that has no place in a network, and the next step where it is one of onnxruntime's own, of others, or with graphs of its own.
+const OTHER: Op = Op::Other { next: NEXT };
+const FUSED: &str = "give the file as it was before onnxruntime's optimizer (optimum: without --optimize)";
+const FUNCTIONS: &str = "export the model with ONNX's own operations alone";
+const BRANCHES: &str = "export the model with torch.onnx.export(…, dynamo=True), or fold what is decided by sizes alone: onnxsim model.onnx model.onnx";
 
 /// Functions of one element by their names.
 const UNARY: [(&str, Unary); 19] = [
@@ -189,7 +195,7 @@ impl<'a> Builder<'a> {
         let name = node.op.as_str();
         let microsoft = node.domain == "com.microsoft";
         if !matches!(node.domain.as_str(), "" | "ai.onnx") && !microsoft {
-            return Ok(Some(Op::Other));
+            return Ok(Some(Op::Other { next: FUNCTIONS }));
         }
         if let Some((_, f)) = UNARY.iter().find(|(own, _)| *own == name) {
             // Functions of onnxruntime's own have a bias, or another factor.
@@ -198,7 +204,7 @@ impl<'a> Builder<'a> {
                 "QuickGelu" => microsoft && attributes.float("alpha", 1.702) == 1.0,
                 _ => !microsoft,
             };
-            return Ok(Some(if known { Op::Unary(*f) } else { Op::Other }));
+            return Ok(Some(if known { Op::Unary(*f) } else { Op::Other { next: FUSED } }));
         }
         if let Some((_, f)) = BINARY.iter().find(|(own, _)| *own == name).filter(|_| !microsoft) {
             return Ok(Some(self.binary(node, *f, attributes, inputs)));
@@ -218,7 +224,8 @@ impl<'a> Builder<'a> {
                 _ => Op::Unary(Unary::Gelu),
             },
             "SimplifiedLayerNormalization" => Op::RmsNorm { axis: axis(-1), eps },
-            _ if microsoft => Op::Other,
+            _ if microsoft => Op::Other { next: FUSED },
+            "If" | "Loop" | "Scan" => Op::Other { next: BRANCHES },
             "Identity" => return Ok(None),
             "Dropout" if inputs.get(2).copied().flatten().is_none() || self.is_false(inputs[2]) => {
                 inputs.truncate(1);
@@ -230,7 +237,7 @@ impl<'a> Builder<'a> {
             "Swish" if attributes.float("alpha", 1.0) == 1.0 => Op::Unary(Unary::Silu),
             "Clip" => return Ok(self.clip(node, attributes, inputs)),
             "Where" => Op::Where,
-            "Cast" => kind(attributes.int("to", 0) as i32).map_or(Op::Other, Op::Cast),
+            "Cast" => kind(attributes.int("to", 0) as i32).map_or(OTHER, Op::Cast),
             "MatMul" => Op::MatMul,
             "Gemm" => self.gemm(node, attributes, inputs),
             "Einsum" if inputs.len() == 2 => Op::Einsum(attributes.text("equation").unwrap_or_default()),
@@ -291,7 +298,7 @@ impl<'a> Builder<'a> {
                 Some(tensor) => {
                     let value = self.tensors.read(tensor)?;
                     if value.data.len() != 1 {
-                        return Ok(Some(Op::Other));
+                        return Ok(Some(OTHER));
                     }
                     value
                 }
@@ -305,7 +312,7 @@ impl<'a> Builder<'a> {
                 Op::Quantize { axis: axis(1), lowest: zero.map_or(0.0, lowest) }
             }
             "DequantizeLinear" if attributes.int("block_size", 0) == 0 => Op::Dequantize { axis: axis(1) },
-            _ => Op::Other,
+            _ => OTHER,
         }))
     }
 
@@ -331,7 +338,7 @@ impl<'a> Builder<'a> {
         inputs: &mut Vec<Option<ValueId>>,
     ) -> Op {
         if f == Binary::Mod && attributes.int("fmod", 0) != 0 {
-            return Op::Other;
+            return OTHER;
         }
         // Sums of many, two at a time.
         while inputs.len() > 2 {
@@ -413,12 +420,15 @@ impl<'a> Builder<'a> {
 
 fn conv(attributes: &Attributes<'_>) -> Op {
     let plain = attributes.ints("dilations").is_none_or(|by| by.iter().all(|&by| by == 1));
-    let unpadded = matches!(attributes.text("auto_pad").as_deref(), None | Some("NOTSET") | Some("VALID"));
-    if !plain || !unpadded || attributes.int("group", 1) != 1 {
-        return Op::Other;
+    if !plain || attributes.int("group", 1) != 1 {
+        return OTHER;
     }
-    Op::Conv {
-        strides: attributes.ints("strides").unwrap_or_default(),
-        pads: attributes.ints("pads").unwrap_or_default(),
-    }
+    // Padding is either given or chosen.
+    let (pads, keeps) = match attributes.text("auto_pad").as_deref() {
+        None | Some("NOTSET") => (attributes.ints("pads").unwrap_or_default(), false),
+        Some("VALID") => (Vec::new(), false),
+        Some("SAME_UPPER" | "SAME_LOWER") => (Vec::new(), true),
+        Some(_) => return OTHER,
+    };
+    Op::Conv { strides: attributes.ints("strides").unwrap_or_default(), pads, keeps }
 }

@@ -73,7 +73,7 @@ fn merge(graph: &mut Graph) {
     let mut found: HashMap<Key, Vec<ValueId>> = HashMap::new();
     for node in &mut graph.nodes {
         node.inputs.iter_mut().flatten().for_each(|input| *input = same[*input]);
-        if node.op == Op::Other {
+        if matches!(node.op, Op::Other { .. }) {
             continue;
         }
         let key = (format!("{:?}", node.op), node.inputs.clone(), node.outputs.len());

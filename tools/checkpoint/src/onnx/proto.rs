@@ -56,11 +56,26 @@ pub(super) struct Graph {
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Sparse {}
 
-/// `FunctionProto`, of which only the name matters: its calls are refused.
+/// `FunctionProto`: nodes that a call of its name stands for.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Function {
     #[prost(string, tag = "1")]
     pub name: String,
+    #[prost(string, repeated, tag = "4")]
+    pub inputs: Vec<String>,
+    #[prost(string, repeated, tag = "5")]
+    pub outputs: Vec<String>,
+    #[prost(message, repeated, tag = "7")]
+    pub nodes: Vec<Node>,
+    #[prost(message, repeated, tag = "9")]
+    pub opsets: Vec<Opset>,
+    #[prost(string, tag = "10")]
+    pub domain: String,
+    /// Attributes with values where the call has none.
+    #[prost(message, repeated, tag = "11")]
+    pub attributes: Vec<Attribute>,
+    #[prost(string, tag = "13")]
+    pub overload: String,
 }
 
 /// `NodeProto`.
@@ -78,6 +93,8 @@ pub(super) struct Node {
     pub attributes: Vec<Attribute>,
     #[prost(string, tag = "7")]
     pub domain: String,
+    #[prost(string, tag = "8")]
+    pub overload: String,
 }
 
 /// `AttributeProto`.
@@ -99,6 +116,9 @@ pub(super) struct Attribute {
     pub floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
+    /// In a function: the name of the call's attribute that this one is.
+    #[prost(string, tag = "21")]
+    pub of_call: String,
 }
 
 /// `TensorProto`.

@@ -31,7 +31,7 @@ fn replaced(name: &str, from: &str, to: &str) -> Vec<u8> {
 fn an_operation_that_no_network_has_is_refused_with_its_node() {
     let folder = TempDir::new().expect("a folder");
     let mut report = Report::default();
-    let cases: [(&str, &str, &str, &[&str]); 7] = [
+    let cases: [(&str, &str, &str, &[&str]); 9] = [
         // An unknown operation.
         (
             "bert_dynamo",
@@ -40,6 +40,9 @@ fn an_operation_that_no_network_has_is_refused_with_its_node() {
             &["(GroupNormalization)", "node `node_", "linear layers"],
         ),
         ("vit", "Conv", "Hurz", &["(Hurz)", "linear layers"]),
+        // One with graphs of its own, and frames with zeros at the edges.
+        ("vit", "Gelu", "Loop", &["(Loop)", "dynamo=True", "onnxsim"]),
+        ("keywords", "pads@\0", "pads@\u{1}", &["(Conv)", "padding [1, 0]", "train the network without padding"]),
         // Known ones in the wrong place.
         ("decoder_dynamo", "Sigmoid", "Softmax", &["a product of computed numbers", "a block's last branch"]),
         ("gpt2", "Tanh", "Sqrt", &["(Mul)", "a block's last branch", "an MLP with ReLU, GELU or SiLU"]),
@@ -95,4 +98,18 @@ fn a_file_of_open_length_without_a_table_says_how_to_give_one() {
     assert!(error.contains("a longest sequence") && error.contains("set_model_props"), "{error}");
     let error = refusal("llama", &file(&folder, &replaced("llama", "\u{2}16", "\u{2}0x")));
     assert!(error.contains("`max_seq` is 0x") && error.contains("a number of tokens"), "{error}");
+}
+
+#[test]
+fn a_function_that_calls_itself_is_refused_and_so_is_one_that_is_not_there() {
+    let folder = TempDir::new().expect("a folder");
+    let mut bytes = replaced("vit", "Gelu", "Hurz");
+    let error = refusal("no function", &file(&folder, &bytes));
+    assert!(error.contains("(Hurz)") && error.contains("linear layers"), "{error}");
+    // FunctionProto: name, an input, an output, a node that calls it.
+    let call = b"\x0a\x01x\x12\x01y\x22\x04Hurz";
+    let function = [b"\x0a\x04Hurz\x22\x01x\x2a\x01y\x3a", &[call.len() as u8][..], call].concat();
+    bytes.extend([b"\xca\x01", &[function.len() as u8][..], &function].concat());
+    let error = refusal("a function without end", &file(&folder, &bytes));
+    assert!(error.contains("`Hurz` calls itself"), "{error}");
 }
