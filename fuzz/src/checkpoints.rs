@@ -172,8 +172,9 @@ pub fn golden_gguf(name: &str) -> Vec<u8> {
 
 /// An ONNX file: bytes, or a golden one with changes.
 pub fn onnx(data: &[u8]) {
-    static FILES: LazyLock<[Vec<u8>; 4]> =
-        LazyLock::new(|| ["decoder_dynamo", "keywords_dynamo", "vit", "gpt2"].map(golden_onnx));
+    // New files come last: the cases choose by number.
+    const NAMES: [&str; 6] = ["decoder_dynamo", "keywords_dynamo", "vit", "gpt2", "keras_decoder", "optimum_gpt2"];
+    static FILES: LazyLock<[Vec<u8>; 6]> = LazyLock::new(|| NAMES.map(golden_onnx));
     match choice(data, 1 + FILES.len()) {
         (0, bytes) => file("model.onnx", bytes),
         (kind, records) => file("model.onnx", &patched(&FILES[kind - 1], records)),

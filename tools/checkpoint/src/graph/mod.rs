@@ -270,7 +270,7 @@ impl Mismatch {
 }
 
 /// Next step where the network is another one.
-pub(crate) const NEXT: &str = "export a network of this form, or write its weights in this project's own layout";
+pub(crate) const NEXT: &str = "export a network of this form, or convert the checkpoint that it is of, or write its weights in this project's own layout";
 
 /// Operations that networks of this project consist of.
 const EXPECTED_OPS: &str = "linear layers, LayerNorm or RMSNorm, attention, ReLU, GELU, SiLU, tanh, and what moves, adds and scales their numbers";

@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 
+use prost::Message;
+
 use super::proto::{Function, Node};
 
-/// Most nodes of a graph with its functions in place, and most functions within each other.
+/// Most nodes of a graph with its functions in place, bytes of those, and functions within each other.
 const MOST: usize = 1 << 16;
+const MOST_BYTES: usize = 1 << 27;
 const DEEPEST: usize = 16;
 
 /// A file's functions.
@@ -14,12 +17,13 @@ pub(super) struct Functions<'a> {
     opset: i64,
     nodes: Vec<Node>,
     calls: usize,
+    bytes: usize,
 }
 
 impl<'a> Functions<'a> {
     /// The nodes with those of functions in the place of their calls; an error in words where that has no end.
     pub(super) fn inlined(all: &'a [Function], opset: i64, nodes: Vec<Node>) -> Result<Vec<Node>, String> {
-        let mut functions = Functions { all, opset, nodes: Vec::new(), calls: 0 };
+        let mut functions = Functions { all, opset, nodes: Vec::new(), calls: 0, bytes: 0 };
         for node in nodes {
             functions.add(node, 0)?;
         }
@@ -41,7 +45,10 @@ impl<'a> Functions<'a> {
             return Ok(());
         };
         self.calls += 1;
-        if depth >= DEEPEST || self.calls > MOST || self.nodes.len() > MOST {
+        // Each call repeats what the function and the call have.
+        let size = node.encoded_len() * (1 + function.nodes.len()) + function.encoded_len();
+        self.bytes = self.bytes.saturating_add(size);
+        if depth >= DEEPEST || self.calls > MOST || self.nodes.len() > MOST || self.bytes > MOST_BYTES {
             return Err(format!("the function `{}` calls itself, or too many others", function.name));
         }
         let call = self.calls;

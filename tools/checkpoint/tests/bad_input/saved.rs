@@ -155,7 +155,11 @@ fn another_format_is_named_for_what_it_is_with_the_way_that_works() {
     let cases: [(&str, Vec<u8>, &[&str]); 24] = [
         ("scripted.pt", zip(&[("m/data.pkl", program), ("m/constants.pkl", program)]), &["TorchScript", "jit.load"]),
         ("model.pt2", zip(&[("m/archive_format", b"pt2")]), &["torch.export", "export.load"]),
-        ("model.keras", zip(&[("metadata.json", b"{}"), ("config.json", b"{}")]), &["Keras", "get_weights"]),
+        (
+            "model.keras",
+            zip(&[("metadata.json", b"{}"), ("config.json", b"{}")]),
+            &["Keras", "model.export(", "get_weights"],
+        ),
         ("arrays.npz", zip(&[("a.npy", b"\x93NUMPY")]), &["numpy", "safetensors.numpy"]),
         ("all.zip", zip(&[("model.safetensors", b"")]), &["a zip around a checkpoint", "unpack"]),
         ("notes.zip", zip(&[("notes.txt", b"")]), &["a zip of notes.txt", "torch.save"]),
