@@ -406,7 +406,7 @@ impl Atoms {
     fn spread_norm(&mut self, value: &Lin) -> Option<Lin> {
         let [a, b] = &value.parts[..] else { return None };
         let operands = |part: &Part| match self.made(part.atom) {
-            Made::Mul { a, b } if part.is_in_order() => Some([a.clone(), b.clone()]),
+            Made::Mul { a, b } => Some([self.seen(a, &part.map, value), self.seen(b, &part.map, value)]),
             _ => None,
         };
         let (of_a, of_b) = (operands(a)?, operands(b)?);

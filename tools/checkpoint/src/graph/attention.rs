@@ -6,7 +6,7 @@ use super::atoms::{Atoms, Made};
 use super::lin::{CLOSE, Factor, Lin, Map, close};
 
 /// Scores that are lower than this by a mask have the probability 0.
-const HIDDEN: f64 = -9.0e3;
+pub(super) const HIDDEN: f64 = -9.0e3;
 
 /// Heads of queries, keys or values.
 #[derive(Clone, Debug)]

@@ -15,6 +15,7 @@ mod constants;
 mod ends;
 mod fused;
 mod lin;
+mod masks;
 mod moves;
 mod network;
 mod outputs;

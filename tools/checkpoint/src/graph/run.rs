@@ -6,6 +6,7 @@ use super::array::{self, Array, Kind, broadcast, count, transposed};
 use super::atoms::Atoms;
 use super::constants;
 use super::lin::{Factor, Lin};
+use super::masks::Marks;
 use super::{Binary, Graph, Mismatch, Node, Op, Reduction, Unary};
 
 /// Most elements of a computed tensor, and of all of them, beyond those of the file: what a model for a microcontroller stays far below.
@@ -37,13 +38,15 @@ pub(super) struct Run<'a> {
     /// Elements made so far.
     made: usize,
     largest: usize,
+    pub(super) marks: Marks,
 }
 
 impl<'a> Run<'a> {
-    /// Computes what an output needs, from these inputs.
+    /// Computes what an output needs, from these inputs, some of which are masks.
     pub(super) fn of(
         graph: &'a Graph,
         inputs: Vec<(usize, Value)>,
+        masks: &[usize],
         atoms: Atoms,
         output: usize,
     ) -> Result<(Atoms, Value), Mismatch> {
@@ -65,13 +68,16 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        let mut run = Run { graph, atoms, values, node: 0, made: 0, largest };
+        let mut run = Run { graph, atoms, values, node: 0, made: 0, largest, marks: Marks::new(graph.n_values, masks) };
         for (index, node) in graph.nodes.iter().enumerate() {
             if !node.outputs.iter().any(|&out| needed[out]) {
                 continue;
             }
             (run.node, run.atoms.node) = (index, index);
+            run.check_masks(node)?;
             let found = run.compute(node)?;
+            let is_column = run.value(0).is_ok_and(|value| value.shape().last() == Some(&1));
+            run.marks.pass(node, is_column);
             for (&out, value) in node.outputs.iter().zip(found) {
                 run.made += count(value.shape());
                 run.values[out] = needed[out].then_some(value);

@@ -5,6 +5,7 @@ use thumbformer::{ClassPlace, Positions, Tensor};
 use super::array::{Array, Kind};
 use super::assemble::Network;
 use super::atoms::{Atoms, Made};
+use super::masks::check_shape;
 use super::roles::{Role, ambiguous, hypotheses};
 use super::run::{Run, Value};
 use super::{Graph, GraphInput, Mismatch, Op};
@@ -80,13 +81,42 @@ fn with_roles(graph: &Graph, output: usize, roles: &[Role]) -> Result<Network, M
             };
             for length in lengths {
                 match once(graph, output, attempt, length) {
-                    Ok(network) => return longest(graph, output, attempt, (length, network)),
+                    Ok(network) => {
+                        only_positions(graph, output, attempt, length)?;
+                        return longest(graph, output, attempt, (length, network));
+                    }
                     Err(error) => errors.push(error),
                 }
             }
         }
     }
     Err(furthest(errors))
+}
+
+/// Refuses an input that is taken as the positions where the network has positions without it.
+fn only_positions(graph: &Graph, output: usize, attempt: Attempt<'_>, length: usize) -> Result<(), Mismatch> {
+    let Some(at) = attempt.roles.iter().position(|role| *role == Role::Positions) else { return Ok(()) };
+    let mut roles = attempt.roles.to_vec();
+    // All at the first one.
+    roles[at] = Role::Types;
+    let Ok(network) = once(graph, output, Attempt { roles: &roles, ..attempt }, length) else { return Ok(()) };
+    let has_own = match network.tensors.get(Tensor::PositionTable, 0) {
+        Some(table) => {
+            let width = network.config.d_model;
+            let rows = network.config.max_seq - network.config.n_class;
+            let start =
+                if network.config.options.class_place == ClassPlace::First { network.config.n_class } else { 0 };
+            let rows = &table.data[start * width..][..rows * width];
+            rows.chunks(width).any(|row| row != &rows[..width])
+        }
+        None => network.config.options.positions == Positions::Rotary,
+    };
+    if !has_own {
+        return Ok(());
+    }
+    let found = format!("the input `{}` beside positions of the network's own", graph.inputs[at].name);
+    let next = "export the model without the input, or with it as a constant";
+    Err(Mismatch { next, ..Mismatch::new(None, found, "one input of tokens or frames, beside masks and positions") })
 }
 
 /// Sides of square pictures, by the kernels and steps of convolutions in two dimensions.
@@ -268,6 +298,8 @@ fn once(graph: &Graph, output: usize, attempt: Attempt<'_>, length: usize) -> Re
     let mut atoms = Atoms::default();
     let mut values = Vec::new();
     let mut frames = Vec::new();
+    let own = graph.inputs.iter().zip(attempt.roles).find(|(_, role)| matches!(role, Role::Frames | Role::Tokens));
+    let own = own.map_or(Vec::new(), |(input, role)| shape(input, *role, attempt.axes, length));
     for (input, role) in graph.inputs.iter().zip(attempt.roles) {
         let shape = shape(input, *role, attempt.axes, length);
         let size: usize = shape.iter().try_fold(1_usize, |size, &by| size.checked_mul(by)).unwrap_or(usize::MAX);
@@ -287,12 +319,16 @@ fn once(graph: &Graph, output: usize, attempt: Attempt<'_>, length: usize) -> Re
                 let positions = (0..size).map(|index| (index % columns) as f64).collect();
                 Value::Const(Array::new(input.kind, shape, positions))
             }
-            Role::Mask if input.kind == Kind::Float && attempt.visible == 0.0 => constant(0.0),
-            Role::Mask => constant(attempt.visible),
+            Role::Mask => {
+                check_shape(input, &own)?;
+                constant(attempt.visible)
+            }
         };
         values.push((input.value, value));
     }
-    let (atoms, value) = Run::of(graph, values, atoms, output)?;
+    let masks = graph.inputs.iter().zip(attempt.roles).filter(|(_, role)| **role == Role::Mask);
+    let masks: Vec<usize> = masks.map(|(input, _)| input.value).collect();
+    let (atoms, value) = Run::of(graph, values, &masks, atoms, output)?;
     match value {
         Value::Lin(lin) if !lin.shape.is_empty() => atoms.network(&lin, &frames),
         _ => Err(Mismatch::new(None, "an output that does not depend on the input", "a network's output")),
