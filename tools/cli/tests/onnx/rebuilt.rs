@@ -324,3 +324,22 @@ fn a_probability_that_is_hidden_behind_the_softmax_alone_is_refused() {
     let error = mask(8 * 5 + 2).map(|_| ()).expect_err("a probability of 0 that the softmax has given a share");
     assert!(error.contains("(MatMul)") || error.contains("a product of computed"), "{error}");
 }
+
+#[test]
+fn token_ids_that_are_compared_with_another_number_than_the_smallest_are_refused() {
+    let original = bytes("keras_tokens");
+    let with = |limit: f32| {
+        let tensor = record(5, &[vec![16, 1], record(8, b"limit"), record(9, &limit.to_le_bytes())].concat());
+        let change = |range: std::ops::Range<usize>| {
+            let of = |field| texts_of(&original, range.clone(), field);
+            (of(4) == [b"Less"]).then(|| node("Less", "", &[of(1)[0], b"limit"], &of(2)))
+        };
+        let changed = with_nodes(&original, change, &[tensor, Vec::new()]);
+        assert_ne!(changed.len(), original.len(), "no comparison");
+        load_bytes("keras_tokens", &changed)
+            .map(|found| differences(&found, &load("keras_tokens").expect("a checkpoint")))
+    };
+    assert_eq!(with(-1.0), Ok(Vec::new()));
+    let error = with(5.0).expect_err("small ids are others");
+    assert!(error.contains("(Less): a function of token ids"), "{error}");
+}
