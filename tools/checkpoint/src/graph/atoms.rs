@@ -358,6 +358,9 @@ impl Atoms {
 
     /// Puts factors and constants of columns into the linear layer or norm that they follow.
     pub(super) fn absorbed(&mut self, value: Lin) -> Lin {
+        if value.len() == 0 {
+            return value;
+        }
         if let Some(norm) = self.spread_norm(&value) {
             return self.absorbed(norm);
         }

@@ -276,6 +276,9 @@ pub(crate) const NEXT: &str = "export a network of this form, or convert the che
 /// Operations that networks of this project consist of.
 const EXPECTED_OPS: &str = "linear layers, LayerNorm or RMSNorm, attention, ReLU, GELU, SiLU, tanh, and what moves, adds and scales their numbers";
 
+/// What is expected where an operation does not fit its tensors.
+const SIZES: &str = "a tensor's own dimensions, as ONNX defines the operation";
+
 /// Place of token ids.
 const TOKENS: &str =
     "token ids that choose rows of an embedding, and nothing else: a mask by tokens is an input of its own";

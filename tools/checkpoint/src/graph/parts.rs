@@ -63,6 +63,9 @@ impl Run<'_> {
         let unfit = self.unfit(&x.shape, &weights.shape);
         let width = x.shape.last().copied().unwrap_or(0);
         let name = Self::name_of(weights);
+        if x.len() == 0 {
+            return Err(unfit);
+        }
         match &weights.shape[..] {
             [_] if weights.data.len() == width && width > 0 => {
                 let mut found = self.atoms.linear(x, weights.data.to_vec(), 1, name);

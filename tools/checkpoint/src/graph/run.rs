@@ -103,7 +103,7 @@ impl<'a> Run<'a> {
 
     /// An error at this node.
     pub(super) fn wrong(&self, found: &str) -> Mismatch {
-        Mismatch::new(Some(self.node), found, "a tensor's own dimensions, as ONNX defines the operation")
+        Mismatch::new(Some(self.node), found, super::SIZES)
     }
 
     pub(super) fn not(&self, found: &str, expected: &str) -> Mismatch {

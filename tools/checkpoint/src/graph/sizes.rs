@@ -8,7 +8,7 @@ use super::atoms::{Atoms, Made};
 use super::masks::check_shape;
 use super::roles::{Role, ambiguous, hypotheses};
 use super::run::{Run, Value};
-use super::{Graph, GraphInput, Mismatch, Op};
+use super::{Graph, GraphInput, Mismatch, Op, SIZES};
 
 /// Lengths that are tried until the network is recognised: a convolution needs more than a few samples.
 const LENGTHS: [usize; 7] = [3, 2, 7, 16, 64, 256, 1024];
@@ -176,11 +176,15 @@ fn longest(
         (_, None) => {
             // The first length that does not work, beyond one that does.
             let (mut low, mut best, mut high) = (length, network.clone(), length + 1);
+            let mut end;
             loop {
                 match at(high) {
                     Ok(other) => (low, best) = (high, other),
                     Err(error) if error.found.contains("microcontroller") => return Err(endless()),
-                    Err(_) => break,
+                    Err(error) => {
+                        end = error;
+                        break;
+                    }
                 }
                 if high >= LONGEST {
                     return Err(endless());
@@ -191,7 +195,7 @@ fn longest(
                 let middle = low + (high - low) / 2;
                 match at(middle) {
                     Ok(other) => (low, best) = (middle, other),
-                    Err(_) => high = middle,
+                    Err(error) => (high, end) = (middle, error),
                 }
             }
             if length < low {
@@ -204,6 +208,13 @@ fn longest(
                 ));
             }
             same(&network, &best)?;
+            if attempt.axes.len() == 1 && end.expected != SIZES {
+                let max_seq = best.config.max_seq;
+                best.notes.push(format!(
+                    "max_seq is {max_seq}: of a longer sequence the file computes something else ({})",
+                    end.found
+                ));
+            }
             best
         }
     };

@@ -310,8 +310,7 @@ fn a_probability_that_is_hidden_behind_the_softmax_alone_is_refused() {
     let mask = |hidden: usize| {
         let seen = |index: usize| if index % 8 > index / 8 || index == hidden { 0.0_f32 } else { 1.0 };
         let raw: Vec<u8> = (0..64).flat_map(|index| seen(index).to_le_bytes()).collect();
-        let dims: Vec<u8> = [1, 1, 8, 8].into_iter().flat_map(|size| [8, size]).collect();
-        let tensor = record(5, &[dims, vec![16, 1], record(8, b"mask"), record(9, &raw)].concat());
+        let tensor = tensor(b"mask", 1, &[1, 1, 8, 8], &raw);
         let change = |range: std::ops::Range<usize>| {
             let hides = of(&range, 4) == [b"Mul"] && of(&range, 1).contains(&probabilities);
             hides.then(|| node("Mul", "", &[b"mask", probabilities], &of(&range, 2)))
@@ -329,7 +328,7 @@ fn a_probability_that_is_hidden_behind_the_softmax_alone_is_refused() {
 fn token_ids_that_are_compared_with_another_number_than_the_smallest_are_refused() {
     let original = bytes("keras_tokens");
     let with = |limit: f32| {
-        let tensor = record(5, &[vec![16, 1], record(8, b"limit"), record(9, &limit.to_le_bytes())].concat());
+        let tensor = tensor(b"limit", 1, &[], &limit.to_le_bytes());
         let change = |range: std::ops::Range<usize>| {
             let of = |field| texts_of(&original, range.clone(), field);
             (of(4) == [b"Less"]).then(|| node("Less", "", &[of(1)[0], b"limit"], &of(2)))
@@ -342,4 +341,47 @@ fn token_ids_that_are_compared_with_another_number_than_the_smallest_are_refused
     assert_eq!(with(-1.0), Ok(Vec::new()));
     let error = with(5.0).expect_err("small ids are others");
     assert!(error.contains("(Less): a function of token ids"), "{error}");
+}
+
+/// A tensor of float32, or of int64 where `kind` is 7.
+fn tensor(name: &[u8], kind: u8, dims: &[u8], raw: &[u8]) -> Vec<u8> {
+    let dims: Vec<u8> = dims.iter().flat_map(|&size| [8, size]).collect();
+    record(5, &[dims, vec![16, kind], record(8, name), record(9, raw)].concat())
+}
+
+#[test]
+fn a_product_of_no_rows_is_refused() {
+    for name in ["keras_frames", "decoder", "optimum_vit"] {
+        let original = bytes(name);
+        let numbers = [tensor(b"none", 7, &[1], &[0; 8]), tensor(b"rows", 7, &[1], &1_i64.to_le_bytes())].concat();
+        let change = |range: std::ops::Range<usize>| {
+            let of = |field| texts_of(&original, range.clone(), field);
+            (of(4) == [b"MatMul"]).then(|| {
+                let slice = [of(2)[0], b" empty"].concat();
+                let rows = node("Slice", "", &[of(1)[0], b"none", b"none", b"rows"], &[&slice]);
+                [rows, node("MatMul", "", &[&slice, of(1)[1]], &of(2))].concat()
+            })
+        };
+        let error = load_bytes(name, &with_nodes(&original, change, &[numbers, Vec::new()])).map(|_| ());
+        error.expect_err(name);
+    }
+}
+
+#[test]
+fn a_length_beyond_which_the_file_computes_something_else_is_said() {
+    let mut changed = bytes("decoder");
+    let named = |tensor: &std::ops::Range<usize>| texts_of(&changed, tensor.clone(), 8) == [b"cos"];
+    let cosines = fields(&changed, &[7, 5]).into_iter().find(named).expect("a table of cosines");
+    let raw = records(&changed, cosines).into_iter().find(|(field, ..)| *field == 9).and_then(|(.., raw)| raw);
+    // The second pair at position 5.
+    let place = raw.expect("numbers").start + 4 * (5 * 2 + 1);
+    changed[place..place + 4].copy_from_slice(&2.0_f32.to_le_bytes());
+    let found = load_bytes("decoder", &changed).expect("five positions");
+    assert_eq!(found.config.max_seq, 5);
+    assert!(
+        notes(&found).contains("max_seq is 5: of a longer sequence the file computes something else"),
+        "{}",
+        notes(&found)
+    );
+    assert!(!notes(&load("decoder").expect("a checkpoint")).contains("something else"));
 }
