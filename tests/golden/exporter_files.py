@@ -70,9 +70,10 @@ def keras_models():
         return Model(given, layers.Dense(3, activation="softmax")(x))
 
     def open_frames():
-        # Of any length up to that of the table, heads of another width, the first vector.
+        # Of any length up to that of the table, features in units of their own, heads of another width, the first vector.
         given = layers.Input((None, CHANNELS))
-        x = block(Positions()(layers.Dense(D)(given)), True, "gelu", width=6)
+        x = layers.Normalization(mean=np.arange(CHANNELS) / 4, variance=0.5 + np.arange(CHANNELS))(given)
+        x = block(Positions()(layers.Dense(D)(x)), True, "gelu", width=6)
         return Model(given, layers.Dense(3)(layers.LayerNormalization(epsilon=1e-6)(x)[:, 0]))
 
     def tokens():

@@ -442,6 +442,14 @@ impl Atoms {
         let mut x = value.matrix();
         let (rows, width) = (x.shape[0], x.shape[1]);
         let mut weights = weights;
+        // What is added to each column of the input is the matrix's bias: features are brought to one unit so.
+        let of_input = matches!(&x.parts[..], [part] if matches!(self.made(part.atom), Made::Frames));
+        let by_column = |offset: &Rc<[f64]>| (0..rows * width).all(|index| offset[index] == offset[index % width]);
+        let mut bias: Option<Rc<[f64]>> = None;
+        if let Some(offset) = x.offset.take_if(|offset| of_input && by_column(offset)) {
+            let product = |row: &[f64]| row.iter().zip(offset.iter()).map(|(weight, offset)| weight * offset).sum();
+            bias = Some(weights.chunks(width).map(product).collect());
+        }
         if let Some(part) = x.single() {
             // Factors of columns, and columns in another order than the atom's, are those of the matrix.
             let atom = &self.list[part.atom];
@@ -474,6 +482,6 @@ impl Atoms {
         if let Some(last) = shape.last_mut() {
             *last = out;
         }
-        self.add(Made::Linear { x, weights: weights.into(), bias: None, name }, rows, out, shape)
+        self.add(Made::Linear { x, weights: weights.into(), bias, name }, rows, out, shape)
     }
 }

@@ -2,12 +2,12 @@
 
 use thumbformer::{ClassPlace, Input, MAX_CLASS, Positions, Tensor};
 
-use super::Mismatch;
 use super::array::strides;
 use super::assemble::Network;
 use super::atoms::{Atoms, Made};
 use super::lin::{Factor, Lin};
 use super::tail::dense_activation;
+use super::{Mismatch, ONE};
 
 /// The windows of an input that are frames.
 struct Windows {
@@ -54,7 +54,7 @@ impl Atoms {
             );
         }
         if count < 2 {
-            return wrong("a sequence of one".into(), "a sequence: several tokens or frames");
+            return wrong(ONE.into(), "a sequence: several tokens or frames");
         }
         if n_class > MAX_CLASS {
             return wrong(format!("{n_class} constant rows"), "at most two class tokens");

@@ -106,6 +106,7 @@ pub(super) fn check_shape(input: &GraphInput, own: &[usize]) -> Result<(), Misma
 fn no_mask(node: Option<usize>, found: String) -> Mismatch {
     let expected =
         "one input of tokens or frames, beside masks of its positions, which change nothing where they hide nothing";
-    let next = "export the model with the other input as a constant";
+    let next =
+        "export the model with the other input as a constant (Keras: tf2onnx.convert.from_keras, not model.export)";
     Mismatch { next, ..Mismatch::new(node, found, expected) }
 }

@@ -279,6 +279,9 @@ const EXPECTED_OPS: &str = "linear layers, LayerNorm or RMSNorm, attention, ReLU
 /// What is expected where an operation does not fit its tensors.
 const SIZES: &str = "a tensor's own dimensions, as ONNX defines the operation";
 
+/// What a graph is at a length that is none.
+const ONE: &str = "a sequence of one";
+
 /// Place of token ids.
 const TOKENS: &str =
     "token ids that choose rows of an embedding, and nothing else: a mask by tokens is an input of its own";

@@ -40,7 +40,7 @@ pub(super) fn hypotheses(graph: &Graph) -> Result<Vec<Vec<Vec<Role>>>, Mismatch>
         let names: Vec<String> =
             [&tokens[..], &frames].concat().into_iter().map(|at| format!("`{}`", graph.inputs[at].name)).collect();
         let found = format!("the inputs {}", names.join(", "));
-        let next = "export the model so that it computes the others itself, or as a constant";
+        let next = "export the model so that it computes the others itself, or as constants (Keras: tf2onnx.convert.from_keras, not model.export)";
         return Err(Mismatch {
             next,
             ..Mismatch::new(None, found, "one of tokens or frames, beside masks and positions")

@@ -8,7 +8,7 @@ use super::atoms::{Atoms, Made};
 use super::masks::check_shape;
 use super::roles::{Role, ambiguous, hypotheses};
 use super::run::{Run, Value};
-use super::{Graph, GraphInput, Mismatch, Op, SIZES};
+use super::{Graph, GraphInput, Mismatch, ONE, Op, SIZES};
 
 /// Lengths that are tried until the network is recognised: a convolution needs more than a few samples.
 const LENGTHS: [usize; 7] = [3, 2, 7, 16, 64, 256, 1024];
@@ -55,9 +55,9 @@ pub(super) fn of_output(graph: &Graph, output: usize) -> Result<Network, Mismatc
     found.pop().ok_or_else(|| furthest(errors))
 }
 
-/// The error of the attempt that came furthest, which says most.
+/// The error of the attempt that came furthest, which says most, but for what only the attempt's own length does not fit.
 fn furthest(errors: Vec<Mismatch>) -> Mismatch {
-    let place = |error: &Mismatch| error.node.unwrap_or(usize::MAX);
+    let place = |error: &Mismatch| (error.expected != SIZES && error.found != ONE, error.node.unwrap_or(usize::MAX));
     let last = errors.into_iter().reduce(|a, b| if place(&b) > place(&a) { b } else { a });
     last.unwrap_or_else(|| Mismatch::new(None, "no input", "tokens or frames as an input"))
 }
@@ -85,6 +85,8 @@ fn with_roles(graph: &Graph, output: usize, roles: &[Role]) -> Result<Network, M
                         only_positions(graph, output, attempt, length)?;
                         return longest(graph, output, attempt, (length, network));
                     }
+                    // Of several sequences as one, an error says something only where nothing else may be the sequence.
+                    Err(_) if axes == [0] && errors.iter().any(|error: &Mismatch| error.found != ONE) => {}
                     Err(error) => errors.push(error),
                 }
             }

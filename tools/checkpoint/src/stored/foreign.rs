@@ -6,7 +6,7 @@ use super::open::unknown;
 use crate::Error;
 
 /// Next step with a model of Keras or TensorFlow.
-const KERAS: &str = "export it as ONNX: model.export(\"model.onnx\", format=\"onnx\"), or write its weights in this project's own layout: \
+const KERAS: &str = "export it as ONNX: tf2onnx.convert.from_keras(model, output_path=\"model.onnx\"), or write its weights in this project's own layout: \
                      model.get_weights() as model.safetensors, and a config.json";
 const TF_HUB: &str =
     "load it with transformers and save it again: AutoModel.from_pretrained(folder, from_tf=True).save_pretrained(out)";

@@ -158,7 +158,7 @@ fn another_format_is_named_for_what_it_is_with_the_way_that_works() {
         (
             "model.keras",
             zip(&[("metadata.json", b"{}"), ("config.json", b"{}")]),
-            &["Keras", "model.export(", "get_weights"],
+            &["Keras", "tf2onnx.convert.from_keras(", "get_weights"],
         ),
         ("arrays.npz", zip(&[("a.npy", b"\x93NUMPY")]), &["numpy", "safetensors.numpy"]),
         ("all.zip", zip(&[("model.safetensors", b"")]), &["a zip around a checkpoint", "unpack"]),
