@@ -5,7 +5,7 @@ use super::attention::HIDDEN;
 use super::run::{Run, Value};
 use super::{Binary, GraphInput, Mismatch, Node, Op, Size, ValueId};
 
-/// What a constant has of the inputs that are taken as masks.
+/// A constant's share in the inputs that are taken as masks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mark {
     #[default]

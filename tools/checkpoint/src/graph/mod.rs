@@ -276,10 +276,10 @@ pub(crate) const NEXT: &str = "export a network of this form, or convert the che
 /// Operations that networks of this project consist of.
 const EXPECTED_OPS: &str = "linear layers, LayerNorm or RMSNorm, attention, ReLU, GELU, SiLU, tanh, and what moves, adds and scales their numbers";
 
-/// What is expected where an operation does not fit its tensors.
+/// Expected where an operation does not fit its tensors.
 const SIZES: &str = "a tensor's own dimensions, as ONNX defines the operation";
 
-/// What a graph is at a length that is none.
+/// A graph at a length that is no sequence.
 const ONE: &str = "a sequence of one";
 
 /// Place of token ids.
