@@ -5,6 +5,7 @@
 //! ```
 
 use super::layout::{self, header, section, word};
+use super::view::TokenizerKind;
 use crate::dims::MAX_HIDDEN;
 use crate::error::Error;
 use crate::options::Options;
@@ -14,12 +15,14 @@ use crate::tensors::{Part, Presence, Tensor};
 pub(super) const TOKENIZER: [Tensor; 7] = [
     Tensor::PieceOffsets,
     Tensor::PieceBytes,
+    Tensor::AddedTokens,
+    Tensor::AddedNames,
     Tensor::ByteTokens,
     Tensor::Characters,
     Tensor::Merges,
-    Tensor::AddedTokens,
-    Tensor::AddedNames,
 ];
+/// Number of those that are there without merges, too.
+const WITHOUT_MERGES: usize = 4;
 
 /// Place of an absent tensor.
 const ABSENT: u8 = u8::MAX;
@@ -162,12 +165,23 @@ impl Contents {
         Ok(())
     }
 
-    /// A tokenizer's tables are there, or none of them.
-    pub(super) const fn check_tokenizer(&self, wanted: bool) -> Result<(), Error> {
+    /// The tables of a tokenizer of this kind are there, or none.
+    pub(super) const fn check_tokenizer(&self, kind: Option<TokenizerKind>) -> Result<(), Error> {
+        let without_merges = matches!(kind, Some(TokenizerKind::Pieces | TokenizerKind::Unigram));
+        match (kind, self.has(Tensor::TextRules)) {
+            (Some(_), false) if without_merges => {
+                return Err(Error::MissingTensor { tensor: Tensor::TextRules, layer: 0 });
+            }
+            (None, true) => return Err(Error::UnexpectedTensor { tensor: Tensor::TextRules }),
+            _ => {}
+        }
         let mut i = 0;
         while i < TOKENIZER.len() {
             let tensor = TOKENIZER[i];
-            match (wanted, self.has(tensor)) {
+            // Unigram may have tokens of bytes.
+            let optional = without_merges && i >= WITHOUT_MERGES;
+            match (kind.is_some(), self.has(tensor)) {
+                (true, false) if optional => {}
                 (true, false) => return Err(Error::MissingTensor { tensor, layer: 0 }),
                 (false, true) => return Err(Error::UnexpectedTensor { tensor }),
                 _ => {}

@@ -2,6 +2,11 @@
 //! the result.
 
 mod reopen;
+#[cfg(feature = "tokenizers")]
+mod rules;
+
+#[cfg(feature = "tokenizers")]
+pub use rules::RuleTables;
 
 use super::contents::{Contents, Present};
 use super::header::{CRC, ENDS};
@@ -27,8 +32,8 @@ pub struct TokenizerTables<'a> {
     pub pieces: &'a [Vec<u8>],
     /// The token of each byte; `u32::MAX` where there is none.
     pub byte_tokens: &'a [u32; 256],
-    /// Tokens that are one character.
-    pub characters: &'a [(char, u32)],
+    /// Tokens that are one character: the character, perhaps with bits of [`layout::rules`], and the token.
+    pub characters: &'a [(u32, u32)],
     /// Pairs that merge: left, right, merged token, rank.
     pub merges: &'a [(u32, u32, u32, u32)],
     /// Tokens with names.
@@ -308,6 +313,8 @@ impl ImageWriter {
         self.tokenizer = match tables.kind {
             TokenizerKind::Bytes => 1,
             TokenizerKind::Characters => 2,
+            TokenizerKind::Pieces => 3,
+            TokenizerKind::Unigram => 4,
         };
         self.tokenizer_flags = u32::from(tables.prefix_space);
         let mut offsets = vec![0];
@@ -316,7 +323,7 @@ impl ImageWriter {
             bytes.extend(piece);
             offsets.push(bytes.len() as u32);
         }
-        let mut characters: Vec<[u32; 2]> = tables.characters.iter().map(|&(c, token)| [c.into(), token]).collect();
+        let mut characters: Vec<[u32; 2]> = tables.characters.iter().map(|&(character, token)| [character, token]).collect();
         characters.sort_unstable();
         characters.dedup_by_key(|entry| entry[0]);
         let mut merges = Vec::with_capacity(tables.merges.len());
@@ -343,9 +350,14 @@ impl ImageWriter {
         }
         self.table(Tensor::PieceOffsets, 1, vocab + 1, offsets);
         self.bytes(Tensor::PieceBytes, bytes);
-        self.table(Tensor::ByteTokens, 1, 256, tables.byte_tokens.iter().copied());
-        self.table(Tensor::Characters, characters.len(), 2, characters.into_iter().flatten());
-        self.table(Tensor::Merges, merges.len(), 2, merges.into_iter().flatten());
+        let merges_any = matches!(tables.kind, TokenizerKind::Bytes | TokenizerKind::Characters);
+        if merges_any || tables.byte_tokens.iter().any(|&token| token != layout::NO_TOKEN) {
+            self.table(Tensor::ByteTokens, 1, 256, tables.byte_tokens.iter().copied());
+        }
+        if merges_any {
+            self.table(Tensor::Characters, characters.len(), 2, characters.into_iter().flatten());
+            self.table(Tensor::Merges, merges.len(), 2, merges.into_iter().flatten());
+        }
         self.table(Tensor::AddedTokens, added.len(), 2, added.into_iter().flatten());
         self.bytes(Tensor::AddedNames, names);
         Ok(())

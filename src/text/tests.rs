@@ -67,6 +67,8 @@ impl Tables {
             characters: &self.characters,
             merges: self.merges.as_flattened(),
             added: AddedTokens::new(&[400, 3, ADDED_SPECIAL | 401, 7], b"<u></s>"),
+            #[cfg(feature = "tokenizers")]
+            rules: None,
         })
     }
 }

@@ -1,7 +1,12 @@
-//! The tokenizer: byte-pair encoding (Sennrich et al. 2016) with byte fallback, on tables in flash, without a heap.
+//! The tokenizer on tables in flash, without a heap: byte-pair encoding (Sennrich et al. 2016) with byte fallback; with the feature
+//! `tokenizers` also WordPiece (Schuster & Nakajima 2012), whole words, Unigram (Kudo 2018), normalizers and pre-tokenizers.
 
 use super::added::AddedTokens;
+#[cfg(feature = "tokenizers")]
+use crate::image::TextRules;
 use crate::image::{Image, TokenizerKind};
+#[cfg(feature = "tokenizers")]
+use crate::image::layout::rules;
 use crate::tensors::Tensor;
 
 /// The tokenizer of an image.
@@ -33,6 +38,8 @@ pub struct Tokenizer<'a> {
     pub(super) characters: &'a [u32],
     pub(super) merges: &'a [u32],
     pub(super) added: AddedTokens<'a>,
+    #[cfg(feature = "tokenizers")]
+    pub(super) rules: Option<TextRules<'a>>,
 }
 
 impl<'a> Tokenizer<'a> {
@@ -49,6 +56,11 @@ impl<'a> Tokenizer<'a> {
             characters: image.table(Tensor::Characters),
             merges: image.table(Tensor::Merges),
             added: AddedTokens::new(image.table(Tensor::AddedTokens), image.byte_table(Tensor::AddedNames)),
+            #[cfg(feature = "tokenizers")]
+            rules: match TextRules::parse(image.table(Tensor::TextRules), image.dims.vocab) {
+                Ok(rules) if image.needs_tokenizers() => Some(rules),
+                _ => None,
+            },
         })
     }
 
@@ -93,10 +105,36 @@ impl<'a> Tokenizer<'a> {
     /// Text of a token, perhaps without the space that encoding put before it. One function, since programs print at several places.
     #[inline(never)]
     fn piece_without_space(&self, token: u16, without: bool) -> &'a [u8] {
+        #[cfg(feature = "tokenizers")]
+        if self.rules.is_some() && self.added.is_special(token) {
+            return &[];
+        } else if let Some(rest) = self.within_word(self.text(token)) {
+            return rest;
+        }
         match self.text(token) {
-            [b' ', rest @ ..] if without && self.prefix_space => rest,
+            [b' ', rest @ ..] if without && self.begins_with_space() => rest,
             piece => piece,
         }
+    }
+
+    /// A piece within a word, without the characters that say so.
+    #[cfg(feature = "tokenizers")]
+    fn within_word(&self, piece: &'a [u8]) -> Option<&'a [u8]> {
+        let given = self.rules.as_ref().filter(|given| !given.later.is_empty())?;
+        let mut rest = piece.strip_prefix(b" ")?;
+        for &character in given.later {
+            rest = rest.strip_prefix(char::from_u32(character)?.encode_utf8(&mut [0; 4]).as_bytes())?;
+        }
+        Some(rest)
+    }
+
+    /// True if the text of a first token begins with a space that the text before encoding did not have.
+    fn begins_with_space(&self) -> bool {
+        #[cfg(feature = "tokenizers")]
+        if let Some(given) = &self.rules {
+            return self.prefix_space || given.has(rules::PREFIX | rules::PREFIX_PIECES | rules::SPACE_BEGINS);
+        }
+        self.prefix_space
     }
 
     /// Text of a token, as bytes; of one beyond the vocabulary, and of one that prints nothing, no bytes.
