@@ -5,7 +5,6 @@
 //! ```
 
 use super::layout::{self, header, section, word};
-use super::view::TokenizerKind;
 use crate::dims::MAX_HIDDEN;
 use crate::error::Error;
 use crate::options::Options;
@@ -15,14 +14,12 @@ use crate::tensors::{Part, Presence, Tensor};
 pub(super) const TOKENIZER: [Tensor; 7] = [
     Tensor::PieceOffsets,
     Tensor::PieceBytes,
-    Tensor::AddedTokens,
-    Tensor::AddedNames,
     Tensor::ByteTokens,
     Tensor::Characters,
     Tensor::Merges,
+    Tensor::AddedTokens,
+    Tensor::AddedNames,
 ];
-/// Number of those that are there without merges, too.
-const WITHOUT_MERGES: usize = 4;
 
 /// Place of an absent tensor.
 const ABSENT: u8 = u8::MAX;
@@ -165,22 +162,21 @@ impl Contents {
         Ok(())
     }
 
-    /// The tables of a tokenizer of this kind are there, or none.
-    pub(super) const fn check_tokenizer(&self, kind: Option<TokenizerKind>) -> Result<(), Error> {
-        let without_merges = matches!(kind, Some(TokenizerKind::Pieces | TokenizerKind::Unigram));
-        match (kind, self.has(Tensor::TextRules)) {
-            (Some(_), false) if without_merges => {
+    /// A tokenizer's tables are there, or none of them; one `without_merges` has rules, and need not have tables of merges.
+    pub(super) const fn check_tokenizer(&self, wanted: bool, without_merges: bool) -> Result<(), Error> {
+        match (wanted, self.has(Tensor::TextRules)) {
+            (true, false) if without_merges => {
                 return Err(Error::MissingTensor { tensor: Tensor::TextRules, layer: 0 });
             }
-            (None, true) => return Err(Error::UnexpectedTensor { tensor: Tensor::TextRules }),
+            (false, true) => return Err(Error::UnexpectedTensor { tensor: Tensor::TextRules }),
             _ => {}
         }
         let mut i = 0;
         while i < TOKENIZER.len() {
             let tensor = TOKENIZER[i];
             // Unigram may have tokens of bytes.
-            let optional = without_merges && i >= WITHOUT_MERGES;
-            match (kind.is_some(), self.has(tensor)) {
+            let optional = without_merges && matches!(tensor, Tensor::ByteTokens | Tensor::Characters | Tensor::Merges);
+            match (wanted, self.has(tensor)) {
                 (true, false) if optional => {}
                 (true, false) => return Err(Error::MissingTensor { tensor, layer: 0 }),
                 (false, true) => return Err(Error::UnexpectedTensor { tensor }),

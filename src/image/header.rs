@@ -73,6 +73,7 @@ pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error
         4 => Some(TokenizerKind::Unigram),
         found => return Err(Error::Unsupported { field: "tokenizer", found }),
     };
+    let without_merges = matches!(tokenizer, Some(TokenizerKind::Pieces | TokenizerKind::Unigram));
     let flags = word(words, header::TOKENIZER_FLAGS);
     if flags > 1 {
         return Err(Error::Unsupported { field: "tokenizer flags", found: flags });
@@ -97,7 +98,7 @@ pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error
         }
         i += 1;
     }
-    if let Err(error) = contents.check_tokenizer(tokenizer) {
+    if let Err(error) = contents.check_tokenizer(tokenizer.is_some(), without_merges) {
         return Err(error);
     }
     let rotary_fine = word(words, header::ROTARY_FINE);

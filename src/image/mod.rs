@@ -92,9 +92,11 @@ pub use rules::Pattern;
 pub(crate) use rules::{Replacement, TextRules};
 pub use view::{Image, Section, TokenizerKind};
 #[cfg(all(feature = "std", feature = "tokenizers"))]
-pub use write::RuleTables;
+pub use write::rules::RuleTables;
 #[cfg(feature = "std")]
-pub use write::{AddedToken, ImageWriter, Int4, MAX_ENDS, MAX_INT4_COLUMNS, Named, TokenizerTables, bytes};
+pub use write::tokenizer::{AddedToken, Named, TokenizerTables};
+#[cfg(feature = "std")]
+pub use write::{ImageWriter, Int4, MAX_ENDS, MAX_INT4_COLUMNS, bytes};
 
 use crate::arch;
 use crate::error::Error;

@@ -160,7 +160,7 @@ impl<'a> TextRules<'a> {
         if self.unknown_score.is_finite() { None } else { Some(rules::UNKNOWN_SCORE) }
     }
 
-    /// What the value of a mapped character says: a character or a string.
+    /// A character or a string, from the value of a mapped character.
     const fn replacement_of(&self, value: u32) -> Option<Replacement<'a>> {
         if value & MAPPED_STRING == 0 {
             return match char::from_u32(value) {
@@ -172,7 +172,7 @@ impl<'a> TextRules<'a> {
         if let Some((_, from)) = self.strings.split_at_checked(place as usize)
             && let Some((string, _)) = from.split_at_checked(length as usize)
         {
-            return Some(Replacement::String(string));
+            return Some(Replacement::Characters(string));
         }
         None
     }
@@ -194,7 +194,7 @@ impl<'a> TextRules<'a> {
         behind.checked_sub(1).and_then(|index| self.classes.get(index)).map_or(0, |&range| range & !class::CHARACTER)
     }
 
-    /// What stands for a character; `None` for one that stays.
+    /// The replacement of a character; `None` for one that stays.
     pub(crate) fn replacement(&self, character: char) -> Option<Replacement<'a>> {
         let (pairs, _) = self.mapped.as_chunks::<2>();
         let index = pairs.binary_search_by_key(&u32::from(character), |pair| pair[0]).ok()?;
@@ -219,13 +219,13 @@ impl<'a> TextRules<'a> {
     }
 }
 
-/// What stands for a character.
+/// The replacement of a character.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Replacement<'a> {
     /// Another character.
     Character(char),
     /// Several.
-    String(&'a [u32]),
+    Characters(&'a [u32]),
 }
 
 /// So many rows of a table from a word on, and the word behind them; beyond the end of the words, nothing and a place that is no end.

@@ -11,9 +11,9 @@
 //! rules (feature `tokenizers`) has other steps between template and merge.
 
 use super::merge::{self, find};
+use super::tokenizer::Tokenizer;
 #[cfg(feature = "tokenizers")]
 use super::unigram::{self, Node};
-use super::tokenizer::Tokenizer;
 use crate::error::Error;
 use crate::image::TokenizerKind;
 use crate::image::layout::NO_TOKEN;
@@ -55,7 +55,7 @@ impl Tokenizer<'_> {
 }
 
 /// Memory and ways of the steps that grow with a piece.
-pub(super) trait Work: Default {
+pub(super) trait Work {
     /// Merges the symbols of a piece and returns the number of tokens left.
     fn merge(&mut self, merges: &[u32], symbols: &mut [u16]) -> Result<usize, Error>;
 

@@ -75,7 +75,7 @@ impl Iterator for Normalized<'_, '_> {
             }
             match self.rules.replacement(character) {
                 Some(Replacement::Character(other)) => return Some(other),
-                Some(Replacement::String(string)) => self.string = string,
+                Some(Replacement::Characters(string)) => self.string = string,
                 None if self.rules.has(rules::HANGUL) => {
                     return Some(self.next_of_syllable(character).unwrap_or(character));
                 }

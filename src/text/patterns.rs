@@ -112,7 +112,7 @@ fn llama3(text: Segment<'_, '_>, digits: usize) -> usize {
 /// `\s+(?!\S)|\s+`: all spaces, but for the last one before something else.
 fn spaces(text: Segment<'_, '_>) -> usize {
     let length = run(text.clone(), class::SPACE);
-    let is_end = text.skip(length).next().is_none();
+    let is_end = text.clone().nth(length).is_none();
     if is_end || length < 2 { length } else { length - 1 }
 }
 

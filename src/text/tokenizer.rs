@@ -4,9 +4,9 @@
 use super::added::AddedTokens;
 #[cfg(feature = "tokenizers")]
 use crate::image::TextRules;
-use crate::image::{Image, TokenizerKind};
 #[cfg(feature = "tokenizers")]
 use crate::image::layout::rules;
+use crate::image::{Image, TokenizerKind};
 use crate::tensors::Tensor;
 
 /// The tokenizer of an image.
@@ -67,6 +67,15 @@ impl<'a> Tokenizer<'a> {
     /// The BOS token, which begins a text.
     pub const fn bos(&self) -> Option<u16> {
         if self.bos > 0 { Some((self.bos - 1) as u16) } else { None }
+    }
+
+    /// The tokens that encoding puts behind a text, as BERT's `[SEP]`.
+    pub fn after(&self) -> impl Iterator<Item = u16> {
+        #[cfg(feature = "tokenizers")]
+        let after = self.rules.map_or(&[][..], |rules| rules.after);
+        #[cfg(not(feature = "tokenizers"))]
+        let after: &[u32] = &[];
+        after.iter().map(|&token| token as u16)
     }
 
     /// The EOS token, which ends a text; the first, where there are several.

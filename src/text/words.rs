@@ -160,7 +160,11 @@ impl Bytes {
         let (mut bytes, mut tokens) = ([0; 4], [0; 4]);
         let bytes = character.encode_utf8(&mut bytes).as_bytes();
         for (slot, &byte) in tokens.iter_mut().zip(bytes) {
-            *slot = tokenizer.byte_tokens.get(usize::from(byte)).filter(|&&token| token != NO_TOKEN).map(|&token| token as u16)?;
+            *slot = tokenizer
+                .byte_tokens
+                .get(usize::from(byte))
+                .filter(|&&token| token != NO_TOKEN)
+                .map(|&token| token as u16)?;
         }
         Some(Bytes { tokens, length: bytes.len() })
     }

@@ -2,8 +2,8 @@
 
 use super::ImageWriter;
 use crate::error::Error;
-use crate::image::Pattern;
 use crate::image::layout::rules::{self, MAPPED_LENGTH, MAPPED_STRING};
+use crate::image::rules::Pattern;
 use crate::tensors::Tensor;
 use std::string::String;
 use std::vec::Vec;
@@ -60,7 +60,7 @@ impl RuleTables {
                 [other] => other.into(),
                 _ if string.len() < 128 && place < MAPPED_LENGTH => {
                     strings.extend(string.iter().map(|&part| u32::from(part)));
-                    MAPPED_STRING | string.len() as u32 * MAPPED_LENGTH | place
+                    MAPPED_STRING | (string.len() as u32 * MAPPED_LENGTH) | place
                 }
                 _ => return Err(Error::BadValue { tensor: Tensor::TextRules, layer: 0, index: index as u32 }),
             });

@@ -64,7 +64,9 @@ fn every_kind_of_tokenizer_gives_the_ids_of_its_library() {
                 Ok(length) if json!(out[..length]) == *ids => {}
                 // Memory for longer pieces is on a host only.
                 Err(Error::PieceTooLong { max: 64 }) if kind.starts_with("unigram") => too_long += 1,
-                found => wrong.push(format!("{kind}: {text:?}: {:?}, expected {ids}", found.map(|length| &out[..length]))),
+                found => {
+                    wrong.push(format!("{kind}: {text:?}: {:?}, expected {ids}", found.map(|length| &out[..length])))
+                }
             }
             let ids = given["named"].get(index.to_string()).unwrap_or(ids);
             let found = tokenizer.encode_long(text).map(|ids| inner(&tokenizer, ids));

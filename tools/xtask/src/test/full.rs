@@ -209,7 +209,8 @@ fn minimal(package: &Path) -> Result<std::process::Output> {
     let nightly = setup::installed_nightly()?;
     let mut lock = setup::cargo_of(nightly);
     output(lock.args(["generate-lockfile", "-Zdirect-minimal-versions"]).current_dir(package))?;
-    let features = ["check", "--locked", "--lib", "--features", "std,audio,qk-norm,ends,tokenizers,defmt,fft-2048,front-ends"];
+    let features =
+        ["check", "--locked", "--lib", "--features", "std,audio,qk-norm,ends,tokenizers,defmt,fft-2048,front-ends"];
     let target = root().join("target/package/minimal");
     output(cargo().args(features).arg("--target-dir").arg(target).current_dir(package))
 }

@@ -68,7 +68,8 @@ struct Answers {
 }
 
 static ANSWERS: LazyLock<Answers> = LazyLock::new(|| {
-    let lines: BTreeMap<&str, &str> = include_str!("characters.txt").lines().filter_map(|line| line.split_once(": ")).collect();
+    let lines: BTreeMap<&str, &str> =
+        include_str!("characters.txt").lines().filter_map(|line| line.split_once(": ")).collect();
     let number = |text: &str| u32::from_str_radix(text, 16).unwrap_or(u32::MAX);
     let line = |name: String| lines.get(name.as_str()).copied().unwrap_or_default();
     let ranges = |name: &str| {
@@ -80,7 +81,11 @@ static ANSWERS: LazyLock<Answers> = LazyLock::new(|| {
         let characters = |text: &str| text.split('+').filter_map(|part| char::from_u32(number(part))).collect();
         pairs.map(|(from, to)| (number(from), characters(to))).collect()
     };
-    Answers { classes: NAMES.iter().map(|(_, name)| ranges(name)).collect(), lower: map("lower"), decomposed: map("decomposed") }
+    Answers {
+        classes: NAMES.iter().map(|(_, name)| ranges(name)).collect(),
+        lower: map("lower"),
+        decomposed: map("decomposed"),
+    }
 });
 
 impl Class {

@@ -109,7 +109,8 @@ pub(crate) fn load(path: &Path, vocab: usize, notes: &mut Vec<String>) -> Result
     let pipeline = pipeline::read(&fail, raw.pre_tokenizer.as_ref())?;
     let added = added::read(&fail, &raw, &ids, notes)?;
     let around = around::read(&fail, &raw, vocab)?;
-    let mut tokenizer = Tokenizer { added, before: around.before, after: around.after, ..tables::empty(&fail, &raw, &ids, vocab)? };
+    let mut tokenizer =
+        Tokenizer { added, before: around.before, after: around.after, ..tables::empty(&fail, &raw, &ids, vocab)? };
     match kind {
         None => tables::fill(&fail, &raw, &ids, &normalizer, &pipeline, &mut tokenizer)?,
         Some(kind) => words::fill(&fail, &raw, kind, &ids, &normalizer, &pipeline, &mut tokenizer)?,
@@ -137,7 +138,10 @@ fn kind(fail: &Failure<'_>, model: &Model) -> Result<Option<words::Kind>, Error>
         Some("WordLevel") => Ok(Some(words::Kind::WordLevel)),
         Some("Unigram") => Ok(Some(words::Kind::Unigram)),
         kind => {
-            let what = format!("the tokenizer's model is {}, expected BPE, WordPiece, WordLevel or Unigram", kind.unwrap_or("not named"));
+            let what = format!(
+                "the tokenizer's model is {}, expected BPE, WordPiece, WordLevel or Unigram",
+                kind.unwrap_or("not named")
+            );
             Err(fail.with(what, OTHER_STEP))
         }
     }
@@ -146,9 +150,11 @@ fn kind(fail: &Failure<'_>, model: &Model) -> Result<Option<words::Kind>, Error>
 /// The vocabulary by text: a map to ids, or Unigram's list of texts and scores.
 fn ids(fail: &Failure<'_>, model: &Model, kind: Option<words::Kind>) -> Result<HashMap<String, u32>, Error> {
     if kind == Some(words::Kind::Unigram) {
-        let entries: Vec<(String, f64)> = serde_json::from_value(model.vocab.clone())
-            .map_err(|_| fail.with("the vocabulary is not a list of texts and scores, as Unigram has it", OTHER_STEP))?;
-        let ids: HashMap<String, u32> = entries.iter().enumerate().map(|(id, (text, _))| (text.clone(), id as u32)).collect();
+        let entries: Vec<(String, f64)> = serde_json::from_value(model.vocab.clone()).map_err(|_| {
+            fail.with("the vocabulary is not a list of texts and scores, as Unigram has it", OTHER_STEP)
+        })?;
+        let ids: HashMap<String, u32> =
+            entries.iter().enumerate().map(|(id, (text, _))| (text.clone(), id as u32)).collect();
         return match ids.len() == entries.len() {
             true => Ok(ids),
             false => Err(fail.with("the vocabulary has a text twice", "save the tokenizer again")),

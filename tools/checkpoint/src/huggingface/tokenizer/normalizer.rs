@@ -69,7 +69,9 @@ impl Step {
 impl Normalizer {
     /// The characters that stand for one.
     pub(super) fn apply(&self, character: char) -> Vec<char> {
-        self.steps.iter().fold(vec![character], |text, step| text.into_iter().flat_map(|part| step.apply(part)).collect())
+        self.steps
+            .iter()
+            .fold(vec![character], |text, step| text.into_iter().flat_map(|part| step.apply(part)).collect())
     }
 
     /// True if Hangul syllables come apart.
@@ -100,7 +102,8 @@ pub(super) fn read(fail: &Failure<'_>, value: Option<&Value>) -> Result<Normaliz
             "Replace" => match (text("/pattern/String").map(single), text("/content")) {
                 (Some(Some(from)), Some(to)) => all.push(Step::Replace(from, to.chars().collect())),
                 _ => {
-                    let what = format!("the normalizer Replace has the pattern {}, expected one character", step["pattern"]);
+                    let what =
+                        format!("the normalizer Replace has the pattern {}, expected one character", step["pattern"]);
                     return Err(fail.with(what, OTHER_STEP));
                 }
             },

@@ -136,7 +136,8 @@ pub(super) fn read(fail: &Failure<'_>, value: Option<&Value>) -> Result<Pipeline
     for step in steps(value) {
         let kind = type_of(step);
         if pipeline.is_byte_level || pipeline.is_metaspace {
-            let what = format!("the pre-tokenizer {kind} comes behind ByteLevel or Metaspace, which have changed the text");
+            let what =
+                format!("the pre-tokenizer {kind} comes behind ByteLevel or Metaspace, which have changed the text");
             return Err(fail.with(what, OTHER_STEP));
         }
         let is_cut = pipeline.pattern != Pattern::None;
@@ -157,14 +158,13 @@ pub(super) fn read(fail: &Failure<'_>, value: Option<&Value>) -> Result<Pipeline
                 let what = format!("the pre-tokenizer {kind} comes behind a regular expression");
                 return Err(fail.with(what, OTHER_STEP));
             }
-            "BertPreTokenizer" => pipeline.cuts.extend([
-                Cut::At(Class::Whitespace, Place::Between),
-                Cut::At(Class::Punctuation, Place::Alone),
-            ]),
-            "WhitespaceSplit" => pipeline.cuts.push(Cut::At(Class::Whitespace, Place::Between)),
-            "Whitespace" => pipeline
+            "BertPreTokenizer" => pipeline
                 .cuts
-                .extend([Cut::At(Class::Word, Place::Run(1)), Cut::At(Class::Gap, Place::Between)]),
+                .extend([Cut::At(Class::Whitespace, Place::Between), Cut::At(Class::Punctuation, Place::Alone)]),
+            "WhitespaceSplit" => pipeline.cuts.push(Cut::At(Class::Whitespace, Place::Between)),
+            "Whitespace" => {
+                pipeline.cuts.extend([Cut::At(Class::Word, Place::Run(1)), Cut::At(Class::Gap, Place::Between)])
+            }
             "Digits" => {
                 let place = if on("individual_digits", false) { Place::Alone } else { Place::Run(1) };
                 pipeline.cuts.push(Cut::At(Class::Numeric, place));
@@ -211,13 +211,17 @@ fn split(fail: &Failure<'_>, step: &Value, pipeline: &mut Pipeline) -> Result<()
     let regex = text("/pattern/Regex");
     if let Some((_, pattern)) = PATTERNS.iter().find(|(known, _)| regex == Some(known)) {
         // Every character is in a match, so that only what becomes of matches counts.
-        let is_kept = if is_inverted { text("/behavior") == Some("Removed") } else { text("/behavior") == Some("Isolated") };
+        let is_kept =
+            if is_inverted { text("/behavior") == Some("Removed") } else { text("/behavior") == Some("Isolated") };
         if is_kept {
             return set(fail, pipeline, *pattern, "Split");
         }
     }
     if pipeline.pattern != Pattern::None || is_inverted {
-        return Err(fail.with(format!("the pre-tokenizer Split has the pattern {}, which tables cannot reproduce here", step["pattern"]), OTHER_STEP));
+        return Err(fail.with(
+            format!("the pre-tokenizer Split has the pattern {}, which tables cannot reproduce here", step["pattern"]),
+            OTHER_STEP,
+        ));
     }
     let classes = [
         (r"\s", Class::Space, true),
@@ -238,7 +242,8 @@ fn split(fail: &Failure<'_>, step: &Value, pipeline: &mut Pipeline) -> Result<()
         _ if text("/pattern/String") == Some("") => Cut::Everywhere,
         (.., Some("." | r"[\s\S]" | r"(?m:.)" | r"(?m).")) if text("/behavior") == Some("Isolated") => Cut::Everywhere,
         _ => {
-            let what = format!("the pre-tokenizer Split has the pattern {}, which tables cannot reproduce", step["pattern"]);
+            let what =
+                format!("the pre-tokenizer Split has the pattern {}, which tables cannot reproduce", step["pattern"]);
             return Err(fail.with(what, OTHER_STEP));
         }
     };
@@ -273,7 +278,8 @@ fn metaspace(fail: &Failure<'_>, step: &Value, pipeline: &mut Pipeline) -> Resul
         _ => return Err(fail.with(format!("the pre-tokenizer Metaspace has prepend_scheme = {scheme}"), OTHER_STEP)),
     };
     if pipeline.prefix == Prefix::First && !pipeline.cuts.is_empty() {
-        let what = "the pre-tokenizer Metaspace has prepend_scheme = first behind another one, expected always or never";
+        let what =
+            "the pre-tokenizer Metaspace has prepend_scheme = first behind another one, expected always or never";
         return Err(fail.with(what, OTHER_STEP));
     }
     pipeline.is_metaspace = true;

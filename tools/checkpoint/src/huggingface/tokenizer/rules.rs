@@ -78,7 +78,8 @@ impl Builder<'_> {
             let last = begins.get(index + 1).map_or(0x10_ffff, |next| next - 1);
             // Surrogates are no characters: a range may begin with them, or have them in it.
             let Some(character) = (first..=last).find_map(char::from_u32) else { continue };
-            let mut found = patterns.iter().filter(|(class, _)| asks && class.has(character)).fold(0, |all, (_, bit)| all | bit);
+            let mut found =
+                patterns.iter().filter(|(class, _)| asks && class.has(character)).fold(0, |all, (_, bit)| all | bit);
             found |= self.group(self.pipeline.place(character))?;
             let to = self.normalizer.apply(character);
             match to[..] {
@@ -150,7 +151,9 @@ impl Builder<'_> {
             Place::Run(_) if self.pipeline.cuts.is_empty() => Ok(0),
             Place::Run(_) => match *self.runs.entry(place).or_insert(next) {
                 group if (group as usize) < GROUPS => Ok(group * class::GROUP),
-                _ => Err(self.fail.with(format!("the pre-tokenizers make more than {GROUPS} groups of characters"), OTHER_STEP)),
+                _ => Err(self
+                    .fail
+                    .with(format!("the pre-tokenizers make more than {GROUPS} groups of characters"), OTHER_STEP)),
             },
         }
     }

@@ -8,7 +8,7 @@ use thumbformer::image::{Pattern, RuleTables};
 use super::normalizer::{Normalizer, Step};
 use super::pipeline::{Pipeline, Prefix};
 use super::rules::{build, marks_spaces};
-use super::{Failure, Raw, RawMerge, OTHER_STEP, SPACE_MARK};
+use super::{Failure, OTHER_STEP, Raw, RawMerge, SPACE_MARK};
 use crate::{Error, Merge, Tokenizer, TokenizerKind};
 
 /// The writing of a BPE's symbols.
@@ -23,7 +23,12 @@ struct Symbols<'r> {
 
 impl<'r> Symbols<'r> {
     /// Refuses settings of the model that change the merging.
-    fn read(fail: &Failure<'_>, raw: &'r Raw, normalizer: &Normalizer, pipeline: &Pipeline) -> Result<Symbols<'r>, Error> {
+    fn read(
+        fail: &Failure<'_>,
+        raw: &'r Raw,
+        normalizer: &Normalizer,
+        pipeline: &Pipeline,
+    ) -> Result<Symbols<'r>, Error> {
         let model = &raw.model;
         if model.dropout.is_some_and(|dropout| dropout != 0.0) {
             return Err(fail.with("dropout is set, so the ids are random", "set dropout to null in tokenizer.json"));
@@ -43,21 +48,31 @@ impl<'r> Symbols<'r> {
 
     /// The symbols that a token may be: a character with the bits of its place in a word.
     fn of<'t>(&'t self, text: &'t str) -> impl Iterator<Item = u32> + 't {
-        let ways = [("", "", 0), (self.prefix, "", rules::LATER_SYMBOL), ("", self.suffix, rules::LAST_SYMBOL),
-            (self.prefix, self.suffix, rules::LATER_SYMBOL | rules::LAST_SYMBOL)];
+        let ways = [
+            ("", "", 0),
+            (self.prefix, "", rules::LATER_SYMBOL),
+            ("", self.suffix, rules::LAST_SYMBOL),
+            (self.prefix, self.suffix, rules::LATER_SYMBOL | rules::LAST_SYMBOL),
+        ];
         ways.into_iter().filter_map(move |(prefix, suffix, bits)| {
             // Without a prefix, later characters are written as first ones, and so on.
             let is_used = |bit, text: &str| bits & bit == 0 || !text.is_empty();
             let inner = text.strip_prefix(prefix)?.strip_suffix(suffix)?;
             let mut characters = inner.chars();
             let only = characters.next().filter(|_| characters.next().is_none())?;
-            (is_used(rules::LATER_SYMBOL, prefix) && is_used(rules::LAST_SYMBOL, suffix)).then(|| u32::from(only) | bits)
+            (is_used(rules::LATER_SYMBOL, prefix) && is_used(rules::LAST_SYMBOL, suffix))
+                .then(|| u32::from(only) | bits)
         })
     }
 }
 
 /// A tokenizer without tables yet, whose ids are checked against the model's vocabulary.
-pub(super) fn empty(fail: &Failure<'_>, raw: &Raw, ids: &HashMap<String, u32>, vocab: usize) -> Result<Tokenizer, Error> {
+pub(super) fn empty(
+    fail: &Failure<'_>,
+    raw: &Raw,
+    ids: &HashMap<String, u32>,
+    vocab: usize,
+) -> Result<Tokenizer, Error> {
     let added = raw.added_tokens.iter().map(|token| &token.id);
     let highest = ids.values().chain(added).copied().max().unwrap_or(0);
     if highest as usize >= vocab {
@@ -141,11 +156,15 @@ fn rules_of(
     if let (Some(name), false) = (&model.unk_token, pipeline.is_byte_level) {
         let id = ids.get(name).copied();
         tables.unknown = Some(id.ok_or_else(|| {
-            fail.with(format!("the unknown token `{name}` is not in the vocabulary"), "save the tokenizer again with it, or with unk_token = null")
+            fail.with(
+                format!("the unknown token `{name}` is not in the vocabulary"),
+                "save the tokenizer again with it, or with unk_token = null",
+            )
         })?);
     }
     if model.ignore_merges {
-        let mut sorted: Vec<u32> = ids.values().copied().filter(|id| !tokenizer.pieces[*id as usize].is_empty()).collect();
+        let mut sorted: Vec<u32> =
+            ids.values().copied().filter(|id| !tokenizer.pieces[*id as usize].is_empty()).collect();
         sorted.sort_unstable_by_key(|id| &tokenizer.pieces[*id as usize]);
         tables.sorted = sorted;
     }
@@ -273,10 +292,11 @@ fn merges(
     for (rank, merge) in raw.model.merges.iter().enumerate() {
         let (left, right) = match merge {
             RawMerge::Pair(left, right) => (left.as_str(), right.as_str()),
-            RawMerge::Joined(text) => text
-                .split_once(' ')
-                .filter(|(_, right)| !right.contains(' '))
-                .ok_or_else(|| fail.with(format!("merge {rank} `{text}` is not two tokens"), "save the tokenizer again"))?,
+            RawMerge::Joined(text) => {
+                text.split_once(' ').filter(|(_, right)| !right.contains(' ')).ok_or_else(|| {
+                    fail.with(format!("merge {rank} `{text}` is not two tokens"), "save the tokenizer again")
+                })?
+            }
         };
         // Text is split before each space, so that such a pair never occurs inside one word.
         if symbols.split_at_spaces && right.starts_with(SPACE_MARK) {
@@ -289,8 +309,12 @@ fn merges(
                 fail.with(what, "the file is damaged: save the tokenizer again")
             })
         };
-        let merge =
-            Merge { left: id(left)?, right: id(right)?, merged: id(&format!("{left}{}", right.strip_prefix(symbols.prefix).unwrap_or(right)))?, rank: rank as u32 };
+        let merge = Merge {
+            left: id(left)?,
+            right: id(right)?,
+            merged: id(&format!("{left}{}", right.strip_prefix(symbols.prefix).unwrap_or(right)))?,
+            rank: rank as u32,
+        };
         table.insert((merge.left, merge.right), merge);
     }
     let mut merges: Vec<Merge> = table.into_values().collect();

@@ -114,13 +114,33 @@ fn whatever_tables_cannot_reproduce_is_refused_by_name() {
         token
     };
     let cases: Vec<(TokenizerKind, &str, Value, &str)> = vec![
-        (ByteLevel, "/pre_tokenizer", json!({"type": "Sequence", "pretokenizers": [gpt4, bytes]}), "the pre-tokenizer Split has the pattern"),
-        (ByteLevel, "/pre_tokenizer", json!({"type": "Sequence", "pretokenizers": [bytes, bytes]}), "comes behind ByteLevel"),
+        (
+            ByteLevel,
+            "/pre_tokenizer",
+            json!({"type": "Sequence", "pretokenizers": [gpt4, bytes]}),
+            "the pre-tokenizer Split has the pattern",
+        ),
+        (
+            ByteLevel,
+            "/pre_tokenizer",
+            json!({"type": "Sequence", "pretokenizers": [bytes, bytes]}),
+            "comes behind ByteLevel",
+        ),
         (ByteLevel, "/pre_tokenizer", json!({"type": "UnicodeScripts"}), "UnicodeScripts"),
-        (ByteLevel, "/pre_tokenizer", json!({"type": "Punctuation", "behavior": "MergedWithNext"}), "behavior = MergedWithNext"),
+        (
+            ByteLevel,
+            "/pre_tokenizer",
+            json!({"type": "Punctuation", "behavior": "MergedWithNext"}),
+            "behavior = MergedWithNext",
+        ),
         (ByteLevel, "/normalizer", json!({"type": "NFC"}), "normalizer NFC"),
         (ByteLevel, "/normalizer", json!({"type": "NFD"}), "orders accents"),
-        (ByteLevel, "/normalizer", json!({"type": "Strip", "strip_left": true, "strip_right": true}), "normalizer Strip"),
+        (
+            ByteLevel,
+            "/normalizer",
+            json!({"type": "Strip", "strip_left": true, "strip_right": true}),
+            "normalizer Strip",
+        ),
         (ByteLevel, "/normalizer", json!({"type": "Prepend", "prepend": "▁"}), "normalizer Prepend"),
         (ByteLevel, "/model/type", json!("Unigram"), "not a list of texts and scores"),
         (ByteLevel, "/model/type", json!("WordPiece"), "the model WordPiece: bytes"),

@@ -8,7 +8,7 @@ use thumbformer::image::layout::rules;
 use super::normalizer::Normalizer;
 use super::pipeline::{Pipeline, Place};
 use super::rules::{build, marks_spaces};
-use super::{Failure, Raw, OTHER_STEP, SPACE_MARK};
+use super::{Failure, OTHER_STEP, Raw, SPACE_MARK};
 use crate::{Error, Tokenizer, TokenizerKind};
 
 /// The kind of such a model.
@@ -30,7 +30,8 @@ pub(super) fn fill(
     tokenizer: &mut Tokenizer,
 ) -> Result<(), Error> {
     if pipeline.is_byte_level {
-        let what = format!("the pre-tokenizer ByteLevel with the model {kind:?}: bytes would have to be pieces of characters");
+        let what =
+            format!("the pre-tokenizer ByteLevel with the model {kind:?}: bytes would have to be pieces of characters");
         return Err(fail.with(what, OTHER_STEP));
     }
     let alphabet: HashSet<char> = ids.keys().flat_map(|text| text.chars()).collect();
@@ -42,7 +43,8 @@ pub(super) fn fill(
     let is_marked = kind == Kind::Unigram && marks_spaces(normalizer, pipeline);
     let mut sorted = Vec::new();
     for (text, &id) in ids {
-        if let Some(byte) = super::tables::byte_token(text).filter(|_| kind == Kind::Unigram && raw.model.byte_fallback) {
+        if let Some(byte) = super::tables::byte_token(text).filter(|_| kind == Kind::Unigram && raw.model.byte_fallback)
+        {
             tokenizer.bytes[usize::from(byte)] = id;
         }
         let piece = match kind {
@@ -58,7 +60,9 @@ pub(super) fn fill(
     }
     sorted.sort_unstable_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
     if let Some(pair) = sorted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return Err(fail.with(format!("tokens {} and {} have one text, `{}`", pair[0].1, pair[1].1, pair[0].0), OTHER_STEP));
+        return Err(
+            fail.with(format!("tokens {} and {} have one text, `{}`", pair[0].1, pair[1].1, pair[0].0), OTHER_STEP)
+        );
     }
     if kind == Kind::Unigram && raw.model.byte_fallback {
         byte_tokens(fail, tokenizer)?;
@@ -98,17 +102,26 @@ fn byte_tokens(fail: &Failure<'_>, tokenizer: &Tokenizer) -> Result<(), Error> {
 fn unknown(fail: &Failure<'_>, raw: &Raw, kind: Kind, ids: &HashMap<String, u32>) -> Result<u32, Error> {
     if kind == Kind::Unigram {
         let id = raw.model.unk_id.filter(|id| ids.values().any(|other| other == id));
-        return id.ok_or_else(|| fail.with("the model has no unk_id, without which the library fails at unknown text", OTHER_STEP));
+        return id.ok_or_else(|| {
+            fail.with("the model has no unk_id, without which the library fails at unknown text", OTHER_STEP)
+        });
     }
     let name = raw.model.unk_token.as_deref().unwrap_or_default();
     ids.get(name).copied().ok_or_else(|| {
-        let what = format!("the unknown token `{name}` is not in the vocabulary, without which the library fails at unknown words");
+        let what = format!(
+            "the unknown token `{name}` is not in the vocabulary, without which the library fails at unknown words"
+        );
         fail.with(what, OTHER_STEP)
     })
 }
 
 /// Scores of Unigram; the library's score of an unknown character is the lowest one minus 10.
-fn scores(fail: &Failure<'_>, raw: &Raw, vocab: usize, tables: &mut thumbformer::image::RuleTables) -> Result<(), Error> {
+fn scores(
+    fail: &Failure<'_>,
+    raw: &Raw,
+    vocab: usize,
+    tables: &mut thumbformer::image::RuleTables,
+) -> Result<(), Error> {
     let entries = raw.model.vocab.as_array().map(Vec::as_slice).unwrap_or_default();
     let given: Vec<f64> = entries.iter().filter_map(|entry| entry.get(1).and_then(Value::as_f64)).collect();
     if given.len() != entries.len() || given.iter().any(|score| !score.is_finite()) {
