@@ -19,9 +19,17 @@ impl Tokenizer<'_> {
     pub fn encode_long(&self, text: &str) -> Result<Vec<u16>, Error> {
         // Every byte is a symbol or a part of one, or a name with a space after it; BOS and a space come first.
         let mut out = vec![0; 2 * text.len() + 2];
-        let len = Pipeline::new(self, &mut out, Queue::default()).template(text, true, true)?;
-        out.truncate(len);
-        Ok(out)
+        loop {
+            match Pipeline::new(self, &mut out, Queue::default()).template(text, true, true) {
+                Ok(len) => {
+                    out.truncate(len);
+                    return Ok(out);
+                }
+                // A normalizer may make many characters of one, at most 127.
+                Err(Error::PromptTooLong { max }) if max / 1024 <= text.len() => out.resize(2 * max, 0),
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 

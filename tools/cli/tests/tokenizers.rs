@@ -133,6 +133,20 @@ fn a_bert_classifies_texts_as_transformers_does_from_the_text_to_the_label() {
     assert!(decibels > 20.0, "{decibels} dB");
 }
 
+#[test]
+fn a_text_that_its_normalizer_makes_longer_is_encoded_as_a_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut file = read("gpt2/tokenizer.json");
+    file["normalizer"] = json!({"type": "Replace", "pattern": {"String": "x"}, "content": "\u{e9}".repeat(100)});
+    let path = folder.path().join("tokenizer.json");
+    std::fs::write(&path, file.to_string()).expect("the folder is writable");
+    let words = image(folder.path(), &path);
+    let model = Model::parse(&words).expect("an image");
+    let tokenizer = model.tokenizer().expect("a tokenizer");
+    let written = tokenizer.encode_long(&"\u{e9}".repeat(300)).expect("any length");
+    assert_eq!(tokenizer.encode_long("xxx").expect("any length"), written);
+}
+
 /// CRC-32 as in zlib.
 fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32| (0..8).fold(crc, |crc, _| crc >> 1 ^ 0xedb8_8320 & (crc & 1).wrapping_neg());
