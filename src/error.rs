@@ -275,7 +275,6 @@ impl Error {
                 b"fft-1024" => "the front end's FFT needs thumbformer's cargo feature `fft-1024`; enable it",
                 b"fft-2048" => "the front end's FFT needs thumbformer's cargo feature `fft-2048`; enable it",
                 b"ends" => "the image needs thumbformer's cargo feature `ends`; enable it",
-                b"tokenizers" => "the image needs thumbformer's cargo feature `tokenizers`; enable it",
                 _ => "the image needs thumbformer's cargo feature `qk-norm`; enable it",
             },
             Error::Dimension { .. } => {

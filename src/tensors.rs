@@ -285,8 +285,6 @@ tensors! {
         AddedTokens = b"addt", Table [Any, Two], optional_if(has_tokens(options));
         /// Tokenizer: the names, one after the other, UTF-8.
         AddedNames = b"addn", Bytes [One, Any], optional_if(has_tokens(options));
-        /// Tokenizer: normalizer, pre-tokenizer and what else it does beyond merging; see [`crate::image`].
-        TextRules = b"txrl", Table [One, Any], optional_if(has_tokens(options));
         /// Names of the outputs, a line each, UTF-8.
         Labels = b"labl", Bytes [One, Any], optional_if(!is_stream(options));
         /// Names of the columns of a sensor's recordings, a line each, UTF-8.

@@ -137,9 +137,8 @@ fn arch_knows_nothing_of_the_crate_and_the_rest_knows_no_instruction_set() {
 const FLOORS: &str = "
     bench macros lib budget session model head embed dense
     block block/attention block/mlp block/norm block/step
-    text text/tests text/words text/host text/encode text/unigram text/pieces text/patterns text/normalize text/sampler text/tokenizer text/merge text/added
-    logits_crc
-    image image/write/reopen image/write/rules image/write/tokenizer image/write image/constant image/parse image/check image/header image/view image/shape image/contents image/round image/rules image/layout
+    text text/tests text/host text/encode text/sampler text/tokenizer text/merge text/added logits_crc
+    image image/write/reopen image/write image/constant image/parse image/check image/header image/view image/shape image/contents image/round image/layout
     inputs
     state state/host state/memory state/regions state/kv_cache state/take
     cycles observe

@@ -162,22 +162,12 @@ impl Contents {
         Ok(())
     }
 
-    /// A tokenizer's tables are there, or none of them; one `without_merges` has rules, and need not have tables of merges.
-    pub(super) const fn check_tokenizer(&self, wanted: bool, without_merges: bool) -> Result<(), Error> {
-        match (wanted, self.has(Tensor::TextRules)) {
-            (true, false) if without_merges => {
-                return Err(Error::MissingTensor { tensor: Tensor::TextRules, layer: 0 });
-            }
-            (false, true) => return Err(Error::UnexpectedTensor { tensor: Tensor::TextRules }),
-            _ => {}
-        }
+    /// A tokenizer's tables are there, or none of them.
+    pub(super) const fn check_tokenizer(&self, wanted: bool) -> Result<(), Error> {
         let mut i = 0;
         while i < TOKENIZER.len() {
             let tensor = TOKENIZER[i];
-            // Unigram may have tokens of bytes.
-            let optional = without_merges && matches!(tensor, Tensor::ByteTokens | Tensor::Characters | Tensor::Merges);
             match (wanted, self.has(tensor)) {
-                (true, false) if optional => {}
                 (true, false) => return Err(Error::MissingTensor { tensor, layer: 0 }),
                 (false, true) => return Err(Error::UnexpectedTensor { tensor }),
                 _ => {}

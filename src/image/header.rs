@@ -69,11 +69,8 @@ pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error
         0 => None,
         1 => Some(TokenizerKind::Bytes),
         2 => Some(TokenizerKind::Characters),
-        3 => Some(TokenizerKind::Pieces),
-        4 => Some(TokenizerKind::Unigram),
         found => return Err(Error::Unsupported { field: "tokenizer", found }),
     };
-    let without_merges = matches!(tokenizer, Some(TokenizerKind::Pieces | TokenizerKind::Unigram));
     let flags = word(words, header::TOKENIZER_FLAGS);
     if flags > 1 {
         return Err(Error::Unsupported { field: "tokenizer flags", found: flags });
@@ -98,7 +95,7 @@ pub(super) const fn read_header<'a>(words: &'a [u32]) -> Result<Image<'a>, Error
         }
         i += 1;
     }
-    if let Err(error) = contents.check_tokenizer(tokenizer.is_some(), without_merges) {
+    if let Err(error) = contents.check_tokenizer(tokenizer.is_some()) {
         return Err(error);
     }
     let rotary_fine = word(words, header::ROTARY_FINE);

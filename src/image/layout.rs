@@ -55,7 +55,7 @@ pub mod header {
     pub const INPUT: usize = 21;
     /// Rows of the fine rotary table; 0 without rotary positions.
     pub const ROTARY_FINE: usize = 22;
-    /// Tokenizer: 0 none, 1 byte-level BPE, 2 BPE over characters with bytes as fallback, 3 longest pieces, 4 Unigram.
+    /// Tokenizer: 0 none, 1 byte-level BPE, 2 BPE over characters with bytes as fallback.
     pub const TOKENIZER: usize = 23;
     /// Tokenizer flags: bit 0, a space is put before the text.
     pub const TOKENIZER_FLAGS: usize = 24;
@@ -120,97 +120,6 @@ pub mod section {
     pub const SCALES: usize = 7;
     /// Number of words of an entry.
     pub const WORDS: usize = 8;
-}
-
-/// Words at the beginning of the rules of a tokenizer, by index.
-pub mod rules {
-    /// [`crate::image::Pattern`].
-    pub const PATTERN: usize = 0;
-    /// The flags below.
-    pub const FLAGS: usize = 1;
-    /// Token of what the vocabulary lacks, plus 1; 0 where that is left out.
-    pub const UNKNOWN: usize = 2;
-    /// Most characters of a word, a longer one is unknown; 0 for any number.
-    pub const LONGEST: usize = 3;
-    /// Two words, an `f64`: score of an unknown character.
-    pub const UNKNOWN_SCORE: usize = 4;
-    /// Number of tokens behind a text.
-    pub const N_AFTER: usize = 6;
-    /// Number of ranges of characters.
-    pub const N_CLASSES: usize = 7;
-    /// Number of characters that others stand for.
-    pub const N_MAPPED: usize = 8;
-    /// Number of characters in strings that stand for one.
-    pub const N_STRINGS: usize = 9;
-    /// Number of tokens that are sorted by their texts.
-    pub const N_SORTED: usize = 10;
-    /// Number of scores: one for each token, or none.
-    pub const N_SCORES: usize = 11;
-    /// Number of characters that a piece within a word begins with in the vocabulary, as `##`.
-    pub const N_LATER: usize = 12;
-    /// Number of these words.
-    pub const WORDS: usize = 13;
-
-    /// Flag: a text is cut between characters of different groups.
-    pub const GROUPS: u32 = 1 << 0;
-    /// Flag: a space is put before a part of a text that does not begin with one.
-    pub const PREFIX: u32 = 1 << 1;
-    /// Flag: only before the part that begins the text.
-    pub const PREFIX_FIRST: u32 = 1 << 2;
-    /// Flag: before every piece, as the space before it was cut away.
-    pub const PREFIX_PIECES: u32 = 1 << 3;
-    /// Flag: a piece that is a token is not merged from its symbols.
-    pub const IGNORE_MERGES: u32 = 1 << 4;
-    /// Flag: a word is one token, or unknown.
-    pub const WHOLE_WORDS: u32 = 1 << 5;
-    /// Flag: texts of tokens begin with a space, which a token that begins a word prints.
-    pub const SPACE_BEGINS: u32 = 1 << 6;
-    /// Flag: unknown characters one after the other are one unknown token.
-    pub const FUSE_UNKNOWN: u32 = 1 << 7;
-    /// Flag: Hangul syllables are taken apart by arithmetic.
-    pub const HANGUL: u32 = 1 << 8;
-    /// Flag: the last character of a word has a symbol of its own, [`LAST_SYMBOL`].
-    pub const LAST_SYMBOLS: u32 = 1 << 9;
-    /// Flag: so have all but the first, [`LATER_SYMBOL`].
-    pub const LATER_SYMBOLS: u32 = 1 << 10;
-    /// Flag: U+2581 is a space.
-    pub const SPACE_MARKS: u32 = 1 << 11;
-    /// All of them.
-    pub const ALL_FLAGS: u32 = (1 << 12) - 1;
-
-    /// Bit of an entry in the table of characters: the symbol of a character that ends a word.
-    pub const LAST_SYMBOL: u32 = 1 << 30;
-    /// Bit of such an entry: the symbol of a character that does not begin one.
-    pub const LATER_SYMBOL: u32 = 1 << 29;
-
-    /// Bit of what stands for a character: it is a string, and the other bits are its length and its place.
-    pub const MAPPED_STRING: u32 = 1 << 31;
-    /// Unit of the length in such a value.
-    pub const MAPPED_LENGTH: u32 = 1 << 24;
-}
-
-/// The class of a range of characters, in the bits above its first character.
-pub mod class {
-    /// Bits of the character.
-    pub const CHARACTER: u32 = (1 << 21) - 1;
-    /// A letter, as the pattern has it.
-    pub const LETTER: u32 = 1 << 21;
-    /// A number, as the pattern has it.
-    pub const NUMBER: u32 = 1 << 22;
-    /// A space, as the pattern has it.
-    pub const SPACE: u32 = 1 << 23;
-    /// Another character or a string stands for it.
-    pub const MAPPED: u32 = 1 << 24;
-    /// It is left out.
-    pub const LEFT_OUT: u32 = 1 << 25;
-    /// First of the bits of its group.
-    pub const GROUP: u32 = 1 << 26;
-    /// Bits of its group.
-    pub const GROUPS: u32 = 15 * GROUP;
-    /// Group of characters between pieces, which are part of none.
-    pub const BETWEEN: u32 = 14 * GROUP;
-    /// Group of characters that are a piece each.
-    pub const ALONE: u32 = 15 * GROUP;
 }
 
 /// Quantization 0: every matrix is int8 with a scale per row.

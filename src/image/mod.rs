@@ -23,7 +23,7 @@
 //! 6 `d_model` · 7 `n_layers` · 8 `n_heads` · 9 `n_kv_heads` · 10 `head_dim` · 11 `d_ff` · 12 `vocab` · 13 `max_seq` ·
 //! 14 `norm_eps` (f32 bits) · 15 attention scale (f32 bits) · 16 [`Norm`](crate::Norm) · 17 [`NormPlace`](crate::NormPlace) ·
 //! 18 [`Activation`](crate::Activation) · 19 [`Mask`](crate::Mask) · 20 [`Positions`](crate::Positions) ·
-//! 21 [`Input`](crate::Input) · 22 rows of the fine rotary table or 0 · 23 tokenizer (0 none, 1 bytes, 2 characters, 3 pieces, 4 Unigram) ·
+//! 21 [`Input`](crate::Input) · 22 rows of the fine rotary table or 0 · 23 tokenizer (0 none, 1 bytes, 2 characters) ·
 //! 24 tokenizer flags (bit 0: space before the text) · 25 BOS token plus 1, or 0 · 26–29 end tokens, each plus 1, or 0 ·
 //! 30 [`Pooling`](crate::Pooling) · 31 [`Pooler`](crate::Pooler) · 32 `n_outputs`, 0 where it is `vocab` · 33 `n_features` ·
 //! 34 `sliding_window` · 35 1 where no matrix computes the outputs · 36 columns of a sensor's recordings, 0 where a sample is a
@@ -63,10 +63,7 @@
 //! * **Tokenizer**: piece offsets `[vocab + 1]` into piece bytes (the raw bytes that a token prints); byte tokens `[256]`;
 //!   characters `[n, 2]` = (code point, token), sorted; merges `[n, 2]` = (`left << 16 | right`, `merged << 16 | rank`),
 //!   sorted; the lowest rank merges first, the leftmost among equals; added tokens `[n, 2]` = (token, end of its name in the added
-//!   names): bit 16 of the token for a special one, bit 17 where the name means nothing in a text. A tokenizer without merges has
-//!   no merges, characters and byte tokens.
-//! * **Rules** of a tokenizer that does more than merge: a table with a layout of its own, [`layout::rules`] and [`layout::class`],
-//!   then tokens behind a text, ranges of characters, characters that others stand for, tokens sorted by their texts, and scores.
+//!   names): bit 16 of the token for a special one, bit 17 where the name means nothing in a text.
 
 mod check;
 mod constant;
@@ -75,8 +72,6 @@ mod header;
 pub mod layout;
 mod parse;
 mod round;
-#[cfg(feature = "tokenizers")]
-mod rules;
 mod shape;
 mod view;
 #[cfg(feature = "std")]
@@ -86,17 +81,9 @@ pub use crate::arch::Aligned;
 pub use check::Check;
 pub use constant::{Constant, constant, constant_words};
 pub(crate) use header::CRC;
-#[cfg(feature = "tokenizers")]
-pub use rules::Pattern;
-#[cfg(feature = "tokenizers")]
-pub(crate) use rules::{Replacement, TextRules};
 pub use view::{Image, Section, TokenizerKind};
-#[cfg(all(feature = "std", feature = "tokenizers"))]
-pub use write::rules::RuleTables;
 #[cfg(feature = "std")]
-pub use write::tokenizer::{AddedToken, Named, TokenizerTables};
-#[cfg(feature = "std")]
-pub use write::{ImageWriter, Int4, MAX_ENDS, MAX_INT4_COLUMNS, bytes};
+pub use write::{AddedToken, ImageWriter, Int4, MAX_ENDS, MAX_INT4_COLUMNS, Named, TokenizerTables, bytes};
 
 use crate::arch;
 use crate::error::Error;

@@ -4,8 +4,6 @@
 
 use super::header::{envelope, read_header};
 use super::layout::{self, header, section, word};
-#[cfg(feature = "tokenizers")]
-use super::rules::TextRules;
 use super::shape::demand;
 use super::view::{Image, Section};
 use crate::arch;
@@ -47,9 +45,6 @@ impl<'a> Image<'a> {
         if image.needs_ends() && !cfg!(feature = "ends") {
             return Err(Error::MissingFeature { feature: "ends" });
         }
-        if image.needs_tokenizers() && !cfg!(feature = "tokenizers") {
-            return Err(Error::MissingFeature { feature: "tokenizers" });
-        }
         check!(image.dims.check());
         check!(image.dims.check_state(limit));
         check!(image.contents.check(&image.dims.options));
@@ -65,10 +60,6 @@ impl<'a> Image<'a> {
         check!(image.check_unknown());
         #[cfg(feature = "audio")]
         check!(image.check_front_end());
-        #[cfg(feature = "tokenizers")]
-        if image.needs_tokenizers() {
-            check!(TextRules::parse(image.table(Tensor::TextRules), image.dims.vocab));
-        }
         Ok(image)
     }
 
@@ -218,7 +209,6 @@ impl<'a> Image<'a> {
             | Tensor::Labels
             | Tensor::Columns
             | Tensor::AudioFrontEnd
-            | Tensor::TextRules
             | Tensor::Info => {}
             Tensor::FeatureScaling => {
                 while i < table.len() {

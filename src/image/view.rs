@@ -13,17 +13,13 @@ use crate::options::{ClassPlace, DenseActivation, Pooling};
 use crate::tensors::{Encoding, Tensor};
 use crate::weights::{Kind, Linear, Matrix, Vector};
 
-/// The kind of a tokenizer: the symbols that it splits a text into before it merges them, or the way it finds pieces without merging.
+/// The symbols that a tokenizer splits a text into before it merges them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenizerKind {
     /// Every byte is a symbol.
     Bytes,
     /// Every character is a symbol; one that the vocabulary lacks is replaced by its bytes.
     Characters,
-    /// The longest piece that a word begins with, then the longest that goes on from there (WordPiece, WordLevel).
-    Pieces,
-    /// The pieces whose scores have the largest sum (Unigram).
-    Unigram,
 }
 
 /// One entry of the section table.
@@ -187,11 +183,6 @@ impl<'a> Image<'a> {
     /// True if the image holds a tensor.
     pub const fn has(&self, tensor: Tensor) -> bool {
         self.contents.has(tensor)
-    }
-
-    /// True if firmware needs the cargo feature `tokenizers` for the image.
-    pub const fn needs_tokenizers(&self) -> bool {
-        self.has(Tensor::TextRules)
     }
 
     /// True if firmware needs the cargo feature `ends` for the image.

@@ -44,12 +44,6 @@ impl<'a> AddedTokens<'a> {
         core::str::from_utf8(name).ok()
     }
 
-    /// True if a token is special: it prints nothing.
-    #[cfg(feature = "tokenizers")]
-    pub(crate) fn is_special(&self, token: u16) -> bool {
-        self.all().any(|(entry, _)| entry as u16 == token && entry & (ADDED_SPECIAL | ADDED_UNNAMED) != 0)
-    }
-
     /// The longest name that a text begins with: its token and its length.
     fn longest(&self, text: &[u8], special: bool) -> Option<(u16, usize)> {
         let left_out = if special { ADDED_UNNAMED } else { ADDED_UNNAMED | ADDED_SPECIAL };

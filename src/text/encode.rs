@@ -1,19 +1,16 @@
 //! The pipeline from text to tokens, a function for each step; a kind of tokenizer is added to the step in which it differs.
 //!
 //! ```text
-//! template ──► "<u>the cat" ──► BOS · <u> · "the cat": BOS first, names of added tokens cut out, each part by itself; then EOS
+//! template ──► "<u>the cat" ──► BOS · <u> · "the cat": BOS first, names of added tokens cut out, each part by itself
 //! normalize                                 " the cat": the space before a part
 //! split                                     " the" · " cat": before words, where no merge crosses
 //! symbols                                   " " "t" "h" "e" · " " "c" "a" "t": characters, or bytes
 //! merge                                     <the> · <c> <at>: the pair of lowest rank first
 //! ```
-//! On a chip a piece is merged in its place, on a host with a queue (`Tokenizer::encode_long`); the tokens are the same. A tokenizer with
-//! rules (feature `tokenizers`) has other steps between template and merge.
+//! On a chip a piece is merged in its place, on a host with a queue (`Tokenizer::encode_long`); the tokens are the same.
 
 use super::merge::{self, find};
 use super::tokenizer::Tokenizer;
-#[cfg(feature = "tokenizers")]
-use super::unigram::{self, Node};
 use crate::error::Error;
 use crate::image::TokenizerKind;
 use crate::image::layout::NO_TOKEN;
@@ -22,8 +19,7 @@ use crate::image::layout::NO_TOKEN;
 const SPACE_MARK: char = '\u{2581}';
 
 impl Tokenizer<'_> {
-    /// Encodes a text into `out` and returns the number of tokens; `bos` puts the BOS token first, and behind the text the tokens that the
-    /// model was trained with there, as BERT's `[SEP]`.
+    /// Encodes a text into `out` and returns the number of tokens; `bos` puts the BOS token first.
     ///
     /// Tokens that a user added to the vocabulary are cut out of the text first. The names of special tokens (`<s>`) are plain text, so
     /// that a user's input cannot end a text or begin another one; [`encode_named`](Tokenizer::encode_named) finds them.
@@ -33,9 +29,8 @@ impl Tokenizer<'_> {
     ///
     /// # Errors
     /// [`Error::PromptTooLong`] when `out` has no room for the tokens and, before they are merged, every symbol (character or byte) of
-    /// the last piece; [`Error::PieceTooLong`] for a piece of more symbols than a chip merges in bounded time, or than it has memory for
-    /// (Unigram: 64 characters); [`Error::UnknownByte`] when the vocabulary has no token for a byte of the text, and none for what is
-    /// unknown.
+    /// the last piece; [`Error::PieceTooLong`] for a piece of more symbols than a chip merges in bounded time;
+    /// [`Error::UnknownByte`] when the vocabulary has no token for a byte of the text.
     pub fn encode(&self, text: &str, bos: bool, out: &mut [u16]) -> Result<usize, Error> {
         self.encode_in_place(text, bos, false, out)
     }
@@ -50,122 +45,55 @@ impl Tokenizer<'_> {
     }
 
     fn encode_in_place(&self, text: &str, bos: bool, special: bool, out: &mut [u16]) -> Result<usize, Error> {
-        Pipeline::new(self, out, InPlace::default()).template(text, bos, special)
+        let merge =
+            |symbols: &mut [u16]| merge::in_place(symbols, |left, right| merge::lookup(self.merges, left, right));
+        Pipeline::new(self, out, merge).template(text, bos, special)
     }
 }
 
-/// Memory and ways of the steps that grow with a piece.
-pub(super) trait Work {
-    /// Merges the symbols of a piece and returns the number of tokens left.
-    fn merge(&mut self, merges: &[u32], symbols: &mut [u16]) -> Result<usize, Error>;
-
-    /// So many places of a piece.
-    #[cfg(feature = "tokenizers")]
-    fn nodes(&mut self, count: usize) -> Result<&mut [Node], Error>;
-}
-
-/// Work on a chip, without a heap.
-#[cfg_attr(not(feature = "tokenizers"), derive(Default))]
-struct InPlace {
-    #[cfg(feature = "tokenizers")]
-    nodes: [Node; unigram::MAX_CHARACTERS + 1],
-}
-
-#[cfg(feature = "tokenizers")]
-impl Default for InPlace {
-    fn default() -> InPlace {
-        InPlace { nodes: [Node::NONE; unigram::MAX_CHARACTERS + 1] }
-    }
-}
-
-impl Work for InPlace {
-    fn merge(&mut self, merges: &[u32], symbols: &mut [u16]) -> Result<usize, Error> {
-        merge::in_place(symbols, |left, right| merge::lookup(merges, left, right))
-    }
-
-    #[cfg(feature = "tokenizers")]
-    fn nodes(&mut self, count: usize) -> Result<&mut [Node], Error> {
-        self.nodes.get_mut(..count).ok_or(Error::PieceTooLong { max: unigram::MAX_CHARACTERS })
-    }
-}
-
-/// A text on its way through the steps.
-pub(super) struct Pipeline<'p, 'a, W> {
-    pub(super) tokenizer: &'p Tokenizer<'a>,
+/// A text on its way through the steps; `merge` merges the symbols of a piece and returns the number of tokens left.
+pub(super) struct Pipeline<'p, 'a, M> {
+    tokenizer: &'p Tokenizer<'a>,
     /// True if no merge crosses a word's beginning.
-    pub(super) splits: bool,
-    pub(super) out: Output<'p>,
-    pub(super) work: W,
+    splits: bool,
+    out: &'p mut [u16],
+    len: usize,
+    merge: M,
 }
 
-/// The tokens of a text so far.
-pub(super) struct Output<'p> {
-    tokens: &'p mut [u16],
-    pub(super) len: usize,
-}
-
-impl Output<'_> {
-    pub(super) fn push(&mut self, token: u16) -> Result<(), Error> {
-        let max = self.tokens.len();
-        *self.tokens.get_mut(self.len).ok_or(Error::PromptTooLong { max })? = token;
-        self.len += 1;
-        Ok(())
-    }
-
-    /// The tokens from a place on.
-    pub(super) fn since(&mut self, start: usize) -> &mut [u16] {
-        self.tokens.get_mut(start..self.len).unwrap_or(&mut [])
-    }
-}
-
-impl<'p, 'a, W: Work> Pipeline<'p, 'a, W> {
-    pub(super) fn new(tokenizer: &'p Tokenizer<'a>, out: &'p mut [u16], work: W) -> Pipeline<'p, 'a, W> {
-        Pipeline { tokenizer, splits: keeps_words_apart(tokenizer), out: Output { tokens: out, len: 0 }, work }
+impl<'p, 'a, M: FnMut(&mut [u16]) -> Result<usize, Error>> Pipeline<'p, 'a, M> {
+    pub(super) fn new(tokenizer: &'p Tokenizer<'a>, out: &'p mut [u16], merge: M) -> Pipeline<'p, 'a, M> {
+        Pipeline { tokenizer, splits: keeps_words_apart(tokenizer), out, len: 0, merge }
     }
 
     /// The tokens around the parts of a text: BOS before it, those with names between them.
     pub(super) fn template(mut self, text: &str, bos: bool, special: bool) -> Result<usize, Error> {
         if let Some(first) = self.tokenizer.bos().filter(|_| bos) {
-            self.out.push(first)?;
+            self.push(first)?;
         }
-        let (mut rest, mut is_first) = (text, true);
+        let mut rest = text;
         loop {
             let (part, found) = self.tokenizer.added.cut(rest, special);
-            self.part(part, is_first)?;
-            let Some((token, after)) = found else { break };
-            self.out.push(token)?;
-            (rest, is_first) = (after, false);
+            self.split(part)?;
+            let Some((token, after)) = found else { return Ok(self.len) };
+            self.push(token)?;
+            rest = after;
         }
-        #[cfg(feature = "tokenizers")]
-        if let Some(rules) = self.tokenizer.rules.filter(|_| bos) {
-            rules.after.iter().try_for_each(|&token| self.out.push(token as u16))?;
-        }
-        Ok(self.out.len)
-    }
-
-    /// The tokens of a part without names; `is_first` for the one that begins the text.
-    #[cfg_attr(not(feature = "tokenizers"), expect(unused_variables, reason = "rules ask for it"))]
-    fn part(&mut self, part: &str, is_first: bool) -> Result<(), Error> {
-        #[cfg(feature = "tokenizers")]
-        if let Some(rules) = &self.tokenizer.rules {
-            return self.by_rules(rules, part, is_first);
-        }
-        self.split(part)
     }
 
     /// The characters of a part; a vocabulary may put a space before every one that is not empty.
-    fn normalize<'t>(&self, part: &'t str) -> impl Iterator<Item = char> + use<'t, 'p, 'a, W> {
+    fn normalize<'t>(&self, part: &'t str) -> impl Iterator<Item = char> + use<'t, 'p, 'a, M> {
         let space = (self.tokenizer.prefix_space && !part.is_empty()).then_some(' ');
         space.into_iter().chain(part.chars())
     }
 
     /// The pieces of a part, merged one by one.
     fn split(&mut self, part: &str) -> Result<(), Error> {
-        let (mut start, mut previous) = (self.out.len, ' ');
+        let (mut start, mut previous) = (self.len, ' ');
         for character in self.normalize(part) {
             if self.splits && character == ' ' && !matches!(previous, ' ' | SPACE_MARK) {
                 self.merge(start)?;
-                start = self.out.len;
+                start = self.len;
             }
             self.symbols(character)?;
             previous = character;
@@ -178,21 +106,28 @@ impl<'p, 'a, W: Work> Pipeline<'p, 'a, W> {
         if self.tokenizer.kind == TokenizerKind::Characters
             && let Some(token) = find(self.tokenizer.characters, character.into())
         {
-            return self.out.push(token as u16);
+            return self.push(token as u16);
         }
         for &byte in character.encode_utf8(&mut [0; 4]).as_bytes() {
             let token = self.tokenizer.byte_tokens.get(usize::from(byte)).copied().unwrap_or(NO_TOKEN);
             if token == NO_TOKEN {
                 return Err(Error::UnknownByte { byte });
             }
-            self.out.push(token as u16)?;
+            self.push(token as u16)?;
         }
         Ok(())
     }
 
     /// The tokens of the piece whose symbols begin at `start`.
-    pub(super) fn merge(&mut self, start: usize) -> Result<(), Error> {
-        self.out.len = start + self.work.merge(self.tokenizer.merges, self.out.since(start))?;
+    fn merge(&mut self, start: usize) -> Result<(), Error> {
+        self.len = start + (self.merge)(self.out.get_mut(start..self.len).unwrap_or(&mut []))?;
+        Ok(())
+    }
+
+    fn push(&mut self, token: u16) -> Result<(), Error> {
+        let max = self.out.len();
+        *self.out.get_mut(self.len).ok_or(Error::PromptTooLong { max })? = token;
+        self.len += 1;
         Ok(())
     }
 }

@@ -1,10 +1,8 @@
 //! Texts of any length on a host: a queue of pairs and a list of neighbours in place of one search through the piece for each merge.
 
-use super::encode::{Pipeline, Work};
+use super::encode::Pipeline;
 use super::merge::lookup;
 use super::tokenizer::Tokenizer;
-#[cfg(feature = "tokenizers")]
-use super::unigram::Node;
 use crate::error::Error;
 use core::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,24 +10,18 @@ use std::vec;
 use std::vec::Vec;
 
 impl Tokenizer<'_> {
-    /// Tokens of a text of any length as [`encode_named`](Tokenizer::encode_named) makes them, with those around it.
+    /// Tokens of a text of any length as [`encode_named`](Tokenizer::encode_named) makes them, BOS first where there is one.
     ///
     /// # Errors
     /// [`Error::UnknownByte`] when the vocabulary has no token for a byte of the text.
     pub fn encode_long(&self, text: &str) -> Result<Vec<u16>, Error> {
         // Every byte is a symbol or a part of one, or a name with a space after it; BOS and a space come first.
         let mut out = vec![0; 2 * text.len() + 2];
-        loop {
-            match Pipeline::new(self, &mut out, Queue::default()).template(text, true, true) {
-                Ok(len) => {
-                    out.truncate(len);
-                    return Ok(out);
-                }
-                // A normalizer may make many characters of one, at most 127.
-                Err(Error::PromptTooLong { max }) if max / 1024 <= text.len() => out.resize(2 * max, 0),
-                Err(error) => return Err(error),
-            }
-        }
+        let mut queue = Queue::default();
+        let merge = |symbols: &mut [u16]| Ok(queue.merge(symbols, |left, right| lookup(self.merges, left, right)));
+        let len = Pipeline::new(self, &mut out, merge).template(text, true, true)?;
+        out.truncate(len);
+        Ok(out)
     }
 }
 
@@ -41,20 +33,6 @@ pub(super) struct Queue {
     previous: Vec<usize>,
     /// Pairs that were neighbours, and perhaps are no longer; the one to merge first comes out first.
     pairs: BinaryHeap<Reverse<Pair>>,
-    #[cfg(feature = "tokenizers")]
-    nodes: Vec<Node>,
-}
-
-impl Work for Queue {
-    fn merge(&mut self, merges: &[u32], symbols: &mut [u16]) -> Result<usize, Error> {
-        Ok(self.merge(symbols, |left, right| lookup(merges, left, right)))
-    }
-
-    #[cfg(feature = "tokenizers")]
-    fn nodes(&mut self, count: usize) -> Result<&mut [Node], Error> {
-        self.nodes.resize(count.max(self.nodes.len()), Node::NONE);
-        Ok(&mut self.nodes[..count])
-    }
 }
 
 /// A pair of tokens, by the order of merging.

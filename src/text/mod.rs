@@ -9,20 +9,10 @@ mod encode;
 #[cfg(feature = "std")]
 mod host;
 mod merge;
-#[cfg(feature = "tokenizers")]
-mod normalize;
-#[cfg(feature = "tokenizers")]
-mod patterns;
-#[cfg(feature = "tokenizers")]
-mod pieces;
 mod sampler;
 #[cfg(test)]
 mod tests;
 mod tokenizer;
-#[cfg(feature = "tokenizers")]
-mod unigram;
-#[cfg(feature = "tokenizers")]
-mod words;
 
 pub use sampler::{Sampler, Sampling, argmax};
 pub use tokenizer::Tokenizer;

@@ -3,12 +3,10 @@
 extern crate std;
 
 use super::added::AddedTokens;
-use super::encode::{Pipeline, Work, keeps_words_apart};
+use super::encode::{Pipeline, keeps_words_apart};
 use super::host::Queue;
 use super::merge::{MAX_PIECE, find, in_place, lookup};
 use super::tokenizer::Tokenizer;
-#[cfg(feature = "tokenizers")]
-use super::unigram::Node;
 use crate::error::Error;
 use crate::image::TokenizerKind;
 use crate::image::layout::ADDED_SPECIAL;
@@ -69,8 +67,6 @@ impl Tables {
             characters: &self.characters,
             merges: self.merges.as_flattened(),
             added: AddedTokens::new(&[400, 3, ADDED_SPECIAL | 401, 7], b"<u></s>"),
-            #[cfg(feature = "tokenizers")]
-            rules: None,
         })
     }
 }
@@ -156,40 +152,22 @@ fn doubles(joining: bool) -> Tables {
     tables
 }
 
-/// Work that counts lookups, on a host with its queue.
-struct Counted<'c> {
-    calls: &'c Cell<usize>,
-    queue: Option<Queue>,
-}
-
-impl Work for Counted<'_> {
-    fn merge(&mut self, merges: &[u32], symbols: &mut [u16]) -> Result<usize, Error> {
-        let look = |left, right| {
-            self.calls.set(self.calls.get() + 1);
-            lookup(merges, left, right)
-        };
-        match &mut self.queue {
-            Some(queue) => Ok(queue.merge(symbols, look)),
-            None => in_place(symbols, look),
-        }
-    }
-
-    #[cfg(feature = "tokenizers")]
-    fn nodes(&mut self, _: usize) -> Result<&mut [Node], Error> {
-        Ok(&mut [])
-    }
-}
-
 #[test]
 fn a_chip_s_work_grows_with_the_words_of_a_text_and_a_host_s_with_any_text() {
     let text = " ababab abababababababab".repeat(1_000_000 / 24);
     let mut out = vec![0; text.len()];
     // A word of 17 symbols has at most 16 merges, and 16 pairs to look up before each.
     for (joining, is_host, most) in [(false, false, 16), (false, true, 3), (true, true, 3)] {
-        let calls = Cell::new(0);
+        let (calls, mut queue) = (Cell::new(0), Queue::default());
         let tokens = doubles(joining).with(|tokenizer| {
-            let work = Counted { calls: &calls, queue: is_host.then(Queue::default) };
-            Pipeline::new(&tokenizer, &mut out, work).template(&text, false, false).expect("room for every symbol")
+            let look = |left, right| {
+                calls.set(calls.get() + 1);
+                lookup(tokenizer.merges, left, right)
+            };
+            let merge = |symbols: &mut [u16]| {
+                if is_host { Ok(queue.merge(symbols, look)) } else { in_place(symbols, look) }
+            };
+            Pipeline::new(&tokenizer, &mut out, merge).template(&text, false, false).expect("room for every symbol")
         });
         assert!(tokens < text.len() / 2, "{tokens} tokens of {} bytes: nothing is merged", text.len());
         assert!((text.len() / 2..=most * text.len()).contains(&calls.get()), "{} lookups, {is_host}", calls.get());

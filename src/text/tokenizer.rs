@@ -1,11 +1,6 @@
-//! The tokenizer on tables in flash, without a heap: byte-pair encoding (Sennrich et al. 2016) with byte fallback; with the feature
-//! `tokenizers` also WordPiece (Schuster & Nakajima 2012), whole words, Unigram (Kudo 2018), normalizers and pre-tokenizers.
+//! The tokenizer: byte-pair encoding (Sennrich et al. 2016) with byte fallback, on tables in flash, without a heap.
 
 use super::added::AddedTokens;
-#[cfg(feature = "tokenizers")]
-use crate::image::TextRules;
-#[cfg(feature = "tokenizers")]
-use crate::image::layout::rules;
 use crate::image::{Image, TokenizerKind};
 use crate::tensors::Tensor;
 
@@ -38,8 +33,6 @@ pub struct Tokenizer<'a> {
     pub(super) characters: &'a [u32],
     pub(super) merges: &'a [u32],
     pub(super) added: AddedTokens<'a>,
-    #[cfg(feature = "tokenizers")]
-    pub(super) rules: Option<TextRules<'a>>,
 }
 
 impl<'a> Tokenizer<'a> {
@@ -56,26 +49,12 @@ impl<'a> Tokenizer<'a> {
             characters: image.table(Tensor::Characters),
             merges: image.table(Tensor::Merges),
             added: AddedTokens::new(image.table(Tensor::AddedTokens), image.byte_table(Tensor::AddedNames)),
-            #[cfg(feature = "tokenizers")]
-            rules: match TextRules::parse(image.table(Tensor::TextRules), image.dims.vocab) {
-                Ok(rules) if image.needs_tokenizers() => Some(rules),
-                _ => None,
-            },
         })
     }
 
     /// The BOS token, which begins a text.
     pub const fn bos(&self) -> Option<u16> {
         if self.bos > 0 { Some((self.bos - 1) as u16) } else { None }
-    }
-
-    /// The tokens that encoding puts behind a text, as BERT's `[SEP]`.
-    pub fn after(&self) -> impl Iterator<Item = u16> {
-        #[cfg(feature = "tokenizers")]
-        let after = self.rules.map_or(&[][..], |rules| rules.after);
-        #[cfg(not(feature = "tokenizers"))]
-        let after: &[u32] = &[];
-        after.iter().map(|&token| token as u16)
     }
 
     /// The EOS token, which ends a text; the first, where there are several.
@@ -114,36 +93,10 @@ impl<'a> Tokenizer<'a> {
     /// Text of a token, perhaps without the space that encoding put before it. One function, since programs print at several places.
     #[inline(never)]
     fn piece_without_space(&self, token: u16, without: bool) -> &'a [u8] {
-        #[cfg(feature = "tokenizers")]
-        if self.rules.is_some() && self.added.is_special(token) {
-            return &[];
-        } else if let Some(rest) = self.within_word(self.text(token)) {
-            return rest;
-        }
         match self.text(token) {
-            [b' ', rest @ ..] if without && self.begins_with_space() => rest,
+            [b' ', rest @ ..] if without && self.prefix_space => rest,
             piece => piece,
         }
-    }
-
-    /// A piece within a word, without the characters that say so.
-    #[cfg(feature = "tokenizers")]
-    fn within_word(&self, piece: &'a [u8]) -> Option<&'a [u8]> {
-        let given = self.rules.as_ref().filter(|given| !given.later.is_empty())?;
-        let mut rest = piece.strip_prefix(b" ")?;
-        for &character in given.later {
-            rest = rest.strip_prefix(char::from_u32(character)?.encode_utf8(&mut [0; 4]).as_bytes())?;
-        }
-        Some(rest)
-    }
-
-    /// True if the text of a first token begins with a space that the text before encoding did not have.
-    fn begins_with_space(&self) -> bool {
-        #[cfg(feature = "tokenizers")]
-        if let Some(given) = &self.rules {
-            return self.prefix_space || given.has(rules::PREFIX | rules::PREFIX_PIECES | rules::SPACE_BEGINS);
-        }
-        self.prefix_space
     }
 
     /// Text of a token, as bytes; of one beyond the vocabulary, and of one that prints nothing, no bytes.

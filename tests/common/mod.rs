@@ -174,9 +174,8 @@ fn tokenizer(writer: &mut ImageWriter, vocab: usize) {
     writer.special_tokens(Some(1), &[2]);
     let mut pieces: Vec<Vec<u8>> = vec![Vec::new(); 3];
     pieces.extend((0..=255_u8).map(|byte| vec![byte]));
-    let single = [' ', 'a', 'b', 'é'];
-    let characters: Vec<(u32, u32)> = single.iter().zip(259..).map(|(&c, token)| (c.into(), token)).collect();
-    pieces.extend(single.iter().map(|c| c.to_string().into_bytes()));
+    let characters: Vec<(char, u32)> = [' ', 'a', 'b', 'é'].iter().zip(259..).map(|(&c, token)| (c, token)).collect();
+    pieces.extend(characters.iter().map(|(c, _)| c.to_string().into_bytes()));
     let merges = [(260, 261, 263, 0), (259, 263, 264, 1), (263, 263, 265, 2)];
     pieces.extend([b"ab".to_vec(), b" ab".to_vec(), b"abab".to_vec()]);
     pieces.resize(vocab, b"?".to_vec());

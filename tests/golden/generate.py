@@ -21,7 +21,6 @@ from pathlib import Path
 
 import audio_files
 import blocks
-import character_files
 import ends_files
 import expected_files
 import family_files
@@ -29,7 +28,6 @@ import gguf_files
 import gguf_models
 import onnx_files
 import page_files
-import rule_files
 import saved_files
 import special_files
 import tokenizer_files
@@ -293,8 +291,6 @@ def generate(folder):
     gguf_files.generate(folder)
     gguf_models.generate(folder)
     tokenizer_files.generate(folder)
-    rule_files.generate(folder)
-    rule_files.classifier(folder)
     audio_files.generate(folder)
     special_files.generate(folder)
     expected_files.generate(folder, folder)

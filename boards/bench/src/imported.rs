@@ -1,8 +1,8 @@
 //! Images and inputs that the host gives as a file, for `cargo xtask imported`.
 //!
 //! ```text
-//! file, again and again: words of the image, of the input, bytes of text; the image; token ids, numbers of frames or a text
-//!                         └─► Model::parse ──► Tokenizer ──► Session ──► CRC-32 of all outputs
+//! file, again and again: words of the image, of the input; the image; token ids or numbers of frames
+//!                         └─► Model::parse ──► Session ──► CRC-32 of all outputs
 //! ```
 #![no_std]
 #![no_main]
@@ -31,22 +31,6 @@ fn read(file: &mut File, words: &mut [u32]) -> bool {
         *word = u32::from_le_bytes(bytes);
     }
     true
-}
-
-/// Replaces a text of so many bytes by its tokens; the number of them.
-fn encode(model: &Model<'_>, input: &mut [u32], bytes: usize) -> Result<usize, Error> {
-    let mut text = [0; INPUT];
-    for (slot, byte) in text.iter_mut().zip(input.iter().flat_map(|word| word.to_le_bytes())) {
-        *slot = byte;
-    }
-    let text = text.get(..bytes).and_then(|text| core::str::from_utf8(text).ok()).ok_or(Error::EmptyPrompt)?;
-    let mut tokens = [0; INPUT];
-    let count = model.tokenizer().ok_or(Error::NoTokenizer)?.encode(text, true, &mut tokens)?;
-    if count > input.len() {
-        return Err(Error::PromptTooLong { max: input.len() });
-    }
-    input.iter_mut().zip(tokens).for_each(|(word, token)| *word = token.into());
-    Ok(count)
 }
 
 /// CRC-32 of the outputs: of each position of a causal model, else of each position or of the pooled vector.
@@ -112,19 +96,15 @@ fn main() -> ! {
     static mut WORDS: [u32; CASE] = [0; CASE];
     static mut MEMORY: [u32; STATE] = [0; STATE];
     let Some(mut file) = file() else { semihosting::process::exit(3) };
-    let mut header = [0; 3];
+    let mut header = [0; 2];
     while read(&mut file, &mut header) {
-        let [image, input, text] = header.map(|words| words as usize);
+        let [image, input] = header.map(|words| words as usize);
         let Some(case) = WORDS.get_mut(..image.saturating_add(input)) else { semihosting::process::exit(4) };
         if !read(&mut file, case) {
             semihosting::process::exit(5)
         }
         let (image, input) = case.split_at_mut(image);
-        let found = Model::parse(image).and_then(|model| {
-            let count = if text > 0 { encode(&model, input, text)? } else { input.len() };
-            infer(&model, input.get_mut(..count).unwrap_or_default(), MEMORY)
-        });
-        match found {
+        match Model::parse(image).and_then(|model| infer(&model, input, MEMORY)) {
             Ok(crc32) => semihosting::println!("{crc32}"),
             Err(error) => semihosting::println!("{error}"),
         }

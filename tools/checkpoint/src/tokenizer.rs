@@ -1,5 +1,5 @@
-//! Tables of a tokenizer, in the form of an image: no strings to parse, no regular expressions. Encoding is: optional leading space, initial
-//! symbols, then merging until no pair is in the table; or what the rules say.
+//! Tables of a tokenizer, in the form of an image: no strings to parse, no Unicode data, no regular expressions. Encoding
+//! is: optional leading space, initial symbols, then merging until no pair is in the table.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,10 +11,6 @@ pub enum TokenizerKind {
     ByteLevel,
     /// Every Unicode character that has a token is a symbol; any other becomes its UTF-8 bytes.
     Characters,
-    /// No merges: the longest token that a word begins with, then the longest that goes on (WordPiece, WordLevel).
-    Pieces,
-    /// No merges: the tokens of the largest sum of scores.
-    Unigram,
 }
 
 /// A merge: two adjacent tokens that become one.
@@ -52,8 +48,8 @@ pub struct AddedToken {
     pub named: Named,
 }
 
-/// A tokenizer as tables: byte pairs with byte fallback, and what rules say beyond them.
-#[derive(Clone, PartialEq, Debug)]
+/// A byte-pair tokenizer with byte fallback, as tables.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tokenizer {
     /// The initial symbols of a text.
     pub kind: TokenizerKind,
@@ -63,9 +59,8 @@ pub struct Tokenizer {
     pub pieces: Vec<Vec<u8>>,
     /// The token of each single byte; `u32::MAX` where the vocabulary lacks it.
     pub bytes: [u32; 256],
-    /// Tokens of single characters, sorted by character, which may have bits of [`thumbformer::image::layout::rules`]; only for
-    /// [`TokenizerKind::Characters`].
-    pub characters: Vec<(u32, u32)>,
+    /// Tokens of single characters, sorted by character; only for [`TokenizerKind::Characters`].
+    pub characters: Vec<(char, u32)>,
     /// Merges, sorted by `(left, right)`; no pair twice.
     pub merges: Vec<Merge>,
     /// Tokens with names, special ones among them. At every place of a text the longest name wins, and the first place before others.
@@ -74,9 +69,6 @@ pub struct Tokenizer {
     pub before: Vec<u32>,
     /// Tokens that encoding puts after every text.
     pub after: Vec<u32>,
-    /// Normalizer, pre-tokenizer and what else is not merging.
-    #[cfg(feature = "std")]
-    pub rules: Option<thumbformer::image::RuleTables>,
 }
 
 impl Tokenizer {
@@ -125,9 +117,9 @@ pub(crate) mod plain {
         let mut ids = Vec::new();
         for character in prefix.chars().chain(text.chars()) {
             let known = match tokenizer.kind {
-                TokenizerKind::ByteLevel | TokenizerKind::Pieces | TokenizerKind::Unigram => None,
+                TokenizerKind::ByteLevel => None,
                 TokenizerKind::Characters => {
-                    let place = tokenizer.characters.binary_search_by_key(&u32::from(character), |(known, _)| *known);
+                    let place = tokenizer.characters.binary_search_by_key(&character, |(known, _)| *known);
                     place.ok().map(|place| tokenizer.characters[place].1)
                 }
             };

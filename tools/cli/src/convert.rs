@@ -3,7 +3,7 @@
 use crate::about::describe;
 use crate::scaling::{Scaling, scaling};
 use anyhow::{Context, Result, bail};
-use thumbformer::image::{AddedToken, ImageWriter, Int4, MAX_ENDS, Named, RuleTables, TokenizerKind, TokenizerTables};
+use thumbformer::image::{AddedToken, ImageWriter, Int4, MAX_ENDS, Named, TokenizerKind, TokenizerTables};
 use thumbformer::{Dims, Input, MAX_HIDDEN, Mask, Options, Packing, Pooling, Positions, Presence, Tensor};
 use thumbformer_checkpoint as checkpoint;
 use thumbformer_checkpoint::Checkpoint;
@@ -84,8 +84,6 @@ pub fn convert_with(
             kind: match tokenizer.kind {
                 checkpoint::TokenizerKind::ByteLevel => TokenizerKind::Bytes,
                 checkpoint::TokenizerKind::Characters => TokenizerKind::Characters,
-                checkpoint::TokenizerKind::Pieces => TokenizerKind::Pieces,
-                checkpoint::TokenizerKind::Unigram => TokenizerKind::Unigram,
             },
             prefix_space: tokenizer.prefix_space,
             pieces: &tokenizer.pieces,
@@ -95,10 +93,6 @@ pub fn convert_with(
             added: &added,
         };
         writer.tokenizer(&tables).context("tokenizer")?;
-        if tokenizer.rules.is_some() || !tokenizer.after.is_empty() {
-            let rules = tokenizer.rules.clone().unwrap_or_default();
-            writer.text_rules(&RuleTables { after: tokenizer.after.clone(), ..rules }).context("tokenizer")?;
-        }
     }
     writer.finish().with_context(|| source(checkpoint))
 }
@@ -119,12 +113,13 @@ fn before(checkpoint: &Checkpoint, tokenizer: &checkpoint::Tokenizer) -> Result<
         let named = ids.iter().map(|&id| format!("{} ({id})", tokenizer.name(id).unwrap_or_else(|| "token".into())));
         named.collect::<Vec<_>>().join(", ")
     };
-    if tokenizer.before.len() > 1 {
+    if tokenizer.before.len() > 1 || !tokenizer.after.is_empty() {
         bail!(
-            "{}: the tokenizer puts [{}] before a text, expected at most one token, as an image holds; give it a TemplateProcessing of that \
-             form, and add the others to prompts by name",
+            "{}: the tokenizer puts [{}] before and [{}] after a text, expected at most one token before and none after, as an image \
+             holds; give it a TemplateProcessing of that form (GGUF: add_eos_token = false), and add the others to prompts by name",
             source(checkpoint),
-            list(&tokenizer.before)
+            list(&tokenizer.before),
+            list(&tokenizer.after)
         );
     }
     Ok(tokenizer.before.first().copied())

@@ -31,8 +31,8 @@ pub fn documents<'t>(
     let texts: Vec<&str> = text.split(SEPARATOR).map(str::trim).filter(|text| !text.is_empty()).collect();
     let tokens = |text| {
         let mut tokens = tokenizer.encode_long(text)?;
-        // The model predicts the end of a document, too, which the tokenizer may have put there.
-        tokens.extend(tokenizer.end().filter(|&end| tokenizer.after().last() != Some(end)));
+        // The model predicts the end of a document, too.
+        tokens.extend(tokenizer.end());
         Ok(tokens)
     };
     texts

@@ -1,4 +1,4 @@
-//! Begin and end of texts, in one line: `begins with <s> (1), ends at </s> (2)`; `begins with [CLS] (2), then [SEP] (3), has no end token`.
+//! Begin and end of texts, in one line: `begins with <s> (1), ends at </s> (2)`.
 
 use serde::Serialize;
 use std::fmt;
@@ -9,9 +9,6 @@ use thumbformer::Model;
 pub struct Texts {
     /// Token that encoding puts before a text.
     pub begin: Option<Token>,
-    /// Tokens that encoding puts behind a text.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub after: Vec<Token>,
     /// Tokens at which a generated text ends.
     pub ends: Vec<Token>,
 }
@@ -35,11 +32,7 @@ impl Texts {
         let text = |id: u16| Some(tokenizer.piece(previous, id)).filter(|piece| !piece.is_empty());
         let quoted = |id: u16| text(id).map(|piece| format!("{:?}", String::from_utf8_lossy(piece)));
         let token = |id: u16| Token { id, name: tokenizer.name(id).map(String::from).or_else(|| quoted(id)) };
-        Some(Texts {
-            begin: bos.map(token),
-            after: tokenizer.after().map(token).collect(),
-            ends: tokenizer.ends().map(token).collect(),
-        })
+        Some(Texts { begin: bos.map(token), ends: tokenizer.ends().map(token).collect() })
     }
 }
 
@@ -48,10 +41,6 @@ impl fmt::Display for Texts {
         match &self.begin {
             Some(token) => write!(f, "begins with {token}")?,
             None => f.write_str("begins with its first token")?,
-        }
-        if !self.after.is_empty() {
-            let after: Vec<String> = self.after.iter().map(Token::to_string).collect();
-            write!(f, ", then {}", after.join(" "))?;
         }
         let ends: Vec<String> = self.ends.iter().map(Token::to_string).collect();
         match ends.is_empty() {

@@ -80,9 +80,6 @@ impl Given {
         if parsed.image().needs_ends() {
             buildable.build.features.push("firmware/ends");
         }
-        if parsed.image().needs_tokenizers() {
-            buildable.build.features.push("firmware/tokenizers");
-        }
         if let Some(front_end) = parsed.front_end() {
             buildable.build.features.extend(match front_end.fft() {
                 1024 => Some("firmware/fft-1024"),

@@ -1,5 +1,4 @@
-//! Imported models on the emulated cores, `cargo xtask imported`: those of tests/golden that come from transformers and from ONNX, and a
-//! BERT that classifies texts, with its tokenizer.
+//! Imported models on the emulated cores, `cargo xtask imported`: those of tests/golden that come from transformers and from ONNX.
 //!
 //! ```text
 //! checkpoint ──► image packed for the core, an input ─┬─► host engine             ──► CRC-32 of all outputs ─┐
@@ -58,21 +57,8 @@ pub fn check() -> Result<String> {
     Ok(format!("{} imported models on {names} as on the host", models.len()))
 }
 
-/// A model and its input.
-struct Case {
-    name: String,
-    checkpoint: Checkpoint,
-    input: Given,
-}
-
-/// An input as the core gets it.
-enum Given {
-    Sequence(Sequence),
-    Text(String),
-}
-
 /// The models, by their folders and files.
-fn models() -> Result<Vec<Case>> {
+fn models() -> Result<Vec<(String, Checkpoint)>> {
     let golden = root().join("tests/golden");
     let mut paths: Vec<PathBuf> = Vec::new();
     for (folder, is_model) in [("families", None), ("onnx", Some("onnx"))] {
@@ -92,25 +78,9 @@ fn models() -> Result<Vec<Case>> {
     paths.sort();
     let load = |path: PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let checkpoint = Checkpoint::load(&path, None)?;
-        Ok(Case { name, input: Given::Sequence(input(&checkpoint)), checkpoint })
+        Ok((name, Checkpoint::load(&path, None)?))
     };
-    let mut cases = paths.into_iter().map(load).collect::<Result<Vec<Case>>>()?;
-    cases.extend(texts()?);
-    Ok(cases)
-}
-
-/// The classifier of texts, with each of its texts.
-fn texts() -> Result<Vec<Case>> {
-    let folder = root().join("tests/golden/tokenizers/classifier");
-    let file = std::fs::read_to_string(folder.join("texts.json")).with_context(|| format!("{}", folder.display()))?;
-    let file: serde_json::Value = serde_json::from_str(&file).context("texts.json")?;
-    let texts = file.as_array().into_iter().flatten().filter_map(|row| row["text"].as_str());
-    let of = |text: &str| {
-        let checkpoint = Checkpoint::load(&folder, None)?;
-        Ok(Case { name: format!("classifier of {text:?}"), checkpoint, input: Given::Text(text.into()) })
-    };
-    texts.filter(|text| !text.is_empty()).map(of).collect()
+    paths.into_iter().map(load).collect()
 }
 
 /// An input of a model: tokens of the whole vocabulary, or numbers from -1 to 1.
@@ -128,39 +98,26 @@ fn input(checkpoint: &Checkpoint) -> Sequence {
     }
 }
 
-fn run(core: Core, models: &[Case]) -> Result<()> {
+fn run(core: Core, models: &[(String, Checkpoint)]) -> Result<()> {
     let mut board = core.board()?;
     board.build.features.push("imported");
     let packing = Packing::ALL.into_iter().find(|packing| packing.name() == board.pack).context("no such packing")?;
     let (mut bytes, mut expected) = (Vec::new(), Vec::new());
-    for Case { name, checkpoint, input } in models {
+    for (name, checkpoint) in models {
         let settings = Settings { packing, ..Settings::default() };
         let words = convert(checkpoint, settings, &mut |_| ()).with_context(|| name.clone())?;
         let model = Model::parse(&words).with_context(|| name.clone())?;
-        let (sequence, text) = match input {
-            Given::Sequence(sequence) => (sequence.clone(), ""),
-            Given::Text(text) => {
-                let tokenizer = model.tokenizer().with_context(|| format!("{name}: no tokenizer"))?;
-                (Sequence::Tokens(tokenizer.encode_long(text)?), text.as_str())
-            }
-        };
+        let input = input(checkpoint);
         let mut crc = LogitsCrc::new();
-        for outputs in sequence.found(&model, &mut NoObserver).with_context(|| name.clone())? {
+        for outputs in input.found(&model, &mut NoObserver).with_context(|| name.clone())? {
             crc.update(&outputs.iter().map(|&output| output as f32).collect::<Vec<f32>>());
         }
         expected.push((name, crc.total().to_string()));
-        let words_of = |text: &str| {
-            let mut bytes = text.as_bytes().to_vec();
-            // Room for a token of each character and those around.
-            bytes.resize(4 * (text.len() + 2), 0);
-            bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect::<Vec<u32>>()
-        };
-        let input: Vec<u32> = match sequence {
-            _ if !text.is_empty() => words_of(text),
+        let input: Vec<u32> = match input {
             Sequence::Tokens(tokens) => tokens.into_iter().map(u32::from).collect(),
             Sequence::Frames(frames) => frames.into_iter().map(f32::to_bits).collect(),
         };
-        let header = [words.len() as u32, input.len() as u32, text.len() as u32];
+        let header = [words.len() as u32, input.len() as u32];
         bytes.extend(header.iter().chain(&words).chain(&input).flat_map(|word| word.to_le_bytes()));
     }
     let file = root().join("target").join(format!("imported-{}", core.name()));

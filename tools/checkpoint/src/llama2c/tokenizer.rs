@@ -37,8 +37,7 @@ pub(crate) fn scored(path: &Path, entries: &[(Vec<u8>, f32)]) -> Result<Tokenize
 fn of_entries(path: &Path, entries: &[Entry<'_>]) -> Result<Tokenizer, Error> {
     check_fixed(path, entries)?;
     let ids = ids(path, entries)?;
-    let mut characters: Vec<(u32, u32)> =
-        ids.iter().filter_map(|(text, id)| Some((only_char(text)?.into(), *id))).collect();
+    let mut characters: Vec<(char, u32)> = ids.iter().filter_map(|(text, id)| Some((only_char(text)?, *id))).collect();
     characters.sort_unstable();
     let mut pieces: Vec<Vec<u8>> = entries.iter().map(|entry| entry.text.to_vec()).collect();
     pieces[..SPECIALS].fill(Vec::new());
@@ -59,7 +58,6 @@ fn of_entries(path: &Path, entries: &[Entry<'_>]) -> Result<Tokenizer, Error> {
         // The program that runs these files puts BOS before every text.
         before: vec![1],
         after: Vec::new(),
-        rules: None,
     })
 }
 

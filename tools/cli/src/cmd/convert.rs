@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use thumbformer::{Packing, Tensor};
+use thumbformer::Packing;
 use thumbformer_checkpoint::{Checkpoint, Input};
 
 /// Arguments of `thumbformer convert`.
@@ -117,12 +117,6 @@ impl Cmd {
         )?;
         if let Some(texts) = Texts::of(&model) {
             writeln!(out, "text: {texts}")?;
-        }
-        let image = model.image();
-        let sections = (0..image.sections()).map(|index| image.section(index));
-        if let Some(rules) = sections.into_iter().find(|section| section.tensor == Tensor::TextRules) {
-            let bytes = rules.bytes;
-            writeln!(out, "tokenizer: rules of {bytes} bytes; firmware enables the feature `tokenizers`")?;
         }
         if let Some(sample) = Sample::of(&model) {
             writeln!(out, "sample: {sample}")?;

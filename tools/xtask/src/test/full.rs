@@ -191,7 +191,7 @@ pub fn package() -> Result<Outcome> {
     let archive = target.join("package").join(format!("{name}.crate"));
     output(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&unpacked))?;
     let test = |what| {
-        let features = ["test", what, "--features", "std,audio,qk-norm,ends,tokenizers,defmt", "--target-dir"];
+        let features = ["test", what, "--features", "std,audio,qk-norm,ends,defmt", "--target-dir"];
         output(cargo().args(features).arg(target.join("tests")).current_dir(unpacked.join(&name)))
     };
     let compiled = test("--no-run").and_then(|_| test("--doc")).and_then(|_| minimal(&unpacked.join(&name)));
@@ -209,8 +209,7 @@ fn minimal(package: &Path) -> Result<std::process::Output> {
     let nightly = setup::installed_nightly()?;
     let mut lock = setup::cargo_of(nightly);
     output(lock.args(["generate-lockfile", "-Zdirect-minimal-versions"]).current_dir(package))?;
-    let features =
-        ["check", "--locked", "--lib", "--features", "std,audio,qk-norm,ends,tokenizers,defmt,fft-2048,front-ends"];
+    let features = ["check", "--locked", "--lib", "--features", "std,audio,qk-norm,ends,defmt,fft-2048,front-ends"];
     let target = root().join("target/package/minimal");
     output(cargo().args(features).arg("--target-dir").arg(target).current_dir(package))
 }
